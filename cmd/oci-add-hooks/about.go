@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+)
+
+// version and commit are set by the linker in a release, and else taken from what Go notes in the binary.
+var version, commit string
+
+// spec is the version of the runtime specification whose hooks are known here.
+const spec = "1.2.1"
+
+// printVersion prints what dockerd looks for in a runtime's --version (issues 3 and 10 of awslabs/oci-add-hooks).
+func printVersion() error {
+	v, c := version, commit
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if v == "" {
+			v = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && c == "" {
+				c = s.Value
+			}
+		}
+	}
+	if c == "" {
+		c = "unknown"
+	}
+	_, err := fmt.Printf("oci-add-hooks version %s\ncommit: %s\nspec: %s\n", v, c, spec)
+	return err
+}
+
+func printHelp() error {
+	_, err := os.Stdout.WriteString(help)
+	return err
+}
+
+const help = `oci-add-hooks adds lifecycle hooks to a container and becomes the real OCI runtime.
+
+usage: oci-add-hooks [OPTION]... [RUNTIME OPTION]... COMMAND [ARGUMENT]...
+       NAME [RUNTIME OPTION]... COMMAND [ARGUMENT]...
+
+  --hook-config-path FILE  add the hooks of this hook file (repeatable)
+  --runtime-path RUNTIME   the real runtime, by name or path (else the hook
+                           file's "runtime", else runc)
+  --version, --help        alone on the command line: this program's own
+
+Without --hook-config-path, the hook file is /etc/oci-add-hooks/NAME.json, NAME
+being the name of the link by which the program is called.
+
+On create, run and restore the hooks are prepended to those in the bundle's
+config.json. Everything else goes to the runtime as it is. If hooks cannot be
+added, no container is started, and the runtime's --log and standard error say why.
+
+A hook file: {"runtime": "runc", "hooks": {"createRuntime": [
+  {"path": "/usr/local/bin/my-hook", "args": ["my-hook"], "timeout": 10}]}}
+`

@@ -1,0 +1,148 @@
+// Package bundle knows a bundle's config.json: the facts that conditions ask for, the splice that adds hooks and leaves
+// every other byte as it was, and the atomic replacement of the file.
+//
+// It does not know which hooks are to be added, nor why. Reading the text and the splice are pure: bytes in, bytes out.
+package bundle
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+)
+
+// Config is a config.json that has been read: its bytes, and where in them lies what this program asks for.
+type Config struct {
+	// Facts is what conditions ask about the container; empty if it was not asked for.
+	Facts hooks.Container
+
+	file   *jsonfile.File
+	root   value                  // the whole object
+	hooks  value                  // the value of its member hooks
+	stages map[hooks.Stage]*stage // the members of hooks
+
+	// fault is why hooks cannot be added to this file: runtimes would differ in what they read, or refuse it. Where
+	// nothing is to be added, that is no business of ours.
+	fault error
+}
+
+// value is where an object or an array lies in the file, or a null that stands for an empty one.
+type value struct {
+	start, end int  // end is 0 if there is no such value
+	inside     int  // after the opening bracket; 0 for null
+	empty      bool // there is nothing in it
+}
+
+func (v value) exists() bool { return v.end > 0 }
+func (v value) isNull() bool { return v.inside == 0 }
+
+// stage is the array of a stage's hooks.
+type stage struct {
+	value
+	hooks []jsontext.Value
+	last  int // after the last hook
+}
+
+// Read reads the config.json at path; with facts, what conditions ask for too.
+func Read(path string, facts bool) (*Config, error) {
+	file, err := jsonfile.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(file, facts)
+}
+
+// parse finds the places. Members are known by what their names mean, however they are escaped. What is none of our
+// business (members given twice elsewhere, invalid UTF-8) is let be.
+func parse(file *jsonfile.File, facts bool) (*Config, error) {
+	c := &Config{file: file, stages: map[hooks.Stage]*stage{}}
+	r := file.Lenient()
+	c.root = value{start: r.Next(), inside: r.Next() + 1, empty: true}
+	err := r.Object(func(name string) error {
+		c.root.empty = false
+		if name == "hooks" {
+			return c.readHooks(r)
+		}
+		c.note(r.MisspeltCase(name, "hooks"))
+		if facts {
+			return readFact(r, name, &c.Facts)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.root.end = r.End()
+	c.note(r.Finish())
+	return c, nil
+}
+
+// note keeps the first fault.
+func (c *Config) note(err error) {
+	if c.fault == nil {
+		c.fault = err
+	}
+}
+
+// readHooks reads the value of a member "hooks".
+func (c *Config) readHooks(r *jsonfile.Reader) (err error) {
+	if c.hooks.exists() {
+		c.note(r.Fail(`"hooks" is given twice`, "take one of the two out"))
+		return nil
+	}
+	if r.Kind() != '{' {
+		c.hooks, err = c.readNull(r, "an object")
+		return err
+	}
+	c.hooks = value{start: r.Next(), inside: r.Next() + 1, empty: true}
+	err = r.Object(func(name string) error {
+		c.hooks.empty = false
+		for _, s := range hooks.Stages() {
+			if name == string(s) {
+				return c.readStage(r, s)
+			}
+			c.note(r.MisspeltCase(name, string(s)))
+		}
+		return nil
+	})
+	c.hooks.end = r.End()
+	return err
+}
+
+// readStage reads the value of a stage.
+func (c *Config) readStage(r *jsonfile.Reader, name hooks.Stage) (err error) {
+	if c.stages[name] != nil {
+		c.note(r.Fail(fmt.Sprintf("stage %q is given twice", name), "take one of the two out"))
+		return nil
+	}
+	s := &stage{}
+	c.stages[name] = s
+	if r.Kind() != '[' {
+		s.value, err = c.readNull(r, "an array")
+		return err
+	}
+	s.value = value{start: r.Next(), inside: r.Next() + 1}
+	err = r.Array(func() error {
+		hook, err := r.Value()
+		s.hooks = append(s.hooks, hook)
+		s.last = r.End()
+		return err
+	})
+	s.empty = len(s.hooks) == 0
+	s.end = r.End()
+	return err
+}
+
+// readNull reads a null that stands for an empty object or array. Anything else is a fault.
+func (c *Config) readNull(r *jsonfile.Reader, want string) (value, error) {
+	kind := r.Kind()
+	if _, err := r.Value(); err != nil {
+		return value{}, err
+	}
+	if kind != 'n' {
+		c.note(r.Fail("must be "+want+" or null", ""))
+	}
+	return value{start: r.Start(), end: r.End()}, nil
+}

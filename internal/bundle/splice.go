@@ -1,0 +1,147 @@
+package bundle
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+)
+
+// Addition is what is to be added to a stage.
+type Addition struct {
+	Stage   hooks.Stage
+	Prepend []jsontext.Value // hook objects that come before those that are there
+	Append  []jsontext.Value // hook objects that come after
+}
+
+// Has says whether the stage holds the hooks of block as a contiguous run, compared as JSON values: the order of
+// members, spacing, escapes and the spelling of numbers don't count. An empty block is held by every stage.
+func (c *Config) Has(name hooks.Stage, block []jsontext.Value) (bool, error) {
+	if len(block) == 0 {
+		return true, nil
+	}
+	if c.fault != nil {
+		return false, c.fault
+	}
+	s := c.stages[name]
+	if s == nil || len(s.hooks) < len(block) {
+		return false, nil
+	}
+	return bytes.Contains(canonical(s.hooks), canonical(block)), nil
+}
+
+// canonical gives the values so that equal ones have equal bytes, each between line feeds, which no value contains.
+func canonical(values []jsontext.Value) []byte {
+	text := []byte{'\n'}
+	for _, v := range values {
+		v = v.Clone()
+		// Integers keep all their digits. The text is valid JSON, so that nothing is left that could fail.
+		if err := v.Canonicalize(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsontext.CanonicalizeRawInts(false)); err != nil {
+			panic("canonical form of a value that has been read: " + err.Error())
+		}
+		text = append(append(text, v...), '\n')
+	}
+	return text
+}
+
+// Splice gives the text of config.json with the additions, every other byte as it was. It fails if the file is one to
+// which hooks cannot be added (hooks or a stage written twice or in another letter case, or of another type; text after
+// the end of the JSON value).
+func (c *Config) Splice(additions []Addition) ([]byte, error) {
+	if c.fault != nil {
+		return nil, c.fault
+	}
+	return apply(c.file.Data, c.edits(additions)), nil
+}
+
+// edit puts text in the place of the bytes from start to end.
+type edit struct {
+	start, end int
+	text       []byte
+}
+
+func apply(data []byte, edits []edit) []byte {
+	size := len(data)
+	for _, e := range edits {
+		size += len(e.text) - (e.end - e.start)
+	}
+	out, at := make([]byte, 0, size), 0
+	for _, e := range edits {
+		out = append(append(out, data[at:e.start]...), e.text...)
+		at = e.end
+	}
+	return append(out, data[at:]...)
+}
+
+// edits gives what Splice changes, in the order of the places. What is new goes to the front of its object, since the
+// end of one is easily far away.
+func (c *Config) edits(additions []Addition) []edit {
+	var edits []edit
+	var newStages [][]byte // members to be added to hooks
+	for _, a := range additions {
+		s := c.stages[a.Stage]
+		switch {
+		case len(a.Prepend)+len(a.Append) == 0:
+		case s == nil:
+			member := append([]byte(`"`+string(a.Stage)+`":`), array(a)...)
+			newStages = append(newStages, member)
+		case s.isNull():
+			edits = append(edits, edit{s.start, s.end, array(a)})
+		case s.empty:
+			edits = append(edits, edit{s.inside, s.inside, list(slices.Concat(a.Prepend, a.Append))})
+		default:
+			if len(a.Prepend) > 0 {
+				edits = append(edits, edit{s.inside, s.inside, append(list(a.Prepend), ',')})
+			}
+			if len(a.Append) > 0 {
+				edits = append(edits, edit{s.last, s.last, append([]byte{','}, list(a.Append)...)})
+			}
+		}
+	}
+	if len(newStages) > 0 {
+		members := bytes.Join(newStages, []byte{','})
+		switch {
+		case !c.hooks.exists():
+			text := slices.Concat([]byte(`"hooks":{`), members, []byte{'}'})
+			edits = append(edits, front(c.root, text))
+		case c.hooks.isNull():
+			edits = append(edits, edit{c.hooks.start, c.hooks.end, slices.Concat([]byte{'{'}, members, []byte{'}'})})
+		default:
+			edits = append(edits, front(c.hooks, members))
+		}
+	}
+	slices.SortFunc(edits, func(a, b edit) int { return cmp.Compare(a.start, b.start) })
+	return edits
+}
+
+// front gives the edit that puts members at the front of an object.
+func front(object value, members []byte) edit {
+	if !object.empty {
+		members = append(members, ',')
+	}
+	return edit{object.inside, object.inside, members}
+}
+
+// list gives the hooks with commas between them.
+func list(hooks []jsontext.Value) []byte {
+	size := 0
+	for _, h := range hooks {
+		size += len(h) + 1
+	}
+	text := make([]byte, 0, size+1) // and room for a comma before or after
+	for i, h := range hooks {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(text, h...)
+	}
+	return text
+}
+
+// array gives the array of a stage that has no hooks yet.
+func array(a Addition) []byte {
+	return slices.Concat([]byte{'['}, list(slices.Concat(a.Prepend, a.Append)), []byte{']'})
+}

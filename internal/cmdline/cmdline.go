@@ -1,0 +1,209 @@
+// Package cmdline reads the command line of an OCI runtime:
+//
+//	oci-add-hooks [own options] [the runtime's global options] COMMAND [the rest]
+//
+// It tells this program's own options from the runtime's, finds the command, the bundle, and the log in which an
+// engine reads errors. Everything that is not ours reaches the runtime byte for byte, in order. It is pure: it opens no
+// file, and does not know what the options' values stand for.
+package cmdline
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Name is the name under which the program answers --version and --help itself. Called by another name, it stands for
+// a runtime, and these are the runtime's.
+const Name = "oci-add-hooks"
+
+// Kind is what a call asks for.
+type Kind int
+
+// The kinds of call.
+const (
+	PassThrough Kind = iota // any command but create, run and restore, and every probe: the runtime's alone
+	AddHooks                // create, run or restore
+	Version                 // our own --version
+	Help                    // our own --help
+)
+
+// Call is a command line that has been read.
+type Call struct {
+	Kind Kind
+	Name string // the base name of argv[0], by which a profile is chosen; empty if there is none
+
+	HookFiles []string // values of --hook-config-path, in order
+	HooksDirs []string // values of --hooks-dir, in order
+	Runtime   string   // the last value of --runtime-path; empty if there is none
+
+	Args       []string // what the runtime gets after its argv[0]
+	ConfigPath string   // the config.json of the bundle; with AddHooks alone
+
+	Log       string // the runtime's --log; empty if there is none
+	LogFormat string // the runtime's --log-format
+	Debug     bool   // the runtime's --debug
+}
+
+// Parse reads argv. On an error the call still holds the log, so that the error can be told there. The errors are about
+// our own options and about a bundle that is named without a name; what else may be wrong is left for the runtime to say.
+func Parse(argv []string) (Call, error) {
+	call := Call{}
+	if len(argv) == 0 {
+		return call, nil // no program is started so, but the kernel allows it
+	}
+	call.Name = filepath.Base(argv[0])
+	if len(argv) == 2 && call.Name == Name {
+		switch argv[1] {
+		case "--version":
+			call.Kind = Version
+			return call, nil
+		case "--help":
+			call.Kind = Help
+			return call, nil
+		}
+	}
+	globals, command, rest, err := call.splitGlobals(argv[1:])
+	call.Args = globals
+	if command == "" {
+		return call, err
+	}
+	call.Args = slices.Concat(globals, []string{command}, rest)
+	if !slices.Contains(addingCommands, command) || asksForHelp(globals, globalValueOptions) || asksForHelp(rest, valueOptions) {
+		return call, err
+	}
+	call.Kind = AddHooks
+	var noBundle error
+	if call.ConfigPath, noBundle = findConfig(command, rest); err == nil {
+		err = noBundle
+	}
+	return call, err
+}
+
+// splitGlobals reads what stands before the command: it takes out our own options and notes the log. Of several faults
+// it gives the first, and reads on, since the log may come later.
+func (c *Call) splitGlobals(args []string) (globals []string, command string, rest []string, fault error) {
+	note := func(err error) {
+		if fault == nil {
+			fault = err
+		}
+	}
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if name, value, hasValue := strings.Cut(arg, "="); slices.Contains(ownOptions, name) {
+			if !hasValue {
+				if i++; i < len(args) {
+					value = args[i]
+				}
+				if i >= len(args) || strings.HasPrefix(value, "-") {
+					note(fmt.Errorf("option %s has no value; give it one: %s FILE", name, name))
+					if i < len(args) {
+						i-- // the next option, most likely
+					}
+					continue
+				}
+			}
+			if value == "" {
+				note(fmt.Errorf("option %s has an empty value; give it one: %s FILE", name, name))
+			}
+			c.set(name, value)
+			continue
+		}
+		if slices.Contains(commands, arg) {
+			return globals, arg, args[i+1:], fault
+		}
+		globals = append(globals, arg)
+		name, value, hasValue := option(arg)
+		if slices.Contains(globalValueOptions, name) && !hasValue && i+1 < len(args) {
+			i++
+			value = args[i]
+			globals = append(globals, value)
+		}
+		switch name {
+		case "log":
+			c.Log = value
+		case "log-format":
+			c.LogFormat = value
+		case "debug":
+			c.Debug = !hasValue || value == "true"
+		}
+	}
+	return globals, "", nil, fault
+}
+
+func (c *Call) set(name, value string) {
+	switch name {
+	case optHookFile:
+		c.HookFiles = append(c.HookFiles, value)
+	case optHooksDir:
+		c.HooksDirs = append(c.HooksDirs, value)
+	case optRuntime:
+		c.Runtime = value
+	}
+}
+
+// option takes an argument apart: -name, --name, -name=value, --name=value. The name is empty if it is no option.
+func option(arg string) (name, value string, hasValue bool) {
+	if len(arg) < 2 || arg[0] != '-' {
+		return "", "", false
+	}
+	name, value, hasValue = strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
+	return name, value, hasValue
+}
+
+// options calls each for every option among args, with its value if it takes one, up to "--".
+func options(args, takeValue []string, each func(arg, name, value string, hasValue bool)) {
+	for i := 0; i < len(args) && args[i] != "--"; i++ {
+		arg := args[i]
+		name, value, hasValue := option(arg)
+		if slices.Contains(takeValue, name) && !hasValue && i+1 < len(args) {
+			i++
+			value, hasValue = args[i], true
+		}
+		if name != "" {
+			each(arg, name, value, hasValue)
+		}
+	}
+}
+
+// asksForHelp says whether a runtime given these arguments prints its help or version and does nothing else.
+func asksForHelp(args, takeValue []string) bool {
+	asks := false
+	options(args, takeValue, func(arg, _, _ string, _ bool) {
+		asks = asks || slices.Contains(probes, arg)
+	})
+	return asks
+}
+
+// findConfig gives the path of config.json for create, run or restore: that of the last bundle named, else that of the
+// working directory; or crun's --config.
+func findConfig(command string, rest []string) (string, error) {
+	bundle, config := ".", "config.json"
+	var err error
+	options(rest, valueOptions, func(arg, name, value string, hasValue bool) {
+		short := !strings.HasPrefix(arg, "--")
+		switch {
+		case name == "bundle", name == "b":
+			if !hasValue {
+				err = fmt.Errorf("option %s has no value; give it the bundle's folder", arg)
+			}
+			bundle = value
+		case short && arg[1] == 'b':
+			bundle = arg[len("-b"):] // -bDIR
+		case command == "restore": // which has no --config
+		case name == "config" && !short, name == "f" && short:
+			if !hasValue {
+				err = fmt.Errorf("option %s has no value; give it the path of a config.json", arg)
+			}
+			config = value
+		case short && arg[1] == 'f':
+			config = arg[len("-f"):] // -fFILE
+		}
+	})
+	// crun looks for config.json in the bundle, and for a file of any other name where it was started.
+	if config != "config.json" {
+		return config, err
+	}
+	return filepath.Join(bundle, config), err
+}

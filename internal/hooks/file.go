@@ -1,0 +1,215 @@
+package hooks
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+)
+
+// File is a hook file: a JSON object that holds the runtime specification's `hooks` object and, beside it, what else
+// this program is to know. It may be a whole config.json; members that are not ours are ignored.
+type File struct {
+	Path          string
+	Runtime       string   // the low-level runtime, a name or an absolute path; empty if the file names none
+	Dirs          []string // hooks directories, absolute
+	SkipSandboxes bool     // Kubernetes sandboxes get none of Hooks
+	Hooks         []Hook   // in the order of the stages; within a stage in the file's
+}
+
+// The members of a hook file, and of a hook in it.
+var (
+	fileMembers = []string{"runtime", "hooksDirs", "skipSandboxes", "hooks"}
+	hookMembers = []string{"path", "args", "env", "timeout"}
+)
+
+// ReadFile reads the hook file at path and checks all of it.
+func ReadFile(path string) (*File, error) {
+	file, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseFile(file)
+}
+
+// ReadRuntime gives the low-level runtime that the hook file at path names, or "" if it names none. It reads no further
+// than that, so that a running container stays under control when the rest of the file breaks.
+func ReadRuntime(path string) (string, error) {
+	file, err := open(path)
+	if err != nil {
+		return "", err
+	}
+	return parseRuntime(file)
+}
+
+func open(path string) (*jsonfile.File, error) {
+	file, err := jsonfile.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return file, file.RefuseUntrusted()
+}
+
+func parseFile(file *jsonfile.File) (*File, error) {
+	f := &File{Path: file.Path}
+	r := file.Strict()
+	empty := true // as long as neither hooks nor hooksDirs is seen
+	err := r.Object(func(name string) error {
+		if err := r.MisspeltCase(name, fileMembers...); err != nil {
+			return err
+		}
+		if !slices.Contains(fileMembers, name) {
+			return nil
+		}
+		// Calls that add no hooks look for the plain bytes "runtime" (see parseRuntime).
+		if !bytes.Equal(r.Raw(), []byte(`"`+name+`"`)) {
+			return r.Fail("a known member is spelt with escapes", "write "+strconv.Quote(name))
+		}
+		var err error
+		switch name {
+		case "runtime":
+			f.Runtime, err = readRuntime(r)
+		case "hooksDirs":
+			empty = false
+			f.Dirs, err = readDirs(r)
+		case "skipSandboxes":
+			f.SkipSandboxes, err = r.Bool()
+		case "hooks":
+			empty = false
+			f.Hooks, err = readStages(r)
+		}
+		return err
+	})
+	if err == nil {
+		err = r.Finish()
+	}
+	if err == nil && empty {
+		err = &jsonfile.Error{Path: file.Path, Problem: `has neither "hooks" nor "hooksDirs"`,
+			Remedy: `put the hooks into a member "hooks", as in {"hooks": {"createRuntime": [...]}}`}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func parseRuntime(file *jsonfile.File) (runtime string, err error) {
+	if !bytes.Contains(file.Data, []byte(`"runtime"`)) {
+		return "", nil
+	}
+	r := file.Lenient()
+	found := errors.New("found") // ends the reading; what follows need not be valid
+	err = r.Object(func(name string) error {
+		if name != "runtime" {
+			return nil
+		}
+		if runtime, err = readRuntime(r); err != nil {
+			return err
+		}
+		return found
+	})
+	if err == found {
+		err = nil
+	}
+	return runtime, err
+}
+
+// readRuntime reads the name or path of a low-level runtime.
+func readRuntime(r *jsonfile.Reader) (string, error) {
+	name, err := r.String()
+	switch {
+	case err != nil:
+		return "", err
+	case name == "":
+		return "", r.Fail("the runtime's name is empty", "name a runtime, or take the member out: runc is the default")
+	case strings.Contains(name, "/") && !filepath.IsAbs(name):
+		return "", r.Fail(fmt.Sprintf("the runtime's path %q is not absolute", name), "give its whole path, or its name alone")
+	}
+	return name, nil
+}
+
+func readDirs(r *jsonfile.Reader) (dirs []string, err error) {
+	err = r.Array(func() error {
+		dir, err := r.String()
+		if err == nil && !filepath.IsAbs(dir) {
+			err = r.Fail(fmt.Sprintf("the hooks directory %q is not an absolute path", dir), "give its whole path")
+		}
+		dirs = append(dirs, dir)
+		return err
+	})
+	return dirs, err
+}
+
+// readStages reads the specification's hooks object. Null is allowed for it and for a stage, as in a config.json.
+func readStages(r *jsonfile.Reader) (hooks []Hook, err error) {
+	if r.Kind() == 'n' {
+		_, err := r.Value()
+		return nil, err
+	}
+	err = r.Object(func(name string) error {
+		stage := Stage(name)
+		if !known(stage) {
+			return r.Fail(fmt.Sprintf("unknown stage %q", name), "the stages are "+stageNames())
+		}
+		if r.Kind() == 'n' {
+			return nil
+		}
+		return r.Array(func() error {
+			hook, err := readHook(r)
+			hook.Stage = stage
+			hooks = append(hooks, hook)
+			return err
+		})
+	})
+	return hooks, err
+}
+
+// readHook reads a hook object and keeps it byte for byte, with the members that we don't know: the specification has
+// runtimes ignore these.
+func readHook(r *jsonfile.Reader) (Hook, error) {
+	var hook Hook
+	start := r.Next()
+	err := r.Object(func(name string) error {
+		if err := r.MisspeltCase(name, hookMembers...); err != nil {
+			return err
+		}
+		if name != "path" && r.Kind() == 'n' {
+			return nil // as if it were absent
+		}
+		var err error
+		switch name {
+		case "path":
+			if hook.Path, err = r.String(); err == nil && !filepath.IsAbs(hook.Path) {
+				err = r.Fail(fmt.Sprintf("the hook's path %q is not absolute", hook.Path), "give its whole path")
+			}
+		case "args", "env":
+			_, err = r.Strings()
+		case "timeout":
+			err = readTimeout(r)
+		}
+		return err
+	})
+	if err == nil && hook.Path == "" {
+		err = r.FailAt(start, `the hook has no "path"`, "give it the absolute path of a program")
+	}
+	hook.JSON = r.Since(start)
+	return hook, err
+}
+
+// readTimeout reads a hook's timeout in seconds. A number that is spelt otherwise than by digits (10.0, 1e1), or is
+// larger than 32 bits hold, is one that some runtime doesn't read.
+func readTimeout(r *jsonfile.Reader) error {
+	value, err := r.Value()
+	if err != nil {
+		return err
+	}
+	if seconds, err := strconv.ParseInt(string(value), 10, 32); err != nil || seconds < 1 {
+		return r.Fail("the timeout is not an integer of at least 1, in seconds", "")
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+// Package hooks knows what can be added to a container: the six stages, hook files, hooks directories in the format of
+// oci-hooks(5), and the conditions under which a hook of such a directory is added, each answering with its reason.
+//
+// It does not know where a container's facts come from, nor what becomes of the hooks it gives.
+package hooks
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Stage is a stage of a container's life at which hooks run, by its name in config.json (runtime specification,
+// config.md, POSIX-platform hooks).
+type Stage string
+
+// The six stages.
+const (
+	Prestart        Stage = "prestart" // deprecated by the specification in favour of the next three
+	CreateRuntime   Stage = "createRuntime"
+	CreateContainer Stage = "createContainer"
+	StartContainer  Stage = "startContainer" // the one stage whose hooks' paths lie in the container
+	Poststart       Stage = "poststart"
+	Poststop        Stage = "poststop"
+)
+
+// Stages lists the stages in the order in which a container comes to them.
+func Stages() []Stage {
+	return []Stage{Prestart, CreateRuntime, CreateContainer, StartContainer, Poststart, Poststop}
+}
+
+// stageNames lists the stages for a message.
+func stageNames() string {
+	names := make([]string, 0, 6)
+	for _, s := range Stages() {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ", ")
+}
+
+func known(s Stage) bool { return slices.Contains(Stages(), s) }
+
+// Hook is a hook that may be added to a stage.
+type Hook struct {
+	Stage Stage
+	Path  string         // the program, absolute
+	JSON  jsontext.Value // the hook object to be written
+}
+
+// Container is what conditions ask about a container.
+type Container struct {
+	Annotations map[string]string
+	HasProcess  bool     // config.json has a process
+	Args        []string // process.args: the command and its arguments
+	BindMounts  []string // the destinations of the bind mounts that the user asked for (an approximation, see bundle)
+}
+
+// sandboxMarks are the annotations by which containerd and CRI-O mark the sandbox ("pause") container of a Kubernetes
+// pod; its value is "sandbox" then, and "container" for the pod's other containers.
+var sandboxMarks = []string{"io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"}
+
+// IsSandbox says whether the container is the sandbox of a Kubernetes pod.
+func (c Container) IsSandbox() bool {
+	return slices.ContainsFunc(sandboxMarks, func(mark string) bool { return c.Annotations[mark] == "sandbox" })
+}

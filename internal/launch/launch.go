@@ -1,0 +1,96 @@
+// Package launch finds the low-level runtime and becomes it.
+//
+// It knows how a runtime's name turns into a path, that this program must never start itself, and what of the process
+// has to survive the change. It knows nothing of hooks.
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// systemPath is searched before PATH: an engine gives PATH to some of its calls and not to others (Podman has one for
+// create and none for kill), and a container must meet the same runtime from create to delete.
+const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Find gives the path of the low-level runtime that is called name, as it is found, with links not resolved: a runtime
+// may go by the name under which it is called. A name without a slash is looked up in the system's folders and then in
+// PATH's absolute ones, passing over this program itself, which may stand there under a runtime's name.
+func Find(name string) (string, error) {
+	self, err := inode("/proc/self/exe")
+	if err != nil {
+		return "", fmt.Errorf("cannot tell this program from a runtime: /proc/self/exe: %w; is /proc mounted?", report.Plain(err))
+	}
+	if strings.Contains(name, "/") {
+		return name, runnable(name, self)
+	}
+	folders := filepath.SplitList(systemPath + ":" + os.Getenv("PATH"))
+	passedOver := ""
+	for _, folder := range folders {
+		if !filepath.IsAbs(folder) {
+			continue // what it is depends on the working directory, which is the bundle for some calls
+		}
+		path := filepath.Join(folder, name)
+		switch err := runnable(path, self); {
+		case err == nil:
+			return path, nil
+		case errors.Is(err, errSelf) && passedOver == "":
+			passedOver = fmt.Sprintf(" but for %s, which is this program", path)
+		}
+	}
+	return "", fmt.Errorf("runtime %q is in none of the folders %s nor in PATH%s; install it, or name another by --runtime-path or in the hook file",
+		name, systemPath, passedOver)
+}
+
+// errSelf says that a runtime's path leads to this very program.
+var errSelf = errors.New("it is this program itself")
+
+// runnable gives an error if path is not an executable regular file, or is this program.
+func runnable(path string, self id) error {
+	var why error
+	var st unix.Stat_t
+	switch err := unix.Stat(path, &st); {
+	case err != nil:
+		why = report.Plain(err)
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		why = errors.New("it is not a regular file")
+	case idOf(st) == self:
+		why = errSelf
+	default:
+		if err := unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS); err != nil {
+			why = fmt.Errorf("it may not be executed: %w", report.Plain(err))
+		}
+	}
+	if why == nil {
+		return nil
+	}
+	return fmt.Errorf("the runtime %s cannot be used: %w", path, why)
+}
+
+// id tells one file from another, whatever it is called.
+type id struct{ dev, ino uint64 }
+
+func idOf(st unix.Stat_t) id { return id{uint64(st.Dev), st.Ino} }
+
+func inode(path string) (id, error) {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	return idOf(st), err
+}
+
+// Exec becomes the runtime at path, with argv[0] path and then args. It returns only if that fails.
+//
+// It is syscall.Exec that has to be called: it puts RLIMIT_NOFILE back, which Go raises at start-up. The caller has to
+// be on the process's first thread: the parent-death signal that an engine set belongs to that thread alone.
+func Exec(path string, args []string) error {
+	err := syscall.Exec(path, append([]string{path}, args...), os.Environ())
+	return fmt.Errorf("the runtime %s cannot be started: %w", path, report.Plain(err))
+}
