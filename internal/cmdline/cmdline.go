@@ -193,7 +193,7 @@ func findConfig(command string, rest []string) (string, error) {
 			bundle = arg[len("-b"):] // -bDIR
 		case command == "restore": // which has no --config
 		case name == "config" && !short, name == "f" && short:
-			if !hasValue {
+			if value == "" {
 				err = fmt.Errorf("option %s has no value; give it the path of a config.json", arg)
 			}
 			config = value

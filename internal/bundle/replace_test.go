@@ -1,0 +1,273 @@
+package bundle
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+)
+
+// writeConfig makes a bundle in a folder of its own and reads its config.json.
+func writeConfig(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(path, []byte(`{"old":1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func replace(t *testing.T, path, data string) error {
+	t.Helper()
+	c, err := Read(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Replace([]byte(data))
+}
+
+// checkFolder says what lies in the folder of path: no temporary file, above all.
+func checkFolder(t *testing.T, path string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the folder holds (-want +got)\n%s", diff)
+	}
+}
+
+func checkText(t *testing.T, path, want string) {
+	t.Helper()
+	if got, err := os.ReadFile(path); err != nil || string(got) != want {
+		t.Errorf("%s holds %q, %v; want %q", path, got, err, want)
+	}
+}
+
+func TestReplaceKeepsMode(t *testing.T) {
+	for _, mode := range []uint32{0o600, 0o644, 0o666, 0o400, 0o4750} {
+		path := writeConfig(t)
+		if err := unix.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := replace(t, path, "new"); err != nil {
+			t.Fatal(err)
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(path, &st); err != nil || st.Mode&0o7777 != mode {
+			t.Errorf("mode %o became %o, %v", mode, st.Mode&0o7777, err)
+		}
+		checkText(t, path, "new")
+		checkFolder(t, path, "config.json")
+	}
+}
+
+func TestReplaceKeepsOwnerAndAttributes(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give a file to another user")
+	}
+	path := writeConfig(t)
+	if err := os.Chown(path, 1234, 2345); err != nil {
+		t.Fatal(err)
+	}
+	attributes := map[string]string{
+		"user.note":                 "kept",
+		"user.empty":                "",
+		"trusted.note":              "kept too",
+		"system.posix_acl_access":   acl(7, 5),
+		"security.oci-add-hooks.it": "a label, as SELinux sets one",
+	}
+	for name, value := range attributes {
+		if err := unix.Setxattr(path, name, []byte(value), 0); err != nil {
+			t.Skipf("the file system of %s takes no attribute %s (%v)", filepath.Dir(path), name, err)
+		}
+	}
+	if err := replace(t, path, "new"); err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil || st.Uid != 1234 || st.Gid != 2345 {
+		t.Errorf("owner %d:%d, %v", st.Uid, st.Gid, err)
+	}
+	for name, want := range attributes {
+		got := make([]byte, 100)
+		n, err := unix.Getxattr(path, name, got)
+		if err != nil || string(got[:max(n, 0)]) != want {
+			t.Errorf("%s is %q, %v; want %q", name, got[:max(n, 0)], err, want)
+		}
+	}
+	checkText(t, path, "new")
+}
+
+// TestReplaceTakesNoACLFromTheFolder: a folder's default ACL must not let more people at the new file than at the old.
+func TestReplaceTakesNoACLFromTheFolder(t *testing.T) {
+	path := writeConfig(t)
+	if err := unix.Setxattr(filepath.Dir(path), "system.posix_acl_default", []byte(acl(7, 7)), 0); err != nil {
+		t.Skipf("the file system of %s has no ACLs (%v)", filepath.Dir(path), err)
+	}
+	if err := replace(t, path, "new"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := unix.Getxattr(path, "system.posix_acl_access", nil); err != unix.ENODATA {
+		t.Errorf("an ACL of %d bytes, %v", n, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil || st.Mode&0o7777 != 0o600 {
+		t.Errorf("mode %o, %v", st.Mode&0o7777, err)
+	}
+}
+
+// acl gives a POSIX ACL as the kernel keeps it: the owner, a user 1000 and the mask may do what is said, others nothing.
+func acl(user, mask byte) string {
+	entry := func(tag, perm byte, id string) string { return string([]byte{tag, 0, perm, 0}) + id }
+	none, u1000 := "\xff\xff\xff\xff", "\xe8\x03\x00\x00"
+	return "\x02\x00\x00\x00" + entry(1, 6, none) + entry(2, user, u1000) + entry(4, 4, none) + entry(16, mask, none) + entry(32, 0, none)
+}
+
+func TestReplaceFollowsALink(t *testing.T) {
+	path := writeConfig(t)
+	dir := t.TempDir()
+	link := filepath.Join(dir, "config.json")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := replace(t, link, "new"); err != nil {
+		t.Fatal(err)
+	}
+	if to, err := os.Readlink(link); err != nil || to != path {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+	checkText(t, path, "new")
+	checkFolder(t, path, "config.json")
+	checkFolder(t, link, "config.json")
+}
+
+// TestReplacePassesOverLeftovers: what a killed process left behind is in nobody's way.
+func TestReplacePassesOverLeftovers(t *testing.T) {
+	path := writeConfig(t)
+	for _, n := range []string{"0", "1"} {
+		left := filepath.Join(filepath.Dir(path), ".config.json."+strconv.Itoa(os.Getpid())+"-"+n+".tmp")
+		if err := os.Symlink("/nowhere/at/all", left); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := replace(t, path, "new"); err != nil {
+		t.Fatal(err)
+	}
+	checkText(t, path, "new")
+}
+
+// TestReplaceFails: whatever fails, the old bytes stay and nothing lies beside them.
+func TestReplaceFails(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to mount file systems")
+	}
+	mount := func(t *testing.T, options string) string {
+		t.Helper()
+		dir := t.TempDir()
+		if err := unix.Mount("none", dir, "tmpfs", 0, options); err != nil {
+			t.Skipf("no tmpfs can be mounted here (%v)", err)
+		}
+		t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+		path := filepath.Join(dir, "config.json")
+		if err := os.WriteFile(path, []byte(`{"old":1}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	t.Run("full", func(t *testing.T) {
+		path := mount(t, "size=64k")
+		err := replace(t, path, strings.Repeat("x", 1<<20))
+		if err == nil || !strings.Contains(err.Error(), path+": cannot be replaced: the new text cannot be written: the file system is full (ENOSPC)") {
+			t.Errorf("%v", err)
+		}
+		checkText(t, path, `{"old":1}`)
+		checkFolder(t, path, "config.json")
+	})
+	t.Run("no more files", func(t *testing.T) {
+		path := mount(t, "nr_inodes=2")
+		if err := replace(t, path, "new"); err == nil || !strings.Contains(err.Error(), "no file can be created beside it: the file system is full (ENOSPC)") {
+			t.Errorf("%v", err)
+		}
+		checkText(t, path, `{"old":1}`)
+	})
+	t.Run("read-only", func(t *testing.T) {
+		path := mount(t, "")
+		if err := unix.Mount("none", filepath.Dir(path), "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := replace(t, path, "new"); err == nil || !strings.Contains(err.Error(), "the file system is read-only (EROFS)") {
+			t.Errorf("%v", err)
+		}
+		checkText(t, path, `{"old":1}`)
+	})
+	t.Run("the file is a mount point", func(t *testing.T) {
+		path := mount(t, "")
+		if err := unix.Mount(path, path, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := replace(t, path, "new"); err == nil || !strings.Contains(err.Error(), "the new file cannot be renamed: it is in use, or something is mounted on it (EBUSY)") {
+			t.Errorf("%v", err)
+		}
+		checkText(t, path, `{"old":1}`)
+		checkFolder(t, path, "config.json")
+		unix.Unmount(path, unix.MNT_DETACH)
+	})
+	t.Run("the folder is gone", func(t *testing.T) {
+		path := writeConfig(t)
+		c, err := Read(path, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		os.RemoveAll(filepath.Dir(path))
+		if err := c.Replace([]byte("new")); err == nil || !strings.Contains(err.Error(), "(ENOENT)") {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// TestReplaceIsAtomic: whoever opens the file while it is replaced reads one text or the other, whole.
+func TestReplaceIsAtomic(t *testing.T) {
+	path := writeConfig(t)
+	texts := [][]byte{bytes.Repeat([]byte("a"), 1<<20), bytes.Repeat([]byte("b"), 1<<19)}
+	if err := os.WriteFile(path, texts[0], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		var err error
+		for i := 0; i < 200 && err == nil; i++ {
+			c := &Config{}
+			if c.file, err = jsonfile.Read(path); err == nil {
+				err = c.Replace(texts[i%2])
+			}
+		}
+		done <- err
+	}()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkFolder(t, path, "config.json")
+			return
+		default:
+			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, texts[0]) && !bytes.Equal(got, texts[1]) {
+				t.Fatalf("%d bytes, %v", len(got), err)
+			}
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package cmdline
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestBundle holds rule 4: every spelling by which a runtime takes its bundle.
+func TestBundle(t *testing.T) {
+	for line, want := range map[string]string{
+		"create ID":                                      "config.json",
+		"run ID":                                         "config.json",
+		"create --bundle /b ID":                          "/b/config.json",
+		"create --bundle=/b ID":                          "/b/config.json",
+		"create -b /b ID":                                "/b/config.json",
+		"create -b=/b ID":                                "/b/config.json",
+		"create -b/b ID":                                 "/b/config.json",
+		"create -bundle /b ID":                           "/b/config.json",
+		"create -bundle=/b ID":                           "/b/config.json",
+		"create --b /b ID":                               "/b/config.json",
+		"create --bundle /a --bundle /b ID":              "/b/config.json",
+		"create --bundle /a -b/b ID":                     "/b/config.json",
+		"create --bundle /a --bundle= ID":                "config.json",
+		"restore -no-subreaper --bundle /b ID":           "/b/config.json",
+		"restore --image-path -b --bundle /b ID":         "/b/config.json",
+		"create ID --bundle /b":                          "/b/config.json",
+		"create --bundle /b -- --bundle":                 "/b/config.json",
+		"create --pid-file --bundle --bundle /b ID":      "/b/config.json",
+		"create --console-socket=-b --bundle /b ID":      "/b/config.json",
+		"create --bundle --pid-file ID":                  "--pid-file/config.json",
+		"create --bundle /b create":                      "/b/config.json",
+		"create --preserve-fds 2 --no-pivot -b /b ID":    "/b/config.json",
+		"restore --parent-path -bx --work-path w ID":     "config.json",
+		"run -d --bundle rel ID":                         "rel/config.json",
+		"create --config other.json --bundle /b ID":      "other.json",
+		"create --config=/o/other.json --bundle /b ID":   "/o/other.json",
+		"run -f other.json --bundle /b ID":               "other.json",
+		"run -fother.json --bundle /b ID":                "other.json",
+		"run -f config.json --bundle /b ID":              "/b/config.json",
+		"create --config config.json --bundle /b ID":     "/b/config.json",
+		"restore -f other.json --bundle /b ID":           "/b/config.json",
+		"--systemd-cgroup create --bundle /b -p /p ID":   "/b/config.json",
+		"--root /r --log /l --debug create -b /b create": "/b/config.json",
+	} {
+		call, err := Parse(append([]string{"runc"}, strings.Fields(line)...))
+		if err != nil || call.Kind != AddHooks || call.ConfigPath != want {
+			t.Errorf("%s: kind %v, config %q, error %v; want %q", line, call.Kind, call.ConfigPath, err, want)
+		}
+		if got := strings.Join(call.Args, " "); got != line {
+			t.Errorf("%s: the runtime would get %s", line, got)
+		}
+	}
+}
+
+// TestCommand holds rules 2 and 3: which word is the command, and which calls add hooks.
+func TestCommand(t *testing.T) {
+	for line, want := range map[string]Kind{
+		"create ID":                             AddHooks,
+		"run ID":                                AddHooks,
+		"restore ID":                            AddHooks,
+		"--root /r create ID":                   AddHooks,
+		"--root create create ID":               AddHooks,
+		"--root create state ID":                PassThrough,
+		"-root create state ID":                 PassThrough,
+		"--root=create state ID":                PassThrough,
+		"--log run --log-format create kill ID": PassThrough,
+		"--log-level run delete ID":             PassThrough,
+		"--criu create state ID":                PassThrough,
+		"--cgroup-manager create state ID":      PassThrough,
+		"--rootless create ID":                  AddHooks, // a boolean in runsc
+		"--rootless true create ID":             AddHooks,
+		"--unknown value create ID":             AddHooks,
+		"--systemd-cgroup create ID":            AddHooks,
+		"state create":                          PassThrough, // a container's name
+		"kill run 9":                            PassThrough,
+		"exec ID create --bundle /b":            PassThrough,
+		"start ID":                              PassThrough,
+		"checkpoint restore":                    PassThrough,
+		"features":                              PassThrough,
+		"features create":                       PassThrough,
+		"help create":                           PassThrough,
+		"h create":                              PassThrough,
+		"init":                                  PassThrough,
+		"do create":                             PassThrough,
+		"debug --stacks create":                 PassThrough,
+		"":                                      PassThrough,
+		"--version":                             PassThrough,
+		"--version create ID":                   PassThrough,
+		"--help create ID":                      PassThrough,
+		"-h create ID":                          PassThrough,
+		"create --help":                         PassThrough,
+		"create --bundle /b -h":                 PassThrough,
+		"create --version":                      PassThrough,
+		"create --bundle --help ID":             AddHooks, // a value
+		"create --pid-file -h ID":               AddHooks,
+		"create -- --help":                      AddHooks, // a container's name
+		"--log --help create ID":                AddHooks,
+		"--root":                                PassThrough,
+		"CREATE ID":                             PassThrough, // no runtime takes it
+		"--hook-config-path f create ID":        AddHooks,
+		"--hook-config-path=f --version":        PassThrough,
+		"--systemd-cgroup --hook-config-path f run": AddHooks,
+	} {
+		call, err := Parse(append([]string{"runc"}, strings.Fields(line)...))
+		if err != nil || call.Kind != want {
+			t.Errorf("%s: kind %v, error %v; want %v", line, call.Kind, err, want)
+		}
+	}
+}
+
+// TestOwnOptions holds rule 1: what is ours, wherever it stands before the command, and what the runtime gets.
+func TestOwnOptions(t *testing.T) {
+	for _, test := range []struct {
+		line string
+		want Call
+	}{
+		{"--hook-config-path f --runtime-path r create --bundle /b ID",
+			Call{HookFiles: []string{"f"}, Runtime: "r", Args: []string{"create", "--bundle", "/b", "ID"}}},
+		{"--hook-config-path=f --runtime-path=r create --bundle /b ID",
+			Call{HookFiles: []string{"f"}, Runtime: "r", Args: []string{"create", "--bundle", "/b", "ID"}}},
+		{"--systemd-cgroup --runtime-path r --root /x --hook-config-path f create --bundle /b ID",
+			Call{HookFiles: []string{"f"}, Runtime: "r", Args: []string{"--systemd-cgroup", "--root", "/x", "create", "--bundle", "/b", "ID"}}},
+		{"--hook-config-path f --hooks-dir d --hook-config-path g --hooks-dir e create --bundle /b ID",
+			Call{HookFiles: []string{"f", "g"}, HooksDirs: []string{"d", "e"}, Args: []string{"create", "--bundle", "/b", "ID"}}},
+		{"--runtime-path r --runtime-path s create --bundle /b ID",
+			Call{Runtime: "s", Args: []string{"create", "--bundle", "/b", "ID"}}},
+		{"--hook-config-path create --runtime-path=a=b create --bundle /b ID",
+			Call{HookFiles: []string{"create"}, Runtime: "a=b", Args: []string{"create", "--bundle", "/b", "ID"}}},
+		{"--log --hook-config-path create --bundle /b --hook-config-path ID", // neither is ours
+			Call{Log: "--hook-config-path", Args: []string{"--log", "--hook-config-path", "create", "--bundle", "/b", "--hook-config-path", "ID"}}},
+		{"-hook-config-path f create --bundle /b ID", // two dashes make ours
+			Call{Args: []string{"-hook-config-path", "f", "create", "--bundle", "/b", "ID"}}},
+		{"--log /l --log-format json --debug create --bundle /b ID",
+			Call{Log: "/l", LogFormat: "json", Debug: true, Args: []string{"--log", "/l", "--log-format", "json", "--debug", "create", "--bundle", "/b", "ID"}}},
+		{"--log=/a --log=/l -log-format=json --debug=false create --bundle /b ID",
+			Call{Log: "/l", LogFormat: "json", Args: []string{"--log=/a", "--log=/l", "-log-format=json", "--debug=false", "create", "--bundle", "/b", "ID"}}},
+		{"create --bundle /b --log /x ID", // after the command nothing is a global option
+			Call{Args: []string{"create", "--bundle", "/b", "--log", "/x", "ID"}}},
+	} {
+		test.want.Kind, test.want.Name, test.want.ConfigPath = AddHooks, "oci-add-hooks", "/b/config.json"
+		got, err := Parse(append([]string{"/usr/bin/oci-add-hooks"}, strings.Fields(test.line)...))
+		if err != nil {
+			t.Errorf("%s: %v", test.line, err)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", test.line, diff)
+		}
+	}
+}
+
+// TestFaults: a fault in our own options is never passed on, and is told in the log that is named before or after it.
+func TestFaults(t *testing.T) {
+	for _, test := range []struct {
+		argv []string
+		want string
+	}{
+		{[]string{"--hook-config-path"}, "--hook-config-path has no value"},
+		{[]string{"--hook-config-path", "--runtime-path", "runc", "create"}, "--hook-config-path has no value"},
+		{[]string{"--hook-config-path", "", "create"}, "--hook-config-path has an empty value"},
+		{[]string{"--hook-config-path=", "state"}, "--hook-config-path has an empty value"},
+		{[]string{"--hooks-dir=", "create"}, "--hooks-dir has an empty value"},
+		{[]string{"--runtime-path="}, "--runtime-path has an empty value"},
+		{[]string{"--runtime-path"}, "--runtime-path has no value"},
+		{[]string{"create", "--bundle"}, "--bundle has no value"},
+		{[]string{"create", "-b"}, "-b has no value"},
+		{[]string{"run", "--config"}, "--config has no value"},
+		{[]string{"run", "-f", "", "ID"}, "-f has no value"},
+		{[]string{"--runtime-path=", "create", "--bundle"}, "--runtime-path has an empty value"},
+	} {
+		_, err := Parse(append([]string{"oci-add-hooks"}, test.argv...))
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: error %v; want %q", test.argv, err, test.want)
+		}
+		call, err := Parse(slices.Concat([]string{"oci-add-hooks", "--log", "/l", "--log-format=json"}, test.argv))
+		if err == nil || call.Log != "/l" || call.LogFormat != "json" {
+			t.Errorf("%q: error %v in log %q", test.argv, err, call.Log)
+		}
+	}
+	if call, err := Parse([]string{"oci-add-hooks", "--runtime-path=", "--log", "/l", "create"}); err == nil || call.Log != "/l" {
+		t.Errorf("a log named after the fault: error %v in log %q", err, call.Log)
+	}
+}
+
+// TestOwnProbes holds rule 5.
+func TestOwnProbes(t *testing.T) {
+	for line, want := range map[string]Kind{
+		"/usr/bin/oci-add-hooks --version":         Version,
+		"oci-add-hooks --help":                     Help,
+		"oci-add-hooks --version create":           PassThrough,
+		"oci-add-hooks --version --help":           PassThrough,
+		"oci-add-hooks --runtime-path r --version": PassThrough,
+		"runc --version":                           PassThrough,
+		"gpu-hooks --help":                         PassThrough,
+		"oci-add-hooks -h":                         PassThrough,
+		"oci-add-hooks":                            PassThrough,
+	} {
+		if call, err := Parse(strings.Fields(line)); err != nil || call.Kind != want {
+			t.Errorf("%s: kind %v, error %v; want %v", line, call.Kind, err, want)
+		}
+	}
+	if call, err := Parse(nil); err != nil || call.Kind != PassThrough || call.Name != "" {
+		t.Errorf("no argv: %+v, %v", call, err)
+	}
+}
+
+// FuzzParse: whatever the arguments, the runtime gets all that are not ours, in order, and what stands after the
+// command unchanged; and a command line without our options is one to which nothing happens.
+func FuzzParse(f *testing.F) {
+	for _, line := range []string{
+		"create\n--bundle\n/b\nID", "--hook-config-path\nf\n--runtime-path=r\n--log\nl\nrun\n-b\nx\nID", "--root\ncreate\nstate\nx",
+		"restore\n-no-subreaper\n--bundle\nb\nID", "--version", "-\n--\n--=\n-b=\n=", "create\n-f\nx\n--help",
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		args := strings.Split(line, "\n")
+		call, err := Parse(append([]string{"runc"}, args...))
+		if err != nil {
+			return
+		}
+		// What was taken out is made of whole own options.
+		rest := args
+		for _, arg := range call.Args {
+			for rest[0] != arg {
+				name, _, joined := strings.Cut(rest[0], "=")
+				if !slices.Contains(ownOptions, name) {
+					t.Fatalf("%q lost %q", args, rest[0])
+				}
+				rest = rest[1:]
+				if !joined {
+					rest = rest[1:]
+				}
+			}
+			rest = rest[1:]
+		}
+		for i, arg := range rest {
+			if name, _, _ := strings.Cut(arg, "="); !slices.Contains(ownOptions, name) &&
+				(i == 0 || !slices.Contains(ownOptions, rest[i-1])) {
+				t.Fatalf("%q lost %q", args, arg)
+			}
+		}
+		if call.Kind == AddHooks && call.ConfigPath == "" {
+			t.Fatalf("%q: no config.json", args)
+		}
+		again, err := Parse(append([]string{"runc"}, call.Args...))
+		if len(call.HookFiles)+len(call.HooksDirs) == 0 && call.Runtime == "" {
+			if err != nil || !slices.Equal(again.Args, args) || again.ConfigPath != call.ConfigPath || again.Kind != call.Kind {
+				t.Fatalf("%q: twice gives %+v, %v", args, again, err)
+			}
+		}
+	})
+}

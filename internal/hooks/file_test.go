@@ -1,0 +1,167 @@
+package hooks
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+)
+
+func parseText(text string) (*File, error) {
+	return parseFile(&jsonfile.File{Path: "f", Data: []byte(text)})
+}
+
+func TestHookFile(t *testing.T) {
+	for text, want := range map[string]*File{
+		`{"hooks":{}}`:                        {},
+		`{"hooks":null}`:                      {},
+		`{"hooks":{"prestart":null}}`:         {},
+		`{"hooksDirs":["/a","/b"]}`:           {Dirs: []string{"/a", "/b"}},
+		`{"hooks":{},"runtime":"crun"}`:       {Runtime: "crun"},
+		`{"hooks":{},"runtime":"/usr/bin/x"}`: {Runtime: "/usr/bin/x"},
+		`{"skipSandboxes":true,"hooks":{}}`:   {SkipSandboxes: true},
+		`{"ociVersion":"1.0.2","process":{"args":["sh"]},"x":{"runtime":1},"hooks":{"poststop":[{"path":"/a"}]}}`: {
+			Hooks: []Hook{{Poststop, "/a", []byte(`{"path":"/a"}`)}}},
+		`{"hooks":{"startContainer":[ {"path" : "/a", "args":["a","\u00e9"], "env":["A=1",""], "timeout":2147483647, "x":{"y":1e400}} ,{"path":"/b","args":null,"env":null,"timeout":null}],
+			"prestart":[{"args":[],"env":[],"timeout":1,"path":"/c"}]}}`: {
+			Hooks: []Hook{
+				{StartContainer, "/a", []byte(`{"path" : "/a", "args":["a","\u00e9"], "env":["A=1",""], "timeout":2147483647, "x":{"y":1e400}}`)},
+				{StartContainer, "/b", []byte(`{"path":"/b","args":null,"env":null,"timeout":null}`)},
+				{Prestart, "/c", []byte(`{"args":[],"env":[],"timeout":1,"path":"/c"}`)}}},
+	} {
+		got, err := parseText(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		want.Path = "f"
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", text, diff)
+		}
+	}
+}
+
+// TestHookFileRefused holds rules 6 and 16: what is refused, with its place and what to do.
+func TestHookFileRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`:                                `f: has neither "hooks" nor "hooksDirs"; put the hooks into`,
+		`{"prestart":[]}`:                   `f: has neither "hooks" nor "hooksDirs"`,
+		`[]`:                                `f:1:1: must be an object, not an array`,
+		`{"Hooks":{}}`:                      `f:1:2: member "Hooks" differs from "hooks" in the case of letters alone (/Hooks); write "hooks"`,
+		`{"hooks":{},"hooksdirs":[]}`:       `member "hooksdirs" differs from "hooksDirs"`,
+		`{"hooks":{},"Runtime":"x"}`:        `member "Runtime" differs from "runtime"`,
+		`{"hooks":{},"run\u0074ime":"x"}`:   `f:1:13: a known member is spelt with escapes (/runtime); write "runtime"`,
+		`{"\u0068ooks":{}}`:                 `a known member is spelt with escapes`,
+		`{"hooks":{},"hooks":{}}`:           `f:1:13: member "hooks" is given twice (/hooks)`,
+		`{"hooks":{},"runtime":""}`:         `f:1:23: the runtime's name is empty (/runtime)`,
+		`{"hooks":{},"runtime":null}`:       `must be a string, not null (/runtime)`,
+		`{"hooks":{},"runtime":["a"]}`:      `must be a string, not an array (/runtime)`,
+		`{"hooks":{},"runtime":"./runc"}`:   `the runtime's path "./runc" is not absolute (/runtime)`,
+		`{"hooks":{},"hooksDirs":"/a"}`:     `must be an array, not a string (/hooksDirs)`,
+		`{"hooksDirs":["/a","b"]}`:          `f:1:20: the hooks directory "b" is not an absolute path (/hooksDirs/1)`,
+		`{"hooks":{},"skipSandboxes":"no"}`: `must be true or false, not a string (/skipSandboxes)`,
+		`{"hooks":[]}`:                      `f:1:10: must be an object, not an array (/hooks)`,
+		"{\"hooks\":{\n \"prestrat\":[]}}":  `f:2:2: unknown stage "prestrat" (/hooks/prestrat); the stages are prestart, createRuntime, createContainer, startContainer, poststart, poststop`,
+		`{"hooks":{"preStart":[]}}`:         `unknown stage "preStart"`,
+		`{"hooks":{"prestart":{}}}`:         `must be an array, not an object (/hooks/prestart)`,
+		`{"hooks":{"prestart":[null]}}`:     `must be an object, not null (/hooks/prestart/0)`,
+		`{"hooks":{"prestart":[{"path":"/a"}, {"args":["a"]}]}}`:      `f:1:38: the hook has no "path" (/hooks/prestart/1); give it the absolute path of a program`,
+		`{"hooks":{"prestart":[{"path":null}]}}`:                      `must be a string, not null (/hooks/prestart/0/path)`,
+		`{"hooks":{"prestart":[{"path":""}]}}`:                        `the hook's path "" is not absolute (/hooks/prestart/0/path)`,
+		`{"hooks":{"prestart":[{"path":"bin/a"}]}}`:                   `f:1:31: the hook's path "bin/a" is not absolute (/hooks/prestart/0/path); give its whole path`,
+		`{"hooks":{"prestart":[{"Path":"/a"}]}}`:                      `member "Path" differs from "path"`,
+		`{"hooks":{"prestart":[{"path":"/a","path":"/b"}]}}`:          `member "path" is given twice (/hooks/prestart/0/path)`,
+		`{"hooks":{"prestart":[{"path":"/a","args":"a"}]}}`:           `must be an array, not a string (/hooks/prestart/0/args)`,
+		`{"hooks":{"prestart":[{"path":"/a","args":["a",1]}]}}`:       `must be a string, not a number (/hooks/prestart/0/args/1)`,
+		`{"hooks":{"prestart":[{"path":"/a","env":{"A":"1"}}]}}`:      `must be an array, not an object (/hooks/prestart/0/env)`,
+		`{"hooks":{"prestart":[{"path":"/a","timeout":0}]}}`:          `the timeout is not an integer of at least 1, in seconds (/hooks/prestart/0/timeout)`,
+		`{"hooks":{"prestart":[{"path":"/a","timeout":-1}]}}`:         `the timeout is not`,
+		`{"hooks":{"prestart":[{"path":"/a","timeout":1.5}]}}`:        `the timeout is not`,
+		`{"hooks":{"prestart":[{"path":"/a","timeout":1e1}]}}`:        `the timeout is not`,
+		`{"hooks":{"prestart":[{"path":"/a","timeout":"1"}]}}`:        `the timeout is not`,
+		`{"hooks":{"prestart":[{"path":"/a","timeout":1e400}]}}`:      `the timeout is not`,
+		`{"hooks":{"prestart":[{"path":"/a","timeout":2147483648}]}}`: `the timeout is not`,
+		`{"hooks":{}} x`: `f:1:14: text follows the end of the JSON value`,
+		`{"hooks":{}`:    `f:1:12: not valid JSON: the file ends too early`,
+	} {
+		if f, err := parseText(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v; want %s", text, f, err, want)
+		}
+	}
+}
+
+// TestRuntimeAlone holds rule 9: how little of a hook file has to be whole for a running container to find its runtime.
+func TestRuntimeAlone(t *testing.T) {
+	for _, test := range []struct{ text, want, err string }{
+		{`{"hooks":{}}`, "", ""},
+		{``, "", ""},
+		{`no JSON at all`, "", ""},
+		{`{"Runtime":"crun"}`, "", ""},
+		{`{"runtime":"crun"}`, "crun", ""},
+		{`{"runtime":"crun", and then no JSON`, "crun", ""},
+		{`{"runtime":"crun","runtime":1}`, "crun", ""},
+		{`{"a":1,"a":"` + "\xff" + `","runtime":"crun"`, "crun", ""},
+		{`{"hooks":{"prestrat":[0]},"runtime":"crun"}`, "crun", ""},
+		{`{"x":{"runtime":"crun"}}`, "", ""}, // not a member of ours
+		{`{"x":"\"runtime\""}`, "", ""},
+		{`{"hooks":{],"runtime":"crun"}`, "", `f:1:11: not valid JSON: invalid character ']'`},
+		{`["runtime"]`, "", "must be an object"},
+		{`{"runtime":1}`, "", "must be a string, not a number (/runtime)"},
+		{`{"runtime":""}`, "", "the runtime's name is empty"},
+		{`{"runtime":"./crun"}`, "", "is not absolute"},
+		{`{"x":"runtime"`, "", "the file ends too early"},
+	} {
+		got, err := parseRuntime(&jsonfile.File{Path: "f", Data: []byte(test.text)})
+		if got != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+			t.Errorf("%s: %q, %v; want %q, %s", test.text, got, err, test.want, test.err)
+		}
+	}
+}
+
+// FuzzHookFile: a hook file that is accepted holds hooks that encoding/json reads the same, byte for byte those of the
+// file; and a call that adds no hooks finds the same runtime in it.
+func FuzzHookFile(f *testing.F) {
+	for _, text := range []string{
+		`{"runtime":"crun","hooksDirs":["/d"],"skipSandboxes":true,"hooks":{"prestart":[{"path":"/a","args":["a"],"env":["A=1"],"timeout":1}]}}`,
+		`{"hooks":{"poststop":[ { "path" : "\u002fa" , "x" : [ {} ] } ]}}`, `{"hooks":null}`, `{"hooks":{"prestrat":[]}}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		file := &jsonfile.File{Path: "f", Data: text}
+		parsed, err := parseFile(file)
+		if err != nil {
+			return
+		}
+		var other struct {
+			Hooks map[string][]struct {
+				Path string
+				Args []string
+				Env  []string
+			}
+		}
+		if err := json.Unmarshal(text, &other); err != nil {
+			t.Fatalf("accepted, but encoding/json says %v", err)
+		}
+		at := map[Stage]int{}
+		for _, h := range parsed.Hooks {
+			want := other.Hooks[string(h.Stage)][at[h.Stage]]
+			at[h.Stage]++
+			if want.Path != h.Path || !bytes.Contains(text, h.JSON) || !json.Valid(h.JSON) {
+				t.Fatalf("%+v is not %+v", h, want)
+			}
+		}
+		for stage, hooks := range other.Hooks {
+			if len(hooks) != at[Stage(stage)] {
+				t.Fatalf("%d of %d hooks of %s", at[Stage(stage)], len(hooks), stage)
+			}
+		}
+		if runtime, err := parseRuntime(file); err != nil || runtime != parsed.Runtime {
+			t.Fatalf("create finds %q, kill finds %q, %v", parsed.Runtime, runtime, err)
+		}
+	})
+}

@@ -1,0 +1,162 @@
+package jsonfile
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestReadRefuses holds rule 15: what is no regular file of a bearable size is refused, without waiting.
+func TestReadRefuses(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := unix.Mkfifo(at("fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, size := range map[string]int64{"large": MaxSize + 1, "zeros": 1 << 30} {
+		if err := os.WriteFile(at(name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(at(name), size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("loop", at("loop")); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		at("missing"): "cannot be opened: there is nothing of that name (ENOENT)",
+		at("fifo"):    "is not a regular file",
+		dir:           "is not a regular file",
+		"/dev/zero":   "is not a regular file",
+		at("large"):   "is larger than 64 MiB",
+		at("zeros"):   "is larger than 64 MiB",
+		at("loop"):    "cannot be opened: too many symbolic links (ELOOP)",
+		at("large/x"): "cannot be opened: a part of the path is not a folder (ENOTDIR)",
+	} {
+		_, err := Read(path)
+		if err == nil || err.Error() != path+": "+want {
+			t.Errorf("%v; want %s: %s", err, path, want)
+		}
+	}
+	if _, err := Read(at("missing")); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("errors.Is does not see the cause of %v", err)
+	}
+}
+
+func TestRead(t *testing.T) {
+	for _, size := range []int{0, 1, 4096, 1 << 20} {
+		path := filepath.Join(t.TempDir(), "f")
+		text := strings.Repeat("x", size)
+		if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Read(path)
+		if err != nil || string(f.Data) != text || f.Stat.Mode&0o7777 != 0o640 {
+			t.Errorf("%d bytes: read %d, mode %o, %v", size, len(f.Data), f.Stat.Mode, err)
+		}
+	}
+	// A file that tells no size.
+	if f, err := Read("/proc/self/status"); err != nil || !strings.Contains(string(f.Data), "VmPeak") {
+		t.Errorf("/proc/self/status: %v", err)
+	}
+}
+
+// TestRefuseUntrusted holds rule 16.
+func TestRefuseUntrusted(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: others may write their own files as they like")
+	}
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o664: false, 0o602: true, 0o666: true} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.RefuseUntrusted(); (err != nil) != want || want && !strings.Contains(err.Error(), "chmod o-w "+path) {
+			t.Errorf("mode %o: %v", mode, err)
+		}
+	}
+}
+
+// TestReader: each method reads what it says, and complains of the right place.
+func TestReader(t *testing.T) {
+	read := func(text string) error {
+		r := (&File{Path: "f", Data: []byte(text)}).Strict()
+		err := r.Object(func(name string) error {
+			var err error
+			switch name {
+			case "string":
+				_, err = r.String()
+			case "strings":
+				_, err = r.Strings()
+			case "bool":
+				_, err = r.Bool()
+			case "object":
+				err = r.Object(func(string) error { return nil })
+			case "array":
+				err = r.Array(func() error { _, err := r.Value(); return err })
+			}
+			return err
+		})
+		if err == nil {
+			err = r.Finish()
+		}
+		return err
+	}
+	for _, text := range []string{
+		`{}`, ` {"string":"x","strings":["a","b"],"bool":true,"object":{"a":[{}]},"array":[1,{"a":2},[]],"other":[[1],{}]} `, `{"bool" : false}`,
+		"{\n}\n", `{"strings":[]}`,
+	} {
+		if err := read(text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for text, want := range map[string]string{
+		``:                            `f: is empty`,
+		"\t":                          `f: is empty`,
+		`null`:                        `f:1:1: must be an object, not null`,
+		`{"string":1}`:                `f:1:11: must be a string, not a number (/string)`,
+		"{\n  \"string\" : [1, 2] }":  `f:2:14: must be a string, not an array (/string)`,
+		`{"strings":["a", null]}`:     `f:1:18: must be a string, not null (/strings/1)`,
+		`{"strings":{}}`:              `f:1:12: must be an array, not an object (/strings)`,
+		`{"bool":"true"}`:             `f:1:9: must be true or false, not a string (/bool)`,
+		`{"object":true}`:             `f:1:11: must be an object, not a boolean (/object)`,
+		`{"a":1,"a":2}`:               `f:1:8: member "a" is given twice (/a); take one of them out`,
+		`{"a":{"b":1,"b":2}}`:         `f:1:13: member "b" is given twice (/a/b); take one of them out`,
+		"{\"a\":\"\xff\"}":            `f:1:7: not valid JSON: invalid UTF-8 (/a)`,
+		`{"a":1`:                      `f:1:7: not valid JSON: the file ends too early`,
+		`{"array":[1`:                 `f:1:12: not valid JSON: the file ends too early`,
+		`{"string":"x`:                `f:1:13: not valid JSON: the file ends too early`,
+		`{"a" 1}`:                     `f:1:6: not valid JSON: invalid character '1' after object name (expecting ':') (/a)`,
+		`{"array":[1 2]}`:             `f:1:13: not valid JSON: invalid character '2' after array element (expecting ',' or ']') (/array)`,
+		`{a:1}`:                       `f:1:2: not valid JSON: invalid character 'a' at start of value`,
+		`{} {}`:                       `f:1:4: text follows the end of the JSON value; take it out`,
+		`{"string":"x","bool":maybe}`: `f:1:22: not valid JSON: invalid character 'm' at start of value (/bool)`,
+	} {
+		if err := read(text); err == nil || err.Error() != want {
+			t.Errorf("%s: %v; want %s", text, err, want)
+		}
+	}
+}
+
+func TestMisspeltCase(t *testing.T) {
+	r := (&File{Path: "f", Data: []byte(`{"PATH":1}`)}).Strict()
+	err := r.Object(func(name string) error { return r.MisspeltCase(name, "args", "path") })
+	if want := `f:1:2: member "PATH" differs from "path" in the case of letters alone (/PATH); write "path"`; err == nil || err.Error() != want {
+		t.Errorf("%v; want %s", err, want)
+	}
+	if err := r.MisspeltCase("path", "args", "path"); err != nil {
+		t.Error(err)
+	}
+}

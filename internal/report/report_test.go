@@ -1,0 +1,148 @@
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// enginesRead are the phrases of rule 19, written out here a second time on purpose.
+var enginesRead = regexp.MustCompile(`(?i)no such file or directory|permission denied|operation not permitted|` +
+	`executable file not found|not a directory|is a directory|open executable|does not exist|no such process|` +
+	`process already finished|container not running`)
+
+// TestEveryErrno holds rule 19: no system error's own text reaches a message.
+func TestEveryErrno(t *testing.T) {
+	texts := map[string]unix.Errno{}
+	for n := unix.Errno(1); n < 140; n++ {
+		for _, err := range []error{n, &fs.PathError{Op: "open", Path: "/x", Err: n}, fmt.Errorf("wrapped: %w", n)} {
+			got := Plain(err)
+			text := got.Error()
+			if enginesRead.MatchString(text) || strings.Contains(text, n.Error()) && len(n.Error()) > 4 {
+				t.Errorf("%d: %q holds what the C library says, %q", int(n), text, n.Error())
+			}
+			if name := unix.ErrnoName(n); !strings.Contains(text, name) {
+				t.Errorf("%d: %q does not name %s", int(n), text, name)
+			}
+			if !errors.Is(got, n) {
+				t.Errorf("%d: errors.Is does not see it", int(n))
+			}
+			if other, ok := texts[text]; ok && other != n {
+				t.Errorf("%d and %d: both %q", int(n), int(other), text)
+			}
+			texts[text] = n
+		}
+	}
+	for errno, text := range words {
+		if !strings.HasPrefix(Plain(errno).Error(), text) {
+			t.Errorf("%v: %q lost its words", errno, text)
+		}
+	}
+	if err := errors.New("no system error"); Plain(err) != err {
+		t.Error("another error was changed")
+	}
+}
+
+func TestLegible(t *testing.T) {
+	for message, want := range map[string]string{
+		"plain text, ünïcode 漢字":                    "plain text, ünïcode 漢字",
+		"two\nlines\tand \x1b[31mred":               `two\nlines\tand \x1b[31mred`,
+		"bytes \xff\xfe, \u200b and \u2028":         `bytes \xff\xfe, \u200b and \u2028`,
+		"'quotes' \"stay\" and \\ too":              "'quotes' \"stay\" and \\ too",
+		"/srv/Permission Denied/x":                  "/srv/Permission_Denied/x",
+		"a no such file or directory b":             "a no_such_file_or_directory b",
+		"is a directoryis not a directory":          "is_a_directoryis not_a_directory",
+		"container not running, does not exist":     "container_not_running, does_not_exist",
+		"the file system is full; no such processx": "the file system is full; no_such_processx",
+	} {
+		if got := legible(message); got != want {
+			t.Errorf("%q became\n%q, not\n%q", message, got, want)
+		}
+	}
+}
+
+// FuzzLegible: whatever is in a message, it ends up as one printable line that no engine acts on.
+func FuzzLegible(f *testing.F) {
+	f.Add("permission denied\n\xff")
+	f.Add("no such no such file or directory or directory")
+	f.Fuzz(func(t *testing.T, message string) {
+		got := legible(message)
+		if enginesRead.MatchString(got) || strings.ContainsAny(got, "\n\r\x00\x1b\x7f") {
+			t.Errorf("%q became %q", message, got)
+		}
+		if legible(got) != got {
+			t.Errorf("%q became %q, and that %q", message, got, legible(got))
+		}
+	})
+}
+
+// TestLog holds rule 18: what is appended to the log, in which format, and where nothing is.
+func TestLog(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "log")
+	read := func() string {
+		t.Helper()
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	message := `oci-add-hooks: "x" \ ü`
+	if err := (Log{Path: path, Format: "json"}).write("error", message); err != nil {
+		t.Fatal(err)
+	}
+	var line struct {
+		Level, Msg string
+		Time       time.Time // RFC 3339, or the decoding fails
+	}
+	if err := json.Unmarshal([]byte(read()), &line); err != nil || line.Level != "error" || line.Msg != message || time.Since(line.Time).Abs() > time.Minute {
+		t.Errorf("%s: %+v, %v", read(), line, err)
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm()&^0o644 != 0 {
+		t.Errorf("mode %v, %v", st.Mode(), err)
+	}
+	before := read()
+	for _, format := range []string{"text", ""} {
+		if err := (Log{Path: "file:" + path, Format: format}).write("error", message); err != nil {
+			t.Fatal(err)
+		}
+		added, appended := strings.CutPrefix(read(), before)
+		logrus := regexp.MustCompile(`^time="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ" level=error msg="oci-add-hooks: \\"x\\" \\\\ ü"\n$`)
+		if !appended || !logrus.MatchString(added) {
+			t.Errorf("added %q", added)
+		}
+		before = read()
+	}
+	for _, elsewhere := range []string{"", "journald:x", "syslog:x"} {
+		if err := (Log{Path: elsewhere}).write("error", message); err != nil {
+			t.Errorf("%q: %v", elsewhere, err)
+		}
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for bad, want := range map[string]string{
+		fifo:           "nobody reads from it (ENXIO)", // and it does not wait for a reader
+		dir:            "it is a folder (EISDIR)",
+		dir + "/a/log": "there is nothing of that name (ENOENT)",
+	} {
+		if err := (Log{Path: bad}).write("error", message); err == nil || err.Error() != "the log "+bad+" cannot be written: "+want {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	entries, _ := os.ReadDir(dir)
+	if len(entries) != 2 || read() != before {
+		t.Errorf("besides the log: %v, %q", entries, read())
+	}
+}

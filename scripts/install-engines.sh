@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs, on Debian and its kin, the engines and runtimes that the tests use and that are missing.
+# Elsewhere, and without root and sudo, it says what is missing and goes on: the tests that need it are skipped.
+set -euo pipefail
+
+# program:package
+wanted=(runc:runc crun:crun dockerd:docker.io docker:docker.io containerd:containerd podman:podman
+	busybox:busybox-static iptables:iptables)
+
+missing=()
+for pair in "${wanted[@]}"; do
+	PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+# Debian's docker.io leaves the client to a package of its own since version 13.
+if ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; then
+	missing+=(docker-cli)
+fi
+if [ ${#missing[@]} -eq 0 ]; then
+	exit 0
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+	as_root=(sudo -n)
+fi
+if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
+	echo "install-engines: not installed, and cannot be installed here (that takes apt-get, and root or sudo): ${missing[*]}" >&2
+	exit 0
+fi
+echo "install-engines: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
