@@ -43,16 +43,20 @@ usage: oci-add-hooks [OPTION]... [RUNTIME OPTION]... COMMAND [ARGUMENT]...
        NAME [RUNTIME OPTION]... COMMAND [ARGUMENT]...
 
   --hook-config-path FILE  add the hooks of this hook file (repeatable)
+  --hooks-dir DIR          add the hooks of this hooks directory, oci-hooks(5),
+                           whose conditions hold (repeatable)
   --runtime-path RUNTIME   the real runtime, by name or path (else the hook
                            file's "runtime", else runc)
   --version, --help        alone on the command line: this program's own
 
-Without --hook-config-path, the hook file is /etc/oci-add-hooks/NAME.json, NAME
-being the name of the link by which the program is called.
+Without --hook-config-path and --hooks-dir, the hook file is
+/etc/oci-add-hooks/NAME.json, NAME being the name of the link by which the
+program is called.
 
-On create, run and restore the hooks are prepended to those in the bundle's
+On create, run and restore the hooks are added to those in the bundle's
 config.json. Everything else goes to the runtime as it is. If hooks cannot be
-added, no container is started, and the runtime's --log and standard error say why.
+added, no container is started, and the runtime's --log and standard error say
+why.
 
 A hook file: {"runtime": "runc", "hooks": {"createRuntime": [
   {"path": "/usr/local/bin/my-hook", "args": ["my-hook"], "timeout": 10}]}}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/awslabs/oci-add-hooks/internal/bundle"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
@@ -32,27 +34,31 @@ const (
 	NotAdded     Verdict = "not added"
 )
 
-// Decision is what becomes of one hook, and why.
+// Decision is what becomes of one hook at one stage, and why.
 type Decision struct {
-	Stage   hooks.Stage
-	Path    string // the hook's program
-	File    string // the hook file that it comes from
+	Stage   hooks.Stage // empty for a file of a hooks directory that names no stage
+	Path    string      // the hook's program
+	File    string      // the hook file, or the file of a hooks directory, that it comes from
 	Verdict Verdict
 	Reason  fmt.Stringer // nil where there is nothing to say: a hook file's hooks are added to every container
 }
 
-// text is a reason that is always the same.
-type text string
+// reason is one that is always the same.
+type reason string
 
-func (t text) String() string { return string(t) }
+func (r reason) String() string { return string(r) }
 
-const sandbox = text("sandbox container of a Kubernetes pod")
+const sandbox = reason("sandbox")
 
 // Make plans what a call that uses profile p adds to the config.json at configPath. If there is no hook that could be
 // added, config.json is not read.
 func Make(p profile.Profile, configPath string) (*Plan, error) {
 	plan := &Plan{ConfigPath: configPath}
-	candidates, facts := false, false
+	dirs, err := hooks.ReadDirectories(p.Dirs)
+	if err != nil {
+		return nil, err
+	}
+	candidates, facts := !dirs.Empty(), !dirs.Empty()
 	for _, f := range p.Files {
 		candidates = candidates || len(f.Hooks) > 0
 		facts = facts || f.SkipSandboxes && len(f.Hooks) > 0
@@ -60,18 +66,29 @@ func Make(p profile.Profile, configPath string) (*Plan, error) {
 	if !candidates {
 		return plan, nil
 	}
-	var err error
 	if plan.config, err = bundle.Read(configPath, facts); err != nil {
+		return nil, err
+	}
+	conditional, err := dirs.Decide(plan.config.Facts)
+	if err != nil {
 		return nil, err
 	}
 	var additions []bundle.Addition
 	for _, stage := range hooks.Stages() {
-		addition, err := plan.decide(stage, p)
-		if err != nil {
+		a := bundle.Addition{Stage: stage}
+		if a.Prepend, err = plan.missing(stage, plan.fromFiles(stage, p.Files)); err != nil {
 			return nil, err
 		}
-		if len(addition.Prepend)+len(addition.Append) > 0 {
-			additions = append(additions, addition)
+		if a.Append, err = plan.missing(stage, fromDirectories(stage, conditional)); err != nil {
+			return nil, err
+		}
+		if len(a.Prepend)+len(a.Append) > 0 {
+			additions = append(additions, a)
+		}
+	}
+	for _, d := range conditional {
+		if len(d.Stages) == 0 {
+			plan.Decisions = append(plan.Decisions, Decision{Path: d.Path, File: d.File, Verdict: NotAdded, Reason: d.Reason})
 		}
 	}
 	if len(additions) > 0 {
@@ -80,39 +97,67 @@ func Make(p profile.Profile, configPath string) (*Plan, error) {
 	return plan, err
 }
 
-// decide gives what is to be added to a stage, and notes its decisions.
-func (plan *Plan) decide(stage hooks.Stage, p profile.Profile) (bundle.Addition, error) {
-	a := bundle.Addition{Stage: stage}
-	first := len(plan.Decisions)
-	for _, f := range p.Files {
-		skip := f.SkipSandboxes && plan.config.Facts.IsSandbox()
-		for _, h := range f.Hooks {
-			if h.Stage != stage {
-				continue
-			}
-			d := Decision{Stage: stage, Path: h.Path, File: f.Path, Verdict: Added}
-			if skip {
-				d.Verdict, d.Reason = NotAdded, sandbox
-			} else {
-				a.Prepend = append(a.Prepend, h.JSON)
-			}
-			plan.Decisions = append(plan.Decisions, d)
-		}
-	}
-	there, err := plan.config.Has(stage, a.Prepend)
-	if there {
-		a.Prepend = nil
-		alreadyThere(plan.Decisions[first:])
-	}
-	return a, err
+// block is the hooks of one origin for one stage: what is decided about each, and those to be added.
+type block struct {
+	decisions []Decision
+	hooks     []jsontext.Value
 }
 
-func alreadyThere(decisions []Decision) {
-	for i := range decisions {
-		if decisions[i].Verdict == Added {
-			decisions[i].Verdict = AlreadyThere
+func (b *block) add(d Decision, hook jsontext.Value) {
+	b.decisions = append(b.decisions, d)
+	if d.Verdict == Added {
+		b.hooks = append(b.hooks, hook)
+	}
+}
+
+// fromFiles gives the block of hook files.
+func (plan *Plan) fromFiles(stage hooks.Stage, files []*hooks.File) (b block) {
+	for _, f := range files {
+		for _, h := range f.Hooks {
+			d := Decision{Stage: stage, Path: h.Path, File: f.Path, Verdict: Added}
+			if f.SkipSandboxes && plan.config.Facts.IsSandbox() {
+				d.Verdict, d.Reason = NotAdded, sandbox
+			}
+			if h.Stage == stage {
+				b.add(d, h.JSON)
+			}
 		}
 	}
+	return b
+}
+
+// fromDirectories gives the block of hooks directories.
+func fromDirectories(stage hooks.Stage, files []hooks.Decision) (b block) {
+	for _, f := range files {
+		d := Decision{Stage: stage, Path: f.Path, File: f.File, Verdict: Added, Reason: f.Reason}
+		if !f.Added {
+			d.Verdict = NotAdded
+		}
+		for _, s := range f.Stages {
+			if s == stage {
+				b.add(d, f.JSON)
+			}
+		}
+	}
+	return b
+}
+
+// missing notes the decisions about a block, and gives its hooks, or none if config.json holds the block already.
+func (plan *Plan) missing(stage hooks.Stage, b block) ([]jsontext.Value, error) {
+	there, err := plan.config.Has(stage, b.hooks)
+	if err != nil {
+		return nil, err
+	}
+	if there {
+		b.hooks = nil
+		for i := range b.decisions {
+			if b.decisions[i].Verdict == Added {
+				b.decisions[i].Verdict = AlreadyThere
+			}
+		}
+	}
+	plan.Decisions = append(plan.Decisions, b.decisions...)
+	return b.hooks, nil
 }
 
 // CarryOut writes the new config.json, if there is anything to add.

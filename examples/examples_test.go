@@ -1,0 +1,454 @@
+// Package examples_test holds what README.md and the pages in docs show to the program: every JSON block parses, hook
+// files are accepted, the commands do what they are said to do, and the demonstration runs.
+//
+// A comment on the line before a block says what it is:
+//
+//	<!-- hook file -->           JSON: a hook file that is accepted; with a path, that file to the letter
+//	<!-- refused PATH -->        JSON: a hook file that is not, and the page has the message about it, read at PATH
+//	<!-- hooks directory file --> JSON: a file of a hooks directory that is accepted
+//	<!-- docker -->              JSON: a daemon.json with runtimes
+//	<!-- run -->                 sh: commands, run in order, in a copy of this checkout
+//	<!-- output -->              what the commands before print
+package examples_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+)
+
+// A block is a fenced block of a page.
+type block struct {
+	page  string
+	line  int // where it begins
+	mark  string
+	lang  string
+	text  string
+	whole string // the page's text
+}
+
+func (b block) String() string { return fmt.Sprintf("%s:%d", b.page, b.line) }
+
+// marked gives the words after the mark's name, and whether the block has the mark.
+func (b block) marked(name string) (string, bool) {
+	rest, ok := strings.CutPrefix(b.mark, name)
+	return strings.TrimSpace(rest), ok
+}
+
+var (
+	fenced = regexp.MustCompile("(?ms)^(?:<!-- ([^\n]*) -->\n)?```([a-z]*)\n(.*?)^```$")
+	marks  = []string{"hook file", "refused", "hooks directory file", "docker", "run", "output"}
+)
+
+// pages gives the text of every page, by its path.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string]string{}
+	for _, path := range append(paths, "../README.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[path] = string(text)
+	}
+	return texts
+}
+
+// blocks gives the blocks of all pages.
+func blocks(t *testing.T) []block {
+	t.Helper()
+	var all []block
+	for page, text := range pages(t) {
+		fences, comments := strings.Count("\n"+text, "\n```"), strings.Count("\n"+text, "\n<!-- ")
+		for _, m := range fenced.FindAllStringSubmatchIndex(text, -1) {
+			b := block{page: page, line: 1 + strings.Count(text[:m[0]], "\n"), whole: text}
+			if m[2] >= 0 {
+				b.mark = text[m[2]:m[3]]
+				comments--
+			}
+			b.lang, b.text = text[m[4]:m[5]], text[m[6]:m[7]]
+			fences -= 2
+			all = append(all, b)
+		}
+		if fences != 0 || comments != 0 {
+			t.Errorf("%s: %d fences belong to no block, and %d comments stand before none", page, fences, comments)
+		}
+	}
+	return all
+}
+
+func TestPages(t *testing.T) {
+	seen := map[string]int{}
+	for _, b := range blocks(t) {
+		i := slices.IndexFunc(marks, func(name string) bool { _, ok := b.marked(name); return ok })
+		if b.mark != "" && i < 0 {
+			t.Errorf("%v: unknown mark %q", b, b.mark)
+		}
+		if i >= 0 {
+			seen[marks[i]]++
+		}
+		if b.lang == "json" && !json.Valid([]byte(b.text)) {
+			t.Errorf("%v: not valid JSON", b)
+		}
+		if path, ok := b.marked("hook file"); ok {
+			wantAccepted(t, b, path)
+		}
+		if path, ok := b.marked("refused"); ok {
+			wantRefused(t, b, path)
+		}
+		if _, ok := b.marked("hooks directory file"); ok {
+			wantReadable(t, b)
+		}
+		if _, ok := b.marked("docker"); ok {
+			wantRuntimes(t, b)
+		}
+	}
+	for _, name := range []string{"hook file", "refused", "docker", "run", "output"} {
+		if seen[name] == 0 {
+			t.Errorf("no block is marked %q", name)
+		}
+	}
+}
+
+// Links within the project lead somewhere.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
+	headings := regexp.MustCompile(`(?m)^#+ (.*)$`)
+	texts := pages(t)
+	for page, text := range texts {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			target, anchor := filepath.Join(filepath.Dir(page), m[1]), strings.TrimPrefix(m[2], "#")
+			if m[1] == "" {
+				target = page
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %s leads nowhere", page, m[0])
+			}
+			if anchor != "" && !slices.ContainsFunc(headings.FindAllStringSubmatch(texts[target], -1),
+				func(h []string) bool { return slug(h[1]) == anchor }) {
+				t.Errorf("%s: %s names no heading of %s", page, m[0], target)
+			}
+		}
+	}
+}
+
+// slug gives the anchor that GitHub makes of a heading.
+func slug(heading string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-', r == '_', unicode.IsLetter(r), unicode.IsDigit(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, heading)
+}
+
+// file writes a block's text to a file.
+func (b block) file(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(b.text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func wantAccepted(t *testing.T, b block, path string) {
+	t.Helper()
+	if _, err := hooks.ReadFile(b.file(t, "hooks.json")); err != nil {
+		t.Errorf("%v: %v", b, err)
+	}
+	if path == "" {
+		return
+	}
+	text, err := os.ReadFile("../" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(text), b.text); diff != "" {
+		t.Errorf("%v differs from %s (-file +page):\n%s", b, path, diff)
+	}
+}
+
+func wantRefused(t *testing.T, b block, path string) {
+	t.Helper()
+	at := b.file(t, "hooks.json")
+	_, err := hooks.ReadFile(at)
+	if err == nil {
+		t.Errorf("%v is accepted", b)
+		return
+	}
+	message := "oci-add-hooks: " + strings.Replace(err.Error(), at, path, 1)
+	if !strings.Contains(b.whole, message) {
+		t.Errorf("%v: the page doesn't have the message\n%s", b, message)
+	}
+}
+
+func wantReadable(t *testing.T, b block) {
+	t.Helper()
+	if _, err := hooks.ReadDirectories([]string{filepath.Dir(b.file(t, "50-example.json"))}); err != nil {
+		t.Errorf("%v: %v", b, err)
+	}
+}
+
+// wantRuntimes checks that the call that dockerd makes of each entry is one that adds hooks, from the profile or the
+// hook file that is named, and leaves the runtime nothing of ours.
+func wantRuntimes(t *testing.T, b block) {
+	t.Helper()
+	var daemon struct {
+		Runtimes map[string]struct {
+			Path        string
+			RuntimeArgs []string
+			RuntimeType string
+			Options     struct{ BinaryName string }
+		}
+	}
+	d := json.NewDecoder(strings.NewReader(b.text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&daemon); err != nil || len(daemon.Runtimes) == 0 {
+		t.Errorf("%v: %d runtimes, %v", b, len(daemon.Runtimes), err)
+	}
+	for name, entry := range daemon.Runtimes {
+		program := entry.Path
+		if entry.RuntimeType != "" {
+			if entry.RuntimeType != "io.containerd.runc.v2" || entry.Path != "" {
+				t.Errorf("%v: %s: path %q, runtime type %q", b, name, entry.Path, entry.RuntimeType)
+			}
+			program = entry.Options.BinaryName
+		}
+		theirs := []string{"--root", "/run/r", "--log", "/run/b/log.json", "--log-format", "json", "create", "--bundle", "/run/b", "--pid-file", "/run/p", "id"}
+		call, err := cmdline.Parse(slices.Concat([]string{program}, entry.RuntimeArgs, theirs))
+		switch {
+		case err != nil:
+			t.Errorf("%v: %s: %v", b, name, err)
+		case call.Kind != cmdline.AddHooks || call.ConfigPath != "/run/b/config.json":
+			t.Errorf("%v: %s: adds no hooks to the bundle: %+v", b, name, call)
+		case !slices.Equal(call.Args, theirs):
+			t.Errorf("%v: %s: the runtime gets %q", b, name, call.Args)
+		case len(entry.RuntimeArgs) == 0 && (call.Name != "gpu-hooks" || !filepath.IsAbs(program)):
+			t.Errorf("%v: %s: called as %q, which is not the profile of the page", b, name, program)
+		case len(entry.RuntimeArgs) > 0 && (len(call.HookFiles) != 1 || call.Runtime == ""):
+			t.Errorf("%v: %s: hook files %q, runtime %q", b, name, call.HookFiles, call.Runtime)
+		}
+	}
+}
+
+// Every hook file in this folder is accepted, and has hooks.
+func TestHookFiles(t *testing.T) {
+	files, err := filepath.Glob("*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no hook files: %v", err)
+	}
+	for _, path := range files {
+		if f, err := hooks.ReadFile(path); err != nil {
+			t.Error(err)
+		} else if len(f.Hooks) == 0 {
+			t.Errorf("%s has no hooks", path)
+		}
+	}
+}
+
+// The commands of README.md are run in a copy of the checkout, with the system's folders moved into a temporary one
+// and without sudo, and print what the page says.
+func TestCommands(t *testing.T) {
+	need(t, "make")
+	dir := t.TempDir()
+	checkout, bin, etc := dir+"/checkout", dir+"/bin", dir+"/etc"
+	copyCheckout(t, checkout)
+	for _, d := range []string{bin, dir + "/no-sudo"} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(dir+"/no-sudo/sudo", []byte("#!/bin/sh\nexec \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	moved := strings.NewReplacer("/usr/local/bin/\n", bin+"/\n", "/etc/oci-add-hooks/", etc+"/", "/usr/local/bin/gpu-hooks", bin+"/gpu-hooks")
+	profileDir(t, checkout+"/internal/profile/profile.go", etc)
+
+	printed := ""
+	for _, b := range blocks(t) {
+		if b.page != "../README.md" {
+			continue
+		}
+		if _, ok := b.marked("run"); ok {
+			cmd := exec.Command("sh", "-euc", moved.Replace(b.text))
+			cmd.Dir = checkout
+			cmd.Env = append(os.Environ(), "PATH="+dir+"/no-sudo:"+bin+":"+os.Getenv("PATH"))
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %v\n%s", b, err, out)
+			}
+			printed = string(out)
+		}
+		if _, ok := b.marked("output"); ok && printed != b.text {
+			t.Errorf("%v: the page has\n%s\nand the commands printed\n%s", b, b.text, printed)
+		}
+	}
+
+	// The profile that was installed is the one that its link uses.
+	bundle := t.TempDir()
+	if err := os.WriteFile(bundle+"/config.json", []byte(`{}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(bin+"/gpu-hooks", "--runtime-path", "/bin/true", "create", "--bundle", bundle, "id").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	config, err := os.ReadFile(bundle + "/config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(config, []byte("gpu-setup")) {
+		t.Errorf("called by its link, the program made of config.json\n%s", config)
+	}
+}
+
+// copyCheckout copies this checkout without what git or make made.
+func copyCheckout(t *testing.T, to string) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel("..", path)
+		if err != nil {
+			return err
+		}
+		switch at := filepath.Join(to, rel); {
+		case d.IsDir() && (rel == ".git" || rel == "bin" || rel == "dist" || rel == "test"):
+			return fs.SkipDir
+		case d.IsDir():
+			return os.Mkdir(at, 0o755)
+		case !d.Type().IsRegular():
+			return nil
+		default:
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(at, text, info.Mode().Perm())
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// profileDir has the program read its profiles in dir.
+func profileDir(t *testing.T, source, dir string) {
+	t.Helper()
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const declared = `var Dir = "/etc/oci-add-hooks"`
+	if !bytes.Contains(text, []byte(declared)) {
+		t.Fatalf("%s has no %s", source, declared)
+	}
+	text = bytes.Replace(text, []byte(declared), fmt.Appendf(nil, "var Dir = %q", dir), 1)
+	if err := os.WriteFile(source, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The containerd that is installed finds the program in the page's block for its version.
+func TestContainerdConfig(t *testing.T) {
+	need(t, "containerd")
+	out, err := exec.Command("containerd", "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, plugin := "version = 2\n", `"io.containerd.grpc.v1.cri"`
+	if regexp.MustCompile(` v?[2-9]\.`).Match(out) {
+		version, plugin = "version = 3\n", `'io.containerd.cri.v1.runtime'`
+	}
+	for _, b := range blocks(t) {
+		if b.lang != "toml" || !strings.HasPrefix(b.text, version) {
+			continue
+		}
+		out, err := exec.Command("containerd", "--config", b.file(t, "config.toml"), "config", "dump").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", b, err, out)
+		}
+		want := regexp.MustCompile(regexp.QuoteMeta(`[plugins.`+plugin+`.containerd.runtimes.gpu-hooks.options]`) +
+			`\s+BinaryName = ['"]/usr/local/bin/gpu-hooks['"]\s+SystemdCgroup = true`)
+		if !want.Match(out) {
+			t.Errorf("%v: containerd makes of it\n%s", b, out)
+		}
+		return
+	}
+	t.Errorf("no block begins with %s", version)
+}
+
+// The demonstration shows hooks of five stages that ran.
+func TestDemo(t *testing.T) {
+	need(t, "runc", "unshare")
+	if err := exec.Command("unshare", "--mount", "--pid", "--fork", "true").Run(); err != nil {
+		t.Skip("skipped: containers need root (sudo make test), and the right to make namespaces")
+	}
+	program := filepath.Join(t.TempDir(), "oci-add-hooks")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "../cmd/oci-add-hooks")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	temp := t.TempDir()
+	demo := exec.Command("../scripts/demo.sh", program)
+	demo.Env = append(os.Environ(), "TMPDIR="+temp)
+	out, err := demo.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	stages := regexp.MustCompile(`(?m)^(\w+) \{"ociVersion":.*"status":"(\w+)"`).FindAllSubmatch(out, -1)
+	var ran []string
+	for _, s := range stages {
+		ran = append(ran, string(s[1]))
+	}
+	want := []string{"prestart", "createRuntime", "createContainer", "poststart", "poststop"}
+	if diff := cmp.Diff(want, ran); diff != "" {
+		t.Errorf("the stages shown (-want +got):\n%s\n%s", diff, out)
+	}
+	for _, words := range []string{"oci-add-hooks version ", "\n+{\"hooks\":{\"prestart\":["} {
+		if !bytes.Contains(out, []byte(words)) {
+			t.Errorf("the demonstration doesn't show %q:\n%s", words, out)
+		}
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("the demonstration leaves %v behind (%v)", left, err)
+	}
+}
+
+// need skips the test unless the programs are installed.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	t.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin")
+	for _, name := range programs {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("skipped: %s is not installed (apt-get install %s)", name, name)
+		}
+	}
+}

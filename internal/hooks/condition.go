@@ -1,0 +1,363 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// when is the conditions of a file, with the meaning that go.podman.io/common/pkg/hooks gives them.
+type when struct {
+	any            bool // version 0.1.0: one condition is enough; in 1.0.0 all have to hold
+	always         asked
+	hasBindMounts  asked
+	annotations    []pair
+	commands       []*expression
+	commandTexts   []string
+	commandsMember string // its name in the file
+}
+
+// asked is a condition that is either absent, false or true.
+type asked byte
+
+const (
+	notAsked asked = iota
+	askedFalse
+	askedTrue
+)
+
+// pair is a condition on annotations: some annotation's name has to match key and its value has to match value.
+type pair struct {
+	key, value *expression
+	text       [2]string
+}
+
+// facts is a container as conditions see it.
+type facts struct {
+	Container
+	annotations [][2]string // names and values, sorted, so that reasons don't change from one run to the next
+}
+
+func (f *facts) sorted() [][2]string {
+	if f.annotations == nil && len(f.Annotations) > 0 {
+		f.annotations = make([][2]string, 0, len(f.Annotations))
+		for name, value := range f.Annotations {
+			f.annotations = append(f.annotations, [2]string{name, value})
+		}
+		slices.SortFunc(f.annotations, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	}
+	return f.annotations
+}
+
+// match says whether the conditions hold for a container.
+func (w *when) match(c *facts) (bool, Reason, error) {
+	// What holds leads to "yes" if all conditions have to hold, and what doesn't if one is enough.
+	var reason Reason
+	decided := func(f Finding) bool {
+		if f.Holds == w.any {
+			reason = Reason{f}
+			return true
+		}
+		reason = append(reason, f)
+		return false
+	}
+	if w.always != notAsked && decided(w.always.finding(Finding{About: Always, Holds: true}, "always")) {
+		return w.any, reason, nil
+	}
+	if w.hasBindMounts != notAsked && decided(w.hasBindMounts.finding(
+		Finding{About: BindMounts, Holds: len(c.BindMounts) > 0, Found: c.BindMounts}, "hasBindMounts")) {
+		return w.any, reason, nil
+	}
+	for i := range w.annotations {
+		if decided(w.annotations[i].find(c)) {
+			return w.any, reason, nil
+		}
+	}
+	switch {
+	case len(w.commands) == 0:
+	case !c.HasProcess: // the condition is passed over
+		return !w.any && len(reason) > 0, append(reason, Finding{About: NoProcess}), nil
+	case len(c.Args) == 0:
+		return false, nil, errors.New("the container's command is asked for, and process.args in its config.json is empty")
+	default:
+		if decided(w.findCommand(c)) {
+			return w.any, reason, nil
+		}
+	}
+	if len(reason) == 0 {
+		return false, Reason{{About: NoCondition}}, nil
+	}
+	return !w.any, reason, nil
+}
+
+// finding gives the finding of a condition that is true, and for one that is false that it is.
+func (a asked) finding(ifTrue Finding, condition string) Finding {
+	if a == askedTrue {
+		return ifTrue
+	}
+	return Finding{About: Off, Wanted: []string{condition}}
+}
+
+func (p *pair) find(c *facts) Finding {
+	annotations := c.sorted()
+	f := Finding{About: Annotation, Wanted: p.text[:], Of: len(annotations)}
+	for i := range annotations {
+		if p.key.match(annotations[i][0]) && p.value.match(annotations[i][1]) {
+			f.Holds, f.Found = true, annotations[i][:]
+			break
+		}
+	}
+	return f
+}
+
+func (w *when) findCommand(c *facts) Finding {
+	for i, e := range w.commands {
+		if e.match(c.Args[0]) {
+			return Finding{About: Command, Holds: true, Wanted: w.commandTexts[i : i+1], Found: c.Args[:1]}
+		}
+	}
+	return Finding{About: Command, Wanted: w.commandTexts, Found: c.Args[:1]}
+}
+
+// Reason is why a hook is added, or why it isn't: the findings that decided it.
+type Reason []Finding
+
+// String tells the reason to a person.
+func (r Reason) String() string {
+	parts := make([]string, len(r))
+	for i, f := range r {
+		parts[i] = f.String()
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Finding is what was found about one condition, or what made it needless to look at conditions.
+type Finding struct {
+	About  About
+	Holds  bool
+	Wanted []string // of an annotation: the expressions for its name and its value; of the command: those compared; else the condition
+	Found  []string // the annotation's name and value; the command; the bind mounts; the file that masks
+	Of     int      // the number of annotations that the container has
+}
+
+// About is what a finding is about.
+type About byte
+
+const (
+	Always      About = iota // the condition always
+	Annotation               // one pair of the condition annotations
+	Command                  // the condition commands
+	BindMounts               // the condition hasBindMounts
+	Off                      // the condition always or hasBindMounts is false: it holds for no container
+	NoProcess                // the condition commands does not count: the container has no process
+	NoCondition              // no condition is given
+	NoStage                  // no stage is given
+	NoFile                   // there is no file behind the name
+	Mask                     // a file of this name in a later directory
+	Sandbox                  // the container is a pod's sandbox
+)
+
+// String tells the finding to a person.
+func (f Finding) String() string {
+	switch f.About {
+	case Always:
+		return "always"
+	case Off:
+		return f.Wanted[0] + " is false, which holds for no container"
+	case Annotation:
+		asked := "annotation " + show(f.Wanted[0]) + "=" + show(f.Wanted[1])
+		switch {
+		case f.Holds:
+			return asked + " matches " + show(f.Found[0]) + "=" + show(f.Found[1])
+		case f.Of == 1:
+			return asked + " does not match the only annotation"
+		}
+		return fmt.Sprintf("%s matches none of %d annotations", asked, f.Of)
+	case Command:
+		if f.Holds {
+			return "command " + show(f.Wanted[0]) + " matches " + show(f.Found[0])
+		}
+		wanted := make([]string, len(f.Wanted))
+		for i, w := range f.Wanted {
+			wanted[i] = show(w)
+		}
+		return "command " + strings.Join(wanted, ", ") + " does not match " + show(f.Found[0])
+	case BindMounts:
+		switch {
+		case f.Holds && len(f.Found) > 1:
+			return fmt.Sprintf("bind mounts at %s and %d more", show(f.Found[0]), len(f.Found)-1)
+		case f.Holds:
+			return "bind mount at " + show(f.Found[0])
+		}
+		return "no bind mounts"
+	case NoProcess:
+		return "no process whose command could match"
+	case NoCondition:
+		return "no condition is given"
+	case NoStage:
+		return "no stage is given"
+	case NoFile:
+		return "the name leads to no file"
+	case Mask:
+		return "masked by " + f.Found[0]
+	case Sandbox:
+		return "sandbox"
+	}
+	return "unknown"
+}
+
+// show gives text as it may stand in a line: in quotes if it could not be told from what is around it, and cut short
+// where it is long.
+func show(text string) string {
+	const most = 100
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
+// expressions are the expressions met so far, by their text.
+type expressions map[string]*expression
+
+// get gives the expression, or says what is wrong with it.
+func (e expressions) get(text string) (expr *expression, problem string) {
+	if expr, met := e[text]; met {
+		return expr, ""
+	}
+	expr = &expression{text: text}
+	if !expr.parsePlain() {
+		// Whether it is valid has to be known now; compiling it costs more, and most are never asked.
+		if _, err := syntax.Parse(text, syntax.Perl); err != nil {
+			var at *syntax.Error
+			if errors.As(err, &at) {
+				return nil, fmt.Sprintf("not a regular expression: %s: %q", at.Code, at.Expr)
+			}
+			return nil, "not a regular expression"
+		}
+	}
+	e[text] = expr
+	return expr, ""
+}
+
+// expression is a regular expression as Go's regexp understands it. Most of those in use are little more than a text
+// to look for, and are matched as such.
+type expression struct {
+	text  string
+	plain []plainText
+	re    *regexp.Regexp
+}
+
+// plainText is an expression that says what a text contains, begins with, ends with or is.
+type plainText struct {
+	text        string
+	first, last bool // ^ stands before it, $ behind it
+}
+
+// match says whether the expression matches somewhere in s.
+func (e *expression) match(s string) bool {
+	for _, p := range e.plain {
+		if p.match(s) {
+			return true
+		}
+	}
+	if e.plain != nil {
+		return false
+	}
+	if e.re == nil {
+		e.re = regexp.MustCompile(e.text) // get has seen that it is valid
+	}
+	return e.re.MatchString(s)
+}
+
+func (p *plainText) match(s string) bool {
+	switch {
+	case p.first && p.last:
+		return s == p.text
+	case p.first:
+		return strings.HasPrefix(s, p.text)
+	case p.last:
+		return strings.HasSuffix(s, p.text)
+	}
+	return strings.Contains(s, p.text)
+}
+
+// parsePlain looks whether the expression is plain texts of printable ASCII, separated by |. Before a text, .* means
+// nothing unless ^ stands before it, nor behind it unless $ follows.
+func (e *expression) parsePlain() bool {
+	rest := e.text
+	for {
+		p, after, ok := cutPlain(rest)
+		if !ok {
+			e.plain = nil
+			return false
+		}
+		e.plain = append(e.plain, p)
+		if after == "" {
+			return true
+		}
+		rest = after[1:]
+	}
+}
+
+// cutPlain takes a plain text off the beginning of an expression; after is empty or begins with |.
+func cutPlain(expr string) (p plainText, after string, ok bool) {
+	if strings.HasPrefix(expr, "^") {
+		p.first, expr = true, expr[1:]
+	} else {
+		expr = strings.TrimPrefix(expr, ".*")
+	}
+	var unescaped []byte // nil as long as nothing was escaped
+	end := func(i int) string {
+		if unescaped != nil {
+			return string(unescaped)
+		}
+		return expr[:i]
+	}
+	for i := 0; i < len(expr); i++ {
+		c := expr[i]
+		switch {
+		case c < ' ' || c > '~':
+			return p, "", false
+		case c == '|':
+			p.text = end(i)
+			return p, expr[i:], true
+		case c == '$' && ends(expr[i+1:]):
+			p.text, p.last = end(i), true
+			return p, expr[i+1:], true
+		case c == '.' && strings.HasPrefix(expr[i:], ".*") && ends(expr[i+2:]):
+			p.text = end(i)
+			return p, expr[i+2:], true
+		case c == '\\':
+			if i+1 == len(expr) || !punctuation(expr[i+1]) {
+				return p, "", false
+			}
+			if unescaped == nil {
+				unescaped = append(make([]byte, 0, len(expr)), expr[:i]...)
+			}
+			i++
+			c = expr[i]
+		case strings.IndexByte(`.+*?()[]{}^$`, c) >= 0:
+			return p, "", false
+		}
+		if unescaped != nil {
+			unescaped = append(unescaped, c)
+		}
+	}
+	p.text = end(len(expr))
+	return p, "", true
+}
+
+// ends says whether an alternative ends here.
+func ends(rest string) bool { return rest == "" || rest[0] == '|' }
+
+// punctuation says whether \ takes the meaning from c.
+func punctuation(c byte) bool {
+	return '!' <= c && c <= '/' || ':' <= c && c <= '@' || '[' <= c && c <= '`' || '{' <= c && c <= '~'
+}

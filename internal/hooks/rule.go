@@ -1,0 +1,470 @@
+package hooks
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// rule is a file of a hooks directory: a hook, the stages it goes to, and the conditions under which it does. Both
+// versions of the format come to this.
+type rule struct {
+	file    *jsonfile.File
+	path    string // the hook's program
+	members []member
+	stages  []Stage // prestart is createRuntime here
+	when    when
+	refused error // why the hook must not be added, if that could be told from the file alone
+}
+
+// member is a member of the hook object, in the bytes of the file.
+type member struct {
+	name  string
+	value []byte
+}
+
+// version010 and version100 are the versions of the format. A file without a version is of the older one.
+const (
+	version010 = "0.1.0"
+	version100 = "1.0.0"
+)
+
+// ruleReader reads one file.
+type ruleReader struct {
+	*jsonfile.Reader
+	file *jsonfile.File
+	rule *rule
+	seen expressions
+
+	// Version 0.1.0 has two names for each of these; the one that was given is kept.
+	stagesMember, annotationsMember string
+	values                          []string // annotations of version 0.1.0
+	arguments                       []byte   // of version 0.1.0
+	args, env, timeout              []byte   // of version 1.0.0
+	pathJSON                        []byte
+}
+
+// readRule reads a file of a hooks directory. Expressions that it has in common with files read before are shared by
+// way of seen.
+func readRule(f *jsonfile.File, seen expressions) (*rule, error) {
+	r := &ruleReader{Reader: f.Strict(), file: f, rule: &rule{file: f}, seen: seen}
+	var members func(name string) error
+	err := r.Object(func(name string) error {
+		if members == nil { // the first member; nearly always it is the version itself
+			version := version010
+			var err error
+			if name == "version" {
+				version, err = r.version()
+			} else {
+				version, err = findVersion(f)
+			}
+			if err != nil {
+				return err
+			}
+			members, r.rule.when.any = r.member010, true
+			if version == version100 {
+				members, r.rule.when.any = r.member100, false
+			}
+			if name == "version" {
+				return nil
+			}
+		}
+		return members(name)
+	})
+	if err == nil {
+		err = r.Finish()
+	}
+	if err == nil {
+		err = r.complete()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.rule, nil
+}
+
+// findVersion looks for the version of a file that doesn't begin with it.
+func findVersion(f *jsonfile.File) (string, error) {
+	version := version010
+	r := ruleReader{Reader: f.Strict()}
+	err := r.Object(func(name string) (err error) {
+		if name == "version" {
+			version, err = r.version()
+		}
+		return err
+	})
+	return version, err
+}
+
+func (r *ruleReader) version() (string, error) {
+	if r.null() {
+		return version010, nil
+	}
+	version, err := r.String()
+	switch {
+	case err != nil:
+		return "", err
+	case version == "":
+		return version010, nil
+	case version != version010 && version != version100:
+		return "", r.Fail(fmt.Sprintf("version %q is not known", version), "write 1.0.0 (or 0.1.0 for the old format)")
+	}
+	return version, nil
+}
+
+// null says whether the next value is null, which stands for an absent member in both versions.
+func (r *ruleReader) null() bool { return r.Kind() == 'n' }
+
+func (r *ruleReader) member100(name string) error {
+	if err := r.MisspeltCase(name, "version", "hook", "when", "stages"); err != nil {
+		return err
+	}
+	switch {
+	case r.null():
+		return nil
+	case name == "hook":
+		return r.Object(r.hookMember)
+	case name == "when":
+		return r.Object(r.whenMember)
+	case name == "stages":
+		return r.stages(name)
+	}
+	return nil
+}
+
+func (r *ruleReader) hookMember(name string) (err error) {
+	if err := r.MisspeltCase(name, "path", "args", "env", "timeout"); err != nil {
+		return err
+	}
+	if r.null() {
+		return nil
+	}
+	switch name {
+	case "path":
+		return r.path()
+	case "args":
+		r.args, err = r.list()
+	case "env":
+		r.env, err = r.list()
+	case "timeout":
+		r.timeout, err = r.seconds()
+	}
+	return err
+}
+
+func (r *ruleReader) whenMember(name string) error {
+	if err := r.MisspeltCase(name, "always", "annotations", "commands", "hasBindMounts"); err != nil {
+		return err
+	}
+	w := &r.rule.when
+	switch {
+	case r.null():
+		return nil
+	case name == "always":
+		return r.asked(&w.always)
+	case name == "hasBindMounts":
+		return r.asked(&w.hasBindMounts)
+	case name == "commands":
+		return r.commands(name)
+	case name == "annotations":
+		return r.Object(func(key string) error {
+			keyExpr, err := r.expression(key)
+			if err != nil {
+				return err
+			}
+			value, err := r.String()
+			if err != nil {
+				return err
+			}
+			valueExpr, err := r.expression(value)
+			w.annotations = append(w.annotations, pair{keyExpr, valueExpr, [2]string{key, value}})
+			return err
+		})
+	}
+	return nil
+}
+
+func (r *ruleReader) member010(name string) (err error) {
+	if err := r.MisspeltCase(name, "version", "hook", "arguments", "stages", "stage", "cmds", "cmd",
+		"annotations", "annotation", "hasbindmounts"); err != nil {
+		return err
+	}
+	if r.null() {
+		return nil
+	}
+	switch name {
+	case "hook":
+		if r.Kind() == '{' { // the version was forgotten, most likely
+			if _, err := r.Value(); err != nil {
+				return err
+			}
+			return r.Fail("must be a string in the old format, 0.1.0, which a file without a version has",
+				`add "version": "1.0.0"`)
+		}
+		return r.path()
+	case "arguments":
+		r.arguments, err = r.list()
+		return err
+	case "stages", "stage":
+		if err := r.once(r.stagesMember, name); err != nil {
+			return err
+		}
+		return r.stages(name)
+	case "cmds", "cmd":
+		if err := r.once(r.rule.when.commandsMember, name); err != nil {
+			return err
+		}
+		return r.commands(name)
+	case "annotations", "annotation":
+		if err := r.once(r.annotationsMember, name); err != nil {
+			return err
+		}
+		r.annotationsMember = name
+		r.values, err = r.Strings()
+		return err
+	case "hasbindmounts":
+		return r.asked(&r.rule.when.hasBindMounts)
+	}
+	return nil
+}
+
+// once gives an error if a member was given by its other name before.
+func (r *ruleReader) once(before, name string) error {
+	if before == "" {
+		return nil
+	}
+	return r.Fail(fmt.Sprintf("%q and %q mean the same", before, name), "keep one of them")
+}
+
+func (r *ruleReader) path() (err error) {
+	r.rule.path, err = r.String()
+	if err != nil {
+		return err
+	}
+	r.pathJSON = r.Raw()
+	switch p := r.rule.path; {
+	case p == "":
+		return r.Fail("the hook's path is empty", "")
+	case !path.IsAbs(p):
+		r.rule.refused = r.Fail(fmt.Sprintf("the hook's path %q is not absolute", p), "give its whole path")
+	}
+	return nil
+}
+
+// list reads an array of strings, and gives its bytes.
+func (r *ruleReader) list() ([]byte, error) {
+	start := r.Next()
+	err := r.Array(func() error {
+		if r.Kind() != '"' {
+			_, err := r.String() // which says what is wrong
+			return err
+		}
+		_, err := r.Value()
+		return err
+	})
+	if err != nil {
+		return nil, err // and End may still be before start
+	}
+	return r.Since(start), nil
+}
+
+// seconds reads a timeout, and gives its bytes.
+func (r *ruleReader) seconds() ([]byte, error) {
+	kind := r.Kind()
+	text, err := r.Value()
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(string(text))
+	switch {
+	case kind != '0' || err != nil:
+		return nil, r.Fail("the timeout is not an integer, in seconds", "")
+	case n < 1 && r.rule.refused == nil:
+		r.rule.refused = r.Fail("the timeout is less than 1 second", "leave it out if the hook may take its time")
+	}
+	return text, nil
+}
+
+func (r *ruleReader) stages(name string) error {
+	r.stagesMember = name
+	return r.Array(func() error {
+		text, err := r.String()
+		if err != nil {
+			return err
+		}
+		stage := Stage(text)
+		if !known(stage) {
+			return r.Fail(fmt.Sprintf("stage %q is not known", text), "use one of "+stageNames())
+		}
+		if stage == Prestart {
+			stage = CreateRuntime
+		}
+		r.rule.stages = append(r.rule.stages, stage)
+		return nil
+	})
+}
+
+func (r *ruleReader) commands(name string) error {
+	w := &r.rule.when
+	w.commandsMember = name
+	return r.Array(func() error {
+		text, err := r.String()
+		if err != nil {
+			return err
+		}
+		expr, err := r.expression(text)
+		w.commands, w.commandTexts = append(w.commands, expr), append(w.commandTexts, text)
+		return err
+	})
+}
+
+func (r *ruleReader) asked(to *asked) error {
+	yes, err := r.Bool()
+	*to = askedFalse
+	if yes {
+		*to = askedTrue
+	}
+	return err
+}
+
+// expression gives the expression that was read last.
+func (r *ruleReader) expression(text string) (*expression, error) {
+	expr, problem := r.seen.get(text)
+	if problem != "" {
+		return nil, r.Fail(problem, expressionRemedy)
+	}
+	return expr, nil
+}
+
+const expressionRemedy = "conditions are regular expressions of Go (RE2)"
+
+// complete checks that nothing is missing, and puts together what the members gave.
+func (r *ruleReader) complete() error {
+	rule := r.rule
+	switch {
+	case r.pathJSON == nil && rule.when.any:
+		return rule.fail("the hook is missing", `add "hook", the path of a program`)
+	case r.pathJSON == nil:
+		return rule.fail("the hook's path is missing", `add "hook": {"path": ...}`, "hook")
+	case r.stagesMember == "":
+		return rule.fail("the stages are missing", `add "stages", a list of `+stageNames())
+	}
+	if r.annotationsMember != "" {
+		// The library makes one expression of them, to match the value of an annotation of any name. So a list that
+		// is empty matches every annotation.
+		value := strings.Join(r.values, "|")
+		key, _ := r.seen.get(".*")
+		expr, problem := r.seen.get(value)
+		if problem != "" {
+			return rule.fail(problem, expressionRemedy, r.annotationsMember)
+		}
+		rule.when.annotations = []pair{{key, expr, [2]string{".*", value}}}
+	}
+	if r.arguments != nil {
+		r.args = r.withPath(r.arguments)
+	}
+	rule.members = append(make([]member, 0, 4), member{"path", r.pathJSON})
+	for _, m := range []member{{"args", r.args}, {"env", r.env}, {"timeout", r.timeout}} {
+		if m.value != nil && !emptyArray(m.value) {
+			rule.members = append(rule.members, m)
+		}
+	}
+	return nil
+}
+
+func emptyArray(value []byte) bool {
+	return value[0] == '[' && len(bytes.Trim(value[1:], " \t\r\n]")) == 0
+}
+
+// withPath puts the hook's path before the arguments: version 0.1.0 leaves argv[0] out.
+func (r *ruleReader) withPath(arguments []byte) []byte {
+	args := append([]byte{'['}, r.pathJSON...)
+	if !emptyArray(arguments) {
+		args = append(args, ',')
+	}
+	return append(args, arguments[1:]...)
+}
+
+// hook gives the hook object, of members in the bytes of the file. A member that is null or an empty array is left
+// out, as Podman leaves it out.
+func (r *rule) hook() jsontext.Value {
+	b := []byte{'{'}
+	for i, m := range r.members {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(b, m.name...)
+		b = append(b, '"', ':')
+		b = append(b, m.value...)
+	}
+	return append(b, '}')
+}
+
+// refuse gives an error if the hook must not be added, or cannot run.
+func (r *rule) refuse(programs programs) error {
+	if r.refused != nil {
+		return r.refused
+	}
+	if err := r.file.RefuseUntrusted(); err != nil {
+		return err
+	}
+	inContainer := true
+	for _, s := range r.stages {
+		inContainer = inContainer && s == StartContainer
+	}
+	if inContainer {
+		return nil
+	}
+	if err := programs.find(r.path); err != nil {
+		names := []string{"hook", "path"}
+		if r.when.any {
+			names = names[:1]
+		}
+		return r.fail(fmt.Sprintf("the hook's program %q cannot be found: %v", r.path, report.Plain(err)),
+			"install it, or take this file away", names...)
+	}
+	return nil
+}
+
+// failCommands gives an error about the condition on commands.
+func (r *rule) failCommands(err error) error {
+	if r.when.any {
+		return r.fail(err.Error(), "", r.when.commandsMember)
+	}
+	return r.fail(err.Error(), "", "when", r.when.commandsMember)
+}
+
+// fail gives an error about the value of the member that names lead to, or of as many of them as there are.
+func (r *rule) fail(problem, remedy string, names ...string) error {
+	var found error
+	at := r.file.Strict()
+	var look func(names []string) error
+	look = func(names []string) error {
+		if len(names) == 0 || at.Kind() != '{' {
+			_, err := at.Value()
+			found = at.Fail(problem, remedy)
+			return err
+		}
+		return at.Object(func(name string) error {
+			if name != names[0] {
+				return nil
+			}
+			return look(names[1:])
+		})
+	}
+	if err := look(names); err != nil {
+		return err
+	}
+	if found == nil && len(names) > 0 { // there is no such member: the object that should have it
+		return r.fail(problem, remedy, names[:len(names)-1]...)
+	}
+	return found
+}
