@@ -1,0 +1,328 @@
+// Bench measures what oci-add-hooks costs a call, beside the runtime alone and beside the least that a wrapper can do in
+// C and in Go. All programs of a table run in turns, in shifting order, as whole processes; what is told is medians and
+// their ratios. Budgets stand beside what they are for; only -gate makes one of them fail the run.
+//
+// It builds what it measures, in a folder on a tmpfs. With PEER=/path/to/wrapper in the environment, a wrapper with the
+// command line of awslabs/oci-add-hooks is measured too.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+func main() {
+	rounds := flag.Int("n", 500, "runs of each program")
+	gate := flag.Float64("gate", 0, "fail if a call passed through costs more than this many times the Go floor, and measure nothing else")
+	flag.Parse()
+	if err := bench(*rounds, *gate); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func bench(rounds int, gate float64) error {
+	b, err := build()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	fmt.Println(machine())
+	fmt.Printf("%d runs of each program; runtime: a static C program that exits at once\n\n", rounds)
+	calls, err := b.calls(rounds)
+	if err != nil {
+		return err
+	}
+	if gate > 0 {
+		if ratio := calls["state"].wall / calls["goexec"].wall; ratio > gate {
+			return fmt.Errorf("a call passed through costs %.2f of the Go floor; the gate is %.2f", ratio, gate)
+		}
+		return nil
+	}
+	return b.growth(rounds)
+}
+
+// bundleSize is the size of a config.json that Docker writes, in bytes.
+const bundleSize = 10_000
+
+// bed is where the programs and files lie that are measured.
+type bed struct {
+	dir  string
+	jobs []job
+}
+
+// job is a program that is measured.
+type job struct {
+	name   string
+	from   string // a config.json that is put into the bundle before each run
+	to     string
+	argv   []string
+	result result
+}
+
+// result is a program's medians.
+type result struct {
+	wall   float64 // microseconds
+	spread float64 // half the distance between the quartiles, in microseconds
+	faults float64 // page faults
+	peak   float64 // kilobytes
+}
+
+func build() (*bed, error) {
+	dir, err := os.MkdirTemp("/dev/shm", "oci-add-hooks-bench-") // a tmpfs: disks are not what is measured
+	if err != nil {
+		return nil, err
+	}
+	b := &bed{dir: dir}
+	exit := b.at("exit.c")
+	if err := os.WriteFile(exit, []byte("int main(void) { return 0; }\n"), 0o600); err != nil {
+		return nil, err
+	}
+	goBuild := []string{"go", "build", "-trimpath", "-buildmode=exe", "-ldflags=-s -w", "-o"}
+	for _, command := range [][]string{
+		{"cc", "-O2", "-o", b.at("spawn"), "bench/c/spawn.c"},
+		{"cc", "-O2", "-static", "-o", b.at("exec"), "bench/c/exec.c"},
+		{"cc", "-O2", "-static", "-o", b.at("runtime"), exit},
+		append(slices.Clone(goBuild), b.at("goexec.linked"), "./bench/goexec"),
+		append(slices.Clone(goBuild), b.at("oci-add-hooks.linked"), "./cmd/oci-add-hooks"),
+	} {
+		cmd := exec.Command(command[0], command[1:]...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, out)
+		}
+	}
+	// A file as the linker leaves it starts more slowly than its copy.
+	for _, name := range []string{"goexec", "oci-add-hooks"} {
+		text, err := os.ReadFile(b.at(name + ".linked"))
+		if err == nil {
+			err = os.WriteFile(b.at(name), text, 0o755)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func (b *bed) at(name string) string { return filepath.Join(b.dir, name) }
+
+func (b *bed) write(name, text string) string {
+	path := b.at(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+		err = os.WriteFile(path, []byte(text), 0o644)
+		if err == nil {
+			return path
+		}
+	}
+	panic("cannot write " + path)
+}
+
+// calls measures single calls.
+func (b *bed) calls(rounds int) (map[string]result, error) {
+	runtimePath := b.at("runtime")
+	hookFile := b.write("one-hook.json", hooksText(1))
+	config := b.write("config.json", configText(bundleSize))
+	own := []string{"--hook-config-path", hookFile, "--runtime-path", runtimePath}
+	state := []string{"--root", "/run/runc", "state", "c1"}
+	create := []string{"--root", "/run/runc", "create", "--bundle", b.at("bundle"), "c1"}
+	programs := []struct{ name, path string }{{"oci-add-hooks", b.at("oci-add-hooks")}}
+	if peer := os.Getenv("PEER"); peer != "" {
+		programs = append(programs, struct{ name, path string }{"peer", peer})
+	}
+	b.jobs = nil
+	b.add("runtime", "", append([]string{runtimePath}, state...))
+	b.add("exec", "", append([]string{b.at("exec"), runtimePath}, state...))
+	b.add("goexec", "", append([]string{b.at("goexec"), runtimePath}, state...))
+	for _, p := range programs {
+		prefix := ""
+		if p.name == "peer" {
+			prefix = "peer "
+		}
+		b.add(prefix+"state", "", slices.Concat([]string{p.path}, own, state))
+		b.add(prefix+"create", config, slices.Concat([]string{p.path}, own, create))
+	}
+	results, err := b.measure(rounds)
+	if err != nil {
+		return nil, err
+	}
+	t := newTable("a call", "median us", "+-", "page faults", "peak kB", "ratio", "budget")
+	row := func(what, name, over, budget string) {
+		r := results[name]
+		ratio := ""
+		if over != "" {
+			ratio = fmt.Sprintf("%.2f of %s", r.wall/results[over].wall, over)
+		}
+		t.row(what, f0(r.wall), f0(r.spread), f0(r.faults), f0(r.peak), ratio, budget)
+	}
+	row("runtime alone", "runtime", "", "")
+	row("exec: C that only execs", "exec", "runtime", "")
+	row("goexec: Go that only execs", "goexec", "exec", "")
+	row("state: passed through", "state", "goexec", "1.08")
+	row("", "state", "exec", "1.50")
+	row("create: one hook, 10 kB", "create", "state", "1.15")
+	if len(programs) > 1 {
+		row("peer: passed through", "peer state", "exec", "")
+		row("peer: create", "peer create", "exec", "")
+		t.row("state, of the peer's", "", "", "", "", fmt.Sprintf("%.2f of peer", results["state"].wall/results["peer state"].wall), "0.50")
+		t.row("create, of the peer's", "", "", "", "", fmt.Sprintf("%.2f of peer", results["create"].wall/results["peer create"].wall), "0.50")
+	}
+	t.print()
+	return results, nil
+}
+
+// growth measures create as config.json, the hooks and the hooks directories grow.
+func (b *bed) growth(rounds int) error {
+	b.jobs = nil
+	create := func(name, config, hookFile string, more ...string) {
+		b.add(name, config, slices.Concat([]string{b.at("oci-add-hooks"), "--hook-config-path", hookFile, "--runtime-path", b.at("runtime")}, more,
+			[]string{"create", "--bundle", b.at("bundle"), "c1"}))
+	}
+	oneHook, small := b.write("one-hook.json", hooksText(1)), b.write("config.json", configText(bundleSize))
+	type step struct {
+		name string
+		size float64 // of what grows
+	}
+	configs := []step{{"10 kB", 10e3}, {"100 kB", 100e3}, {"1 MB", 1e6}, {"10 MB", 10e6}}
+	for _, s := range configs {
+		create(s.name, b.write("config-"+s.name+".json", configText(int(s.size))), oneHook)
+	}
+	hooks := []step{{"1 hook", 1}, {"100 hooks", 100}, {"10,000 hooks", 10_000}}
+	for _, s := range hooks {
+		create(s.name, small, b.write(s.name+".json", hooksText(int(s.size))))
+	}
+	dirs := []step{{"10 files", 10}, {"100 files", 100}, {"1,000 files", 1_000}}
+	for _, s := range dirs {
+		for i := range int(s.size) {
+			b.write(fmt.Sprintf("%s.d/%04d.json", s.name, i), ruleText(i))
+		}
+		create(s.name, small, oneHook, "--hooks-dir", b.at(s.name+".d"))
+	}
+	results, err := b.measure(max(rounds/5, 1))
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\ncreate as things grow, %d runs of each\n\n", max(rounds/5, 1))
+	t := newTable("what grows", "median us", "+-", "peak kB", "over the smallest", "for each", "budget")
+	for _, g := range []struct {
+		steps []step
+		unit  string
+		per   float64
+	}{{configs, "kB", 1e3}, {hooks, "hook", 1}, {dirs, "file", 1}} {
+		smallest := g.steps[0]
+		for _, s := range g.steps {
+			r, over, each, budget := results[s.name], "", "", ""
+			if s != smallest {
+				more := r.wall - results[smallest.name].wall
+				over, each = f0(more)+" us", fmt.Sprintf("%.2f us a %s", more/(s.size-smallest.size)*g.per, g.unit)
+			}
+			if s.name == "1 MB" {
+				budget = "4000 us"
+			}
+			t.row(s.name, f0(r.wall), f0(r.spread), f0(r.peak), over, each, budget)
+		}
+	}
+	t.print()
+	return nil
+}
+
+func (b *bed) add(name, config string, argv []string) {
+	j := job{name: name, argv: argv}
+	if config != "" {
+		j.from, j.to = config, b.write("bundle/config.json", "")
+	}
+	b.jobs = append(b.jobs, j)
+}
+
+// measure runs every job that many times, in turns, and gives the medians.
+func (b *bed) measure(rounds int) (map[string]result, error) {
+	var lines strings.Builder
+	for _, j := range b.jobs {
+		lines.WriteString(strings.Join(append([]string{j.from, j.to}, j.argv...), "\t") + "\n")
+	}
+	cmd := exec.Command(b.at("spawn"), fmt.Sprint(rounds), fmt.Sprint(rand.IntN(1<<30)), b.write("jobs", lines.String()))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, err
+	}
+	type sample struct{ wall, faults, peak []float64 }
+	samples := make([]sample, len(b.jobs))
+	_, counted, _ := bytes.Cut(out, []byte("warm\n"))
+	scanner := bufio.NewScanner(bytes.NewReader(counted))
+	for scanner.Scan() {
+		var i int
+		var wall, faults, peak float64
+		if _, err := fmt.Sscan(scanner.Text(), &i, &wall, &faults, &peak); err != nil {
+			return nil, fmt.Errorf("%q: %w", scanner.Text(), err)
+		}
+		s := &samples[i]
+		s.wall, s.faults, s.peak = append(s.wall, wall/1e3), append(s.faults, faults), append(s.peak, peak)
+	}
+	results := map[string]result{}
+	for i, j := range b.jobs {
+		s := samples[i]
+		if len(s.wall) != rounds {
+			return nil, fmt.Errorf("%s ran %d times, not %d", j.name, len(s.wall), rounds)
+		}
+		results[j.name] = result{quantile(s.wall, 0.5), (quantile(s.wall, 0.75) - quantile(s.wall, 0.25)) / 2, quantile(s.faults, 0.5), quantile(s.peak, 0.5)}
+	}
+	return results, nil
+}
+
+func quantile(values []float64, q float64) float64 {
+	slices.Sort(values)
+	return values[min(int(q*float64(len(values))), len(values)-1)]
+}
+
+// configText gives a config.json of about that many bytes, in the shape of Docker's.
+func configText(size int) string {
+	var b strings.Builder
+	b.WriteString(`{"ociVersion":"1.2.1","process":{"user":{"uid":0,"gid":0},"args":["sleep","100"],"env":["A=1"`)
+	for i := 0; b.Len() < size/2; i++ {
+		fmt.Fprintf(&b, `,"VARIABLE_%d=the value of an environment variable, \"quoted\""`, i)
+	}
+	b.WriteString(`]},"root":{"path":"rootfs"},"annotations":{"com.example.gpu":"true"},"mounts":[{"destination":"/proc","type":"proc","source":"proc"}`)
+	for i := 0; b.Len() < size-30; i++ {
+		fmt.Fprintf(&b, `,{"destination":"/mnt/%d","type":"tmpfs","source":"tmpfs","options":["nosuid","noexec","nodev"]}`, i)
+	}
+	return b.String() + `],"linux":{"namespaces":[]}}`
+}
+
+// hooksText gives a hook file with that many hooks.
+func hooksText(n int) string {
+	hooks := make([]string, n)
+	for i := range hooks {
+		hooks[i] = fmt.Sprintf(`{"path":"/usr/local/bin/hook-%d","args":["hook-%d","--some","arguments"],"env":["PATH=/usr/bin:/bin"],"timeout":10}`, i, i)
+	}
+	return `{"hooks":{"createRuntime":[` + strings.Join(hooks, ",") + `]}}`
+}
+
+// ruleText gives a file of a hooks directory that asks for an annotation that no container has.
+func ruleText(i int) string {
+	return fmt.Sprintf(`{"version":"1.0.0","hook":{"path":"/bin/true"},"when":{"annotations":{"^com\\.example\\.feature-%d$":"^true$"}},"stages":["createRuntime"]}`, i)
+}
+
+// machine describes what the figures were measured on.
+func machine() string {
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	model := "unknown processor"
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if _, name, ok := strings.Cut(line, "model name\t: "); ok {
+				model = strings.TrimSpace(name)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%d x %s, Linux %s, %s", runtime.NumCPU(), model, strings.TrimSpace(string(kernel)), runtime.Version())
+}
