@@ -45,7 +45,8 @@ bin/gotestsum: go.mod
 test-unit: bin/gotestsum ## tables, command scripts, process tests
 	$(GOTESTSUM) -- -count=1 ./...
 
-.PHONY: test-fuzz
+.PHONY: test-faults
+test-faults: 
 test-fuzz: ## every fuzz target for FUZZTIME (5s)
 	scripts/fuzz.sh $(FUZZTIME)
 

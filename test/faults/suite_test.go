@@ -1,0 +1,163 @@
+package faults
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// program is the program under test, and fakeRuntime a runtime that leaves a file "called" in its working directory.
+var program, fakeRuntime string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "oci-add-hooks-faults-")
+	if err != nil {
+		panic(err)
+	}
+	program, fakeRuntime = filepath.Join(dir, "oci-add-hooks"), filepath.Join(dir, "runtime")
+	build := exec.Command("go", "build", "-trimpath", "-buildmode=exe", "-o", program, "../../cmd/oci-add-hooks")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		panic(string(out))
+	}
+	if err := os.WriteFile(fakeRuntime, []byte("#!/bin/sh\n: >called\n"), 0o755); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// The old config.json, the hook file, and the config.json that comes of the two.
+const (
+	oldConfig = `{"ociVersion":"1.0.2", "process":{"args":["sh"]} }`
+	hookFile  = `{"hooks":{"createRuntime":[{"path":"/bin/one"}],"poststop":[{"path":"/bin/two"}]}}`
+	newConfig = `{"hooks":{"createRuntime":[{"path":"/bin/one"}],"poststop":[{"path":"/bin/two"}]},"ociVersion":"1.0.2", "process":{"args":["sh"]} }`
+)
+
+// bed is a folder for one call: the hook file hooks.json, and the bundle's config.json in a folder of its own.
+type bed struct {
+	dir, bundle, config, hooks string
+}
+
+func newBed(t testing.TB) bed {
+	t.Helper()
+	dir := t.TempDir()
+	b := bed{dir, filepath.Join(dir, "bundle"), filepath.Join(dir, "bundle", "config.json"), filepath.Join(dir, "hooks.json")}
+	if err := os.Mkdir(b.bundle, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.write(t, b.config, oldConfig)
+	b.write(t, b.hooks, hookFile)
+	return b
+}
+
+func (b bed) write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// create is the call: a create of the bundle. Its standard output and error are the same buffer.
+func (b bed) create() (*exec.Cmd, *bytes.Buffer) {
+	cmd := exec.Command(program, "--hook-config-path", b.hooks, "--runtime-path", fakeRuntime, "create", "--bundle", b.bundle, "c1")
+	cmd.Dir = b.dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	return cmd, &out
+}
+
+// text gives what config.json holds.
+func (b bed) text(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(b.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// leftovers lists what lies in the bundle beside config.json.
+func (b bed) leftovers(t testing.TB) []string {
+	t.Helper()
+	entries, err := os.ReadDir(b.bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Name() != "config.json" {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+func (b bed) runtimeCalled() bool {
+	_, err := os.Stat(filepath.Join(b.dir, "called"))
+	return err == nil
+}
+
+// checkSucceeds runs the call to its end: the hooks are there, each once, and the runtime was called.
+func (b bed) checkSucceeds(t testing.TB) {
+	t.Helper()
+	cmd, out := b.create()
+	if err := cmd.Run(); err != nil || out.Len() > 0 || !b.runtimeCalled() || b.text(t) != newConfig {
+		t.Errorf("%v, %s; runtime called: %v; config.json:\n%s", err, out, b.runtimeCalled(), b.text(t))
+	}
+}
+
+// enginesRead are the phrases that engines act upon.
+var enginesRead = regexp.MustCompile(`(?i)no such file or directory|permission denied|operation not permitted|` +
+	`executable file not found|not a directory|is a directory|open executable|does not exist|no such process|` +
+	`process already finished|container not running`)
+
+// problem says what is wrong with how the call failed, or gives "": one line that names a file of the bed, exit status
+// 1, the old bytes, no temporary file, the runtime not called.
+func (b bed) problem(t testing.TB, err error, out string) string {
+	t.Helper()
+	var status interface{ ExitCode() int }
+	switch {
+	case !errors.As(err, &status) || status.ExitCode() != 1:
+		return fmt.Sprintf("it ended with %v", err)
+	case !strings.HasPrefix(out, "oci-add-hooks: ") || strings.Count(out, "\n") != 1:
+		return "it said not one line"
+	case !strings.Contains(out, b.dir) && !strings.Contains(out, fakeRuntime) && !strings.Contains(out, "/proc/self/exe"):
+		return "it named no file"
+	case enginesRead.MatchString(out):
+		return "it said what engines act upon"
+	case b.runtimeCalled():
+		return "the runtime was called"
+	}
+	if left := b.leftovers(t); len(left) > 0 {
+		return fmt.Sprintf("it left %v", left)
+	}
+	return ""
+}
+
+// within gives the call that long to end by itself, and ends it.
+func within(t testing.TB, cmd *exec.Cmd, limit time.Duration) error {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(limit):
+		cmd.Process.Kill()
+		<-done
+		t.Fatalf("it had not ended after %v", limit)
+		return nil
+	}
+}
