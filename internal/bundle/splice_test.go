@@ -160,7 +160,7 @@ func TestSyntax(t *testing.T) {
 		"[]":                      "config.json:1:1: must be an object, not an array",
 		"{":                       "config.json:1:2: not valid JSON: the file ends too early",
 		"{\n \"a\": tru }":        "config.json:2:10: not valid JSON: invalid character ' ' in literal true (expecting 'e') (/a)",
-		"{\"hooks\":{\"a\":[1,}}": "config.json:1:17: not valid JSON: invalid character ','",
+		"{\"hooks\":{\"a\":[1,}}": "config.json:1:18: not valid JSON: invalid character '}'",
 		"\xef\xbb\xbf{}":          "config.json:1:1: not valid JSON: invalid character",
 		"{\"é\":\"\n\"}":          "config.json:1:7: not valid JSON: invalid character '\\n'", // columns count characters
 	} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -99,10 +100,14 @@ func parseFile(file *jsonfile.File) (*File, error) {
 }
 
 func parseRuntime(file *jsonfile.File) (runtime string, err error) {
+	r := file.Lenient()
 	if !bytes.Contains(file.Data, []byte(`"runtime"`)) {
+		// Whatever is wrong with it, it has named no runtime; but one that is half written may have lost the name.
+		if err := r.Object(func(string) error { return nil }); errors.Is(err, io.ErrUnexpectedEOF) {
+			return "", err
+		}
 		return "", nil
 	}
-	r := file.Lenient()
 	found := errors.New("found") // ends the reading; what follows need not be valid
 	err = r.Object(func(name string) error {
 		if name != "runtime" {
@@ -194,11 +199,14 @@ func readHook(r *jsonfile.Reader) (Hook, error) {
 		}
 		return err
 	})
-	if err == nil && hook.Path == "" {
-		err = r.FailAt(start, `the hook has no "path"`, "give it the absolute path of a program")
+	if err != nil {
+		return hook, err
+	}
+	if hook.Path == "" {
+		return hook, r.FailAt(start, `the hook has no "path"`, "give it the absolute path of a program")
 	}
 	hook.JSON = r.Since(start)
-	return hook, err
+	return hook, nil
 }
 
 // readTimeout reads a hook's timeout in seconds. A number that is spelt otherwise than by digits (10.0, 1e1), or is
@@ -209,7 +217,7 @@ func readTimeout(r *jsonfile.Reader) error {
 		return err
 	}
 	if seconds, err := strconv.ParseInt(string(value), 10, 32); err != nil || seconds < 1 {
-		return r.Fail("the timeout is not an integer of at least 1, in seconds", "")
+		return r.Fail("the timeout is not an integer of at least 1", "give seconds in digits alone, 2147483647 at most")
 	}
 	return nil
 }

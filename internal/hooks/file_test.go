@@ -78,15 +78,16 @@ func TestHookFileRefused(t *testing.T) {
 		`{"hooks":{"prestart":[{"path":"/a","args":"a"}]}}`:           `must be an array, not a string (/hooks/prestart/0/args)`,
 		`{"hooks":{"prestart":[{"path":"/a","args":["a",1]}]}}`:       `must be a string, not a number (/hooks/prestart/0/args/1)`,
 		`{"hooks":{"prestart":[{"path":"/a","env":{"A":"1"}}]}}`:      `must be an array, not an object (/hooks/prestart/0/env)`,
-		`{"hooks":{"prestart":[{"path":"/a","timeout":0}]}}`:          `the timeout is not an integer of at least 1, in seconds (/hooks/prestart/0/timeout)`,
+		`{"hooks":{"prestart":[{"path":"/a","timeout":0}]}}`:          `the timeout is not an integer of at least 1 (/hooks/prestart/0/timeout)`,
 		`{"hooks":{"prestart":[{"path":"/a","timeout":-1}]}}`:         `the timeout is not`,
 		`{"hooks":{"prestart":[{"path":"/a","timeout":1.5}]}}`:        `the timeout is not`,
 		`{"hooks":{"prestart":[{"path":"/a","timeout":1e1}]}}`:        `the timeout is not`,
 		`{"hooks":{"prestart":[{"path":"/a","timeout":"1"}]}}`:        `the timeout is not`,
 		`{"hooks":{"prestart":[{"path":"/a","timeout":1e400}]}}`:      `the timeout is not`,
 		`{"hooks":{"prestart":[{"path":"/a","timeout":2147483648}]}}`: `the timeout is not`,
-		`{"hooks":{}} x`: `f:1:14: text follows the end of the JSON value`,
-		`{"hooks":{}`:    `f:1:12: not valid JSON: the file ends too early`,
+		`{"hooks":{"prestart":[ tru]}}`:                               `not valid JSON`,
+		`{"hooks":{}} x`:                                              `f:1:14: text follows the end of the JSON value`,
+		`{"hooks":{}`:                                                 `f:1:12: not valid JSON: the file ends too early`,
 	} {
 		if f, err := parseText(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, %v; want %s", text, f, err, want)
@@ -98,8 +99,11 @@ func TestHookFileRefused(t *testing.T) {
 func TestRuntimeAlone(t *testing.T) {
 	for _, test := range []struct{ text, want, err string }{
 		{`{"hooks":{}}`, "", ""},
-		{``, "", ""},
+		{``, "", "f: is empty"}, // it may be half written
+		{" \n", "", "f: is empty"},
+		{`{"hooks":{"prestart":[`, "", "the file ends too early"},
 		{`no JSON at all`, "", ""},
+		{`{"hooks":{"prestart":]`, "", ""},
 		{`{"Runtime":"crun"}`, "", ""},
 		{`{"runtime":"crun"}`, "crun", ""},
 		{`{"runtime":"crun", and then no JSON`, "crun", ""},

@@ -139,7 +139,8 @@ func (f *File) errorAt(offset int, pointer jsontext.Pointer, problem, remedy str
 	}
 }
 
-// syntax turns an error of jsontext's decoder into one that names the place.
+// syntax turns an error of jsontext's decoder into one that names the place. It is io.ErrUnexpectedEOF, to errors.Is, if
+// the file is empty or ends too early, as one does that is half written.
 func (f *File) syntax(err error) error {
 	var at *jsontext.SyntacticError
 	switch {
@@ -150,9 +151,11 @@ func (f *File) syntax(err error) error {
 		return f.errorAt(int(at.ByteOffset), at.JSONPointer, "not valid JSON: "+at.Err.Error(), "")
 	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
 		if len(bytes.TrimSpace(f.Data)) == 0 {
-			return &Error{Path: f.Path, Problem: "is empty"}
+			return &Error{Path: f.Path, Problem: "is empty", Err: io.ErrUnexpectedEOF}
 		}
-		return f.errorAt(len(f.Data), "", "not valid JSON: the file ends too early", "")
+		early := f.errorAt(len(f.Data), "", "not valid JSON: the file ends too early", "")
+		early.Err = io.ErrUnexpectedEOF
+		return early
 	}
 	return &Error{Path: f.Path, Problem: err.Error(), Err: err}
 }
