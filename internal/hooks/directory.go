@@ -69,14 +69,12 @@ func ReadDirectories(dirs []string) (*Directories, error) {
 
 // read adds the entries of one directory.
 func (d *Directories) read(dir string, place int, seen expressions) error {
-	files, err := os.ReadDir(dir)
+	files, err := list(dir)
 	if errors.Is(err, fs.ErrNotExist) && (path.Clean(dir) == DefaultDir || path.Clean(dir) == OverrideDir) {
 		return nil
 	}
 	if err != nil {
-		plain := report.Plain(err)
-		return &jsonfile.Error{Path: dir, Problem: "the hooks directory cannot be read: " + plain.Error(),
-			Remedy: "create it, or take it out of hooksDirs and --hooks-dir", Err: plain}
+		return err
 	}
 	d.entries = slices.Grow(d.entries, len(files))
 	for _, file := range files {
@@ -101,6 +99,36 @@ func (d *Directories) read(dir string, place int, seen expressions) error {
 	return nil
 }
 
+// list gives what lies in a directory, by name. Root's calls refuse a directory to which anyone may write, as they do
+// such a file: whoever can put a file there chooses what runs as root.
+func list(dir string) ([]fs.DirEntry, error) {
+	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, unreadable(dir, err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, unreadable(dir, err)
+	}
+	if st.Mode()&unix.S_IWOTH != 0 && unix.Geteuid() == 0 {
+		return nil, &jsonfile.Error{Path: dir, Problem: "anyone may write to the hooks directory, and its hooks run as root",
+			Remedy: "take that right away: chmod o-w " + dir}
+	}
+	files, err := f.ReadDir(-1)
+	if err != nil {
+		return nil, unreadable(dir, err)
+	}
+	slices.SortFunc(files, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return files, nil
+}
+
+func unreadable(dir string, err error) error {
+	plain := report.Plain(err)
+	return &jsonfile.Error{Path: dir, Problem: "the hooks directory cannot be read: " + plain.Error(),
+		Remedy: "create it, or take it out of hooksDirs and --hooks-dir", Err: plain}
+}
+
 // mask finds the files whose place another takes. The entries are sorted: files of one name stand together.
 func (d *Directories) mask() {
 	var by *entry // the file that is in force, among those of its name
@@ -121,7 +149,7 @@ func (d *Directories) mask() {
 func (d *Directories) Decide(c Container) ([]Decision, error) {
 	found := facts{Container: c}
 	sandbox := c.IsSandbox()
-	missing := programs{}
+	asked := programs{}
 	decisions := make([]Decision, 0, len(d.entries))
 	for i := range d.entries {
 		e := &d.entries[i]
@@ -146,7 +174,7 @@ func (d *Directories) Decide(c Container) ([]Decision, error) {
 				n.Added, n.Reason = false, Reason{{About: NoStage}}
 			}
 			if n.Added {
-				if err := e.rule.refuse(missing); err != nil {
+				if err := e.rule.refuse(asked); err != nil {
 					return nil, err
 				}
 				n.JSON = e.rule.hook()
@@ -157,13 +185,13 @@ func (d *Directories) Decide(c Container) ([]Decision, error) {
 	return decisions, nil
 }
 
-// programs remembers which programs are there: many hooks may share one.
+// programs remembers which programs were looked for, and what came of it: many hooks may share one.
 type programs map[string]error
 
 // find gives an error if there is nothing at path.
 func (p programs) find(path string) error {
-	err, asked := p[path]
-	if !asked {
+	err, known := p[path]
+	if !known {
 		err = unix.Faccessat(unix.AT_FDCWD, path, unix.F_OK, unix.AT_EACCESS)
 		p[path] = err
 	}

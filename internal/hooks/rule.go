@@ -97,8 +97,9 @@ func findVersion(f *jsonfile.File) (string, error) {
 	err := r.Object(func(name string) (err error) {
 		if name == "version" {
 			version, err = r.version()
+			return err
 		}
-		return err
+		return r.MisspeltCase(name, "version")
 	})
 	return version, err
 }
@@ -409,7 +410,7 @@ func (r *rule) hook() jsontext.Value {
 }
 
 // refuse gives an error if the hook must not be added, or cannot run.
-func (r *rule) refuse(programs programs) error {
+func (r *rule) refuse(asked programs) error {
 	if r.refused != nil {
 		return r.refused
 	}
@@ -423,7 +424,7 @@ func (r *rule) refuse(programs programs) error {
 	if inContainer {
 		return nil
 	}
-	if err := programs.find(r.path); err != nil {
+	if err := asked.find(r.path); err != nil {
 		names := []string{"hook", "path"}
 		if r.when.any {
 			names = names[:1]

@@ -1,0 +1,76 @@
+package podmanhooks
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// FuzzOneFile gives both the same bytes as their only hook file. What ours takes, the library takes, with the same
+// meaning; what the library takes, ours refuses for the documented reasons only.
+func FuzzOneFile(f *testing.F) {
+	w := &world{Rand: rand.New(rand.NewPCG(1, 1)), programs: "/proc", absent: "/proc", ghosts: map[string]bool{}}
+	number := regexp.MustCompile(`/proc/\d+`)
+	for range 100 {
+		for _, text := range []string{w.rule(), w.malformed(), w.deviating()} {
+			f.Add(number.ReplaceAll([]byte(text), []byte("/proc"))) // which is there, and stays short
+		}
+	}
+	containers := []container{{}, {process: true}, {process: true, args: []string{"/bin/sh"}, bindMounts: []string{"/x"}}}
+	for range 10 {
+		containers = append(containers, w.container())
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(dir, "a.json")
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		theirs, ours := podmanAnswers([]string{dir}, containers), ourAnswers([]string{dir}, containers, new(tally))
+		if programMissing(data) {
+			return // the library drops the hook; TestSameAsPodman and deviations_test.go look at that
+		}
+		for i, c := range containers {
+			switch {
+			case ours[i].err != nil && theirs[i].err == nil:
+				if !documented(ours[i].err) {
+					t.Fatalf("%+v: error %q; the library takes it", c, ours[i].err)
+				}
+			case ours[i].err == nil && c.isSandbox():
+			default:
+				if problem := differ(theirs[i], ours[i]); problem != "" {
+					t.Fatalf("%+v: %s", c, problem)
+				}
+			}
+		}
+	})
+}
+
+// documented says whether an error of ours is one of the documented deviations.
+func documented(err error) bool {
+	for _, why := range []string{"is not absolute", "timeout is less than 1", "in the case of letters alone", "is given twice",
+		"must be a string, not null", "invalid UTF-8", "invalid surrogate pair"} {
+		if strings.Contains(err.Error(), why) {
+			return true
+		}
+	}
+	return false
+}
+
+// programMissing says whether the library will not find the file's program.
+func programMissing(data []byte) bool {
+	var old struct{ Hook *string }
+	var current struct{ Hook struct{ Path string } }
+	path := ""
+	if json.Unmarshal(data, &old) == nil && old.Hook != nil {
+		path = *old.Hook
+	} else if json.Unmarshal(data, &current) == nil {
+		path = current.Hook.Path
+	}
+	_, err := os.Stat(path)
+	return path != "" && err != nil
+}
