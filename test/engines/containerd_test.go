@@ -1,0 +1,93 @@
+package engines
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestContainerd(t *testing.T) {
+	need(t, "containerd", "ctr")
+	c := startContainerd(t, `disabled_plugins = ["io.containerd.grpc.v1.cri"]`)
+	suite(t, c, "containerd")
+}
+
+type containerd struct{ socket string }
+
+// startContainerd starts a containerd. The plugins' part of its configuration is the caller's.
+func startContainerd(t *testing.T, plugins string) containerd {
+	t.Helper()
+	dir := scratch(t)
+	c := containerd{dir + "/containerd.sock"}
+	config := `version = 2
+root = "` + dir + `/root"
+state = "` + dir + `/state"
+` + plugins + `
+[grpc]
+  address = "` + c.socket + `"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "` + dir + `/opt"
+`
+	if err := os.WriteFile(dir+"/config.toml", []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	startDaemon(t, exec.Command("containerd", "--config", dir+"/config.toml"), func() string {
+		if o := do(t, c.command("version")); o.code != 0 {
+			return o.said()
+		}
+		return ""
+	})
+	ok(t, c.command("images", "import", "--snapshotter", "native", imageArchive(t)))
+	return c
+}
+
+// command is a ctr command. The namespace also names the parent of the containers' cgroups.
+func (c containerd) command(args ...string) *exec.Cmd {
+	return exec.Command("ctr", append([]string{"--address", c.socket, "--namespace", strings.Trim(cgroup, "/")}, args...)...)
+}
+
+func (c containerd) run(ctr container, detached bool) *exec.Cmd {
+	args := []string{"run", "--runc-binary", ctr.profile.link, "--snapshotter", "native",
+		"--env", markEnv + "=" + ctr.name, "--mount", "type=bind,src=" + ctr.dir + ",dst=" + ctr.dir + ",options=rbind:rw"}
+	if detached {
+		args = append(args, "--detach", "--null-io")
+	} else {
+		args = append(args, "--rm")
+	}
+	cmd := c.command(append(append(args, image, ctr.name), ctr.args...)...)
+	cmd.Stdin = strings.NewReader(ctr.stdin)
+	return cmd
+}
+
+func (c containerd) end(t *testing.T, ctr container) string {
+	t.Helper()
+	said := do(t, c.command("task", "kill", "--signal", "TERM", ctr.name))
+	text := said.said()
+	if said.code == 0 {
+		eventually(t, "the task to end", func() string { return c.running(t, ctr.name) })
+	}
+	return text + do(t, c.command("task", "delete", ctr.name)).said() + do(t, c.command("container", "delete", ctr.name)).said()
+}
+
+// running returns the task's line in ctr's list if it runs.
+func (c containerd) running(t *testing.T, name string) string {
+	t.Helper()
+	for line := range strings.Lines(ok(t, c.command("task", "list")).stdout) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == name && f[2] == "RUNNING" {
+			return line
+		}
+	}
+	return ""
+}
+
+func (c containerd) knows(t *testing.T, name string) bool {
+	t.Helper()
+	names := strings.Fields(ok(t, c.command("container", "list", "--quiet")).stdout)
+	return slices.Contains(names, name)
+}
+
+func (c containerd) daemons() []string { return []string{"containerd"} }
+
+func (containerd) leavesShim() bool { return false }

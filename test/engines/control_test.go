@@ -1,0 +1,82 @@
+package engines
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A breakage is something that befalls the profile of a running container.
+type breakage struct {
+	name string
+	// do breaks it.
+	do func(t *testing.T, p profile)
+	// harmless: the container can be stopped and removed all the same, for the runtime can still be told from
+	// the file. Otherwise it either goes, or the engine says in our words why not.
+	harmless bool
+}
+
+var breaks = []breakage{
+	{name: "removed", do: func(t *testing.T, p profile) { p.remove(t) }},
+	{name: "empty", do: text("")},
+	{name: "cut-off", do: text(`{"hooks": {"prestart": [`)},
+	{name: "malformed-before-runtime", do: text(`{"hooks": {"prestart": [}, "runtime": "RUNTIME"}`)},
+	{name: "malformed-after-runtime", do: text(`{"runtime": "RUNTIME", "hooks": {"prestart": [}`), harmless: true},
+	{name: "unknown-stage", do: text(`{"hooks": {"prestrat": []}, "runtime": "RUNTIME"}`), harmless: true},
+	{name: "wrong-types", do: text(`{"hooks": [5], "hooksDirs": "x", "runtime": "RUNTIME"}`), harmless: true},
+	{name: "runtime-of-wrong-type", do: text(`{"runtime": ["RUNTIME"]}`)},
+	{name: "world-writable", do: func(t *testing.T, p profile) {
+		if err := os.Chmod(p.file, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}},
+	{name: "folder", do: replaced(func(path string) error { return os.Mkdir(path, 0o755) })},
+	{name: "fifo", do: replaced(func(path string) error { return syscall.Mkfifo(path, 0o644) })},
+	{name: "dangling-link", do: replaced(func(path string) error { return os.Symlink("nowhere", path) })},
+}
+
+func text(t string) func(*testing.T, profile) {
+	return func(test *testing.T, p profile) { p.write(test, strings.ReplaceAll(t, "RUNTIME", p.runtime)) }
+}
+
+func replaced(by func(path string) error) func(*testing.T, profile) {
+	return func(t *testing.T, p profile) {
+		p.remove(t)
+		if err := by(p.file); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// testControl breaks the profile of a running container, then stops and removes it. Whatever an engine does when its
+// runtime fails, the container must not run on without anybody being told, nor once the profile has been mended.
+func testControl(t *testing.T, e engine, c container, b breakage) {
+	c = c.command(sleeping(c.dir))
+	ok(t, e.run(c, true))
+	wantSleeping(t, c.dir)
+
+	b.do(t, c.profile)
+	said := e.end(t, c)
+	if remains := present(t, e, c); remains != "" {
+		const ours = "oci-add-hooks: "
+		switch i := strings.Index(said, ours); {
+		case b.harmless:
+			t.Fatalf("the container must go, and there still is\n%s\nThe engine said: %s", remains, said)
+		case i < 0:
+			t.Fatalf("there still is\n%s\nand no word why. The engine said: %s", remains, said)
+		case !strings.Contains(said[i:], c.profile.file):
+			t.Errorf("the reason does not name %s: %s", c.profile.file, said)
+		}
+		c.profile.record(t, c.dir)
+		said = e.end(t, c)
+	}
+	wantGone(t, e, c)
+	if t.Failed() {
+		t.Log("The engine last said: ", said)
+	}
+	if left := monitors(t, c); !b.harmless && e.leavesShim() && len(left) > 0 {
+		t.Log("the engine leaves ", left)
+		kill(left)
+	}
+}

@@ -1,0 +1,48 @@
+package engines
+
+import (
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startDaemon starts an engine's daemon, waits until ready returns "", and stops it at the end of the test. The end of
+// its log is shown if the test fails.
+func startDaemon(t *testing.T, cmd *exec.Cmd, ready func() string) {
+	t.Helper()
+	log := outputFile(t)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			cmd.Process.Kill()
+			t.Errorf("%v did not end", cmd.Args)
+		}
+		if t.Failed() {
+			t.Logf("the end of the log of %v:\n%s", cmd.Args, lastLines(contents(t, log), 20))
+		}
+	})
+	eventually(t, cmd.Args[0]+" to start", func() string {
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("%v ended: %v", cmd.Args, err)
+		default:
+		}
+		return ready()
+	})
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.SplitAfter(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "")
+}

@@ -1,0 +1,16 @@
+// Package engines runs real containers through oci-add-hooks: with runc and crun called directly, and with
+// Docker, containerd and Podman, each of them over both runtimes. It is a module of its own, so that nothing
+// it needs reaches the program.
+//
+// The tests know the program from outside only: they build it, register it as an engine's user would, and read
+// what the engine says. What differs between engines is in one file each (docker_test.go, containerd_test.go,
+// podman_test.go); what must be so under every engine is in suite_test.go, and control_test.go breaks the profile
+// of a running container in every way.
+//
+// All of it happens in a sandbox (sandbox_test.go): PID and mount namespaces of their own, with an empty /run. Engines,
+// containers, mounts and files end with it, however it ends, and what runs on this machine besides is neither seen nor
+// touched. (Docker's key and Podman's cache are files at fixed places, which stay.) It takes root, and Debian's runc,
+// crun, docker.io, containerd, podman and busybox-static; what is missing is skipped and counted:
+//
+//	go test -count=1
+package engines

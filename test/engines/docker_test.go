@@ -1,0 +1,168 @@
+package engines
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// dockerWays are the ways to register the program in daemon.json, each with what it makes of a profile.
+var dockerWays = []struct {
+	name  string
+	since int // Docker's major version
+	entry func(p profile) map[string]any
+}{
+	{"README", 0, func(p profile) map[string]any {
+		return map[string]any{
+			"path":        "oci-add-hooks",
+			"runtimeArgs": []string{"--hook-config-path", p.file, "--runtime-path", p.runtime},
+		}
+	}},
+	{"path", 0, func(p profile) map[string]any { return map[string]any{"path": p.link} }},
+	{"BinaryName", 24, func(p profile) map[string]any {
+		return map[string]any{
+			"runtimeType": "io.containerd.runc.v2",
+			"options":     map[string]any{"BinaryName": p.link},
+		}
+	}},
+}
+
+func TestDocker(t *testing.T) {
+	need(t, "dockerd", "docker", "containerd")
+	d := startDocker(t)
+	leaf(t, "default-runtime", func(t *testing.T) { testDockerDefault(t, d) })
+	for _, way := range dockerWays {
+		t.Run(way.name, func(t *testing.T) {
+			if d.version < way.since {
+				skip(t, "needs Docker %d, this is %d", way.since, d.version)
+			}
+			suite(t, d, way.name)
+		})
+	}
+}
+
+// testDockerDefault runs a container that asks for no runtime, and has dockerd read the default runtime's --version:
+// that of oci-add-hooks in Docker 20.10, which leaves the arguments out, and runc's in later ones.
+func testDockerDefault(t *testing.T, d docker) {
+	c := newContainer(t, d, dockerDefault, "runc")
+	ok(t, d.command("run", "--rm", "--network", "none", "--volume", c.dir+":"+c.dir, image))
+	wantAllStages(t, c.dir)
+	commit := strings.TrimSpace(ok(t, d.command("info", "--format", "{{.RuncCommit.ID}}")).stdout)
+	if commit == "" || commit == "N/A" {
+		t.Errorf("docker info shows %q for the commit of the default runtime", commit)
+	}
+}
+
+// dockerDefault is the profile of the default runtime.
+const dockerDefault = "default"
+
+type docker struct {
+	cli     string
+	env     []string
+	version int // the daemon's major version
+}
+
+// startDocker starts a dockerd that knows the profiles of all cases, with both programs on its PATH.
+func startDocker(t *testing.T) docker {
+	t.Helper()
+	registered := map[string]any{dockerDefault: dockerWays[0].entry(newProfile(t, dockerDefault, "runc"))}
+	for _, way := range dockerWays {
+		for _, rt := range runtimes {
+			for _, c := range cases() {
+				name := profileName(way.name, rt, c.name)
+				registered[name] = way.entry(newProfile(t, name, rt))
+			}
+		}
+	}
+	dir := scratch(t)
+	host := "unix://" + dir + "/docker.sock"
+	config, err := json.MarshalIndent(map[string]any{
+		"default-runtime": dockerDefault,
+		"hosts":           []string{host},
+		"data-root":       dir + "/data",
+		"exec-root":       dir + "/exec",
+		"pidfile":         dir + "/pid",
+		"bridge":          "none",
+		"iptables":        false,
+		"ip6tables":       false,
+		"exec-opts":       []string{"native.cgroupdriver=cgroupfs"},
+		"cgroup-parent":   cgroup,
+		"runtimes":        registered,
+	}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/daemon.json", config, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	daemon := exec.Command("dockerd", "--config-file", dir+"/daemon.json")
+	daemon.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+
+	d := docker{env: append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_CONFIG="+dir+"/cli")}
+	startDaemon(t, daemon, func() string { return d.connect(t) })
+	ok(t, d.command("load", "--input", imageArchive(t)))
+	return d
+}
+
+// connect finds the client that the daemon understands: there may be several of different age on PATH.
+func (d *docker) connect(t *testing.T) string {
+	t.Helper()
+	var said []string
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		cli, err := exec.LookPath(filepath.Join(dir, "docker"))
+		if err != nil {
+			continue
+		}
+		d.cli = cli
+		o := do(t, d.command("version", "--format", "{{.Server.Version}}"))
+		major, _, _ := strings.Cut(o.stdout, ".")
+		if d.version, err = strconv.Atoi(major); err == nil && o.code == 0 {
+			return ""
+		}
+		said = append(said, o.said())
+	}
+	return strings.Join(said, "\n")
+}
+
+func (d docker) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(d.cli, args...)
+	cmd.Env = d.env
+	return cmd
+}
+
+func (d docker) run(c container, detached bool) *exec.Cmd {
+	args := []string{"run", "--runtime", c.profile.name, "--name", c.name, "--network", "none",
+		"--volume", c.dir + ":" + c.dir, "--env", markEnv + "=" + c.name}
+	if detached {
+		args = append(args, "--detach")
+	} else {
+		args = append(args, "--rm")
+	}
+	if c.stdin != "" {
+		args = append(args, "--interactive")
+	}
+	cmd := d.command(append(append(args, image), c.args...)...)
+	cmd.Stdin = strings.NewReader(c.stdin)
+	return cmd
+}
+
+func (d docker) end(t *testing.T, c container) string {
+	t.Helper()
+	return do(t, d.command("stop", "-t", "1", c.name)).said() + do(t, d.command("rm", c.name)).said()
+}
+
+func (d docker) knows(t *testing.T, name string) bool {
+	t.Helper()
+	names := strings.Fields(ok(t, d.command("ps", "--all", "--format", "{{.Names}}")).stdout)
+	return slices.Contains(names, name)
+}
+
+func (d docker) daemons() []string { return []string{"dockerd", "containerd"} }
+
+// Seen with Docker 20.10, and not for the program to mend: the container is gone, its shim waits for a second delete.
+func (docker) leavesShim() bool { return true }

@@ -1,0 +1,155 @@
+package engines
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// stages are the six, in the order in which a container meets them.
+var stages = []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
+
+// A profile is a link to the program with the hook file that is read for it.
+type profile struct {
+	name    string // the link's base name
+	link    string
+	file    string
+	runtime string // the name of the low-level runtime
+}
+
+// newProfile makes a profile that adds no hooks. Its link stays: an engine keeps it as long as a container lives.
+func newProfile(t *testing.T, name, runtime string) profile {
+	t.Helper()
+	p := profile{name, filepath.Join(bin, name), filepath.Join(profiles, name+".json"), runtime}
+	if err := os.Symlink("oci-add-hooks", p.link); err != nil && !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
+	}
+	p.write(t, fmt.Sprintf(`{"runtime": %q, "hooks": {}}`, runtime))
+	return p
+}
+
+// write replaces the hook file, whatever stands in its place.
+func (p profile) write(t *testing.T, text string) {
+	t.Helper()
+	p.remove(t)
+	if err := os.WriteFile(p.file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(p.file) })
+}
+
+func (p profile) remove(t *testing.T) {
+	t.Helper()
+	if err := os.RemoveAll(p.file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// record writes a hook file that records all six stages in dir, which the container must have mounted at its own
+// path: startContainer's hook lies in the container.
+func (p profile) record(t *testing.T, dir string) {
+	t.Helper()
+	script := "#!/bin/sh\n" +
+		`printf '{"stage": "%s", "state": %s}\n' "$1" "$(cat)" >>` + dir + "/record\n"
+	if err := os.WriteFile(dir+"/hook", []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	hooks := map[string]any{}
+	for _, stage := range stages {
+		hooks[stage] = []any{map[string]any{"path": dir + "/hook", "args": []string{"hook", stage}}}
+	}
+	text, err := json.MarshalIndent(map[string]any{"hooks": hooks, "runtime": p.runtime}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write(t, string(text))
+}
+
+// A call is one hook's run.
+type call struct {
+	Stage string
+	State struct { // what the hook found on its standard input
+		OCIVersion string
+		ID         string
+		Status     string
+		Pid        int
+		Bundle     string
+	}
+}
+
+// recorded reads what the hooks recorded in dir.
+func recorded(t *testing.T, dir string) []call {
+	t.Helper()
+	f, err := os.Open(dir + "/record")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var calls []call
+	for d := json.NewDecoder(f); ; {
+		var c call
+		err := d.Decode(&c)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // the latter while a hook is writing
+			return calls
+		}
+		if err != nil {
+			t.Fatalf("%s/record: %v", dir, err)
+		}
+		calls = append(calls, c)
+	}
+}
+
+// wantAllStages checks that the six hooks ran once each, in order, each with the container's state. It waits for
+// the last: engines delete a container after they have said that it ended.
+func wantAllStages(t *testing.T, dir string) {
+	t.Helper()
+	eventually(t, "all hooks to run", func() string {
+		if calls := recorded(t, dir); len(calls) < len(stages) {
+			return fmt.Sprintf("these ran: %+v", calls)
+		}
+		return ""
+	})
+	calls := recorded(t, dir)
+	var got []string
+	for _, c := range calls {
+		got = append(got, c.Stage)
+	}
+	// runc start does not wait for the container to have run its startContainer hooks, and the two overlap.
+	if i := slices.Index(got, "poststart"); i >= 0 && i+1 < len(got) && got[i+1] == "startContainer" {
+		got[i], got[i+1] = got[i+1], got[i]
+	}
+	if diff := cmp.Diff(stages, got); diff != "" {
+		t.Errorf("the hooks that ran, in order (-want +got):\n%s", diff)
+	}
+	for _, c := range calls {
+		if s := c.State; s.OCIVersion == "" || s.ID == "" || s.ID != calls[0].State.ID || s.Bundle == "" ||
+			!slices.Contains(statuses[c.Stage], s.Status) || s.Pid == 0 && hasPid[c.Stage] {
+			t.Errorf("the %s hook was given the state %+v", c.Stage, s)
+		}
+	}
+}
+
+// statuses are those that runc and crun give each stage's hooks. The specification names "creating" up to
+// createContainer, then "created", "running" and "stopped".
+var statuses = map[string][]string{
+	"prestart":        {"creating", "created"},
+	"createRuntime":   {"creating", "created"},
+	"createContainer": {"creating", "created"},
+	"startContainer":  {"created", "starting"},
+	"poststart":       {"running", "created"}, // runc, as above
+	"poststop":        {"stopped"},
+}
+
+// hasPid are the stages whose hooks must be told the container's pid. crun tells it only to those that run in its
+// own namespaces.
+var hasPid = map[string]bool{"prestart": true, "createRuntime": true, "poststart": true}

@@ -1,0 +1,186 @@
+package engines
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long any one command may take, and how long an engine is given to tidy up behind one.
+const patience = time.Minute
+
+// An outcome is what a command came to.
+type outcome struct {
+	stdout, stderr string
+	code           int
+}
+
+// said is all that a person would have seen.
+func (o outcome) said() string { return o.stdout + o.stderr }
+
+func (o outcome) String() string {
+	return fmt.Sprintf("exit status %d\nstdout: %s\nstderr: %s", o.code, o.stdout, o.stderr)
+}
+
+// do runs a command to its end. Its output goes to files: a container left running would hold a pipe open.
+func do(t *testing.T, cmd *exec.Cmd) outcome {
+	t.Helper()
+	stdout, stderr := outputFile(t), outputFile(t)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	cmd.Wait()
+	expired := !timer.Stop()
+	o := outcome{contents(t, stdout), contents(t, stderr), cmd.ProcessState.ExitCode()}
+	if expired {
+		t.Fatalf("%v did not end within %v: %v", cmd.Args, patience, o)
+	}
+	return o
+}
+
+// ok runs a command that must succeed.
+func ok(t *testing.T, cmd *exec.Cmd) outcome {
+	t.Helper()
+	o := do(t, cmd)
+	if o.code != 0 {
+		t.Fatalf("%v: %v", cmd.Args, o)
+	}
+	return o
+}
+
+func outputFile(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.CreateTemp(work, "output-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(f.Name())
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func contents(t *testing.T, f *os.File) string {
+	t.Helper()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := make([]byte, info.Size())
+	if _, err := f.ReadAt(text, 0); err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// scratch makes a folder with a short name.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(work, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// eventually waits until problem returns "".
+func eventually(t *testing.T, what string, problem func() string) {
+	t.Helper()
+	start := time.Now()
+	for {
+		p := problem()
+		if p == "" {
+			return
+		}
+		if time.Since(start) > patience/4 {
+			t.Fatalf("waited for %s: %s", what, p)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// A process is one of the sandbox's.
+type process struct {
+	pid     int
+	exe     string
+	cmdline string
+}
+
+func (p process) String() string { return fmt.Sprintf("%d (%s): %.200s", p.pid, p.exe, p.cmdline) }
+
+// processes returns the processes for which keep returns true. Zombies have no exe, and are left out.
+func processes(t *testing.T, keep func(p process) bool) []process {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []process
+	for _, dir := range dirs {
+		exe, err := os.Readlink(dir + "/exe")
+		if err != nil {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		cmdline, _ := os.ReadFile(dir + "/cmdline")
+		p := process{pid, exe, string(bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '}))}
+		if keep(p) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+func kill(processes []process) {
+	for _, p := range processes {
+		syscall.Kill(p.pid, syscall.SIGKILL)
+	}
+}
+
+// markEnv is the variable by which a container's processes are known, whatever their engine thinks of them.
+const markEnv = "OCI_ADD_HOOKS_TEST_CONTAINER"
+
+// inContainer returns the container's processes.
+func inContainer(t *testing.T, c container) []process {
+	t.Helper()
+	return processes(t, func(p process) bool {
+		env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid))
+		return slices.Contains(strings.Split(string(env), "\x00"), markEnv+"="+c.name)
+	})
+}
+
+// monitors returns the engine's processes that watch over a container: shims, and Podman's conmon. They have the
+// container's id on their command line.
+func monitors(t *testing.T, c container) []process {
+	t.Helper()
+	calls := recorded(t, c.dir)
+	if len(calls) == 0 {
+		return nil
+	}
+	return processes(t, func(p process) bool { return strings.Contains(p.cmdline, " "+calls[0].State.ID+" ") })
+}
+
+// wantNothingLeft waits until nothing but the sandbox's own processes and the given daemons runs: no container, no
+// shim or monitor, and nothing of ours.
+func wantNothingLeft(t *testing.T, daemons ...string) {
+	t.Helper()
+	eventually(t, "nothing to be left running", func() string {
+		var left []string
+		for _, p := range processes(t, func(p process) bool { return p.pid != 1 && p.pid != os.Getpid() }) {
+			if !slices.Contains(daemons, filepath.Base(p.exe)) {
+				left = append(left, p.String())
+			}
+		}
+		return strings.Join(left, "\n")
+	})
+}

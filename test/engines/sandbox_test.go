@@ -1,0 +1,241 @@
+package engines
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const (
+	// work holds everything the tests write. It lies in the sandbox's own /run, so that nothing of it outlives
+	// the sandbox, and its short name leaves room for socket paths.
+	work = "/run/oci-add-hooks-test"
+
+	program  = work + "/bin/oci-add-hooks" // the program under test
+	bin      = work + "/bin"               // it and its profile links
+	profiles = work + "/profiles"          // in place of /etc/oci-add-hooks
+	rootfs   = work + "/rootfs"            // what every container's image holds
+
+	// cgroups begins the name of the cgroup in which a run keeps those of its containers. Cgroups alone are not
+	// the sandbox's own.
+	cgroups = "/oci-add-hooks-test."
+
+	roleEnv = "OCI_ADD_HOOKS_TEST_ROLE" // what this process is to do
+	runEnv  = "OCI_ADD_HOOKS_TEST_RUN"  // the number of the run
+)
+
+// cgroup is the parent of every container's cgroup.
+var cgroup = cgroups + os.Getenv(runEnv)
+
+// TestMain runs the tests in a sandbox, which takes two more processes of this test binary: the sandbox's first
+// process ("init"), which reaps what engines leave behind, and the one that runs the tests ("tests").
+func TestMain(m *testing.M) {
+	var code int
+	var err error
+	switch os.Getenv(roleEnv) {
+	case "":
+		code, err = enterSandbox(m)
+	case "init":
+		code, err = initProcess()
+	case "tests":
+		flag.Set("test.parallel", "8") // the tests mostly wait; what the command line says goes before
+		if err = prepare(); err == nil {
+			code = m.Run()
+			summarize()
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "test/engines:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// enterSandbox builds the program and starts the sandbox. Where there can be none, it runs the tests all the same,
+// for each to be skipped and counted.
+func enterSandbox(m *testing.M) (int, error) {
+	if os.Geteuid() != 0 {
+		noSandbox = "engines need root (sudo go test)"
+		defer summarize()
+		return m.Run(), nil
+	}
+	built, err := build()
+	if err != nil {
+		return 0, err
+	}
+	defer built.Close()
+	removeCgroups()
+	defer removeCgroups()
+	os.Setenv(runEnv, strconv.Itoa(os.Getpid()))
+
+	runtime.LockOSThread() // the parent-death signal comes when this thread ends
+	cmd := self("init")
+	cmd.ExtraFiles = []*os.File{built}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return max(exit.ExitCode(), 1), nil
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		noSandbox = "engines need the right to make namespaces (CAP_SYS_ADMIN)"
+		defer summarize()
+		return m.Run(), nil
+	}
+	return 0, err
+}
+
+// build builds the program with profiles in the sandbox, and returns it as an open file without a name.
+func build() (*os.File, error) {
+	dir, err := os.MkdirTemp("", "oci-add-hooks-test-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "oci-add-hooks")
+	cmd := exec.Command("go", "build", "-C", "../..", "-trimpath",
+		"-ldflags", "-X github.com/awslabs/oci-add-hooks/internal/profile.Dir="+profiles,
+		"-o", path, "./cmd/oci-add-hooks")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building oci-add-hooks: %w\n%s", err, out)
+	}
+	return os.Open(path)
+}
+
+// self is a command that runs this test binary again in another role.
+func self(role string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd
+}
+
+// initProcess is the sandbox's first process. It gives the sandbox its own /proc, /run and /dev/shm, puts the
+// program in place, and reaps every orphan until the tests end.
+func initProcess() (int, error) {
+	for _, m := range []struct {
+		source, target, fstype, data string
+		flags                        uintptr
+	}{
+		{"none", "/", "", "", syscall.MS_REC | syscall.MS_PRIVATE},
+		{"proc", "/proc", "proc", "", 0},
+		{"tmpfs", "/run", "tmpfs", "mode=755", 0},
+		{"tmpfs", "/dev/shm", "tmpfs", "mode=1777", 0}, // Podman keeps its locks there
+	} {
+		if err := syscall.Mount(m.source, m.target, m.fstype, m.flags, m.data); err != nil {
+			return 0, fmt.Errorf("mounting %s: %w", m.target, err)
+		}
+	}
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return 0, err
+	}
+	if err := install(os.NewFile(3, "oci-add-hooks"), program); err != nil {
+		return 0, err
+	}
+
+	tests := self("tests")
+	if err := tests.Start(); err != nil {
+		return 0, err
+	}
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case err != nil && err != syscall.EINTR:
+			return 0, fmt.Errorf("waiting for the tests: %w", err)
+		case pid == tests.Process.Pid && status.Exited():
+			return status.ExitStatus(), nil
+		case pid == tests.Process.Pid && status.Signaled():
+			return 0, fmt.Errorf("the tests were ended by signal %q", status.Signal())
+		}
+	}
+}
+
+// install writes an executable.
+func install(from io.Reader, to string) error {
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, from)
+	return cmp.Or(err, f.Close())
+}
+
+// prepare makes what all tests share.
+func prepare() error {
+	// The parents of root's PATH, which su and sudo may have cut.
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	if err := os.Mkdir(profiles, 0o755); err != nil {
+		return err
+	}
+	if err := makeRootfs(); err != nil {
+		return err
+	}
+	return shimCrun()
+}
+
+// shimCrun makes crun run on a host with hybrid cgroups, which it refuses: it then sees a cgroup2 of its own and
+// leaves cgroups alone. The shim takes crun's place at its own path, so that it is found as crun is.
+func shimCrun() error {
+	const hybrid = "/sys/fs/cgroup/unified"
+	path, err := exec.LookPath("crun")
+	if err != nil {
+		return nil // its tests will say so
+	}
+	if _, err := os.Stat(hybrid); err != nil {
+		return nil
+	}
+	crun, shim := work+"/crun", work+"/crun-shim"
+	text := `#!/bin/sh
+exec unshare --mount sh -c '
+	mount -t cgroup2 none /sys/fs/cgroup && exec ` + crun + ` --cgroup-manager=disabled "$@"
+' crun "$@"
+`
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := cmp.Or(install(f, crun), install(strings.NewReader(text), shim)); err != nil {
+		return err
+	}
+	return syscall.Mount(shim, path, "", syscall.MS_BIND, "")
+}
+
+// removeCgroups removes the cgroups left by this run, and by any that was interrupted. One that is in use cannot be
+// removed, and is not.
+func removeCgroups() {
+	var dirs []string
+	for _, pattern := range []string{"/sys/fs/cgroup" + cgroups + "*", "/sys/fs/cgroup/*" + cgroups + "*"} {
+		roots, _ := filepath.Glob(pattern)
+		for _, root := range roots {
+			filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+				if err == nil && d.IsDir() {
+					dirs = append(dirs, path)
+				}
+				return nil
+			})
+		}
+	}
+	for i := len(dirs) - 1; i >= 0; i-- { // children first
+		syscall.Rmdir(dirs[i])
+	}
+}

@@ -1,0 +1,181 @@
+package engines
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// runtimes are the low-level runtimes over which every engine is tried.
+var runtimes = []string{"runc", "crun"}
+
+// An engine is what Docker, containerd and Podman have in common here.
+type engine interface {
+	// run is the command that runs a container, in the background if detached, else in the foreground and
+	// removing it in the end.
+	run(c container, detached bool) *exec.Cmd
+	// end stops and removes a container as far as it can be done, and returns what the engine said.
+	end(t *testing.T, c container) string
+	// knows reports whether the engine has a container of that name, running or not.
+	knows(t *testing.T, name string) bool
+	// daemons are the base names of the programs that stay while the engine is up.
+	daemons() []string
+	// leavesShim reports whether the engine forgets its shim when the runtime's delete fails.
+	leavesShim() bool
+}
+
+// A container is one that an engine is to run.
+type container struct {
+	name    string
+	profile profile
+	dir     string // mounted at its own path, writable
+	args    []string
+	stdin   string
+}
+
+// suite shows what must be so under every engine, and what else the engine has to show. Each case has a profile of
+// its own; name tells the engine's ways of being registered apart.
+func suite(t *testing.T, e engine, name string, more ...suiteCase) {
+	for _, rt := range runtimes {
+		t.Run(rt, func(t *testing.T) {
+			need(t, rt)
+			for _, c := range append(cases(), more...) {
+				leaf(t, c.name, func(t *testing.T) {
+					t.Parallel()
+					c.test(t, e, newContainer(t, e, profileName(name, rt, c.name), rt))
+				})
+			}
+		})
+	}
+	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t, e.daemons()...) })
+}
+
+// A suiteCase is one thing that must be so under every engine.
+type suiteCase struct {
+	name string
+	test func(t *testing.T, e engine, c container)
+}
+
+func cases() []suiteCase {
+	all := []suiteCase{
+		{"stages", testStages},
+		{"refused", testRefused},
+		{"exit-status", testExitStatus},
+		{"stdin", testStdin},
+	}
+	for _, b := range breaks {
+		all = append(all, suiteCase{b.name, func(t *testing.T, e engine, c container) { testControl(t, e, c, b) }})
+	}
+	return all
+}
+
+// profileName is what the profile of one case is called. Docker must know them all before it starts.
+func profileName(engine, runtime, test string) string { return engine + "-" + runtime + "-" + test }
+
+func newContainer(t *testing.T, e engine, name, runtime string) container {
+	t.Helper()
+	c := container{name: name, profile: newProfile(t, name, runtime), dir: scratch(t)}
+	c.profile.record(t, c.dir)
+	t.Cleanup(func() {
+		if t.Failed() { // let it not fail the tests to come
+			c.profile.record(t, c.dir)
+			e.end(t, c)
+			kill(append(inContainer(t, c), monitors(t, c)...))
+		}
+	})
+	return c
+}
+
+// command returns the container with a shell script to run.
+func (c container) command(script string) container {
+	c.args = []string{"sh", "-c", script}
+	return c
+}
+
+// sleeping is a script that runs until it is told to end, and then ends at once.
+func sleeping(dir string) string {
+	return `trap "exit 0" TERM; echo >` + dir + `/sleeping; sleep 1000 & wait`
+}
+
+// wantSleeping waits until a script by sleeping can be told to end.
+func wantSleeping(t *testing.T, dir string) {
+	t.Helper()
+	eventually(t, "the container to run", func() string {
+		if _, err := os.Stat(dir + "/sleeping"); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+func testStages(t *testing.T, e engine, c container) {
+	o := ok(t, e.run(c.command("echo hello"), false))
+	if o.stdout != "hello\n" || strings.Contains(o.stderr, "oci-add-hooks: ") {
+		t.Errorf("want the container's output, and nothing of ours: %v", o)
+	}
+	wantAllStages(t, c.dir)
+}
+
+// broken is a hook file with a stage that there is not.
+const broken = `{
+	"hooks": {
+		"prestrat": [{"path": "/bin/true"}]
+	}
+}`
+
+// brokenMessage is what a message about it must say.
+func brokenMessage(p profile) []string {
+	return []string{"oci-add-hooks: " + p.file + ":3:3: ", "prestrat"}
+}
+
+// A broken hook file: the engine's own output says what is wrong with it, and no container starts.
+func testRefused(t *testing.T, e engine, c container) {
+	c.profile.write(t, broken)
+	o := do(t, e.run(c.command("echo started >"+c.dir+"/started"), false))
+	if o.code == 0 {
+		t.Errorf("the engine reports success: %v", o)
+	}
+	for _, words := range brokenMessage(c.profile) {
+		if !strings.Contains(o.said(), words) {
+			t.Errorf("the engine does not say %q: %v", words, o)
+		}
+	}
+	if _, err := os.Stat(c.dir + "/started"); err == nil {
+		t.Error("the container was started")
+	}
+	wantGone(t, e, c)
+}
+
+func testExitStatus(t *testing.T, e engine, c container) {
+	if o := do(t, e.run(c.command("exit 42"), false)); o.code != 42 {
+		t.Errorf("the container exits with 42, and the engine reports %v", o)
+	}
+}
+
+func testStdin(t *testing.T, e engine, c container) {
+	c.stdin = "over the wire\n"
+	// It reads a line, not to the end: ctr run never closes a container's standard input.
+	if o := ok(t, e.run(c.command(`read -r line && echo "$line"`), false)); o.stdout != c.stdin {
+		t.Errorf("the container was given %q and gave back %v", c.stdin, o)
+	}
+}
+
+// wantGone waits until the engine no longer has the container, and none of its processes runs.
+func wantGone(t *testing.T, e engine, c container) {
+	t.Helper()
+	eventually(t, "the container to be gone", func() string { return present(t, e, c) })
+}
+
+// present says what there still is of a container.
+func present(t *testing.T, e engine, c container) string {
+	t.Helper()
+	var what []string
+	if e.knows(t, c.name) {
+		what = append(what, "the engine has it")
+	}
+	for _, p := range inContainer(t, c) {
+		what = append(what, "running: "+p.String())
+	}
+	return strings.Join(what, "\n")
+}
