@@ -202,8 +202,8 @@ func findConfig(command string, rest []string) (string, error) {
 		}
 	})
 	// crun looks for config.json in the bundle, and for a file of any other name where it was started.
-	if config != "config.json" {
-		return config, err
+	if config == "config.json" && bundle != "" && bundle != "." {
+		config = bundle + "/" + config // not filepath.Join: that would take link/.. for nothing
 	}
-	return filepath.Join(bundle, config), err
+	return config, err
 }

@@ -29,6 +29,19 @@ func Find(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot tell this program from a runtime: /proc/self/exe: %w; is /proc mounted?", report.Plain(err))
 	}
+	return find(name, self)
+}
+
+// FindFor gives what Find gives to the program at path.
+func FindFor(path, name string) (string, error) {
+	self, err := inode(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot tell this program from a runtime: %s: %w", path, report.Plain(err))
+	}
+	return find(name, self)
+}
+
+func find(name string, self id) (string, error) {
 	if strings.Contains(name, "/") {
 		return name, runnable(name, self)
 	}
@@ -38,7 +51,7 @@ func Find(name string) (string, error) {
 		if !filepath.IsAbs(folder) {
 			continue // what it is depends on the working directory, which is the bundle for some calls
 		}
-		path := filepath.Join(folder, name)
+		path := folder + "/" + name // not filepath.Join: that would take link/.. for nothing
 		switch err := runnable(path, self); {
 		case err == nil:
 			return path, nil

@@ -83,16 +83,16 @@ func hookFiles(call cmdline.Call) ([]string, error) {
 	if len(call.HookFiles) > 0 || len(call.HooksDirs) > 0 {
 		return call.HookFiles, nil
 	}
-	if !validName(call.Name) {
+	if !ValidName(call.Name) {
 		return nil, fmt.Errorf("called as %q, which is no name for a profile (a letter or digit, then letters, digits, '.', '_' and '-'); "+
 			"call it by a link with such a name, or give it --hook-config-path FILE", call.Name)
 	}
 	return []string{filepath.Join(Dir, call.Name+".json")}, nil
 }
 
-// validName says whether name is a letter or digit, then letters, digits, '.', '_' and '-': nothing that could lead out
-// of Dir.
-func validName(name string) bool {
+// ValidName says whether name is one for a profile: a letter or digit, then letters, digits, '.', '_' and '-', nothing
+// that could lead out of Dir.
+func ValidName(name string) bool {
 	for i := range len(name) {
 		c := name[i]
 		alphanumeric := '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'

@@ -8,7 +8,6 @@ package report
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +34,9 @@ func Error(err error, log Log) {
 	if logErr := log.write("error", message); logErr != nil {
 		text += prefix + legible(logErr.Error()) + "\n"
 	}
-	os.Stderr.WriteString(text)
+	// Not by os.Stderr, which has the process killed by SIGPIPE where nobody reads: the exit status is to be ours. What
+	// cannot be written here can be told nowhere else.
+	_, _ = unix.Write(unix.Stderr, []byte(text))
 }
 
 // Debug writes a line to the log. It never writes to standard error, which is the container's by now; if the log cannot

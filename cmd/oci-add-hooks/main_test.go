@@ -1,0 +1,126 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write into the scripts what their cmp commands find instead of what they expect")
+
+// What TestMain builds, and where.
+var (
+	binDir      string // holds the two programs
+	program     string // oci-add-hooks
+	fakeRuntime string // fakert, in place of a low-level runtime: a name that is in no folder of the system
+	profilesDir string // in place of /etc/oci-add-hooks
+	workRoot    string // the scripts' work folders
+	recordsRoot string // what fake runtimes write down, beside the work folders, so that nothing appears in these
+)
+
+// The tests run the real program in processes of their own: what it does, in the end, is to execve.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	syscall.Umask(0o022) // a hook file that anyone may write to is refused
+	tmp, err := os.MkdirTemp("", "oci-add-hooks-test-")
+	if err == nil {
+		tmp, err = filepath.EvalSymlinks(tmp)
+	}
+	if err == nil {
+		err = os.Chmod(tmp, 0o755) // some calls are another user's
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if f := flag.Lookup("testwork"); f == nil || f.Value.String() != "true" {
+		defer os.RemoveAll(tmp)
+	}
+	binDir, profilesDir = filepath.Join(tmp, "bin"), filepath.Join(tmp, "profiles")
+	workRoot, recordsRoot = filepath.Join(tmp, "work"), filepath.Join(tmp, "records")
+	program, fakeRuntime = filepath.Join(binDir, "oci-add-hooks"), filepath.Join(binDir, "fakert")
+	for _, dir := range []string{binDir, profilesDir, workRoot, recordsRoot} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	flags := "-X main.version=1.2.3 -X main.commit=c0ffee -X github.com/awslabs/oci-add-hooks/internal/profile.Dir=" + profilesDir
+	for _, args := range [][]string{
+		{"-o", program, "-ldflags", flags, "."},
+		{"-o", fakeRuntime, "./testdata/fakeruntime"},
+	} {
+		cmd := exec.Command("go", append([]string{"build", "-trimpath", "-buildvcs=false"}, args...)...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n%s", cmd, err, out)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// TestScripts is the contract of the command line: one script for each promise, and for each defect that tools of this
+// kind have had. In a script,
+//
+//	call PROGRAM ARG...    runs the program, which must become the runtime
+//	! call PROGRAM ARG...  runs the program, which must refuse
+//	got PATH ARG...        compares the arguments that the runtime was given, argv[0] included
+//	changed FILE...        compares which files the last call changed, all told
+//	logged json|text FILE  compares the last line of a log to what the last call wrote to standard error
+//
+// are the commands of their own; what holds for every call, call itself looks after (call_test.go). $BIN holds the
+// programs, $PROFILES the profiles; $WORK/bin is in PATH before $BIN.
+func TestScripts(t *testing.T) {
+	work, err := os.MkdirTemp(workRoot, "") // a new one for each of -count
+	if err == nil {
+		err = os.Chmod(work, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                filepath.Join("testdata", "script"),
+		WorkdirRoot:        work,
+		UpdateScripts:      *update,
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			last := &lastCall{records: filepath.Join(recordsRoot, filepath.Base(work)+"-"+filepath.Base(env.WorkDir))}
+			env.Values[lastKey{}] = last
+			env.Setenv("BIN", binDir)
+			env.Setenv("PROFILES", profilesDir)
+			env.Setenv("FAKERT_RECORD", last.records)
+			env.Setenv("PATH", strings.Join([]string{filepath.Join(env.WorkDir, "bin"), binDir, os.Getenv("PATH")}, ":"))
+			return os.Mkdir(filepath.Join(env.WorkDir, "bin"), 0o755)
+		},
+		Condition: condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"call":    cmdCall,
+			"got":     cmdGot,
+			"changed": cmdChanged,
+			"logged":  cmdLogged,
+		},
+	})
+}
+
+// condition answers [root] and [mount]: whether a call can have a mount of its own.
+func condition(name string) (bool, error) {
+	switch name {
+	case "root":
+		return os.Geteuid() == 0, nil
+	case "mount":
+		return exec.Command("unshare", "--mount", "mount", "-t", "tmpfs", "none", workRoot).Run() == nil, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
+}
