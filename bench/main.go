@@ -62,11 +62,9 @@ type bed struct {
 
 // job is a program that is measured.
 type job struct {
-	name   string
-	from   string // a config.json that is put into the bundle before each run
-	to     string
-	argv   []string
-	result result
+	name     string
+	from, to string // a config.json, and the bundle's, over which it is copied before each run; empty if there is none
+	argv     []string
 }
 
 // result is a program's medians.
