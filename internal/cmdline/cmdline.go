@@ -91,13 +91,13 @@ func (c *Call) splitGlobals(args []string) (globals []string, command string, re
 	}
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
-		if name, value, hasValue := strings.Cut(arg, "="); slices.Contains(ownOptions, name) {
+		if name, value, hasValue := strings.Cut(arg, "="); ownOptions[name] != "" {
 			if !hasValue {
 				if i++; i < len(args) {
 					value = args[i]
 				}
 				if i >= len(args) || strings.HasPrefix(value, "-") {
-					note(fmt.Errorf("option %s has no value; give it one: %s FILE", name, name))
+					note(fmt.Errorf("option %s has no value; give it one: %s %s", name, name, ownOptions[name]))
 					if i < len(args) {
 						i-- // the next option, most likely
 					}
@@ -105,7 +105,7 @@ func (c *Call) splitGlobals(args []string) (globals []string, command string, re
 				}
 			}
 			if value == "" {
-				note(fmt.Errorf("option %s has an empty value; give it one: %s FILE", name, name))
+				note(fmt.Errorf("option %s has an empty value; give it one: %s %s", name, name, ownOptions[name]))
 			}
 			c.set(name, value)
 			continue
@@ -170,8 +170,8 @@ func options(args, takeValue []string, each func(arg, name, value string, hasVal
 // asksForHelp says whether a runtime given these arguments prints its help or version and does nothing else.
 func asksForHelp(args, takeValue []string) bool {
 	asks := false
-	options(args, takeValue, func(arg, _, _ string, _ bool) {
-		asks = asks || slices.Contains(probes, arg)
+	options(args, takeValue, func(_, name, value string, hasValue bool) {
+		asks = asks || slices.Contains(probes, name) && (!hasValue || value == "true")
 	})
 	return asks
 }
@@ -189,7 +189,7 @@ func findConfig(command string, rest []string) (string, error) {
 				err = fmt.Errorf("option %s has no value; give it the bundle's folder", arg)
 			}
 			bundle = value
-		case short && arg[1] == 'b':
+		case short && arg[1] == 'b' && !slices.Contains(valueOptions, name):
 			bundle = arg[len("-b"):] // -bDIR
 		case command == "restore": // which has no --config
 		case name == "config" && !short, name == "f" && short:
@@ -197,7 +197,7 @@ func findConfig(command string, rest []string) (string, error) {
 				err = fmt.Errorf("option %s has no value; give it the path of a config.json", arg)
 			}
 			config = value
-		case short && arg[1] == 'f':
+		case short && arg[1] == 'f' && !slices.Contains(valueOptions, name):
 			config = arg[len("-f"):] // -fFILE
 		}
 	})

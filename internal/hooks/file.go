@@ -189,13 +189,15 @@ func readHook(r *jsonfile.Reader) (Hook, error) {
 		var err error
 		switch name {
 		case "path":
-			if hook.Path, err = r.String(); err == nil && !filepath.IsAbs(hook.Path) {
-				err = r.Fail(fmt.Sprintf("the hook's path %q is not absolute", hook.Path), "give its whole path")
+			if hook.Path, err = r.String(); err == nil {
+				err = checkPath(r, hook.Path)
 			}
 		case "args", "env":
 			_, err = r.Strings()
 		case "timeout":
-			err = readTimeout(r)
+			if _, err = r.Value(); err == nil {
+				err = checkTimeout(r)
+			}
 		}
 		return err
 	})
@@ -209,14 +211,21 @@ func readHook(r *jsonfile.Reader) (Hook, error) {
 	return hook, nil
 }
 
-// readTimeout reads a hook's timeout in seconds. A number that is spelt otherwise than by digits (10.0, 1e1), or is
-// larger than 32 bits hold, is one that some runtime doesn't read.
-func readTimeout(r *jsonfile.Reader) error {
-	value, err := r.Value()
-	if err != nil {
-		return err
+// checkPath gives an error if path, read last, cannot be a hook's.
+func checkPath(r *jsonfile.Reader, path string) error {
+	switch {
+	case !filepath.IsAbs(path):
+		return r.Fail(fmt.Sprintf("the hook's path %q is not absolute", path), "give its whole path")
+	case strings.Contains(path, "\x00"):
+		return r.Fail(fmt.Sprintf("the hook's path %q holds a NUL, as no file's can", path), "take it out")
 	}
-	if seconds, err := strconv.ParseInt(string(value), 10, 32); err != nil || seconds < 1 {
+	return nil
+}
+
+// checkTimeout gives an error if the value read last is no timeout: seconds, at least 1. A number that is spelt
+// otherwise than by digits (10.0, 1e1), or is larger than 32 bits hold, is one that some runtime doesn't read.
+func checkTimeout(r *jsonfile.Reader) error {
+	if seconds, err := strconv.ParseInt(string(r.Raw()), 10, 32); err != nil || seconds < 1 {
 		return r.Fail("the timeout is not an integer of at least 1", "give seconds in digits alone, 2147483647 at most")
 	}
 	return nil

@@ -3,7 +3,6 @@ package hooks
 import (
 	"bytes"
 	"fmt"
-	"path"
 	"strconv"
 	"strings"
 
@@ -250,12 +249,10 @@ func (r *ruleReader) path() (err error) {
 		return err
 	}
 	r.pathJSON = r.Raw()
-	switch p := r.rule.path; {
-	case p == "":
-		return r.Fail("the hook's path is empty", "")
-	case !path.IsAbs(p):
-		r.rule.refused = r.Fail(fmt.Sprintf("the hook's path %q is not absolute", p), "give its whole path")
+	if r.rule.path == "" {
+		return r.Fail("the hook's path is empty", "give the absolute path of a program")
 	}
+	r.refuse(checkPath(r.Reader, r.rule.path))
 	return nil
 }
 
@@ -283,14 +280,18 @@ func (r *ruleReader) seconds() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := strconv.Atoi(string(text))
-	switch {
-	case kind != '0' || err != nil:
-		return nil, r.Fail("the timeout is not an integer, in seconds", "")
-	case n < 1 && r.rule.refused == nil:
-		r.rule.refused = r.Fail("the timeout is less than 1 second", "leave it out if the hook may take its time")
+	if _, err := strconv.ParseInt(string(text), 10, 64); kind != '0' || err != nil {
+		return nil, r.Fail("the timeout is not an integer, in seconds", "write it in digits alone")
 	}
+	r.refuse(checkTimeout(r.Reader))
 	return text, nil
+}
+
+// refuse notes the first reason why the hook must not be added.
+func (r *ruleReader) refuse(err error) {
+	if r.rule.refused == nil {
+		r.rule.refused = err
+	}
 }
 
 func (r *ruleReader) stages(name string) error {

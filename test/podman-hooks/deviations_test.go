@@ -182,9 +182,10 @@ func TestDeviationMembers(t *testing.T) {
 // Rule 16 for hooks that are to be added: what no runtime accepts is told here.
 func TestDeviationHookThatCannotBeAdded(t *testing.T) {
 	for name, text := range map[string]string{
-		"relative path": `{"version":"1.0.0","hook":{"path":"deviations_test.go","args":["a","x"]},"when":{"hasBindMounts":true},"stages":["prestart"]}`,
-		"timeout 0":     `{"version":"1.0.0","hook":{"path":"PROGRAM","args":["a","x"],"timeout":0},"when":{"hasBindMounts":true},"stages":["prestart"]}`,
-		"timeout -1":    `{"version":"1.0.0","hook":{"path":"PROGRAM","args":["a","x"],"timeout":-1},"when":{"hasBindMounts":true},"stages":["prestart"]}`,
+		"relative path":      `{"version":"1.0.0","hook":{"path":"deviations_test.go","args":["a","x"]},"when":{"hasBindMounts":true},"stages":["prestart"]}`,
+		"timeout 0":          `{"version":"1.0.0","hook":{"path":"PROGRAM","args":["a","x"],"timeout":0},"when":{"hasBindMounts":true},"stages":["prestart"]}`,
+		"timeout -1":         `{"version":"1.0.0","hook":{"path":"PROGRAM","args":["a","x"],"timeout":-1},"when":{"hasBindMounts":true},"stages":["prestart"]}`,
+		"timeout of 33 bits": `{"version":"1.0.0","hook":{"path":"PROGRAM","args":["a","x"],"timeout":4294967296},"when":{"hasBindMounts":true},"stages":["prestart"]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := files(t, "a.json", text)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -205,7 +206,7 @@ func (w *world) deviate(theirs answer, c container) answer {
 			if !filepath.IsAbs(path) {
 				return answer{err: fmt.Errorf("documented: %s is not absolute", path)}
 			}
-			if timeout, given := hook.(map[string]any)["timeout"]; given && timeout.(float64) < 1 {
+			if timeout, given := hook.(map[string]any)["timeout"]; given && (timeout.(float64) < 1 || timeout.(float64) > math.MaxInt32) {
 				return answer{err: fmt.Errorf("documented: timeout %v", timeout)}
 			}
 		}
@@ -496,7 +497,7 @@ func (w *world) rule() string {
 func (w *world) rule100() string {
 	timeout := w.maybe(0.3, func() string { return fmt.Sprint(1 + w.IntN(60)) })
 	if w.chance(0.01) {
-		timeout = pick(w, "0", "-1", "-0")
+		timeout = pick(w, "0", "-1", "-0", "2147483648")
 	}
 	hook := w.object([2]string{"path", quote(w.program())}, [2]string{"args", w.maybe(0.5, w.texts)},
 		[2]string{"env", w.maybe(0.3, w.texts)}, [2]string{"timeout", timeout}, w.unknown())

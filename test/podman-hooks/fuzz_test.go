@@ -52,7 +52,7 @@ func FuzzOneFile(f *testing.F) {
 
 // documented says whether an error of ours is one of the documented deviations.
 func documented(err error) bool {
-	for _, why := range []string{"is not absolute", "timeout is less than 1", "in the case of letters alone", "is given twice",
+	for _, why := range []string{"is not absolute", "timeout is not an integer of at least 1", "in the case of letters alone", "is given twice",
 		"must be a string, not null", "invalid UTF-8", "invalid surrogate pair"} {
 		if strings.Contains(err.Error(), why) {
 			return true
