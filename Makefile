@@ -22,8 +22,37 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: build
-build: ## build bin/oci-add-hooks
+build: ## build bin/oci-add-hooks and bin/hookctl
 	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/oci-add-hooks
+	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/hookctl
+
+# Pages of one commit are the same whenever they are built.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+.PHONY: man
+man: ## write the manual pages to bin/man
+	rm -rf bin/man
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) go run ./internal/hookctl/manpages '$(VERSION)' bin/man
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
+FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
+
+.PHONY: install
+install: build man ## install the programs, manual pages and completions below PREFIX (/usr/local), in DESTDIR
+	install -D -m 0755 -t '$(DESTDIR)$(PREFIX)/bin' bin/oci-add-hooks bin/hookctl
+	install -D -m 0644 -t '$(DESTDIR)$(PREFIX)/share/man/man1' bin/man/*.1
+	install -D -m 0644 -t '$(DESTDIR)$(PREFIX)/share/man/man5' bin/man/*.5
+	install -D -m 0644 -t '$(DESTDIR)$(PREFIX)/share/man/man8' bin/man/*.8
+	mkdir -p bin/completions
+	bin/hookctl completion bash >bin/completions/hookctl
+	bin/hookctl completion zsh >bin/completions/_hookctl
+	bin/hookctl completion fish >bin/completions/hookctl.fish
+	install -D -m 0644 -t '$(DESTDIR)$(BASH_COMPLETIONS)' bin/completions/hookctl
+	install -D -m 0644 -t '$(DESTDIR)$(ZSH_COMPLETIONS)' bin/completions/_hookctl
+	install -D -m 0644 -t '$(DESTDIR)$(FISH_COMPLETIONS)' bin/completions/hookctl.fish
 
 .PHONY: demo
 demo: build ## run a throwaway container with example hooks under runc
@@ -37,7 +66,7 @@ engines: ## install the engines that the tests use (Debian)
 	scripts/install-engines.sh
 
 # gotestsum ends each run by listing what was skipped, and why.
-GOTESTSUM := bin/gotestsum --format pkgname --hide-summary=output
+GOTESTSUM := bin/gotestsum --format pkgname
 bin/gotestsum: go.mod
 	go build -o $@ gotest.tools/gotestsum
 
@@ -46,7 +75,10 @@ test-unit: bin/gotestsum ## tables, command scripts, process tests
 	$(GOTESTSUM) -- -count=1 ./...
 
 .PHONY: test-faults
-test-faults: 
+test-faults: ## kills, failing system calls, odd files, two thousand calls at once; test-unit has them too
+	go test -count=1 -v ./test/faults
+
+.PHONY: test-fuzz
 test-fuzz: ## every fuzz target for FUZZTIME (5s)
 	scripts/fuzz.sh $(FUZZTIME)
 
@@ -57,6 +89,11 @@ test-modules: bin/gotestsum ## Podman's library side by side; real engines
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, shellcheck
 	scripts/lint.sh
+
+.PHONY: bench
+bench: ## what a call costs, beside a bare runtime and the least that C and Go can do; whole containers
+	go run ./bench
+	cd test/engines && go test -run '^$$' -bench Containers -benchtime 1x
 
 .PHONY: clean
 clean: ## remove what was built

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Runs one throwaway container under runc by way of oci-add-hooks, with the hooks of examples/record-stages.json, and
-# shows which hooks ran and what config.json gained. `make demo` builds the program and calls this.
+# Shows what the programs do: a throwaway container under runc with a hook at every stage, and what a hook file adds to
+# a config.json. `make demo` builds the programs and calls this.
 #
-# usage: scripts/demo.sh [PROGRAM]    (default: bin/oci-add-hooks)
+# usage: scripts/demo.sh [FOLDER]    (of the programs; default: bin)
 #
 # It takes runc, and installs Debian's if there is none: that alone takes root. Everything else happens in a temporary
-# folder, which is removed in the end, with the container.
+# folder, which is removed in the end.
 set -eu
 
 cd "$(dirname "$0")/.."
-program=$(realpath "${1:-bin/oci-add-hooks}")
+bin=$(realpath "${1:-bin}")
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # where runc is, and where the PATH of most users doesn't lead
 
 step() { printf '\n==> %s\n' "$*"; }
@@ -32,54 +32,14 @@ install_runc() {
 }
 
 command -v runc >/dev/null || install_runc
-runc=$(command -v runc)
+step "A throwaway container with a hook at every stage: hookctl try"
+"$bin/hookctl" try
 
-id=oci-add-hooks-demo-$$
+step "What a hook file would add to a config.json, and why: hookctl preview"
 work=$(mktemp -d)
-cleanup() {
-	"$runc" --root "$work/state" delete --force "$id" >/dev/null 2>&1 || :
-	rm -rf "$work"
-}
-trap cleanup EXIT
+trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
-
-step "A bundle: 'runc spec', and a root file system that holds one static program"
-# Any static program would do, so it is the one that was just built: in the container it prints its version.
-bundle=$work/bundle
-mkdir -p "$bundle/rootfs"
-cp "$program" "$bundle/rootfs/oci-add-hooks"
-rootless=
-if [ "$(id -u)" -ne 0 ]; then
-	rootless=--rootless
-	export XDG_RUNTIME_DIR="$work"
-fi
-"$runc" spec $rootless --bundle "$bundle"
-sed -e 's|"terminal": true|"terminal": false|' -e 's|"sh"|"/oci-add-hooks", "--version"|' \
-	"$bundle/config.json" >"$work/before.json"
-cp "$work/before.json" "$bundle/config.json"
-echo "$bundle"
-
-step "A hook file: examples/record-stages.json, with the record in the temporary folder"
-sed "s|/var/log/container-stages.log|$work/record|" examples/record-stages.json >"$work/hooks.json"
-cat "$work/hooks.json"
-
-step "The container (what it prints comes from inside it)"
-set -- --hook-config-path "$work/hooks.json" --runtime-path "$runc" --root "$work/state" run --bundle "$bundle" "$id"
-echo "\$ oci-add-hooks $*"
-if ! "$program" "$@" </dev/null; then
-	[ -z "$rootless" ] ||
-		echo "demo: containers without root take unprivileged user namespaces, which this system may not allow; try: sudo make demo" >&2
-	fail "the container did not run"
-fi
-
-step "The hooks that ran, in order, each with the container's state as it was given on standard input"
-[ -e "$work/record" ] || fail "no hook ran"
-cat "$work/record"
-
-step "What config.json gained (a - and a + for the line that the hooks were put into; all else is as it was)"
-diff -u "$work/before.json" "$bundle/config.json" && fail "config.json gained nothing"
-
-ran=$(cut -d ' ' -f 1 "$work/record" | tr '\n' ' ')
-[ "$ran" = "prestart createRuntime createContainer poststart poststop " ] || fail "other hooks were to run than: $ran"
+runc spec --bundle "$work"
+"$bin/hookctl" preview --bundle "$work" --hook-config-path examples/record-stages.json

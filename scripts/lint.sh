@@ -23,7 +23,7 @@ for mod in $(find . -name go.mod -not -path './bin/*' | sort); do
 done
 
 # What is linked into the runtime costs every container operation time.
-go test -count=1 -run 'TestLinked' ./cmd/oci-add-hooks
+go test -count=1 -run Linked ./cmd/oci-add-hooks
 
 if ! command -v shellcheck >/dev/null; then
 	if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -34,3 +34,4 @@ if ! command -v shellcheck >/dev/null; then
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends shellcheck >/dev/null
 fi
 shellcheck scripts/*.sh .ci/run
+go tool actionlint

@@ -5,7 +5,10 @@
 package bundle
 
 import (
+	"errors"
 	"fmt"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -49,6 +52,10 @@ type stage struct {
 func Read(path string, facts bool) (*Config, error) {
 	file, err := jsonfile.Read(path)
 	if err != nil {
+		var at *jsonfile.Error
+		if errors.Is(err, unix.ENOENT) && errors.As(err, &at) {
+			at.Remedy = "name the bundle's folder by --bundle, or start there"
+		}
 		return nil, err
 	}
 	return parse(file, facts)
@@ -59,7 +66,7 @@ func Read(path string, facts bool) (*Config, error) {
 func parse(file *jsonfile.File, facts bool) (*Config, error) {
 	c := &Config{file: file, stages: map[hooks.Stage]*stage{}}
 	r := file.Lenient()
-	c.root = value{start: r.Next(), inside: r.Next() + 1, empty: true}
+	c.root = value{inside: r.Next() + 1, empty: true}
 	err := r.Object(func(name string) error {
 		c.root.empty = false
 		if name == "hooks" {
@@ -74,7 +81,6 @@ func parse(file *jsonfile.File, facts bool) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.root.end = r.End()
 	c.note(r.Finish())
 	return c, nil
 }

@@ -40,15 +40,8 @@ type Decision struct {
 	Path    string      // the hook's program
 	File    string      // the hook file, or the file of a hooks directory, that it comes from
 	Verdict Verdict
-	Reason  fmt.Stringer // nil where there is nothing to say: a hook file's hooks are added to every container
+	Reason  hooks.Reason // empty where there is nothing to say: a hook file's hooks are added to every container
 }
-
-// reason is one that is always the same.
-type reason string
-
-func (r reason) String() string { return string(r) }
-
-const sandbox = reason("sandbox")
 
 // Make plans what a call that uses profile p adds to the config.json at configPath. If there is no hook that could be
 // added, config.json is not read.
@@ -114,13 +107,14 @@ func (b *block) add(d Decision, hook jsontext.Value) {
 func (plan *Plan) fromFiles(stage hooks.Stage, files []*hooks.File) (b block) {
 	for _, f := range files {
 		for _, h := range f.Hooks {
+			if h.Stage != stage {
+				continue
+			}
 			d := Decision{Stage: stage, Path: h.Path, File: f.Path, Verdict: Added}
 			if f.SkipSandboxes && plan.config.Facts.IsSandbox() {
-				d.Verdict, d.Reason = NotAdded, sandbox
+				d.Verdict, d.Reason = NotAdded, hooks.Reason{{About: hooks.Sandbox}}
 			}
-			if h.Stage == stage {
-				b.add(d, h.JSON)
-			}
+			b.add(d, h.JSON)
 		}
 	}
 	return b
@@ -170,17 +164,14 @@ func (plan *Plan) CarryOut() error {
 
 // String tells in one line what the plan adds, from which files.
 func (plan *Plan) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s:", plan.ConfigPath)
+	var told []string
 	for _, d := range plan.Decisions {
-		fmt.Fprintf(&b, " %s %s from %s: %s", d.Stage, d.Path, d.File, d.Verdict)
-		if d.Reason != nil {
-			fmt.Fprintf(&b, " (%s)", d.Reason)
+		if d.Verdict != NotAdded {
+			told = append(told, fmt.Sprintf("%s %s from %s: %s", d.Stage, d.Path, d.File, d.Verdict))
 		}
-		b.WriteByte(';')
 	}
-	if len(plan.Decisions) == 0 {
-		b.WriteString(" no hooks")
+	if len(told) == 0 {
+		told = []string{"no hooks added"}
 	}
-	return strings.TrimSuffix(b.String(), ";")
+	return plan.ConfigPath + ": " + strings.Join(told, "; ")
 }

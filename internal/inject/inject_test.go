@@ -91,7 +91,7 @@ func TestPlan(t *testing.T) {
 			var told []string
 			for _, d := range plan.Decisions {
 				why := ""
-				if d.Reason != nil {
+				if len(d.Reason) > 0 {
 					why = " " + d.Reason.String()
 				}
 				told = append(told, fmt.Sprintf("%s %s %s:%s", d.Stage, filepath.Base(d.File), d.Verdict, why))
@@ -113,8 +113,12 @@ func TestPlan(t *testing.T) {
 			if text, _ := os.ReadFile(config); string(text) != want {
 				t.Errorf("carried out, it wrote %s", text)
 			}
-			if again, err := Make(test.uses, config); err != nil || again.Text != nil {
-				t.Errorf("the second plan: %s, %v", again.Text, err)
+			again, err := Make(test.uses, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again.Text != nil {
+				t.Errorf("the second plan: %s", again.Text)
 			}
 		})
 	}
@@ -136,17 +140,18 @@ func TestNothingToAdd(t *testing.T) {
 		if err := plan.CarryOut(); err != nil {
 			t.Error(err)
 		}
-		if got := plan.String(); got != filepath.Join(dir, "missing")+": no hooks" {
+		if got := plan.String(); got != filepath.Join(dir, "missing")+": no hooks added" {
 			t.Error(got)
 		}
 	}
 }
 
-// TestString: the line for the log names every hook, its file and what became of it.
+// TestString: the line for the log names the hooks that are there now, and their files.
 func TestString(t *testing.T) {
 	plan := &Plan{ConfigPath: "/b/config.json", Decisions: []Decision{
-		{hooks.Prestart, "/a", "/f.json", Added, nil}, {hooks.Poststop, "/b", "/d/1.json", NotAdded, sandbox}}}
-	if got, want := plan.String(), "/b/config.json: prestart /a from /f.json: added; poststop /b from /d/1.json: not added (sandbox)"; got != want {
+		{hooks.Prestart, "/a", "/f.json", Added, nil}, {hooks.Poststop, "/b", "/f.json", AlreadyThere, nil},
+		{hooks.Poststop, "/b", "/d/1.json", NotAdded, hooks.Reason{{About: hooks.Sandbox}}}}}
+	if got, want := plan.String(), "/b/config.json: prestart /a from /f.json: added; poststop /b from /f.json: already there"; got != want {
 		t.Errorf("%s; want %s", got, want)
 	}
 }

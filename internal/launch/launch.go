@@ -43,20 +43,24 @@ func FindFor(path, name string) (string, error) {
 
 func find(name string, self id) (string, error) {
 	if strings.Contains(name, "/") {
-		return name, runnable(name, self)
+		if err := runnable(name, self); err != nil {
+			return "", fmt.Errorf("%w; name another by --runtime-path or in the hook file", err)
+		}
+		return name, nil
 	}
 	folders := filepath.SplitList(systemPath + ":" + os.Getenv("PATH"))
-	passedOver := ""
+	passedOver := "" // the first that bears the name and is no runtime
 	for _, folder := range folders {
 		if !filepath.IsAbs(folder) {
 			continue // what it is depends on the working directory, which is the bundle for some calls
 		}
 		path := folder + "/" + name // not filepath.Join: that would take link/.. for nothing
-		switch err := runnable(path, self); {
-		case err == nil:
+		err := runnable(path, self)
+		if err == nil {
 			return path, nil
-		case errors.Is(err, errSelf) && passedOver == "":
-			passedOver = fmt.Sprintf(" but for %s, which is this program", path)
+		}
+		if passedOver == "" && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) {
+			passedOver = ", and " + err.Error()
 		}
 	}
 	return "", fmt.Errorf("runtime %q is in none of the folders %s nor in PATH%s; install it, or name another by --runtime-path or in the hook file",
@@ -64,7 +68,7 @@ func find(name string, self id) (string, error) {
 }
 
 // errSelf says that a runtime's path leads to this very program.
-var errSelf = errors.New("it is this program itself")
+var errSelf = errors.New("it is oci-add-hooks itself")
 
 // runnable gives an error if path is not an executable regular file, or is this program.
 func runnable(path string, self id) error {

@@ -69,8 +69,12 @@ func TestFindName(t *testing.T) {
 		}
 	}
 	t.Setenv("PATH", filepath.Dir(self))
-	if got, err := Find(name); err == nil || !strings.Contains(err.Error(), "nor in PATH but for "+self+", which is this program; install it") {
+	if got, err := Find(name); err == nil || !strings.Contains(err.Error(), "nor in PATH, and the runtime "+self+" cannot be used: it is oci-add-hooks itself; install it") {
 		t.Errorf("only this program has the name: %q, %v", got, err)
+	}
+	t.Setenv("PATH", filepath.Dir(plain))
+	if got, err := Find(name); err == nil || !strings.Contains(err.Error(), "nor in PATH, and the runtime "+plain+" cannot be used: it may not be executed: access is refused (EACCES); install it") {
+		t.Errorf("the only one may not be executed: %q, %v", got, err)
 	}
 	// The system's folders come before PATH, so that a call without PATH finds the same runtime.
 	shadow := program(t, "sh", 0o755)
@@ -92,13 +96,13 @@ func TestFindPath(t *testing.T) {
 		t.Errorf("relative: %q, %v", got, err)
 	}
 	for path, want := range map[string]string{
-		itself(t, "r"):               "it is this program itself",
+		itself(t, "r"):               "it is oci-add-hooks itself",
 		program(t, "r", 0o644):       "it may not be executed: access is refused (EACCES)",
 		t.TempDir():                  "it is not a regular file",
 		"/nowhere/at/all":            "there is nothing of that name (ENOENT)",
 		program(t, "r", 0o755) + "/": "a part of the path is not a folder (ENOTDIR)",
 	} {
-		if _, err := Find(path); err == nil || err.Error() != "the runtime "+path+" cannot be used: "+want {
+		if _, err := Find(path); err == nil || err.Error() != "the runtime "+path+" cannot be used: "+want+"; name another by --runtime-path or in the hook file" {
 			t.Errorf("%s: %v; want %s", path, err, want)
 		}
 	}

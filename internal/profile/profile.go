@@ -34,11 +34,14 @@ type Profile struct {
 // even if the rest of a hook file has been broken since. So hook files are then read for that name alone, the first that
 // has one, and not at all if an option gives it.
 func Load(call cmdline.Call) (Profile, error) {
+	p := Profile{Runtime: call.Runtime}
+	if call.Kind != cmdline.AddHooks && p.Runtime != "" {
+		return p, nil
+	}
 	paths, err := hookFiles(call)
 	if err != nil {
-		return Profile{}, err
+		return p, err
 	}
-	p := Profile{Runtime: call.Runtime}
 	if call.Kind == cmdline.AddHooks {
 		err = p.readFiles(paths)
 		p.Dirs = append(p.Dirs, call.HooksDirs...)
@@ -108,6 +111,9 @@ func explain(err error, call cmdline.Call) error {
 	var at *jsonfile.Error
 	if len(call.HookFiles) == 0 && errors.Is(err, unix.ENOENT) && errors.As(err, &at) {
 		at.Remedy = fmt.Sprintf("called as %q and without --hook-config-path, the program takes its hooks from there: write that file, or give the option", call.Name)
+		if call.Name == cmdline.Name {
+			at.Remedy += " (oci-add-hooks --help says more)"
+		}
 	}
 	return err
 }

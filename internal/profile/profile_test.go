@@ -92,6 +92,7 @@ func TestLoadRefuses(t *testing.T) {
 		{cmdline.Call{Name: "broken"}, `unknown stage "prestrat"`, "crun"},
 		{cmdline.Call{Name: "gone"}, `not valid JSON`, "runc"},
 		{cmdline.Call{Name: "none", Runtime: "r"}, `there is nothing of that name`, "r"},
+		{cmdline.Call{Name: "-gpu", Runtime: "r"}, `is no name for a profile`, "r"},
 		{cmdline.Call{Name: ""}, `called as "", which is no name for a profile`, ""},
 		{cmdline.Call{Name: "..", Runtime: ""}, `called as "..", which is no name`, ""},
 		{cmdline.Call{Name: ".gpu"}, `is no name for a profile`, ""},

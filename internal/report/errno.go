@@ -8,7 +8,7 @@ import (
 )
 
 // words are ours for the system errors that a user can meet. The C library's must not be used: engines look for
-// several of them in a runtime's message and act on what they find (see unread).
+// several of them in a runtime's message and act on what they find (see actedOn).
 var words = map[unix.Errno]string{
 	unix.EPERM:        "the kernel refuses it to this user",
 	unix.ENOENT:       "there is nothing of that name",

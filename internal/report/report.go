@@ -6,6 +6,7 @@
 package report
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -76,35 +77,43 @@ func (l Log) write(level, message string) error {
 	return nil
 }
 
-// unread are the phrases by which engines decide what a failure means, whoever wrote them: Docker and Podman turn them
+// longest is the length in bytes of the longest message: a name in a file may be as long as the file, and an engine reads
+// the whole log.
+const longest = 4 << 10
+
+// actedOn are the phrases by which engines decide what a failure means, whoever wrote them: Docker and Podman turn them
 // into exit status 126 or 127 and hints of their own, containerd and CRI-O into "the container is gone".
-var unread = []string{
+var actedOn = []string{
 	"no such file or directory", "permission denied", "operation not permitted", "executable file not found",
 	"not a directory", "is a directory", "open executable", "does not exist", "no such process",
 	"process already finished", "container not running",
 }
 
-// legible makes of message one line of printable text that holds no phrase that engines act on: what a path or a file's
-// contents bring in is escaped, and the spaces of such a phrase become underscores.
+// legible makes of message one line of printable text, cut where it is too long, that holds no phrase that engines act
+// on: what a path or a file's contents bring in is escaped, and the spaces of such a phrase become underscores.
 func legible(message string) string {
-	var b strings.Builder
+	var text []byte
 	for i := 0; i < len(message); {
 		r, n := utf8.DecodeRuneInString(message[i:])
+		before := len(text)
 		switch {
 		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, message[i])
+			text = fmt.Appendf(text, `\x%02x`, message[i])
 		case strconv.IsPrint(r):
-			b.WriteRune(r)
+			text = utf8.AppendRune(text, r)
 		default:
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+			text = append(text, strings.Trim(strconv.QuoteRune(r), "'")...)
+		}
+		if len(text) > longest {
+			text = append(text[:before], "..."...)
+			break
 		}
 		i += n
 	}
-	text := []byte(b.String())
-	for _, phrase := range unread {
+	for _, phrase := range actedOn {
 		for i := 0; i+len(phrase) <= len(text); i++ {
-			if strings.EqualFold(string(text[i:i+len(phrase)]), phrase) {
-				copy(text[i:], strings.ReplaceAll(string(text[i:i+len(phrase)]), " ", "_"))
+			if bytes.EqualFold(text[i:i+len(phrase)], []byte(phrase)) {
+				copy(text[i:], bytes.ReplaceAll(text[i:i+len(phrase)], []byte(" "), []byte("_")))
 			}
 		}
 	}

@@ -63,6 +63,8 @@ func TestLegible(t *testing.T) {
 		"is a directoryis not a directory":          "is_a_directoryis not_a_directory",
 		"container not running, does not exist":     "container_not_running, does_not_exist",
 		"the file system is full; no such processx": "the file system is full; no_such_processx",
+		strings.Repeat("x", longest+1):              strings.Repeat("x", longest) + "...",
+		strings.Repeat("x", longest-1) + "é":        strings.Repeat("x", longest-1) + "...",
 	} {
 		if got := legible(message); got != want {
 			t.Errorf("%q became\n%q, not\n%q", message, got, want)

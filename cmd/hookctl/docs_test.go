@@ -1,0 +1,79 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// In docs/hookctl.md, a block of the language console has commands after "$ " with what they print. The file that a
+// command `cat FILE` prints is there for all other commands. Not run are `hookctl try`, which takes a container, and
+// `hookctl profile list`, whose columns are as wide as the paths here.
+func TestDocs(t *testing.T) {
+	page := filepath.Join("..", "..", "docs", "hookctl.md")
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	bin, profiles := filepath.Join(folder, "bin"), filepath.Join(folder, "profiles")
+	for _, name := range []string{"oci-add-hooks", "runc"} {
+		write(t, filepath.Join(bin, name), "", 0o755)
+	}
+	t.Setenv("PROFILES", profiles)
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	usual := strings.NewReplacer(profiles, "/etc/oci-add-hooks", bin+"/runc", "/usr/sbin/runc", bin, "/usr/local/bin")
+	runc := regexp.MustCompile(`"/[a-z/]*/runc"`) // wherever this system has it
+	hash := regexp.MustCompile(`hookctl [0-9a-f]{64}`)
+
+	transcript := string(text)
+	commands := regexp.MustCompile(`(?m)^\$ (.*)\n((?:[^$\x60].*\n|\n)*)`)
+	console := regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
+	for _, block := range console.FindAllStringSubmatch(transcript, -1) {
+		for _, c := range commands.FindAllStringSubmatch(block[1], -1) {
+			if name, ok := strings.CutPrefix(c[1], "cat "); ok {
+				write(t, filepath.Join(folder, name), c[2], 0o644)
+			}
+		}
+	}
+	got := console.ReplaceAllStringFunc(transcript, func(block string) string {
+		return commands.ReplaceAllStringFunc(block, func(command string) string {
+			line, _, _ := strings.Cut(strings.TrimPrefix(command, "$ "), "\n")
+			for _, shown := range []string{"cat ", "hookctl try", "hookctl profile list"} {
+				if strings.HasPrefix(line, shown) {
+					return command
+				}
+			}
+			cmd := exec.Command("/bin/sh", "-c", line)
+			cmd.Dir = folder
+			out, _ := cmd.CombinedOutput() // some are about problems
+			printed := usual.Replace(string(out))
+			printed = runc.ReplaceAllString(printed, `"/usr/sbin/runc"`)
+			return "$ " + line + "\n" + hash.ReplaceAllString(printed, hash.FindString(transcript))
+		})
+	})
+	if *update {
+		if err := os.WriteFile(page, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(transcript, got); diff != "" {
+		t.Errorf("%s is not what the commands print (-page +printed):\n%s", page, diff)
+	}
+}
+
+func write(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}

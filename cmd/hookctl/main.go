@@ -1,0 +1,25 @@
+// Hookctl is the tool for people who write and ship hooks for oci-add-hooks. docs/hookctl.md shows its use.
+package main
+
+import (
+	"os"
+	"runtime/debug"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/try"
+)
+
+// version is set by the linker in a release, and else taken from what Go notes in the binary.
+var version string
+
+func main() {
+	if try.IsRole(os.Args) { // a runtime called it, in the place of a hook that is tried
+		os.Exit(try.Role(os.Args))
+	}
+	cmd := hookctl.New(os.Stdin, os.Stdout, os.Stderr)
+	cmd.Version = version
+	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
+		cmd.Version = info.Main.Version
+	}
+	os.Exit(hookctl.Execute(cmd))
+}

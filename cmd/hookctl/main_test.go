@@ -1,0 +1,96 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/awslabs/oci-add-hooks/internal/profile"
+)
+
+var update = flag.Bool("update", false, "write into the scripts what their cmp commands find instead of what they expect")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"hookctl": func() {
+			profile.Dir = os.Getenv("PROFILES")
+			main()
+		},
+	})
+}
+
+// TestScripts is the contract of the command line: one script for each kind of finding, and for each promise of the
+// other commands. Profiles are in $PROFILES. In a script,
+//
+//	status N COMMAND...  runs a command, which must exit with status N
+//	expand FILE...       puts the values of variables into files
+//
+// are the commands of their own.
+func TestScripts(t *testing.T) {
+	syscall.Umask(0o022) // a hook file that anyone may write to is refused
+	testscript.Run(t, testscript.Params{
+		Dir:                filepath.Join("testdata", "script"),
+		UpdateScripts:      *update,
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			bin := filepath.Join(env.WorkDir, "bin")
+			env.Setenv("PROFILES", filepath.Join(env.WorkDir, "profiles"))
+			env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
+			return os.MkdirAll(bin, 0o755)
+		},
+		Condition: condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status": cmdStatus,
+			"expand": cmdExpand,
+		},
+	})
+}
+
+// condition answers [root], and [mount]: whether a command can have mounts of its own in the places of the conventional
+// hooks directories.
+func condition(name string) (bool, error) {
+	switch name {
+	case "root":
+		return os.Geteuid() == 0, nil
+	case "mount":
+		return exec.Command("unshare", "--mount", "mount", "-t", "tmpfs", "none", "/etc/containers").Run() == nil &&
+			exec.Command("test", "-d", "/usr/share/containers").Run() == nil, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 || neg {
+		ts.Fatalf("usage: status N COMMAND...")
+	}
+	got := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		got = "another: " + err.Error()
+		if status, ok := exitStatus(err); ok {
+			got = strconv.Itoa(status)
+		}
+	}
+	if got != args[0] {
+		ts.Fatalf("exit status %s, not %s", got, args[0])
+	}
+}
+
+func exitStatus(err error) (status int, ok bool) {
+	n, scanErr := fmt.Sscanf(err.Error(), "exit status %d", &status)
+	return status, n == 1 && scanErr == nil
+}
+
+func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		path := ts.MkAbs(name)
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(path, []byte(text), 0o644))
+	}
+}

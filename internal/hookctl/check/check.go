@@ -1,0 +1,288 @@
+// Package check says what is wrong with hook files and hooks directories before a container finds out.
+//
+// What the runtime refuses is an error, and found by the very functions that the runtime calls. What it accepts and is
+// hardly meant is a warning. It knows nothing of the command line, nor of how findings are printed.
+package check
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/profile"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// WrittenBy is the member of a hook file in which hookctl marks what it wrote.
+const WrittenBy = "writtenBy"
+
+// Result is what was checked and what was found.
+type Result struct {
+	Files    []string  `json:"files"`
+	Findings []Finding `json:"findings"`
+}
+
+// Count gives the number of errors and of warnings.
+func (r Result) Count() (errs, warnings int) {
+	for _, f := range r.Findings {
+		if f.Severity == Error {
+			errs++
+		}
+	}
+	return errs, len(r.Findings) - errs
+}
+
+// Files checks hook files, files of hooks directories, and hooks directories. Directories are taken in increasing
+// precedence. program is the path of oci-add-hooks, which is not to be taken for a runtime; empty if it is not known.
+func Files(program string, paths []string) Result {
+	c := newChecker(program)
+	var dirs []string
+	for _, path := range paths {
+		abs, _ := filepath.Abs(path) // fails without a working directory alone
+		switch st, err := os.Stat(path); {
+		case err == nil && st.IsDir() && abs == profile.Dir:
+			c.profiles()
+		case err == nil && st.IsDir():
+			dirs = append(dirs, path)
+		case isRule(path):
+			c.rule(path, "", newGroup())
+		default:
+			c.hookFile(path)
+		}
+	}
+	c.directories(dirs, newGroup())
+	return c.sorted()
+}
+
+// System checks all that this system has: the profiles, the directories that they name, and the two that Podman and
+// CRI-O read.
+func System(program string) Result {
+	c := newChecker(program)
+	c.profiles()
+	var dirs []string
+	for _, dir := range []string{hooks.DefaultDir, hooks.OverrideDir} {
+		if _, err := os.Stat(dir); err == nil {
+			dirs = append(dirs, dir)
+		}
+	}
+	c.directories(dirs, newGroup())
+	return c.sorted()
+}
+
+// checker collects findings.
+type checker struct {
+	program  string
+	result   Result
+	told     map[string]bool     // findings, so that a directory that two hook files name is not told of twice
+	exposed  map[string]bool     // places told of that others may write to
+	features map[string]features // of runtimes, by path
+}
+
+func newChecker(program string) *checker {
+	return &checker{
+		program: program, told: map[string]bool{}, exposed: map[string]bool{}, features: map[string]features{},
+		result: Result{Files: []string{}, Findings: []Finding{}}, // no null in JSON
+	}
+}
+
+// group is what adds hooks together: a hook file and the directories that it names.
+type group struct {
+	runtime string            // the path of the low-level runtime; empty if none is known
+	seen    map[string]string // hooks, by stage and canonical form: where each stands
+}
+
+func newGroup() *group { return &group{seen: map[string]string{}} }
+
+// profiles checks the profiles of this system.
+func (c *checker) profiles() {
+	entries, err := os.ReadDir(profile.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.fail(&jsonfile.Error{Path: profile.Dir, Problem: "the profiles cannot be read: " + report.Plain(err).Error()})
+	}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok {
+			continue
+		}
+		path := filepath.Join(profile.Dir, e.Name())
+		c.hookFile(path)
+		if !profile.ValidName(name) {
+			whole := &node{file: &jsonfile.File{Path: path}, whole: true}
+			c.warn("name", whole, fmt.Sprintf("no link can choose this profile: %q is no name for one", name),
+				"take a letter or digit, then letters, digits, '.', '_' and '-'")
+		}
+	}
+}
+
+// begin notes that a file is checked.
+func (c *checker) begin(path string) {
+	if !slices.Contains(c.result.Files, path) {
+		c.result.Files = append(c.result.Files, path)
+	}
+}
+
+// isRule says whether the file at path is one of a hooks directory, to judge by its members.
+func isRule(path string) bool {
+	root, err := load(path)
+	return err == nil && root.get("hook") != nil && root.get("hooks") == nil && root.get("hooksDirs") == nil
+}
+
+// hookFile checks a hook file, and the directories that it names.
+func (c *checker) hookFile(path string) {
+	c.begin(path)
+	file, err := hooks.ReadFile(path)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	root, err := load(path)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.exposure(root.wholeFile(), path)
+	if root.get("ociVersion") == nil { // a whole config.json is a valid hook file
+		c.unknownKeys(root, []string{"runtime", "hooksDirs", "skipSandboxes", "hooks"})
+	}
+	g := newGroup()
+	g.runtime = c.findRuntime(root, file.Runtime)
+	for _, stage := range root.get("hooks").list() {
+		name := hooks.Stage(stage.key)
+		if len(stage.list()) == 0 {
+			continue
+		}
+		if name == hooks.Prestart {
+			c.warnName("deprecated", stage, "prestart is deprecated by the runtime specification",
+				"use createRuntime, which runs at the same moment")
+		}
+		c.stageInUse(g.runtime, name, stage)
+		for _, hook := range stage.list() {
+			c.unknownKeys(hook, []string{"path", "args", "env", "timeout"})
+			h := hookOf(hook, []hooks.Stage{name})
+			c.hook(h)
+			c.twice(g, h, name, hook.raw)
+		}
+	}
+	c.directories(file.Dirs, g)
+}
+
+// directories checks hooks directories, given in increasing precedence.
+func (c *checker) directories(dirs []string, g *group) {
+	type file struct{ dir, name string }
+	var files []file
+	inForce := map[string]string{} // names and the files that they stand for
+	for _, dir := range dirs {
+		if _, err := hooks.ReadDirectories([]string{dir}); isAbout(err, dir) {
+			c.fail(err)
+			continue
+		}
+		entries, _ := os.ReadDir(dir) // what could fail has failed before
+		for _, e := range entries {
+			path := filepath.Join(dir, e.Name())
+			if _, err := os.Stat(path); err == nil && strings.HasSuffix(e.Name(), ".json") {
+				files = append(files, file{dir, e.Name()})
+				inForce[e.Name()] = path
+			}
+		}
+	}
+	for _, f := range files {
+		path, by := filepath.Join(f.dir, f.name), inForce[f.name]
+		if by == path {
+			by = ""
+		}
+		c.rule(path, by, g)
+	}
+}
+
+func isAbout(err error, path string) bool {
+	var at *jsonfile.Error
+	return errors.As(err, &at) && at.Path == path
+}
+
+// rule checks a file of a hooks directory; maskedBy is the one that takes its place, if there is one.
+func (c *checker) rule(path, maskedBy string, g *group) {
+	c.begin(path)
+	rule, err := hooks.ReadSingle(path)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	root, err := load(path)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	whole := root.wholeFile()
+	if maskedBy != "" {
+		c.warn("masked", whole, "masked by "+maskedBy+", so that its hook is never added", "take it away, or rename one of them")
+		return
+	}
+	old := root.get("version").text() != "1.0.0"
+	never := c.conditions(root, old)
+	var h hook
+	if old {
+		c.unknownKeys(root, []string{"version", "hook", "arguments", "stages", "stage", "cmds", "cmd", "annotations", "annotation", "hasbindmounts"})
+		h = hook{node: root, path: root.get("hook"), old: true}
+	} else {
+		c.unknownKeys(root, []string{"version", "hook", "when", "stages"})
+		c.unknownKeys(root.get("hook"), []string{"path", "args", "env", "timeout"})
+		c.unknownKeys(root.get("when"), []string{"always", "annotations", "commands", "hasBindMounts"})
+		h = hookOf(root.get("hook"), nil)
+	}
+	h.stages = rule.Stages()
+	for _, member := range []string{"stages", "stage"} {
+		for _, stage := range root.get(member).list() {
+			name := hooks.Stage(stage.text())
+			if name == hooks.Prestart {
+				c.warn("deprecated", stage, "prestart is deprecated by the runtime specification, and the hook is added to createRuntime",
+					"write createRuntime")
+				name = hooks.CreateRuntime
+			}
+			c.stageInUse(g.runtime, name, stage)
+			if !never {
+				c.twice(g, h, name, rule.JSON())
+			}
+		}
+	}
+	if !never {
+		if err := rule.Refused(); err != nil {
+			c.fail(err)
+			return
+		}
+	}
+	c.exposure(whole, path)
+	c.hook(h)
+}
+
+// twice warns of a hook that is added to a stage twice.
+func (c *checker) twice(g *group, h hook, stage hooks.Stage, hook jsontext.Value) {
+	hook = hook.Clone()
+	if err := hook.Canonicalize(jsontext.CanonicalizeRawInts(false)); err != nil {
+		return // not reached: it has been read
+	}
+	key := string(stage) + " " + string(hook)
+	at := h.node.file.At(h.node.start, "", "", "")
+	if before, seen := g.seen[key]; seen {
+		c.warn("duplicate", h.node, fmt.Sprintf("the same hook is in %s already, at %s", stage, before), "take one of the two out")
+		return
+	}
+	g.seen[key] = fmt.Sprintf("%s:%d:%d", at.Path, at.Line, at.Column)
+}
+
+// unknownKeys warns of members that nothing reads.
+func (c *checker) unknownKeys(object *node, known []string) {
+	for _, member := range object.list() {
+		if !slices.Contains(known, member.key) && member.key != WrittenBy {
+			c.warnName("unknown-key", member, fmt.Sprintf("unknown key %q, which is ignored", member.key),
+				"the keys here are "+strings.Join(known, ", "))
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// conditions warns of conditions that are hardly meant, and says whether the hook can never be added.
+func (c *checker) conditions(root *node, old bool) (never bool) {
+	when, bindMounts := root.get("when"), "hasBindMounts"
+	if old {
+		when, bindMounts = root, "hasbindmounts"
+	}
+	if n := root.get("stages"); n != nil && len(n.list()) == 0 {
+		c.warn("never", n, "no stage is given, so that the hook is never added", "name a stage")
+		never = true
+	}
+	given, possible := 0, 0
+	condition := func(at *node, impossible string) {
+		given++
+		if impossible == "" {
+			possible++
+			return
+		}
+		c.warn("never", at, impossible, "correct it, or take it out")
+	}
+	for _, n := range []*node{when.get("always"), when.get(bindMounts)} {
+		switch {
+		case n == nil || n.key == "always" && old:
+		case n.is(false):
+			condition(n, fmt.Sprintf("the condition %q is false, which holds for no container", n.key))
+		default:
+			condition(n, "")
+		}
+	}
+	for _, n := range present(when, "annotations", "annotation") {
+		if old {
+			condition(n, c.oldAnnotations(n))
+			continue
+		}
+		for _, pair := range n.list() {
+			condition(pair, c.annotation(pair))
+		}
+	}
+	for _, n := range present(when, "commands", "cmds", "cmd") {
+		if len(n.list()) > 0 {
+			condition(n, c.commands(n))
+		}
+	}
+	switch {
+	case given == 0:
+		at := when
+		if at == nil || old {
+			at = root
+		}
+		c.warn("never", at, "no condition is given, so that the hook is never added", alwaysHint(old))
+		never = true
+	case possible == 0 || !old && possible < given: // one is enough in the old format, else all have to hold
+		never = true
+	}
+	return never
+}
+
+func alwaysHint(old bool) string {
+	if old {
+		return `add one, such as "annotations", or "cmds": [".*"] if every container is meant`
+	}
+	return `add one to "when", or {"always": true} if every container is meant`
+}
+
+func present(object *node, names ...string) (nodes []*node) {
+	for _, name := range names {
+		if n := object.get(name); n != nil {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// annotation examines a pair of expressions, and says why it can never match.
+func (c *checker) annotation(pair *node) (impossible string) {
+	key, value := pair.key, pair.text()
+	everyKey, everyValue := matchesAll(key), matchesAll(value)
+	if everyKey && everyValue {
+		c.warnName("everything", pair, "this matches every annotation: the condition holds for every container that has any",
+			`name the annotation, or write {"always": true}`)
+		return ""
+	}
+	if why := impossibleText(key); why != "" {
+		return why
+	}
+	if why := impossibleText(value); why != "" {
+		return why
+	}
+	if !everyKey {
+		c.unanchored(pair, pair.name, key)
+	}
+	if !everyValue {
+		c.unanchored(pair, pair.start, value)
+	}
+	return ""
+}
+
+// oldAnnotations examines the values that the old format gives; one is enough.
+func (c *checker) oldAnnotations(list *node) (impossible string) {
+	if len(list.list()) == 0 || slices.ContainsFunc(list.list(), func(n *node) bool { return matchesAll(n.text()) }) {
+		c.warn("everything", list, "this matches every annotation: the condition holds for every container that has any",
+			"say which values are meant")
+		return ""
+	}
+	return c.alternatives(list)
+}
+
+// commands examines the expressions for the command; one is enough.
+func (c *checker) commands(list *node) (impossible string) {
+	for _, n := range list.list() {
+		if matchesAll(n.text()) {
+			c.warn("everything", n, fmt.Sprintf("the expression %q matches every command", n.text()),
+				"say which commands are meant, or take the condition out")
+			return ""
+		}
+	}
+	return c.alternatives(list)
+}
+
+func (c *checker) alternatives(list *node) (impossible string) {
+	dead := 0
+	for _, n := range list.list() {
+		switch why := impossibleText(n.text()); {
+		case why == "":
+			c.unanchored(n, n.start, n.text())
+		case len(list.list()) == 1:
+			return why
+		default:
+			c.warn("never", n, why, "correct it, or take it out")
+			dead++
+		}
+	}
+	if dead == len(list.list()) {
+		return "none of the expressions can ever match"
+	}
+	return ""
+}
+
+func impossibleText(expr string) string {
+	if canMatch(expr) {
+		return ""
+	}
+	return fmt.Sprintf("the expression %q can never match", expr)
+}
+
+// unanchored warns of an expression that holds for longer texts than it seems to.
+func (c *checker) unanchored(n *node, offset int, expr string) {
+	begins, ends := anchored(expr)
+	where := ""
+	switch {
+	case begins && ends:
+		return
+	case begins:
+		where = " at its end"
+	case ends:
+		where = " at its beginning"
+	}
+	problem := fmt.Sprintf("the expression %q is not anchored%s: it matches longer texts too", expr, where)
+	hint := "put ^ before and $ behind each alternative"
+	if !strings.Contains(expr, "|") {
+		if !begins {
+			expr = "^" + expr
+		}
+		if !ends {
+			expr += "$"
+		}
+		literal, _ := jsontext.AppendQuote(nil, expr) // as it stands in the file
+		hint = "write " + string(literal)
+	}
+	c.note(Warning, "unanchored", n.file.At(offset, n.pointer, problem, hint+", or .* in the place of ^ or $ if longer texts are meant"))
+}

@@ -1,0 +1,92 @@
+package check
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"slices"
+)
+
+// Conditions are Go's regular expressions; all that come here are valid.
+
+// matchesAll says whether an expression matches every text, as far as a few that have nothing in common can show. An
+// empty text is not among them: names and commands never are.
+func matchesAll(expr string) bool {
+	re := regexp.MustCompile(expr)
+	return !slices.ContainsFunc([]string{"x", "7/-_.", "\u00e9 %", "Quite A Long One, With=Punctuation"}, func(s string) bool {
+		return !re.MatchString(s)
+	})
+}
+
+// anchored says whether an expression says where the text begins, and where it ends: by ^ or $, or by .* if it may be
+// anywhere.
+func anchored(expr string) (begins, ends bool) {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return true, true
+	}
+	first := func(subs []*syntax.Regexp) *syntax.Regexp { return subs[0] }
+	last := func(subs []*syntax.Regexp) *syntax.Regexp { return subs[len(subs)-1] }
+	return anchoredAt(re, first, syntax.OpBeginText, syntax.OpBeginLine), anchoredAt(re, last, syntax.OpEndText, syntax.OpEndLine)
+}
+
+func anchoredAt(re *syntax.Regexp, end func([]*syntax.Regexp) *syntax.Regexp, anchors ...syntax.Op) bool {
+	switch re.Op {
+	case syntax.OpCapture, syntax.OpConcat:
+		return anchoredAt(end(re.Sub), end, anchors...)
+	case syntax.OpAlternate:
+		return !slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return !anchoredAt(sub, end, anchors...) })
+	case syntax.OpStar, syntax.OpPlus:
+		return re.Sub[0].Op == syntax.OpAnyChar || re.Sub[0].Op == syntax.OpAnyCharNotNL
+	}
+	return slices.Contains(anchors, re.Op)
+}
+
+// canMatch says whether there is a text that an expression matches. It follows the compiled program, and looks at the
+// anchors of the text alone: nothing can be read after its end, nor before its beginning.
+func canMatch(expr string) bool {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return true
+	}
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return true
+	}
+	type state struct {
+		pc           uint32
+		begun, ended bool // something has been read; the text has ended
+	}
+	seen := map[state]bool{}
+	todo := []state{{pc: uint32(prog.Start)}}
+	for len(todo) > 0 {
+		s := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if seen[s] {
+			continue
+		}
+		seen[s] = true
+		inst := prog.Inst[s.pc]
+		next := state{inst.Out, s.begun, s.ended}
+		switch inst.Op {
+		case syntax.InstMatch:
+			return true
+		case syntax.InstFail:
+			continue
+		case syntax.InstAlt, syntax.InstAltMatch:
+			todo = append(todo, state{inst.Arg, s.begun, s.ended})
+		case syntax.InstEmptyWidth:
+			is := syntax.EmptyOp(inst.Arg)
+			if is&syntax.EmptyBeginText != 0 && s.begun {
+				continue
+			}
+			next.ended = s.ended || is&syntax.EmptyEndText != 0
+		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+			if s.ended || inst.Op == syntax.InstRune && len(inst.Rune) == 0 {
+				continue
+			}
+			next.begun = true
+		}
+		todo = append(todo, next)
+	}
+	return false
+}

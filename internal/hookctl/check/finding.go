@@ -1,0 +1,113 @@
+package check
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+)
+
+// Severity says how bad a finding is.
+type Severity string
+
+// The severities.
+const (
+	Error   Severity = "error"   // the runtime refuses it
+	Warning Severity = "warning" // the runtime takes it, and it is hardly meant
+)
+
+// Finding is something that is wrong.
+type Finding struct {
+	File     string   `json:"file"`
+	Line     int      `json:"line,omitempty"`    // from 1; 0 if the file as a whole is meant
+	Column   int      `json:"column,omitempty"`  // in characters, from 1
+	Pointer  string   `json:"pointer,omitempty"` // the JSON value that is meant
+	Severity Severity `json:"severity"`
+	Kind     string   `json:"kind"` // what the finding is about, in a word that stays the same
+	Problem  string   `json:"problem"`
+	Hint     string   `json:"hint,omitempty"` // what to do
+	Text     string   `json:"-"`              // the line
+}
+
+// fail notes an error of the runtime's.
+func (c *checker) fail(err error) {
+	at := &jsonfile.Error{}
+	if !errors.As(err, &at) {
+		at = &jsonfile.Error{Problem: err.Error()}
+	}
+	if at.Remedy == "" {
+		at.Remedy = remedy(at)
+	}
+	c.note(Error, "refused", at)
+}
+
+// remedy says what to do about an error which leaves that open: the runtime's messages are short.
+func remedy(at *jsonfile.Error) string {
+	var system unix.Errno
+	switch {
+	case strings.HasPrefix(at.Problem, "not valid JSON"):
+		return "JSON has no comments, and no comma after the last of a list"
+	case at.Line > 0:
+		return "oci-add-hooks.json(5) says how it is written"
+	case errors.As(at.Err, &system):
+		return "correct the path, or see who may read it"
+	}
+	return "put a hook file there, or take it away"
+}
+
+// warn notes a warning about a value, or about the file if n stands for the whole of it.
+func (c *checker) warn(kind string, n *node, problem, hint string) {
+	at := &jsonfile.Error{Path: n.file.Path, Problem: problem, Remedy: hint}
+	if !n.whole {
+		at = n.file.At(n.start, n.pointer, problem, hint)
+	}
+	c.note(Warning, kind, at)
+}
+
+// warnName notes a warning about the name of a member.
+func (c *checker) warnName(kind string, n *node, problem, hint string) {
+	c.note(Warning, kind, n.file.At(n.name, n.pointer, problem, hint))
+}
+
+// sorted gives the result, with the findings of a file together, by their places.
+func (c *checker) sorted() Result {
+	order := map[string]int{}
+	for _, f := range c.result.Findings {
+		if _, seen := order[f.File]; !seen {
+			order[f.File] = len(order)
+		}
+	}
+	slices.SortStableFunc(c.result.Findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return c.result
+}
+
+func (c *checker) note(severity Severity, kind string, at *jsonfile.Error) {
+	f := Finding{File: at.Path, Line: at.Line, Column: at.Column, Pointer: string(at.Pointer),
+		Severity: severity, Kind: kind, Problem: at.Problem, Hint: at.Remedy, Text: lineOf(at)}
+	if same := at.Error() + kind; !c.told[same] {
+		c.told[same] = true
+		c.result.Findings = append(c.result.Findings, f)
+	}
+}
+
+// lineOf gives the line that an error is about.
+func lineOf(at *jsonfile.Error) string {
+	if at.Line == 0 {
+		return ""
+	}
+	file, err := jsonfile.Read(at.Path)
+	if err != nil {
+		return ""
+	}
+	lines := strings.SplitN(string(file.Data), "\n", at.Line+1)
+	if len(lines) < at.Line {
+		return ""
+	}
+	return strings.TrimSuffix(lines[at.Line-1], "\r")
+}

@@ -1,0 +1,100 @@
+package check
+
+import (
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+)
+
+// node is a JSON value and where it stands. A nil node is a value that is not there.
+type node struct {
+	file     *jsonfile.File
+	whole    bool // it stands for the file, not for a place in it
+	pointer  jsontext.Pointer
+	start    int    // the offset of the value
+	key      string // of a member: its name
+	name     int    // of a member: the offset of its name
+	raw      jsontext.Value
+	children []*node // members or elements
+}
+
+// load reads the JSON file at path.
+func load(path string) (*node, error) {
+	file, err := jsonfile.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return read(file.Strict(), &node{file: file})
+}
+
+// read reads the next value into n.
+func read(r *jsonfile.Reader, n *node) (*node, error) {
+	n.start = r.Next()
+	var err error
+	switch r.Kind() {
+	case '{':
+		err = r.Object(func(key string) error {
+			child, err := read(r, &node{file: n.file, pointer: n.pointer.AppendToken(key), key: key, name: r.Start()})
+			n.children = append(n.children, child)
+			return err
+		})
+	case '[':
+		err = r.Array(func() error {
+			place := strconv.Itoa(len(n.children))
+			child, err := read(r, &node{file: n.file, pointer: n.pointer.AppendToken(place)})
+			n.children = append(n.children, child)
+			return err
+		})
+	default:
+		_, err = r.Value()
+	}
+	if err == nil {
+		n.raw = r.Since(n.start)
+	}
+	return n, err
+}
+
+// wholeFile gives a node that stands for the file.
+func (n *node) wholeFile() *node { return &node{file: n.file, whole: true} }
+
+// place gives the offset at which the node begins: of a member its name's.
+func (n *node) place() int {
+	if n.key != "" {
+		return n.name
+	}
+	return n.start
+}
+
+// list gives the members of an object or the elements of an array.
+func (n *node) list() []*node {
+	if n == nil {
+		return nil
+	}
+	return n.children
+}
+
+// get gives a member of an object, nil if it is absent or null.
+func (n *node) get(key string) *node {
+	for _, child := range n.list() {
+		if child.key == key && child.raw.Kind() != 'n' {
+			return child
+		}
+	}
+	return nil
+}
+
+// text gives the value of a string, "" for anything else.
+func (n *node) text() string {
+	if n == nil || n.raw.Kind() != '"' {
+		return ""
+	}
+	text, _ := jsontext.AppendUnquote(nil, n.raw) // fails on what Strict has refused
+	return string(text)
+}
+
+// is says whether the value is that boolean.
+func (n *node) is(value bool) bool {
+	return n != nil && string(n.raw) == strconv.FormatBool(value)
+}

@@ -1,0 +1,252 @@
+// Package container finds the bundle of a container by its id, whichever engine started it.
+//
+// It knows where engines keep their bundles: in folders of their own, below which each container has one, named after
+// its id; and which processes stand in such a folder or name it, so that engines whose folders lie elsewhere are found
+// too. It asks no engine: what it knows is read from the file system alone.
+package container
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// Container is a container that was found.
+type Container struct {
+	ID     string `json:"id"`
+	Engine string `json:"engine"` // docker, containerd (with its namespace), podman, runc or crun
+	Bundle string `json:"bundle"`
+}
+
+// String tells which container it is.
+func (c Container) String() string { return fmt.Sprintf("%s (%s, %s)", c.ID, c.Engine, c.Bundle) }
+
+// Find gives the container with an id, or else the only one whose id begins so. roots are folders in which runtimes keep
+// their state (runc --root), besides the usual ones.
+func Find(id string, roots []string) (Container, error) {
+	s := &search{id: id, system: "/"}
+	return s.find(roots)
+}
+
+// search looks for an id.
+type search struct {
+	id     string
+	system string // the root of the file system; another in tests
+	found  []Container
+	closed []string // folders that could not be read
+}
+
+func (s *search) find(roots []string) (Container, error) {
+	for _, dir := range s.taskDirs() {
+		s.tasks(dir)
+	}
+	for _, dir := range s.podmanDirs() {
+		s.podman(dir)
+	}
+	s.conmons()
+	for _, dir := range append(s.stateDirs(), roots...) {
+		s.state(dir)
+	}
+	exact := slices.DeleteFunc(slices.Clone(s.found), func(c Container) bool { return c.ID != s.id })
+	if len(exact) == 0 {
+		exact = s.found
+	}
+	switch {
+	case len(exact) == 1:
+		return exact[0], nil
+	case len(exact) > 1:
+		var list strings.Builder
+		for _, c := range exact {
+			list.WriteString("\n  " + c.String())
+		}
+		return Container{}, fmt.Errorf("%q is the beginning of several ids; give more of it, or the bundle by --bundle:%s", s.id, list.String())
+	case len(s.closed) > 0:
+		return Container{}, fmt.Errorf("no container has an id that begins with %q, as far as this user may see (not %s); try as root",
+			s.id, strings.Join(s.closed, ", "))
+	}
+	return Container{}, fmt.Errorf("no container has an id that begins with %q; is it running? If its engine is another, give the bundle by --bundle", s.id)
+}
+
+// add notes a container, if its id is the one that is looked for and its bundle is one.
+func (s *search) add(id, engine, bundle string) {
+	if !strings.HasPrefix(id, s.id) {
+		return
+	}
+	if _, err := os.Stat(filepath.Join(bundle, "config.json")); err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.closed = append(s.closed, bundle)
+		}
+		return
+	}
+	for _, c := range s.found {
+		if c.ID == id && same(c.Bundle, bundle) {
+			return
+		}
+	}
+	s.found = append(s.found, Container{ID: id, Engine: engine, Bundle: bundle})
+}
+
+func same(a, b string) bool {
+	stA, errA := os.Stat(a)
+	stB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(stA, stB)
+}
+
+// list gives the folders in dir.
+func (s *search) list(dir string) (names []string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.closed = append(s.closed, fmt.Sprintf("%s: %v", dir, report.Plain(err)))
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// taskDirName is the folder below its state in which containerd's runtime v2 keeps bundles, as NAMESPACE/ID.
+const taskDirName = "io.containerd.runtime.v2.task"
+
+// taskDirs gives the usual folders of that name, and those of shims that run: a shim stands in a container's bundle.
+func (s *search) taskDirs() []string {
+	var dirs []string
+	for _, state := range []string{
+		"run/containerd",               // containerd's own, and dockerd's that uses it
+		"run/docker/containerd/daemon", // dockerd with a containerd of its own
+		"run/k3s/containerd",
+	} {
+		dirs = append(dirs, filepath.Join(s.system, state, taskDirName))
+	}
+	for _, p := range s.processes() {
+		if !strings.HasPrefix(filepath.Base(p.argv[0]), "containerd-shim") {
+			continue
+		}
+		if bundle, err := os.Readlink(filepath.Join(p.dir, "cwd")); err == nil {
+			if dir := filepath.Dir(filepath.Dir(bundle)); !slices.Contains(dirs, dir) {
+				dirs = append(dirs, dir)
+			}
+		}
+	}
+	return dirs
+}
+
+func (s *search) tasks(dir string) {
+	for _, namespace := range s.list(dir) {
+		engine := "containerd, namespace " + namespace
+		if namespace == "moby" {
+			engine = "docker"
+		}
+		for _, id := range s.list(filepath.Join(dir, namespace)) {
+			s.add(id, engine, filepath.Join(dir, namespace, id))
+		}
+	}
+}
+
+// podmanDirs gives the folders in which Podman keeps its storage, root's and this user's.
+func (s *search) podmanDirs() []string {
+	dirs := []string{filepath.Join(s.system, "var/lib/containers/storage")}
+	if data := os.Getenv("XDG_DATA_HOME"); data != "" {
+		dirs = append(dirs, filepath.Join(data, "containers/storage"))
+	} else if home := os.Getenv("HOME"); home != "" {
+		dirs = append(dirs, filepath.Join(home, ".local/share/containers/storage"))
+	}
+	return dirs
+}
+
+// podman looks through a storage: DRIVER-containers/ID/userdata.
+func (s *search) podman(storage string) {
+	for _, name := range s.list(storage) {
+		if !strings.HasSuffix(name, "-containers") {
+			continue
+		}
+		for _, id := range s.list(filepath.Join(storage, name)) {
+			s.add(id, "podman", filepath.Join(storage, name, id, "userdata"))
+		}
+	}
+}
+
+// conmons looks at the processes by which Podman and CRI-O watch containers: `conmon -c ID -b BUNDLE`.
+func (s *search) conmons() {
+	for _, p := range s.processes() {
+		if filepath.Base(p.argv[0]) != "conmon" {
+			continue
+		}
+		var id, bundle string
+		for i, arg := range p.argv[:len(p.argv)-1] {
+			switch arg {
+			case "-c", "--cid":
+				id = p.argv[i+1]
+			case "-b", "--bundle":
+				bundle = p.argv[i+1]
+			}
+		}
+		if id != "" && bundle != "" {
+			s.add(id, "podman or cri-o", bundle)
+		}
+	}
+}
+
+// stateDirs gives the folders in which runc and crun keep the state of containers that a person started.
+func (s *search) stateDirs() []string {
+	dirs := []string{filepath.Join(s.system, "run/runc"), filepath.Join(s.system, "run/crun")}
+	if user := os.Getenv("XDG_RUNTIME_DIR"); user != "" {
+		dirs = append(dirs, filepath.Join(user, "runc"), filepath.Join(user, "crun"))
+	}
+	return dirs
+}
+
+// state looks through a runtime's folder: ID/state.json of runc names the bundle in a label, ID/status of crun in a
+// member.
+func (s *search) state(dir string) {
+	for _, id := range s.list(dir) {
+		if text, err := os.ReadFile(filepath.Join(dir, id, "state.json")); err == nil {
+			var state struct{ Config struct{ Labels []string } }
+			if json.Unmarshal(text, &state) != nil {
+				continue
+			}
+			for _, label := range state.Config.Labels {
+				if bundle, ok := strings.CutPrefix(label, "bundle="); ok {
+					s.add(id, "runc", bundle)
+				}
+			}
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, id, "status")); err == nil {
+			var status struct{ Bundle string }
+			if json.Unmarshal(text, &status) == nil && status.Bundle != "" {
+				s.add(id, "crun", status.Bundle)
+			}
+		}
+	}
+}
+
+// process is a process that runs.
+type process struct {
+	dir  string // its folder in /proc
+	argv []string
+}
+
+func (s *search) processes() (list []process) {
+	files, _ := filepath.Glob(filepath.Join(s.system, "proc/[0-9]*/cmdline")) // fails on a bad pattern alone
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil || len(text) == 0 {
+			continue
+		}
+		var argv []string
+		for arg := range bytes.SplitSeq(bytes.TrimSuffix(text, []byte{0}), []byte{0}) {
+			argv = append(argv, string(arg))
+		}
+		list = append(list, process{filepath.Dir(file), argv})
+	}
+	return list
+}

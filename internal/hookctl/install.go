@@ -1,0 +1,237 @@
+package hookctl
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+)
+
+// profileText is what a profile's hook file is made of.
+type profileText struct {
+	Runtime       string          `json:"runtime"` // first: control of running containers depends on this member alone
+	HooksDirs     []string        `json:"hooksDirs,omitempty"`
+	SkipSandboxes bool            `json:"skipSandboxes,omitempty"`
+	Hooks         json.RawMessage `json:"hooks,omitempty"`
+}
+
+// take takes over what a hook file holds: its hooks with all their members, and nothing that oci-add-hooks ignores.
+func (t *profileText) take(path string) error {
+	file, err := hooks.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var members map[string]json.RawMessage // the names are unique and rightly spelt: they have been checked
+	if err := json.Unmarshal(data, &members); err != nil {
+		return err
+	}
+	t.Runtime, t.SkipSandboxes, t.Hooks = file.Runtime, file.SkipSandboxes, members["hooks"]
+	t.HooksDirs = append(file.Dirs, t.HooksDirs...)
+	return nil
+}
+
+// mark stands before the hash in the last member of what hookctl wrote: of all that stands before it. By it the file is
+// known again as long as nobody has changed it.
+const mark = ",\n\t\"" + check.WrittenBy + "\": \"hookctl "
+
+const markEnd = "\"\n}\n"
+
+func (t *profileText) marshal() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "\t")
+	if err := enc.Encode(t); err != nil {
+		return nil, err
+	}
+	body := bytes.TrimSuffix(b.Bytes(), []byte("\n}\n"))
+	return append(append(append(body[:len(body):len(body)], mark...), hashOf(body)...), markEnd...), nil
+}
+
+func hashOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+// isOurs says whether hookctl wrote a profile, and nobody has changed it since.
+func isOurs(text []byte) bool {
+	i := bytes.LastIndex(text, []byte(mark))
+	return i >= 0 && string(text[i:]) == mark+hashOf(text[:i])+markEnd
+}
+
+// change is a change to the system.
+type change struct {
+	Action string `json:"action"` // write, link, remove, or keep if it is so already
+	Path   string `json:"path"`
+	Target string `json:"target,omitempty"` // of a link
+	Text   string `json:"text,omitempty"`   // of a file
+	do     func() error
+}
+
+// planFile plans to write a profile, which names runtime.
+func planFile(path string, text []byte, runtime string, force bool) (change, error) {
+	c := change{Action: "write", Path: path, Text: string(text)}
+	old, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		c.do = func() error { return place(path, writeFile(text), os.Link) }
+		return c, nil
+	case err == nil && bytes.Equal(old, text):
+		c.Action = "keep"
+		return c, nil
+	case !force && err != nil:
+		return c, err
+	case !force && !isOurs(old):
+		return c, fmt.Errorf("%s is not as hookctl wrote it; --force overwrites it", path)
+	}
+	if before, err := hooks.ReadRuntime(path); !force && (err != nil || before != runtime) {
+		return c, fmt.Errorf("%s names the runtime %s: with another, containers that were started with it cannot be stopped; "+
+			"take another name, or stop them and give --force", path, before)
+	}
+	c.do = func() error { return place(path, writeFile(text), os.Rename) }
+	return c, nil
+}
+
+// planLink plans to make the link called name beside program.
+func planLink(program, name string, force bool) (change, error) {
+	path, target := filepath.Join(filepath.Dir(program), name), filepath.Base(program)
+	c := change{Action: "link", Path: path, Target: target}
+	link := func(at string) error { return os.Symlink(target, at) }
+	switch st, err := os.Lstat(path); {
+	case errors.Is(err, os.ErrNotExist):
+		c.do = func() error { return os.Symlink(target, path) }
+	case err != nil:
+		return c, err
+	case leadsTo(path, program):
+		c.Action = "keep"
+	case st.IsDir():
+		return c, fmt.Errorf("%s is a folder, where the link is to be", path)
+	case force:
+		c.do = func() error { return place(path, link, os.Rename) }
+	default:
+		return c, fmt.Errorf("%s is there already, and is no link to oci-add-hooks; --force replaces it", path)
+	}
+	return c, nil
+}
+
+// planRemoval plans to take away a profile and its link, whichever of them there is.
+func planRemoval(program, name string, force bool) (changes []change, err error) {
+	file, link := profilePath(name), filepath.Join(filepath.Dir(program), name)
+	switch text, err := os.ReadFile(file); {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil && !force:
+		return nil, err
+	case !force && !isOurs(text):
+		return nil, fmt.Errorf("%s is not as hookctl wrote it; --force removes it", file)
+	default:
+		changes = append(changes, change{Action: "remove", Path: file, do: func() error { return os.Remove(file) }})
+	}
+	st, err := os.Lstat(link)
+	if err == nil && st.Mode()&os.ModeSymlink != 0 && link != program && leadsTo(link, program) {
+		changes = append([]change{{Action: "remove", Path: link, do: func() error { return os.Remove(link) }}}, changes...)
+	}
+	if len(changes) == 0 {
+		return nil, fmt.Errorf("there is neither %s nor a link %s to oci-add-hooks", file, link)
+	}
+	return changes, nil
+}
+
+func leadsTo(path, program string) bool {
+	a, errA := os.Stat(path)
+	b, errB := os.Stat(program)
+	return errA == nil && errB == nil && os.SameFile(a, b)
+}
+
+// writeFile gives a function that writes text to a new file, which everyone may read.
+func writeFile(text []byte) func(string) error {
+	return func(path string) error {
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if _, err := file.Write(text); err != nil {
+			return err
+		}
+		if err := file.Chmod(0o644); err != nil { // whatever the umask
+			return err
+		}
+		if err := file.Sync(); err != nil { // unlike a bundle, it is to outlive a power cut
+			return err
+		}
+		return file.Close()
+	}
+}
+
+// place makes something under a temporary name and puts it at path: by os.Rename, or by os.Link if nothing may be there.
+func place(path string, create func(string) error, put func(from, to string) error) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	temporary, err := os.MkdirTemp(dir, ".hookctl-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temporary)
+	made := filepath.Join(temporary, filepath.Base(path))
+	if err := create(made); err != nil {
+		return err
+	}
+	return put(made, path)
+}
+
+// carryOut makes changes, and tells of each.
+func (s *streams) carryOut(how manner, changes []change) error {
+	for _, c := range changes {
+		if !how.dryRun && c.do != nil {
+			if err := c.do(); err != nil {
+				return err
+			}
+		}
+		if !s.json {
+			s.printChange(c, how.dryRun)
+		}
+	}
+	if s.json {
+		return s.printJSON(struct {
+			DryRun  bool     `json:"dryRun"`
+			Changes []change `json:"changes"`
+		}{how.dryRun, changes})
+	}
+	return nil
+}
+
+func (s *streams) printChange(c change, dryRun bool) {
+	would := ""
+	if dryRun && c.Action != "keep" {
+		would = "would "
+	}
+	what := legible(c.Path)
+	if c.Action == "link" {
+		what += " -> " + legible(c.Target)
+	}
+	if c.Action == "keep" {
+		fmt.Fprintf(s.out, "%s %s (it is so already)\n", s.paint(dim, "keep"), what)
+		return
+	}
+	paint := green
+	if c.Action == "remove" {
+		paint = yellow
+	}
+	fmt.Fprintf(s.out, "%s %s\n", s.paint(paint, would+c.Action), what)
+	if dryRun && c.Text != "" {
+		fmt.Fprint(s.out, c.Text)
+	}
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// The pages are there, are the same whenever they are made, and groff has nothing to say about them.
+func TestPages(t *testing.T) {
+	t.Chdir("../../..") // the project's folder
+	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
+	dir, again := t.TempDir(), t.TempDir()
+	for _, d := range []string{dir, again} {
+		if err := run([]string{"1.2.3", d}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, path := range paths {
+		name := filepath.Base(path)
+		names = append(names, name)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same, err := os.ReadFile(filepath.Join(again, name)); err != nil || !bytes.Equal(text, same) {
+			t.Errorf("%s: %v, or it differs from one run to the next", name, err)
+		}
+		for _, part := range []string{"oci-add-hooks 1.2.3", "Nov 2023", "NAME", "SEE ALSO"} {
+			if !bytes.Contains(text, []byte(part)) {
+				t.Errorf("%s does not contain %q", name, part)
+			}
+		}
+	}
+	for _, want := range []string{"oci-add-hooks.8", "oci-add-hooks.json.5", "hookctl.1", "hookctl-check.1", "hookctl-preview.1", "hookctl-profile-add.1"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("there is no %s", want)
+		}
+	}
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		t.Skip("groff is not installed (package groff): the pages were not formatted")
+	}
+	if out, err := exec.Command(groff, append([]string{"-man", "-Tutf8", "-ww", "-z"}, paths...)...).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,229 @@
+package hookctl
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+
+	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/inject"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/profile"
+)
+
+func newPreview(io *streams) *cobra.Command {
+	var bundle, id, name string
+	var hookFiles, hooksDirs, roots []string
+	cmd := &cobra.Command{
+		Use:   "preview [--bundle DIR | --id ID] [--profile NAME | --hook-config-path FILE... --hooks-dir DIR...]",
+		Short: "show what would be added to a bundle, and why",
+		Long: "Shows what oci-add-hooks would add to a bundle, and why: a row for each hook, then the change to config.json, as " +
+			"a unified diff of its indented form. Nothing is written.\n\n" +
+			"The bundle is the working directory, or DIR, or that of the container of Docker, containerd, Podman, CRI-O, runc or crun " +
+			"whose id is, or begins with, ID. A container that was started with these hooks has them already.",
+		Example: "  hookctl preview --bundle ./bundle --hook-config-path ./hooks.json\n" +
+			"  hookctl preview --id 4f1c --profile gpu-hooks",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			uses, err := resolve(name, hookFiles, hooksDirs)
+			if err != nil {
+				return err
+			}
+			p := preview{Hooks: []decision{}}
+			if id != "" {
+				found, err := container.Find(id, roots)
+				if err != nil {
+					return err
+				}
+				p.Container, bundle = &found, found.Bundle
+			}
+			if err := p.fill(uses, filepath.Join(bundle, "config.json")); err != nil {
+				return err
+			}
+			if io.json {
+				return io.printJSON(p)
+			}
+			io.printPreview(p)
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&bundle, "bundle", ".", "the bundle's `folder`")
+	flags.StringVar(&id, "id", "", "a container's `id`, or how it begins")
+	flags.StringArrayVar(&roots, "root", nil, "a `folder` of runtimes' state to look for the id in (runc --root), besides the usual ones (repeatable)")
+	flags.StringVar(&name, "profile", "", "the `name` of a profile")
+	flags.StringArrayVar(&hookFiles, "hook-config-path", nil, "a hook `file` (repeatable)")
+	flags.StringArrayVar(&hooksDirs, "hooks-dir", nil, "a hooks `directory` (repeatable)")
+	cmd.MarkFlagsMutuallyExclusive("bundle", "id")
+	cmd.MarkFlagsMutuallyExclusive("profile", "hook-config-path")
+	cmd.MarkFlagsMutuallyExclusive("profile", "hooks-dir")
+	complete(cmd, "bundle", "root", "hooks-dir")
+	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
+	return cmd
+}
+
+// resolve gives what a call with these options uses, as the runtime finds it.
+func resolve(name string, hookFiles, hooksDirs []string) (profile.Profile, error) {
+	switch {
+	case name != "" && !profile.ValidName(name):
+		return profile.Profile{}, usageError(fmt.Sprintf("%q is no name for a profile", name))
+	case name != "":
+		hookFiles = []string{profilePath(name)}
+	case len(hookFiles)+len(hooksDirs) == 0:
+		return profile.Profile{}, usageError("say which hooks: by --profile NAME, or by --hook-config-path FILE and --hooks-dir DIR")
+	}
+	return profile.Load(cmdline.Call{Kind: cmdline.AddHooks, HookFiles: hookFiles, HooksDirs: hooksDirs})
+}
+
+// preview is what would be added.
+type preview struct {
+	Config    string               `json:"config"`
+	Container *container.Container `json:"container,omitempty"`
+	Hooks     []decision           `json:"hooks"`
+	Changes   bool                 `json:"changes"`
+	Diff      string               `json:"diff"`
+}
+
+// decision is what becomes of one hook.
+type decision struct {
+	Stage   string         `json:"stage"` // empty if the hook names none
+	Path    string         `json:"path"`
+	File    string         `json:"file"`
+	Verdict inject.Verdict `json:"verdict"`
+	Reason  string         `json:"reason,omitempty"`
+}
+
+// fill makes the plan that the runtime would carry out.
+func (p *preview) fill(uses profile.Profile, config string) error {
+	p.Config = config
+	before, err := jsonfile.Read(config)
+	if err != nil {
+		return err
+	}
+	plan, err := inject.Make(uses, config)
+	if err != nil {
+		return err
+	}
+	for _, d := range plan.Decisions {
+		row := decision{Stage: string(d.Stage), Path: d.Path, File: d.File, Verdict: d.Verdict}
+		if d.Reason != nil {
+			row.Reason = d.Reason.String()
+		}
+		p.Hooks = append(p.Hooks, row)
+	}
+	if plan.Text == nil {
+		return nil
+	}
+	p.Changes = true
+	old, err := indented(before.Data)
+	if err != nil {
+		return err
+	}
+	new, err := indented(plan.Text)
+	if err != nil {
+		return err
+	}
+	text := diff.Diff(config, old, config+" with hooks", new)
+	_, unified, _ := strings.Cut(string(text), "\n") // after a line for git
+	p.Diff = unified
+	return nil
+}
+
+// indented gives JSON with each member and element in a line of its own, and all else as it was.
+func indented(text []byte) ([]byte, error) {
+	v := jsontext.Value(text).Clone()
+	if err := v.Indent(jsontext.WithIndent("    ")); err != nil {
+		return nil, errors.New("config.json was changed while it was read; try again")
+	}
+	return append(v, '\n'), nil
+}
+
+func (s *streams) printPreview(p preview) {
+	if p.Container != nil {
+		fmt.Fprintf(s.out, "container %s\n\n", legible(p.Container.String()))
+	}
+	if len(p.Hooks) == 0 {
+		fmt.Fprintln(s.out, "there are no hooks to add")
+		return
+	}
+	var rows [][]cell
+	for _, h := range p.Hooks {
+		stage := h.Stage
+		if stage == "" {
+			stage = "-"
+		}
+		verdict := map[inject.Verdict]colour{inject.Added: green, inject.AlreadyThere: cyan, inject.NotAdded: yellow}[h.Verdict]
+		rows = append(rows, []cell{{stage, bold}, {h.Path, plain}, {h.File, plain}, {string(h.Verdict), verdict}, {h.Reason, plain}})
+	}
+	s.printTable([]string{"STAGE", "PATH", "FROM", "VERDICT", "REASON"}, rows)
+	fmt.Fprintln(s.out)
+	if !p.Changes {
+		fmt.Fprintf(s.out, "%s stays as it is\n", legible(p.Config))
+		return
+	}
+	for line := range strings.Lines(p.Diff) {
+		s.printDiffLine(strings.TrimSuffix(line, "\n"))
+	}
+}
+
+func (s *streams) printDiffLine(line string) {
+	c := plain
+	switch {
+	case strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
+		c = bold
+	case strings.HasPrefix(line, "@@"):
+		c = cyan
+	case strings.HasPrefix(line, "-"):
+		c = red
+	case strings.HasPrefix(line, "+"):
+		c = green
+	}
+	fmt.Fprintln(s.out, s.paint(c, legible(line)))
+}
+
+// profilePath gives the path of a profile's hook file.
+func profilePath(name string) string { return filepath.Join(profile.Dir, name+".json") }
+
+// profileNames lists the profiles that there are.
+func profileNames() (names []string, err error) {
+	entries, err := os.ReadDir(profile.Dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && profile.ValidName(name) {
+			names = append(names, name)
+		}
+	}
+	return names, err
+}
+
+// completeProfile completes the name of a profile.
+func completeProfile(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	names, err := profileNames()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// complete has options completed by the names of folders.
+func complete(cmd *cobra.Command, flags ...string) {
+	for _, flag := range flags {
+		must(cmd.MarkFlagDirname(flag))
+	}
+}
+
+// must panics if an option is not defined: a mistake in this package, which every test would find.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

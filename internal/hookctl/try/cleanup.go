@@ -1,0 +1,132 @@
+package try
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cleanUp ends and removes all that there still is of the container and of what its hooks left. It gives what is worth
+// knowing of that, and an error about what remains.
+func (c *container) cleanUp() (notes []string, err error) {
+	c.stop()
+	notes, err = endChildren(c.others)
+	if c.untidy {
+		removeCgroups(c.id)
+	}
+	for _, dir := range c.created {
+		os.Remove(dir) // only if nothing was put into it
+	}
+	if c.dir == "" {
+		return notes, err
+	}
+	unmounted, mountErr := unmountBelow(c.dir)
+	notes, err = append(notes, unmounted...), errors.Join(err, mountErr)
+	if mountErr == nil { // else what is mounted there would be removed
+		err = errors.Join(err, os.RemoveAll(c.dir))
+	}
+	return notes, err
+}
+
+// endChildren kills this process's children but for others, and those that become so when their parents die, until there
+// are none.
+func endChildren(others []int) (notes []string, err error) {
+	for deadline := time.Now().Add(grace); ; time.Sleep(time.Millisecond) {
+		children, err := childrenOf(os.Getpid())
+		children = slices.DeleteFunc(children, func(pid int) bool { return slices.Contains(others, pid) })
+		if err != nil || len(children) == 0 {
+			return notes, err
+		}
+		for _, child := range children {
+			if pid, _ := unix.Wait4(child, nil, unix.WNOHANG, nil); pid == child {
+				continue // it had ended
+			}
+			if time.Now().After(deadline) {
+				return notes, fmt.Errorf("process %d cannot be ended", child)
+			}
+			if name := commandLine(child); name != "" && unix.Kill(child, unix.SIGKILL) == nil {
+				notes = append(notes, fmt.Sprintf("process %d was left running, and was killed: %s", child, name))
+			}
+		}
+	}
+}
+
+// childrenOf gives the children of a process, whichever of its threads they belong to.
+func childrenOf(parent int) (children []int, err error) {
+	entries, err := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, notPid := strconv.Atoi(e.Name())
+		if notPid != nil {
+			continue
+		}
+		stat, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
+		// PID (NAME) STATE PARENT ..., where NAME may hold anything
+		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		if len(fields) > 1 && string(fields[1]) == strconv.Itoa(parent) {
+			children = append(children, pid)
+		}
+	}
+	return children, err
+}
+
+func commandLine(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return strings.Join(strings.Split(strings.TrimRight(string(text), "\x00"), "\x00"), " ")
+}
+
+// removeCgroups removes the cgroups that are named after the container, which a runtime that was killed leaves. One that
+// is in use cannot be removed.
+func removeCgroups(id string) {
+	var dirs []string
+	filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && strings.Contains(path, id) {
+			dirs = append(dirs, path)
+		}
+		return nil
+	})
+	for _, dir := range slices.Backward(dirs) { // children first
+		os.Remove(dir)
+	}
+}
+
+// unmountBelow takes away what hooks have mounted below the folder dir, whose path has no links in it.
+func unmountBelow(dir string) (notes []string, err error) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	for _, at := range slices.Backward(mountsBelow(dir, string(text))) {
+		if err := unix.Unmount(at, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			return notes, fmt.Errorf("a hook left something mounted at %s, which cannot be unmounted: %w", at, err)
+		}
+		notes = append(notes, "a hook left something mounted at "+at+", which was unmounted")
+	}
+	return notes, nil
+}
+
+// mountsBelow gives the mount points at dir and below in the text of a mountinfo file, in the order of mounting.
+func mountsBelow(dir, mountinfo string) (points []string) {
+	for line := range strings.Lines(mountinfo) {
+		fields := strings.Fields(line)
+		if len(fields) < 5 {
+			continue
+		}
+		at := octal.Replace(fields[4])
+		if at == dir || strings.HasPrefix(at, dir+"/") {
+			points = append(points, at)
+		}
+	}
+	return points
+}
+
+// octal reads what the kernel escapes in a path (proc_pid_mountinfo(5)).
+var octal = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)

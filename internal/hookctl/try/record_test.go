@@ -1,0 +1,285 @@
+package try
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// TestMain lets this test binary be called in a role, as hookctl is.
+func TestMain(m *testing.M) {
+	if IsRole(os.Args) {
+		os.Exit(Role(os.Args))
+	}
+	status := m.Run()
+	if built != "" {
+		os.RemoveAll(built)
+	}
+	os.Exit(status)
+}
+
+// A recorder runs in a folder of its own.
+type recorder struct {
+	*exec.Cmd
+	task  task
+	alive *os.File
+}
+
+// newRecorder prepares the recording of a shell script, with what a runtime gives a hook.
+func newRecorder(t *testing.T, script string, args ...string) *recorder {
+	t.Helper()
+	r := &recorder{task: task{Path: "/bin/sh", Args: append([]string{"the-hook", "-c", script}, args...), folder: t.TempDir()}}
+	alive := filepath.Join(r.task.folder, aliveFile)
+	if err := unix.Mkfifo(alive, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if r.alive, err = os.OpenFile(alive, os.O_RDWR, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.alive.Close() })
+	return r
+}
+
+// ready writes the task.
+func (r *recorder) ready(t *testing.T) {
+	t.Helper()
+	if err := r.task.write(7); err != nil {
+		t.Fatal(err)
+	}
+	r.Cmd = exec.Command("/proc/self/exe", recordRole, filepath.Join(r.task.folder, "7"))
+	r.Env = []string{}
+}
+
+// recorded gives the one call that was recorded.
+func (r *recorder) recorded(t *testing.T) Call {
+	t.Helper()
+	calls, err := r.task.calls()
+	if err != nil || len(calls) != 1 {
+		t.Fatalf("recorded: %+v, %v", calls, err)
+	}
+	return calls[0]
+}
+
+// A hook has the arguments, the environment, the standard input and the working folder that the recorder has, and the
+// recorder gives the runtime the hook's output and exit status.
+func TestRecord(t *testing.T) {
+	r := newRecorder(t, `cat; printf '%s\n' "$0" "$@"; tr '\0' '\n' </proc/$$/environ; pwd; echo warning >&2; exit 42`, "first", "", "a b")
+	r.ready(t)
+	r.Dir, r.Env, r.Stdin = t.TempDir(), []string{"B=2", "A=1", "=odd", "PWD=/nowhere"}, strings.NewReader("state\n")
+	var stdout, stderr bytes.Buffer
+	r.Stdout, r.Stderr = &stdout, &stderr
+	err := r.Run()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 42 {
+		t.Errorf("the recorder gives %v, the hook exits with 42", err)
+	}
+	want := "state\nfirst\n\na b\nB=2\nA=1\n=odd\nPWD=/nowhere\n" + r.Dir + "\n"
+	if diff := cmp.Diff(want, stdout.String()); diff != "" {
+		t.Errorf("standard output (-want +got):\n%s", diff)
+	}
+	if stderr.String() != "warning\n" {
+		t.Errorf("standard error: %q", stderr.String())
+	}
+	c := r.recorded(t)
+	if c.Stdout != stdout.String() || c.Stderr != stderr.String() || c.Result != Failed || *c.ExitStatus != 42 {
+		t.Errorf("recorded: %+v", c)
+	}
+	if c.begin == 0 || c.end < c.begin || time.Duration(c.end-c.begin) > time.Minute {
+		t.Errorf("recorded: from %d to %d", c.begin, c.end)
+	}
+}
+
+// argv[0] is the hook's own.
+func TestRecordName(t *testing.T) {
+	r := newRecorder(t, "")
+	r.task.Args = []string{"another-name", "-c", `tr '\0' ' ' </proc/$$/cmdline`}
+	r.ready(t)
+	if out, err := r.Output(); err != nil || !strings.HasPrefix(string(out), "another-name -c ") {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+func TestRecordResults(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		script string
+		change func(*recorder)
+		result Result
+		status int // of the recorder; -1 if a signal ended it
+		signal string
+	}{
+		{name: "ok", script: "true", result: OK},
+		{name: "signal", script: "kill -SEGV $$", result: Failed, status: 139, signal: "SIGSEGV"},
+		{name: "hung", script: "echo begun; exec sleep 1000", result: Hung, status: 137, signal: "SIGKILL",
+			change: func(r *recorder) { r.task.Limit = 200 * time.Millisecond }},
+		{name: "in time", script: "sleep 0.1", result: OK, change: func(r *recorder) { r.task.Limit = time.Minute }},
+		{name: "hookctl gone before", script: "exec sleep 1000", result: Interrupted, status: 137, signal: "SIGKILL",
+			change: func(r *recorder) { r.alive.Close() }},
+		{name: "hookctl gone", script: "exec sleep 1000", result: Interrupted, status: 137, signal: "SIGKILL",
+			change: func(r *recorder) { time.AfterFunc(300*time.Millisecond, func() { r.alive.Close() }) }},
+		{name: "hookctl gone, with a time of grace", script: "sleep 0.2", result: OK,
+			change: func(r *recorder) { r.task.Grace = time.Minute; r.alive.Close() }},
+		{name: "no such program", result: NotStarted, status: 127, change: func(r *recorder) { r.task.Path = "/nix" }},
+		{name: "not executable", result: NotStarted, status: 126, change: func(r *recorder) { r.task.Path = "/etc/passwd" }},
+		{name: "leaves a process", script: "sleep 1000 & echo $!", result: OK},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRecorder(t, tt.script)
+			if tt.change != nil {
+				tt.change(r)
+			}
+			r.ready(t)
+			begin := time.Now()
+			out, _ := r.Output()
+			if took := time.Since(begin); took > 30*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			c := r.recorded(t)
+			if c.Result != tt.result || c.Signal != tt.signal || r.ProcessState.ExitCode() != tt.status {
+				t.Errorf("%+v, and the recorder gives %v", c, r.ProcessState)
+			}
+			if (c.Error != "") != (tt.result == NotStarted) || (c.ExitStatus == nil) != (tt.result == NotStarted) {
+				t.Errorf("%+v", c)
+			}
+			if tt.name == "leaves a process" {
+				exec.Command("kill", strings.TrimSpace(string(out))).Run()
+			}
+		})
+	}
+}
+
+// A runtime that ends a hook ends the recorder: the hook ends with it, and what it printed is there.
+func TestRecorderKilled(t *testing.T) {
+	r := newRecorder(t, "echo $$; exec sleep 1000")
+	r.ready(t)
+	if err := r.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := ""
+	eventually(t, "the hook to print", func() bool {
+		calls, _ := r.task.calls()
+		if len(calls) == 1 {
+			pid = strings.TrimSpace(calls[0].Stdout)
+		}
+		return pid != ""
+	})
+	r.Process.Kill()
+	r.Wait()
+	if c := r.recorded(t); c.Result != Killed || c.ExitStatus != nil {
+		t.Errorf("recorded: %+v", c)
+	}
+	eventually(t, "the hook to end", func() bool {
+		stat, err := os.ReadFile("/proc/" + pid + "/stat")
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	})
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// What lies in the folder may come from the container: it leads nowhere, and nobody waits for it.
+func TestCalls(t *testing.T) {
+	const began, ended = `{"time": 5}`, `{"time": 9, "status": 0}`
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		make  func(dir string) error
+		want  []Call
+	}{
+		{name: "no call"},
+		{name: "killed before it began", files: map[string]string{"7-1/stdout": ""}},
+		{name: "another's", files: map[string]string{"77-1/begin": began, "1/begin": began}},
+		{name: "one", files: map[string]string{"7-1/begin": began, "7-1/end": ended, "7-1/stdout": "out", "7-1/stderr": "err"},
+			want: []Call{{Result: OK, begin: 5, end: 9, ExitStatus: ptr(0), Stdout: "out", Stderr: "err"}}},
+		{name: "two", files: map[string]string{"7-1/begin": began, "7-1/end": ended, "7-2/begin": `{"time": 6}`},
+			want: []Call{{Result: OK, begin: 5, end: 9, ExitStatus: ptr(0)}, {Result: Killed, begin: 6}}},
+		{name: "garbage", files: map[string]string{"7-1/begin": "}", "7-2/begin": began, "7-2/end": "{"},
+			want: []Call{{Result: Killed, begin: 5}}},
+		{name: "much", files: map[string]string{"7-1/begin": began, "7-1/end": ended, "7-1/stdout": strings.Repeat("x", maxOutput+1)},
+			want: []Call{{Result: OK, begin: 5, end: 9, ExitStatus: ptr(0), Stdout: strings.Repeat("x", maxOutput), Truncated: true}}},
+		{name: "just enough", files: map[string]string{"7-1/begin": began, "7-1/end": ended, "7-1/stderr": strings.Repeat("x", maxOutput)},
+			want: []Call{{Result: OK, begin: 5, end: 9, ExitStatus: ptr(0), Stderr: strings.Repeat("x", maxOutput)}}},
+		{name: "a link out", files: map[string]string{"7-1/begin": began, "7-1/end": ended},
+			make: func(dir string) error { return os.Symlink("/etc/passwd", dir+"/7-1/stdout") },
+			want: []Call{{Result: OK, begin: 5, end: 9, ExitStatus: ptr(0)}}},
+		{name: "a FIFO", files: map[string]string{"7-1/begin": began, "7-1/end": ended},
+			make: func(dir string) error { return unix.Mkfifo(dir+"/7-1/stdout", 0o600) },
+			want: []Call{{Result: OK, begin: 5, end: 9, ExitStatus: ptr(0)}}},
+		{name: "a folder", files: map[string]string{"7-1/begin": began, "7-1/end/x": ""},
+			want: []Call{{Result: Killed, begin: 5}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			task := task{folder: t.TempDir(), name: "7"}
+			for name, text := range tt.files {
+				path := filepath.Join(task.folder, name)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.make != nil {
+				if err := tt.make(task.folder); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := task.calls()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(Call{})); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRoles(t *testing.T) {
+	for _, tt := range []struct {
+		argv []string
+		want bool
+	}{
+		{[]string{"hookctl", "try"}, false},
+		{[]string{"hookctl"}, false},
+		{nil, false},
+		{[]string{"hookctl", recordRole, "x"}, true},
+	} {
+		if got := IsRole(tt.argv); got != tt.want {
+			t.Errorf("%q: %v", tt.argv, got)
+		}
+	}
+	out, err := exec.Command("/proc/self/exe", "try:nix").CombinedOutput()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).ExitStatus() != 1 {
+		t.Errorf("an unknown role: %v, %s", err, out)
+	}
+}
+
+func TestMountsBelow(t *testing.T) {
+	const mountinfo = `22 1 8:1 / / rw,relatime - ext4 /dev/vda rw
+30 22 0:5 / /tmp/hookctl-try-1 rw - tmpfs tmpfs rw
+31 22 0:5 / /tmp/hookctl-try-12/x rw - tmpfs tmpfs rw
+32 30 0:5 / /tmp/hookctl-try-1/a\040b rw shared:1 - tmpfs tmpfs rw
+33 32 0:5 / /tmp/hookctl-try-1/a\040b/c rw - tmpfs tmpfs rw
+`
+	got := mountsBelow("/tmp/hookctl-try-1", mountinfo)
+	if diff := cmp.Diff([]string{"/tmp/hookctl-try-1", "/tmp/hookctl-try-1/a b", "/tmp/hookctl-try-1/a b/c"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,421 @@
+// Package try runs a throwaway container with hooks under a real runtime, and tells what became of each hook.
+//
+// The hooks get into its config.json as they do for any container (package inject). Then this program takes the place of
+// each, in the role of a recorder, which runs the hook as the runtime would have and writes down what came of it. It
+// knows how a container is created, started and deleted, and how to leave nothing behind; of command lines it knows
+// nothing.
+package try
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"debug/elf"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/inject"
+	"github.com/awslabs/oci-add-hooks/internal/launch"
+	"github.com/awslabs/oci-add-hooks/internal/profile"
+)
+
+// Options is what to try.
+type Options struct {
+	Files       []string      // hook files; with no hooks directory either, an example is tried
+	Dirs        []string      // hooks directories
+	Runtime     string        // a name or path; else the one that a hook file names, else runc or crun
+	RuntimeArgs []string      // given to the runtime before its command
+	Rootfs      string        // the container's root file system; empty for one that holds this program alone
+	Command     []string      // what runs in Rootfs
+	Timeout     time.Duration // after which a hook or Command hangs
+}
+
+// Where the container finds the folder with what happens in it, and this program. It lies on the container's own /dev,
+// so that nothing is created in Rootfs for it.
+const (
+	mountedAt      = "/dev/hookctl"
+	mountedProgram = mountedAt + "/hookctl"
+)
+
+// After an interruption, a poststop hook may run for poststopGrace, and a runtime has grace beyond that to clean up.
+const (
+	poststopGrace = 2 * time.Second
+	grace         = 5 * time.Second
+)
+
+// Run tries opts. When ctx ends, the container is ended, and the report is about what happened until then. An error is
+// about what kept the container from being tried at all. In no case is anything left behind, or else it is said.
+func Run(ctx context.Context, opts Options) (report *Report, err error) {
+	c := &container{ctx: ctx, opts: opts}
+	defer func() {
+		notes, left := c.cleanUp()
+		if report == nil {
+			err = errors.Join(err, left)
+			return
+		}
+		report.Notes = append(report.Notes, notes...)
+		if left != nil {
+			report.Problems = append(report.Problems, left.Error())
+		}
+	}()
+	if err := c.prepare(); err != nil {
+		return nil, err
+	}
+	begin := time.Now().UnixNano()
+	problems := c.live()
+	end := time.Now().UnixNano()
+	return c.report(begin, end, problems)
+}
+
+// container is the throwaway container.
+type container struct {
+	ctx     context.Context
+	opts    Options
+	dir     string // the temporary folder that holds everything
+	id      string
+	runtime string
+	tasks   []*task // the hooks, and last the container's command
+	plan    *inject.Plan
+	alive   []*os.File // open for writing as long as the recorders are to work
+	created []string   // folders that the runtime creates in Rootfs, to be removed
+	others  []int      // children that this process was given, which are none of our business
+	untidy  bool       // a runtime's call failed, and may have left something
+}
+
+func (c *container) inside() string  { return filepath.Join(c.dir, "inside") }  // mounted in the container
+func (c *container) outside() string { return filepath.Join(c.dir, "outside") } // not to be seen there
+func (c *container) bundle() string  { return filepath.Join(c.dir, "bundle") }
+
+// prepare makes the bundle.
+func (c *container) prepare() (err error) {
+	if c.others, err = childrenOf(os.Getpid()); err != nil {
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := wantStatic(program); err != nil {
+		return err
+	}
+	if c.dir, err = makeTemp(); err != nil {
+		return err
+	}
+	c.id = filepath.Base(c.dir)
+	uses, err := c.profile(program)
+	if err != nil {
+		return err
+	}
+	if c.runtime, err = c.opts.findRuntime(uses); err != nil {
+		return err
+	}
+	own := filepath.Join(c.bundle(), "rootfs")
+	rootfs := cmp.Or(c.opts.Rootfs, own)
+	for _, dir := range []string{c.inside(), c.outside(), c.bundle(), own} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{c.inside(), c.outside()} {
+		if err := c.keepAlive(filepath.Join(dir, aliveFile)); err != nil {
+			return err
+		}
+	}
+	// A copy, since whoever is root in the container can write to it.
+	text, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(c.inside(), filepath.Base(mountedProgram)), text, 0o755); err != nil {
+		return err
+	}
+
+	command := c.opts.Command
+	if len(command) == 0 {
+		command = []string{mountedProgram, processRole}
+	}
+	config, path := newConfig(rootfs, c.opts.Rootfs != "", command), filepath.Join(c.bundle(), "config.json")
+	if err := config.write(path); err != nil {
+		return err
+	}
+	if c.plan, err = inject.Make(uses, path); err != nil {
+		return err
+	}
+	if c.tasks, err = config.instrument(c.plan, c.inside(), c.outside(), program, c.opts); err != nil {
+		return err
+	}
+	for _, dir := range []string{"proc", "dev"} {
+		if dir = filepath.Join(rootfs, dir); c.opts.Rootfs != "" {
+			if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
+				c.created = append(c.created, dir)
+			}
+		}
+	}
+	return config.write(path)
+}
+
+// wantStatic gives an error if the program needs a library, which a container need not have.
+func wantStatic(program string) error {
+	f, err := elf.Open(program)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
+		return fmt.Errorf("%s is linked to shared libraries, which are not there in a container; build it with CGO_ENABLED=0", program)
+	}
+	return nil
+}
+
+// makeTemp makes a temporary folder from which programs can be executed.
+func makeTemp() (string, error) {
+	dir, err := os.MkdirTemp("", "hookctl-try-")
+	if err != nil {
+		return "", err
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err == nil && fs.Flags&unix.ST_NOEXEC != 0 {
+		os.Remove(dir)
+		return "", fmt.Errorf("no program may be executed from %s (it is mounted noexec); set TMPDIR to a folder that allows it", os.TempDir())
+	}
+	return filepath.EvalSymlinks(dir)
+}
+
+// profile gives the hooks to try.
+func (c *container) profile(program string) (profile.Profile, error) {
+	if len(c.opts.Files)+len(c.opts.Dirs) > 0 {
+		return profile.Load(cmdline.Call{
+			Kind: cmdline.AddHooks, HookFiles: c.opts.Files, HooksDirs: c.opts.Dirs, Runtime: c.opts.Runtime,
+		})
+	}
+	path := filepath.Join(c.dir, "example.json")
+	if err := os.WriteFile(path, example(program), 0o600); err != nil {
+		return profile.Profile{}, err
+	}
+	file, err := hooks.ReadFile(path)
+	if err != nil {
+		return profile.Profile{}, err
+	}
+	file.Path = "example"
+	return profile.Profile{Runtime: cmp.Or(c.opts.Runtime, "runc"), Files: []*hooks.File{file}}, nil
+}
+
+// findRuntime finds the runtime that is named, else runc, else crun.
+func (o Options) findRuntime(uses profile.Profile) (string, error) {
+	path, err := launch.Find(uses.Runtime)
+	named := o.Runtime != "" || slices.ContainsFunc(uses.Files, func(f *hooks.File) bool { return f.Runtime != "" })
+	if err == nil || named {
+		return path, err
+	}
+	if crun, crunErr := launch.Find("crun"); crunErr == nil {
+		return crun, nil
+	}
+	return "", errors.New("neither runc nor crun is installed; install one, or name another runtime by --runtime")
+}
+
+// keepAlive makes a FIFO that is open for writing until stop, or until this process is no more.
+func (c *container) keepAlive(path string) error {
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	c.alive = append(c.alive, f)
+	return err
+}
+
+// stop has the recorders end what they run.
+func (c *container) stop() {
+	for _, f := range c.alive {
+		f.Close()
+	}
+}
+
+// live takes the container through its life as an engine does, and says what went wrong with it.
+func (c *container) live() (problems []string) {
+	// What is orphaned becomes a child of this process: the container's, for which it waits, and whatever hooks leave.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return []string{fmt.Sprintf("this process cannot become a subreaper: %v", err)}
+	}
+	defer context.AfterFunc(c.ctx, c.stop)()
+
+	note := func(err error) bool {
+		if err != nil {
+			problems = append(problems, err.Error())
+			c.untidy = true
+		}
+		return err == nil
+	}
+	stdin, hold, err := os.Pipe() // our own command ends with its standard input, another gets none
+	if !note(err) {
+		return problems
+	}
+	defer hold.Close()
+	if len(c.opts.Command) > 0 {
+		hold.Close()
+	}
+	pidFile := filepath.Join(c.dir, "pid")
+	well := note(c.call(c.ctx, stdin, "create", "--bundle", c.bundle(), "--pid-file", pidFile, c.id))
+	stdin.Close()
+	well = well && note(c.call(c.ctx, nil, "start", c.id))
+	if well {
+		hold.Close()
+		well = note(c.wait(pidFile))
+	}
+	if well && note(c.call(context.WithoutCancel(c.ctx), nil, "delete", c.id)) {
+		return problems
+	}
+	err = c.call(context.WithoutCancel(c.ctx), nil, "delete", "--force", c.id)
+	if well {
+		note(err)
+	}
+	return problems
+}
+
+// call calls the runtime. An error is what the runtime says itself.
+func (c *container) call(ctx context.Context, stdin *os.File, command string, args ...string) error {
+	if err := ctx.Err(); err != nil {
+		return errors.New("interrupted")
+	}
+	log, stderr := filepath.Join(c.dir, command+".log"), filepath.Join(c.dir, command+".stderr")
+	out, err := os.Create(stderr)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	global := append([]string{"--root", filepath.Join(c.dir, "state"), "--log", log, "--log-format", "json"}, c.opts.RuntimeArgs...)
+	cmd := exec.Command(c.runtime, slices.Concat(global, []string{command}, args)...)
+	if stdin != nil {
+		cmd.Stdin = stdin
+	}
+	cmd.Stderr = out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process alone, which knows what to do
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() { err = cmd.Wait(); close(done) }()
+	if !c.within(ctx, done) {
+		cmd.Process.Kill()
+		<-done
+		return fmt.Errorf("%s %s did not end and was killed", filepath.Base(c.runtime), command)
+	}
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	return fmt.Errorf("%s %s: %s", filepath.Base(c.runtime), command, cmp.Or(lastError(log), lastLine(stderr), err.Error()))
+}
+
+// within says whether done is closed in time: as long as hooks may take, or after an interruption, poststop hooks.
+func (c *container) within(ctx context.Context, done <-chan struct{}) bool {
+	each := func(limit time.Duration) <-chan time.Time {
+		return time.After(time.Duration(len(c.tasks))*limit + grace)
+	}
+	limit := each(c.opts.Timeout)
+	select {
+	case <-done:
+		return true
+	case <-limit:
+		return false
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+		return true
+	case <-each(poststopGrace):
+		return false
+	}
+}
+
+// wait waits for the container's process, which the runtime has left to us.
+func (c *container) wait(pidFile string) error {
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() {
+		for err = unix.EINTR; err == unix.EINTR; {
+			_, err = unix.Wait4(pid, nil, 0, nil)
+		}
+		close(done)
+	}()
+	if !c.within(c.ctx, done) {
+		return errors.New("the container's process did not end and was killed")
+	}
+	return nil
+}
+
+// lastError gives the last error in a log in JSON, which is where engines read what a runtime says.
+func lastError(path string) (message string) {
+	text, _ := os.ReadFile(path)
+	for line := range bytes.Lines(text) {
+		var entry struct{ Level, Msg string }
+		if json.Unmarshal(line, &entry) == nil && (entry.Level == "error" || entry.Level == "fatal") {
+			message = strings.TrimSpace(entry.Msg)
+		}
+	}
+	return message
+}
+
+func lastLine(path string) string {
+	text, _ := os.ReadFile(path)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
+}
+
+// report puts together what was recorded.
+func (c *container) report(begin, end int64, problems []string) (*Report, error) {
+	r := &Report{
+		Runtime: c.runtime, Rootless: os.Geteuid() != 0, Seconds: seconds(end - begin),
+		Hooks: []Call{}, NotAdded: []NotAdded{}, Problems: []string{}, Notes: []string{},
+	}
+	var never []Call
+	for _, t := range c.tasks {
+		calls, err := t.calls()
+		if err != nil {
+			return nil, err
+		}
+		for i := range calls {
+			calls[i].place(begin, end)
+		}
+		switch {
+		case t.stage == "" && len(calls) > 0:
+			r.Process = calls[0]
+		case t.stage == "":
+			r.Process = t.call()
+		case len(calls) > 0:
+			r.Hooks = append(r.Hooks, calls...)
+		default:
+			never = append(never, t.call())
+		}
+	}
+	slices.SortStableFunc(r.Hooks, func(a, b Call) int { return cmp.Compare(a.begin, b.begin) })
+	r.Hooks = append(r.Hooks, never...)
+	r.Problems = append(r.Problems, r.faults(problems)...)
+	for _, d := range c.plan.Decisions {
+		if d.Verdict == inject.NotAdded {
+			r.NotAdded = append(r.NotAdded, NotAdded{File: d.File, Path: d.Path, Reason: d.Reason.String()})
+		}
+	}
+	return r, nil
+}

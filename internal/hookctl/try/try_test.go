@@ -1,0 +1,925 @@
+package try
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/inject"
+	"github.com/awslabs/oci-add-hooks/internal/profile"
+)
+
+// The tests here run hookctl as it is built for users, under the runtimes that are installed.
+
+// hookctl builds the program once, and gives its path.
+var hookctl = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "hookctl-built-")
+	if err != nil {
+		return "", err
+	}
+	built = dir
+	if err := os.Chmod(dir, 0o755); err != nil { // for somebody who is not root
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-o", dir, "../../../cmd/hookctl")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building hookctl: %w\n%s", err, out)
+	}
+	return filepath.Join(dir, "hookctl"), nil
+})
+
+// built is the folder of that program, to be removed in the end.
+var built string
+
+// A trial is a call of hookctl try with a temporary folder of its own.
+type trial struct {
+	*exec.Cmd
+	temp           string // its TMPDIR
+	stdout, stderr bytes.Buffer
+}
+
+// newTrial prepares a call as this user.
+func newTrial(t *testing.T, args ...string) *trial {
+	t.Helper()
+	program, err := hookctl()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &trial{temp: t.TempDir()}
+	tr.Cmd = exec.Command(program, append([]string{"try"}, args...)...)
+	tr.Cmd.Stdout, tr.Cmd.Stderr = &tr.stdout, &tr.stderr
+	tr.Env = append(os.Environ(), "TMPDIR="+tr.temp, "XDG_RUNTIME_DIR="+tr.temp)
+	t.Cleanup(func() { // if the test failed too early
+		if tr.Process != nil && tr.ProcessState == nil {
+			tr.Process.Signal(unix.SIGTERM)
+			tr.Wait()
+		}
+	})
+	return tr
+}
+
+// run runs it, and gives its exit status. Nothing may be left behind.
+func (tr *trial) run(t *testing.T) int {
+	t.Helper()
+	if err := tr.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return tr.finish(t)
+}
+
+func (tr *trial) finish(t *testing.T) int {
+	t.Helper()
+	time.AfterFunc(time.Minute, func() { tr.Process.Kill() })
+	tr.Wait()
+	tr.wantNothingLeft(t)
+	return tr.ProcessState.ExitCode()
+}
+
+var idPattern = regexp.MustCompile(`hookctl-try-[0-9]+`)
+
+// wantNothingLeft checks that there is no file, no process, no mount and no cgroup of the container's.
+func (tr *trial) wantNothingLeft(t *testing.T) {
+	t.Helper()
+	if left, err := os.ReadDir(tr.temp); err != nil || len(left) > 0 {
+		t.Errorf("left in the temporary folder: %v, %v", left, err)
+	}
+	for _, p := range processes(t, func(cmdline string) bool { return strings.Contains(cmdline, tr.temp) }) {
+		t.Errorf("left running: %s", p)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || strings.Contains(string(mounts), tr.temp) {
+		t.Errorf("left mounted: %s, %v", mounts, err)
+	}
+	id := idPattern.FindString(tr.stdout.String())
+	if id == "" {
+		return // no hook told it
+	}
+	filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
+		if strings.Contains(path, id) {
+			t.Errorf("left: %s", path)
+			return fs.SkipDir
+		}
+		return nil
+	})
+}
+
+// processes gives the command lines of processes that match.
+func processes(t *testing.T, match func(cmdline string) bool) (found []string) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range all {
+		text, _ := os.ReadFile(path)
+		if cmdline := strings.ReplaceAll(string(text), "\x00", " "); match(cmdline) {
+			found = append(found, path+": "+cmdline)
+		}
+	}
+	return found
+}
+
+// report runs it for its JSON, and gives that and the exit status.
+func (tr *trial) report(t *testing.T) (r Report, status int) {
+	t.Helper()
+	tr.Args = slices.Insert(tr.Args, 2, "--json")
+	status = tr.run(t)
+	if err := json.Unmarshal(tr.stdout.Bytes(), &r); err != nil || tr.stderr.Len() > 0 {
+		t.Fatalf("status %d, %v\n%s%s", status, err, &tr.stdout, &tr.stderr)
+	}
+	if (status == 0) != (len(r.Problems) == 0) || status > 1 {
+		t.Errorf("status %d, problems %q", status, r.Problems)
+	}
+	return r, status
+}
+
+// under runs a test under each runtime, given as hookctl's arguments.
+func under(t *testing.T, test func(t *testing.T, args []string)) {
+	for _, name := range []string{"runc", "crun"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, needRuntime(t, name))
+		})
+	}
+}
+
+// needRuntime gives the arguments by which hookctl uses a runtime, or skips the test. On a host with hybrid cgroups,
+// crun is called where there is a cgroup2 alone, and leaves that alone.
+func needRuntime(t *testing.T, name string) []string {
+	t.Helper()
+	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return needNamespaces(t, []string{"--runtime", name})
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("skipped: %s is not installed (apt-get install %s)", name, name)
+	}
+	args := needNamespaces(t, []string{"--runtime", name})
+	if _, err := os.Stat("/sys/fs/cgroup/unified"); err != nil || name != "crun" {
+		return args
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: crun refuses hybrid cgroups, and without root it cannot be shown others")
+	}
+	shim := script(t, `exec unshare --mount sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec `+path+` "$@"' crun "$@"`)
+	return []string{"--runtime", shim, "--runtime-arg=--cgroup-manager=disabled"}
+}
+
+// needNamespaces skips the test where there can be no containers.
+func needNamespaces(t *testing.T, args []string) []string {
+	t.Helper()
+	cmd := exec.Command("/bin/true")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr = userNamespace(os.Geteuid(), os.Getegid())
+	}
+	if err := cmd.Run(); err != nil {
+		t.Skipf("skipped: no namespaces can be made here (%v): use sudo, or allow user namespaces", err)
+	}
+	return args
+}
+
+func userNamespace(uid, gid int) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{HostID: uid, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: gid, Size: 1}},
+	}
+}
+
+// script writes a shell script and gives its path.
+func script(t *testing.T, text string) string {
+	t.Helper()
+	return file(t, "script", "#!/bin/sh\n"+text+"\n", 0o755)
+}
+
+func file(t *testing.T, name, text string, mode fs.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// sh gives a hook that runs a shell script.
+func sh(text string, more ...string) string {
+	args, _ := json.Marshal([]string{"sh", "-c", text})
+	return fmt.Sprintf(`{"path": "/bin/sh", "args": %s%s}`, args, strings.Join(append([]string{""}, more...), ", "))
+}
+
+// hookFile writes a hook file of stages and hooks in turn.
+func hookFile(t *testing.T, stagesAndHooks ...string) string {
+	t.Helper()
+	var members []string
+	for pair := range slices.Chunk(stagesAndHooks, 2) {
+		members = append(members, fmt.Sprintf("%q: [%s]", pair[0], pair[1]))
+	}
+	return file(t, "hooks.json", `{"hooks": {`+strings.Join(members, ", ")+`}}`, 0o644)
+}
+
+func stages(calls []Call) (names []string) {
+	for _, c := range calls {
+		names = append(names, string(c.Stage)+" "+string(c.Result))
+	}
+	return names
+}
+
+// wantExample checks a report about the example, whose every hook tells its state.
+func wantExample(t *testing.T, r Report) {
+	t.Helper()
+	ran := stages(r.Hooks)
+	slices.Sort(ran)
+	want := []string{"createContainer ok", "createRuntime ok", "poststart ok", "poststop ok", "prestart ok", "startContainer ok"}
+	if diff := cmp.Diff(want, ran); diff != "" || len(r.Problems) > 0 {
+		t.Fatalf("(-want +got):\n%s\n%q", diff, r.Problems)
+	}
+	if r.Hooks[0].Stage != hooks.Prestart || r.Hooks[1].Stage != hooks.CreateRuntime || r.Hooks[5].Stage != hooks.Poststop {
+		t.Errorf("not in the order in which they ran: %q", stages(r.Hooks))
+	}
+	last := 0.0
+	for _, c := range r.Hooks {
+		network := "the runtime's network"
+		if c.Stage == hooks.CreateContainer || c.Stage == hooks.StartContainer {
+			network = "the container's network"
+		}
+		if !strings.HasPrefix(c.Stdout, "The container is ") || !strings.Contains(c.Stdout, network) {
+			t.Errorf("%s: %q", c.Stage, c.Stdout)
+		}
+		if *c.Start < last || *c.Took < 0.005 || *c.Start+*c.Took > r.Seconds {
+			t.Errorf("%s: at %v for %v, of %v", c.Stage, *c.Start, *c.Took, r.Seconds)
+		}
+		last = *c.Start
+	}
+	if r.Hooks[5].Stderr == "" {
+		t.Error("what the poststop hook printed to standard error is not shown")
+	}
+	if p := r.Process; p.Result != OK || p.Stdout != "The container runs.\n" || *p.Start > *r.Hooks[5].Start {
+		t.Errorf("the container's process: %+v", p)
+	}
+}
+
+func TestExample(t *testing.T) {
+	under(t, func(t *testing.T, args []string) {
+		r, _ := newTrial(t, args...).report(t)
+		wantExample(t, r)
+		if r.Rootless != (os.Geteuid() != 0) {
+			t.Errorf("rootless: %v", r.Rootless)
+		}
+	})
+}
+
+// The same by somebody who is not root: nobody, if the tests run as root.
+func TestRootless(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	tr := newTrial(t, args...)
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		temp, err := os.MkdirTemp("", "hookctl-nobody-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(temp) })
+		if err := os.Chown(temp, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+		tr.temp = temp
+		tr.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + temp, "TMPDIR=" + temp, "XDG_RUNTIME_DIR=" + temp}
+		tr.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+
+		probe := exec.Command("unshare", "--user", "true")
+		probe.SysProcAttr = tr.SysProcAttr
+		if out, err := probe.CombinedOutput(); err != nil {
+			t.Skipf("skipped: user namespaces are not for everybody here: %v, %s", err, out)
+		}
+	}
+	r, _ := tr.report(t)
+	wantExample(t, r)
+	if !r.Rootless {
+		t.Error("this is said not to be rootless")
+	}
+}
+
+// The hooks of several files come in their order, and those of a hooks directory after them, if their conditions hold
+// for the command that is tried.
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	dir := t.TempDir()
+	for name, command := range map[string]string{"1.json": ".*busybox$", "2.json": "^/other$"} {
+		text := fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": "/bin/echo", "args": ["echo", %q]}, "when": {"commands": [%q]}, "stages": ["poststop"]}`, name, command)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b := hookFile(t, "poststop", sh("echo a")), hookFile(t, "poststop", sh("echo b"))
+	r, _ := newTrial(t, append(args, a, b, "--hooks-dir", dir, "--rootfs", rootfs(t), "--", "/bin/busybox", "true")...).report(t)
+	var got []string
+	for _, c := range r.Hooks {
+		got = append(got, c.File+" "+c.Stdout)
+	}
+	if diff := cmp.Diff([]string{a + " a\n", b + " b\n", dir + "/1.json 1.json\n"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(r.NotAdded) != 1 || r.NotAdded[0].File != dir+"/2.json" || r.NotAdded[0].Path != "/bin/echo" || r.NotAdded[0].Reason == "" {
+		t.Errorf("not added: %+v", r.NotAdded)
+	}
+	if len(r.Problems) > 0 {
+		t.Errorf("problems: %q", r.Problems)
+	}
+}
+
+// rootfs makes a root file system that holds busybox alone.
+func rootfs(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("busybox")
+	if err != nil || wantStatic(path) != nil {
+		t.Skip("skipped: there is no static busybox (apt-get install busybox-static)")
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.MkdirAll(dir+"/bin", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/bin/busybox", text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// A command in another root file system: what it does is shown, and the folder is as it was.
+func TestRootfs(t *testing.T) {
+	under(t, func(t *testing.T, args []string) {
+		dir := rootfs(t)
+		hook := `{"path": "/bin/busybox", "args": ["busybox", "env"], "env": ["X=1"]}`
+		command := `echo "$1"; ls /; pwd; touch /new 2>/dev/null || echo read-only; exit 5`
+		args = append(args, hookFile(t, "startContainer", hook), "--rootfs", dir, "--", "busybox", "sh", "-c", command, "sh", "an argument")
+		r, status := newTrial(t, args...).report(t)
+		if want := "an argument\nbin\ndev\nproc\n/\nread-only\n"; r.Process.Stdout != want || r.Process.ExitStatus == nil || *r.Process.ExitStatus != 5 || status != 1 {
+			t.Errorf("%+v", r)
+		}
+		if len(r.Hooks) != 1 || r.Hooks[0].Stdout != "X=1\n" {
+			t.Errorf("the startContainer hook has another environment: %+v", r.Hooks)
+		}
+		if want := []string{"the container's process busybox failed: exit 5"}; !slices.Equal(r.Problems, want) {
+			t.Errorf("problems: %q", r.Problems)
+		}
+		left, err := os.ReadDir(dir)
+		if err != nil || len(left) != 1 {
+			t.Errorf("left in the root file system: %v, %v", left, err)
+		}
+	})
+}
+
+// Under the recorder, a hook gets what it gets from the runtime alone: arguments, environment, working folder and the
+// container's state.
+func TestSameAsWithout(t *testing.T) {
+	args := needRuntime(t, "runc")
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: it takes root")
+	}
+	runc, err := Options{Runtime: args[1]}.findRuntime(profile.Profile{Runtime: args[1]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := filepath.Join(t.TempDir(), "said")
+	tell := func(stage string, more ...string) string {
+		return sh(`{ echo "`+stage+` $0 $*"; env | sort; pwd; cat; echo; } >>`+said, more...)
+	}
+	path := hookFile(t, "createRuntime", tell("createRuntime"), "createContainer", tell("createContainer", `"env": ["A=1", "B=x y"]`), "poststop", tell("poststop", `"timeout": 10`))
+	env := []string{"PATH=" + os.Getenv("PATH"), "FOO=bar"}
+
+	tr := newTrial(t, append(args, path)...)
+	tr.Env = append(env, "TMPDIR="+tr.temp)
+	if status := tr.run(t); status != 0 {
+		t.Fatalf("status %d\n%s%s", status, &tr.stdout, &tr.stderr)
+	}
+	with := read(t, said)
+	os.Remove(said)
+
+	// The same container without recorders.
+	temp := filepath.Join(t.TempDir(), "hookctl-try-1")
+	if err := os.MkdirAll(temp+"/bundle/rootfs", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	program, err := hookctl()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(program, temp+"/bundle/rootfs/hookctl"); err != nil {
+		t.Fatal(err)
+	}
+	config := temp + "/bundle/config.json"
+	if err := newConfig(temp+"/bundle/rootfs", false, []string{"/hookctl", "--version"}).write(config); err != nil {
+		t.Fatal(err)
+	}
+	f, err := hooks.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := inject.Make(profile.Profile{Files: []*hooks.File{f}}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := plan.CarryOut(); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"create", "--bundle", temp + "/bundle", "hookctl-try-1"}, {"start", "hookctl-try-1"}, {"delete", "--force", "hookctl-try-1"},
+	} {
+		cmd := exec.Command(runc, append([]string{"--root", temp + "/state"}, args...)...)
+		cmd.Env = append(env, "TMPDIR="+tr.temp)
+		if args[0] == "delete" {
+			time.Sleep(300 * time.Millisecond)
+		}
+		cmd.Stderr = os.Stderr
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same := func(s string) string { // but for what must differ
+		s = regexp.MustCompile(`/[^ "]*/hookctl-try-[0-9]+`).ReplaceAllString(s, "TEMP")
+		s = regexp.MustCompile(`"pid":[0-9]{2,}`).ReplaceAllString(s, `"pid":N`)
+		return idPattern.ReplaceAllString(s, "ID")
+	}
+	if diff := cmp.Diff(same(read(t, said)), same(with)); diff != "" {
+		t.Errorf("(-without recorder +with):\n%s", diff)
+	}
+	for _, part := range []string{"createRuntime sh", "FOO=bar", "createContainer sh", "B=x y", "poststop sh", `"status":"stopped"`} {
+		if !strings.Contains(with, part) {
+			t.Errorf("%q is not in\n%s", part, with)
+		}
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// A hook that fails is said so, with what the runtime says, and so is what never came to be.
+func TestFailingHook(t *testing.T) {
+	under(t, func(t *testing.T, args []string) {
+		path := hookFile(t, "createRuntime", sh("cat; echo cannot >&2; exit 3"), "startContainer", `{"path": "/nix"}`)
+		r, status := newTrial(t, append(args, path)...).report(t)
+		want := []string{"createRuntime failed", "startContainer never called"}
+		if got := stages(r.Hooks); !slices.Equal(got, want) || status != 1 || r.Process.Result != NeverCalled {
+			t.Errorf("%q, status %d, %+v", got, status, r.Process)
+		}
+		if r.Hooks[0].Stderr != "cannot\n" || *r.Hooks[0].ExitStatus != 3 {
+			t.Errorf("%+v", r.Hooks[0])
+		}
+		wantProblems(t, r, `^the createRuntime hook /bin/sh \(`+path+`\) failed: exit 3$`,
+			` create: .*(exit status 3.*cannot|exit code: 3)`,
+			"the container's process .* was never called: the container failed before",
+			"the startContainer hook /nix .* was never called: the container failed before")
+	})
+}
+
+// wantProblems checks that there are these problems, each a regular expression, and no others.
+func wantProblems(t *testing.T, r Report, want ...string) {
+	t.Helper()
+	if len(r.Problems) != len(want) {
+		t.Errorf("problems: %q", r.Problems)
+		return
+	}
+	for i, w := range want {
+		if !regexp.MustCompile(w).MatchString(r.Problems[i]) {
+			t.Errorf("problem %q, want %q", r.Problems[i], w)
+		}
+	}
+}
+
+// A hook that hangs is ended, with what it started.
+func TestHangingHook(t *testing.T) {
+	under(t, func(t *testing.T, args []string) {
+		path := hookFile(t, "createRuntime", sh("echo begun; sleep 4321; true"), "poststop", sh("true"))
+		r, _ := newTrial(t, append(args, path, "--timeout", "400ms")...).report(t)
+		if c := r.Hooks[0]; c.Result != Hung || c.Stdout != "begun\n" || *c.Took < 0.4 || *c.Took > 10 {
+			t.Errorf("%+v", c)
+		}
+		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") hung: it was ended after 400ms (--timeout)" {
+			t.Errorf("problems: %q", r.Problems)
+		}
+		if len(r.Notes) != 1 || !strings.HasSuffix(r.Notes[0], "was left running, and was killed: sleep 4321") {
+			t.Errorf("notes: %q", r.Notes)
+		}
+	})
+}
+
+// A hook whose own timeout passes is ended by the runtime.
+func TestHookTimeout(t *testing.T) {
+	under(t, func(t *testing.T, args []string) {
+		path := hookFile(t, "createRuntime", sh("echo begun; exec sleep 4322", `"timeout": 1`))
+		r, _ := newTrial(t, append(args, path)...).report(t)
+		if c := r.Hooks[0]; c.Result != Killed || c.Stdout != "begun\n" || *c.Took != 1 || c.ExitStatus != nil {
+			t.Errorf("%+v", c)
+		}
+		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") was ended by the runtime: its timeout is 1 s" {
+			t.Errorf("problems: %q", r.Problems)
+		}
+	})
+}
+
+// A command that hangs is ended too.
+func TestHangingCommand(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	path := hookFile(t, "poststop", sh("cat"))
+	r, _ := newTrial(t, append(args, path, "--timeout", "400ms", "--rootfs", rootfs(t), "--", "/bin/busybox", "sleep", "4323")...).report(t)
+	if r.Process.Result != Hung || r.Hooks[0].Result != OK {
+		t.Errorf("%+v", r)
+	}
+	wantProblems(t, r, "the container's process /bin/busybox hung")
+}
+
+// A runtime that knows a stage not is told of, if all else is well.
+func TestNeverCalled(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	runtime := script(t, `for a; do test ! -e "$a/config.json" || sed -i 's/"startContainer"/"unknown"/' "$a/config.json"; done
+exec `+args[1]+` "$@"`)
+	path := hookFile(t, "startContainer", `{"path": "/nix"}`)
+	r, _ := newTrial(t, path, "--runtime", runtime).report(t)
+	if r.Process.Result != OK {
+		t.Errorf("%+v", r.Process)
+	}
+	wantProblems(t, r, `the startContainer hook /nix \(`+path+`\) was never called$`)
+}
+
+// A runtime that hangs by itself is killed, and the container that it has made is deleted.
+func TestHangingRuntime(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	runtime := script(t, `PATH=$PATH:/usr/sbin:/sbin
+case "$*" in *" create "*) `+args[1]+` "$@" || exit; sleep 4324;; *) exec `+args[1]+` "$@";; esac`)
+	path := hookFile(t, "createRuntime", sh("cat"))
+	r, _ := newTrial(t, path, "--runtime", runtime, "--timeout", "200ms").report(t)
+	wantProblems(t, r, "^script create did not end and was killed$", "the container's process .* was never called")
+}
+
+// Arguments for the runtime come before its command, and what it says of them is told.
+func TestRuntimeArgs(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	r, _ := newTrial(t, append(args, hookFile(t, "poststop", sh("true")), "--runtime-arg=--nix")...).report(t)
+	if !slices.ContainsFunc(r.Problems, func(p string) bool { return strings.HasPrefix(p, "runc create: ") && strings.Contains(p, "nix") }) {
+		t.Errorf("problems: %q", r.Problems)
+	}
+}
+
+// A process that hookctl was given as a child by whoever became it is left alone.
+func TestOthers(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	tr := newTrial(t, append(args, hookFile(t, "poststop", sh("true")))...)
+	pid := filepath.Join(t.TempDir(), "pid")
+	tr.Args = slices.Concat([]string{"sh", "-c", `sleep 4329 >/dev/null 2>&1 & echo $! >"$0"; exec "$@"`, pid, tr.Path}, tr.Args[1:])
+	tr.Path = "/bin/sh"
+	if status := tr.run(t); status != 0 || !strings.HasPrefix(tr.stdout.String(), "STAGE ") {
+		t.Errorf("status %d\n%s%s", status, &tr.stdout, &tr.stderr)
+	}
+	if out, err := exec.Command("kill", strings.TrimSpace(read(t, pid))).CombinedOutput(); err != nil {
+		t.Errorf("it has ended: %v, %s", err, out)
+	}
+}
+
+// What a hook leaves mounted in the container's root file system is unmounted, not removed.
+func TestMountLeft(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: it takes root to mount")
+	}
+	precious := t.TempDir()
+	if err := os.WriteFile(precious+"/file", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path := hookFile(t, "prestart", sh("mkdir rootfs/mnt && mount --bind "+precious+" rootfs/mnt"))
+	r, _ := newTrial(t, append(args, path)...).report(t)
+	if _, err := os.Stat(precious + "/file"); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Notes) == 0 || !strings.Contains(r.Notes[0], "left something mounted at ") || len(r.Problems) > 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Interrupted while a hook hangs, it ends the hook, has poststop hooks run, deletes the container and reports.
+func TestInterrupted(t *testing.T) {
+	under(t, func(t *testing.T, args []string) {
+		for _, stage := range []string{"prestart", "createContainer", "poststart", "poststop"} {
+			for _, sig := range []os.Signal{unix.SIGINT, unix.SIGTERM} {
+				t.Run(fmt.Sprint(stage, " ", sig), func(t *testing.T) {
+					begun := filepath.Join(t.TempDir(), "begun")
+					path := hookFile(t, stage, sh("cat; >"+begun+"; exec sleep 4325"))
+					tr := newTrial(t, append(args, path)...)
+					if err := tr.Start(); err != nil {
+						t.Fatal(err)
+					}
+					eventually(t, "the hook", func() bool { _, err := os.Stat(begun); return err == nil })
+					pid := initPid(t, tr.temp)
+					tr.Process.Signal(sig)
+					begin := time.Now()
+					if status := tr.finish(t); status != 1 || time.Since(begin) > 10*time.Second {
+						t.Errorf("status %d after %v", status, time.Since(begin))
+					}
+					for _, part := range []string{"problem: the " + stage + " hook", "was running when it was interrupted\n"} {
+						if !strings.Contains(tr.stdout.String(), part) {
+							t.Errorf("%q is not in\n%s%s", part, &tr.stdout, &tr.stderr)
+						}
+					}
+					if idPattern.FindString(tr.stdout.String()) == "" {
+						t.Errorf("the state that the hook printed is not shown:\n%s", &tr.stdout)
+					}
+					if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); pid > 1 && err == nil {
+						t.Errorf("the container's process %d is still there", pid)
+					}
+				})
+			}
+		}
+	})
+}
+
+// The same while the container's command runs.
+func TestInterruptedCommand(t *testing.T) {
+	under(t, func(t *testing.T, args []string) {
+		path := hookFile(t, "poststop", sh("cat"))
+		tr := newTrial(t, append(args, path, "--rootfs", rootfs(t), "--", "/bin/busybox", "sleep", "4330")...)
+		if err := tr.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the command", func() bool {
+			begun, _ := filepath.Glob(tr.temp + "/hookctl-try-*/inside/*/begin")
+			return len(begun) > 0
+		})
+		tr.Process.Signal(unix.SIGINT)
+		if status := tr.finish(t); status != 1 || !strings.Contains(tr.stdout.String(), "the container's process /bin/busybox was running when it was interrupted\n") {
+			t.Errorf("status %d\n%s%s", status, &tr.stdout, &tr.stderr)
+		}
+		if !strings.Contains(tr.stdout.String(), `"stopped"`) {
+			t.Errorf("the poststop hook did not run:\n%s", &tr.stdout)
+		}
+	})
+}
+
+// initPid gives the pid of the container's process from the state that a hook printed; 0 if the runtime keeps it for
+// itself.
+func initPid(t *testing.T, temp string) int {
+	t.Helper()
+	files, _ := filepath.Glob(temp + "/hookctl-try-*/outside/*/stdout")
+	if len(files) != 1 {
+		t.Fatalf("recorded: %q", files)
+	}
+	var state struct{ Pid int }
+	if err := json.Unmarshal([]byte(read(t, files[0])), &state); err != nil {
+		t.Fatal(err)
+	}
+	return state.Pid
+}
+
+// Poststop hooks undo what others did: they run after an interruption too.
+func TestInterruptedPoststop(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	begun, undone := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "undone")
+	path := hookFile(t, "createRuntime", sh(">"+begun+"; exec sleep 4326"), "poststop", sh("sleep 0.3; >"+undone))
+	tr := newTrial(t, append(args, path)...)
+	if err := tr.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the hook", func() bool { _, err := os.Stat(begun); return err == nil })
+	tr.Process.Signal(unix.SIGINT)
+	if status := tr.finish(t); status != 1 {
+		t.Errorf("status %d\n%s", status, &tr.stdout)
+	}
+	if _, err := os.Stat(undone); err != nil {
+		t.Errorf("the poststop hook did not run: %v\n%s", err, &tr.stdout)
+	}
+}
+
+// Killed, it can remove nothing; but what it started ends.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	begun := filepath.Join(t.TempDir(), "begun")
+	tr := newTrial(t, append(args, hookFile(t, "createRuntime", sh("cat; >"+begun+"; exec sleep 4327")))...)
+	if err := tr.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the hook", func() bool { _, err := os.Stat(begun); return err == nil })
+	pid := initPid(t, tr.temp)
+	tr.Process.Kill()
+	tr.Wait()
+	eventually(t, "all to end", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return (err != nil || strings.Contains(string(stat), ") Z ")) &&
+			len(processes(t, func(c string) bool { return strings.Contains(c, tr.temp) || strings.Contains(c, "sleep 4327") })) == 0
+	})
+}
+
+// A terminal is one end of a pseudo-terminal, on whose other end hookctl runs, as in a window.
+type terminal struct {
+	*trial
+	screen *os.File
+	text   bytes.Buffer
+	shown  chan struct{} // closed when all is read
+}
+
+func onTerminal(t *testing.T, width int, tr *trial) *terminal {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("skipped: no pseudo-terminal: %v", err)
+	}
+	t.Cleanup(func() { screen.Close() })
+	fd := int(screen.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetUint32(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: uint16(width)}); err != nil {
+		t.Fatal(err)
+	}
+	tty, err := os.OpenFile("/dev/pts/"+strconv.Itoa(int(n)), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	term := &terminal{trial: tr, screen: screen, shown: make(chan struct{})}
+	tr.Stdin, tr.Cmd.Stdout, tr.Cmd.Stderr = tty, tty, tty
+	tr.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	tr.Env = append(tr.Env, "TERM=xterm", "NO_COLOR=")
+	if err := tr.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		io.Copy(&term.text, screen) // until the other end is closed: EIO
+		close(term.shown)
+	}()
+	return term
+}
+
+// finish waits for the end and gives what was shown.
+func (term *terminal) finish(t *testing.T) string {
+	t.Helper()
+	term.trial.finish(t)
+	<-term.shown
+	return strings.ReplaceAll(term.text.String(), "\r\n", "\n")
+}
+
+var escape = regexp.MustCompile("\x1b\\[[0-9]*m")
+
+// On a terminal there are colours, and the time line is as wide as it.
+func TestTerminal(t *testing.T) {
+	args := needRuntime(t, "runc")
+	for _, tt := range []struct {
+		width   int
+		env     string
+		colours bool
+	}{
+		{80, "", true},
+		{120, "", true},
+		{60, "", true},
+		{80, "NO_COLOR=1", false},
+		{80, "TERM=dumb", false},
+	} {
+		t.Run(fmt.Sprint(tt.width, tt.env), func(t *testing.T) {
+			t.Parallel()
+			tr := newTrial(t, args...)
+			term := onTerminalWith(t, tt.width, tr, tt.env)
+			text := term.finish(t)
+			if escape.MatchString(text) != tt.colours {
+				t.Errorf("colours: %q", text)
+			}
+			if tt.colours && (!strings.Contains(text, "\x1b[32m") || !strings.Contains(text, "\x1b[1mSTAGE ")) {
+				t.Errorf("the bars should be green, the head bold: %q", text)
+			}
+			table, _, _ := strings.Cut(escape.ReplaceAllString(text, ""), "\n\n")
+			all := strings.Split(table, "\n")
+			if len(all) != 8 {
+				t.Fatalf("%d lines:\n%s", len(all), table)
+			}
+			widest := 0
+			for i, l := range all {
+				widest = max(widest, utf8.RuneCountInString(l))
+				if i > 0 && !strings.Contains(l, "━") {
+					t.Errorf("no bar: %s", l)
+				}
+			}
+			if widest != tt.width {
+				t.Errorf("the widest line has %d characters, the terminal %d:\n%s", widest, tt.width, table)
+			}
+			if !strings.Contains(text, "\nfine: ") && !strings.Contains(text, "fine: \x1b[0m") {
+				t.Errorf("it does not say that all is fine:\n%s", text)
+			}
+		})
+	}
+}
+
+func onTerminalWith(t *testing.T, width int, tr *trial, env string) *terminal {
+	t.Helper()
+	if env != "" {
+		tr.Args[0], tr.Path = "env", "/usr/bin/env"
+		tr.Args = append([]string{"env", env, mustBuild(t)}, tr.Args[1:]...)
+	}
+	return onTerminal(t, width, tr)
+}
+
+func mustBuild(t *testing.T) string {
+	t.Helper()
+	program, err := hookctl()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// Ctrl-C on the terminal.
+func TestCtrlC(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	begun := filepath.Join(t.TempDir(), "begun")
+	path := hookFile(t, "createRuntime", sh("cat; >"+begun+"; exec sleep 4328"))
+	term := onTerminal(t, 80, newTrial(t, append(args, path)...))
+	eventually(t, "the hook", func() bool { _, err := os.Stat(begun); return err == nil })
+	if _, err := term.screen.WriteString("\x03"); err != nil {
+		t.Fatal(err)
+	}
+	text := term.finish(t)
+	// The signal is for hookctl alone: else the recorder would die of it, and not tell.
+	if !strings.Contains(text, "was running when it was interrupted\n") || !strings.Contains(text, "\x1b[31mproblem: \x1b[0minterrupted\n") || term.ProcessState.ExitCode() != 1 {
+		t.Errorf("%v\n%s", term.ProcessState, text)
+	}
+	if n := len(processes(t, func(c string) bool { return strings.Contains(c, "sleep 4328") })); n > 0 {
+		t.Errorf("%d hooks are left running", n)
+	}
+}
+
+// Wrong calls, and what keeps it from trying at all.
+func TestRefused(t *testing.T) {
+	for _, tt := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"--rootfs", "/"}, 2, "--rootfs DIR and -- COMMAND belong together"},
+		{[]string{"--", "true"}, 2, "--rootfs DIR and -- COMMAND belong together"},
+		{[]string{"--timeout", "0"}, 2, "--timeout must be more than 0"},
+		{[]string{"--nix"}, 2, "unknown flag: --nix"},
+		{[]string{"/nix.json"}, 1, "/nix.json: cannot be opened"},
+		{[]string{"--runtime", "nix"}, 1, `runtime "nix" is in none of the folders`},
+		{[]string{"--runtime-path", "/nix"}, 1, "/nix cannot be used"},
+		{[]string{"--hooks-dir", "/nix"}, 1, "/nix: the hooks directory cannot be read"},
+	} {
+		tr := newTrial(t, tt.args...)
+		if status := tr.run(t); status != tt.status || tr.stdout.Len() > 0 || !strings.Contains(tr.stderr.String(), tt.says) {
+			t.Errorf("%q: status %d, %s%s", tt.args, status, &tr.stdout, &tr.stderr)
+		}
+	}
+}
+
+// A program that needs shared libraries cannot run in the container.
+func TestDynamic(t *testing.T) {
+	if err := wantStatic("/bin/sh"); err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=0") {
+		t.Errorf("%v", err)
+	}
+	if err := wantStatic("/etc/passwd"); err == nil {
+		t.Error("not a program")
+	} else if errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}

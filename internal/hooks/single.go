@@ -1,0 +1,33 @@
+package hooks
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+)
+
+// Single is one file of a hooks directory, by itself. Tools read files one by one, to find what is wrong with each;
+// ReadDirectories and Decide stop at the first fault.
+type Single struct{ rule *rule }
+
+// ReadSingle reads and checks a file of a hooks directory as ReadDirectories does.
+func ReadSingle(path string) (Single, error) {
+	file, err := jsonfile.Read(path)
+	if err != nil {
+		return Single{}, err
+	}
+	rule, err := readRule(file, expressions{})
+	return Single{rule}, err
+}
+
+// Path gives the hook's program.
+func (s Single) Path() string { return s.rule.path }
+
+// Stages gives the stages that the hook goes to; prestart is createRuntime here.
+func (s Single) Stages() []Stage { return s.rule.stages }
+
+// JSON gives the hook object that is added.
+func (s Single) JSON() jsontext.Value { return s.rule.hook() }
+
+// Refused gives the error that Decide gives where the conditions hold and the hook cannot be added.
+func (s Single) Refused() error { return s.rule.refuse(programs{}) }
