@@ -121,7 +121,7 @@ func TestPages(t *testing.T) {
 			wantRuntimes(t, b)
 		}
 	}
-	for _, name := range []string{"hook file", "refused", "docker", "run", "output"} {
+	for _, name := range marks {
 		if seen[name] == 0 {
 			t.Errorf("no block is marked %q", name)
 		}

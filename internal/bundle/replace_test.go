@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -169,6 +170,19 @@ func TestReplacePassesOverLeftovers(t *testing.T) {
 	checkText(t, path, "new")
 }
 
+// privateMounts gives the test's thread mounts of its own, so that an interrupted test leaves none. The thread is not
+// unlocked: it ends with the test.
+func privateMounts(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		t.Skipf("no mount namespace can be made here (%v)", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestReplaceFails: whatever fails, the old bytes stay and nothing lies beside them.
 func TestReplaceFails(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -176,6 +190,7 @@ func TestReplaceFails(t *testing.T) {
 	}
 	mount := func(t *testing.T, options string) string {
 		t.Helper()
+		privateMounts(t)
 		dir := t.TempDir()
 		if err := unix.Mount("none", dir, "tmpfs", 0, options); err != nil {
 			t.Skipf("no tmpfs can be mounted here (%v)", err)
@@ -245,7 +260,7 @@ func TestReplaceIsAtomic(t *testing.T) {
 	if err := os.WriteFile(path, texts[0], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() {
 		var err error
 		for i := 0; i < 200 && err == nil; i++ {

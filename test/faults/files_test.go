@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -107,8 +108,17 @@ func TestReadOnlyBundle(t *testing.T) {
 	}
 }
 
+// mountTmpfs mounts a tmpfs where only this test and what it starts see it, so that an interrupted test leaves none. The
+// test's thread is not unlocked: it ends with the test.
 func mountTmpfs(t *testing.T, path, options string) {
 	t.Helper()
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		t.Skipf("no mount namespace can be made here: %v", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
 	if err := unix.Mount("none", path, "tmpfs", 0, options); err != nil {
 		t.Skipf("no tmpfs can be mounted here: %v", err)
 	}
