@@ -282,12 +282,17 @@ func quantile(values []float64, q float64) float64 {
 	return values[min(int(q*float64(len(values))), len(values)-1)]
 }
 
-// configText gives a config.json of about that many bytes, in the shape of Docker's.
+// configText gives a config.json of about that many bytes, in the shape of Docker's: mostly short strings, few of them
+// with escapes (Docker's own have none), half in the environment and half in mounts.
 func configText(size int) string {
 	var b strings.Builder
 	b.WriteString(`{"ociVersion":"1.2.1","process":{"user":{"uid":0,"gid":0},"args":["sleep","100"],"env":["A=1"`)
 	for i := 0; b.Len() < size/2; i++ {
-		fmt.Fprintf(&b, `,"VARIABLE_%d=the value of an environment variable, \"quoted\""`, i)
+		if i%10 == 0 {
+			fmt.Fprintf(&b, `,"VARIABLE_%d=the value of a variable with \"quotes\""`, i)
+		} else {
+			fmt.Fprintf(&b, `,"VARIABLE_%d=/usr/local/share/the/value/of/a/variable"`, i)
+		}
 	}
 	b.WriteString(`]},"root":{"path":"rootfs"},"annotations":{"com.example.gpu":"true"},"mounts":[{"destination":"/proc","type":"proc","source":"proc"}`)
 	for i := 0; b.Len() < size-30; i++ {

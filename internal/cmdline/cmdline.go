@@ -91,13 +91,13 @@ func (c *Call) splitGlobals(args []string) (globals []string, command string, re
 	}
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
-		if name, value, hasValue := strings.Cut(arg, "="); ownOptions[name] != "" {
+		if name, value, hasValue := strings.Cut(arg, "="); ownValue(name) != "" {
 			if !hasValue {
 				if i++; i < len(args) {
 					value = args[i]
 				}
 				if i >= len(args) || strings.HasPrefix(value, "-") {
-					note(fmt.Errorf("option %s has no value; give it one: %s %s", name, name, ownOptions[name]))
+					note(fmt.Errorf("option %s has no value; give it one: %s %s", name, name, ownValue(name)))
 					if i < len(args) {
 						i-- // the next option, most likely
 					}
@@ -105,7 +105,7 @@ func (c *Call) splitGlobals(args []string) (globals []string, command string, re
 				}
 			}
 			if value == "" {
-				note(fmt.Errorf("option %s has an empty value; give it one: %s %s", name, name, ownOptions[name]))
+				note(fmt.Errorf("option %s has an empty value; give it one: %s %s", name, name, ownValue(name)))
 			}
 			c.set(name, value)
 			continue

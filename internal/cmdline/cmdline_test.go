@@ -228,7 +228,7 @@ func FuzzParse(f *testing.F) {
 		for _, arg := range call.Args {
 			for rest[0] != arg {
 				name, _, joined := strings.Cut(rest[0], "=")
-				if ownOptions[name] == "" {
+				if ownValue(name) == "" {
 					t.Fatalf("%q lost %q", args, rest[0])
 				}
 				rest = rest[1:]
@@ -239,8 +239,8 @@ func FuzzParse(f *testing.F) {
 			rest = rest[1:]
 		}
 		for i, arg := range rest {
-			if name, _, _ := strings.Cut(arg, "="); ownOptions[name] == "" &&
-				(i == 0 || ownOptions[rest[i-1]] == "") {
+			if name, _, _ := strings.Cut(arg, "="); ownValue(name) == "" &&
+				(i == 0 || ownValue(rest[i-1]) == "") {
 				t.Fatalf("%q lost %q", args, arg)
 			}
 		}

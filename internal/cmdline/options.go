@@ -7,8 +7,18 @@ const (
 	optRuntime  = "--runtime-path" // as in awslabs/oci-add-hooks
 )
 
-// ownOptions says what each takes for a value, as `--name value` or `--name=value`.
-var ownOptions = map[string]string{optHookFile: "FILE", optHooksDir: "DIR", optRuntime: "RUNTIME"}
+// ownValue says what kind of value an own option takes, as `--name value` or `--name=value`; "" if it is none of ours.
+func ownValue(name string) string {
+	switch name {
+	case optHookFile:
+		return "FILE"
+	case optHooksDir:
+		return "DIR"
+	case optRuntime:
+		return "RUNTIME"
+	}
+	return ""
+}
 
 // addingCommands are the commands that read config.json to make a container of it. Runtimes keep their own copy for
 // all that follows.

@@ -42,9 +42,9 @@ func TestEveryErrno(t *testing.T) {
 			texts[text] = n
 		}
 	}
-	for errno, text := range words {
-		if !strings.HasPrefix(Plain(errno).Error(), text) {
-			t.Errorf("%v: %q lost its words", errno, text)
+	for _, w := range words {
+		if !strings.HasPrefix(Plain(w.errno).Error(), w.text+" (") {
+			t.Errorf("%v: %q lost its words", w.errno, w.text)
 		}
 	}
 	if err := errors.New("no system error"); Plain(err) != err {
