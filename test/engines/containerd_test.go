@@ -10,17 +10,18 @@ import (
 
 func TestContainerd(t *testing.T) {
 	need(t, "containerd", "ctr")
-	c := startContainerd(t, `disabled_plugins = ["io.containerd.grpc.v1.cri"]`)
+	c := startContainerd(t, strings.Trim(cgroup, "/"), imageArchive(t), `disabled_plugins = ["io.containerd.grpc.v1.cri"]`)
 	suite(t, c, "containerd")
 }
 
-type containerd struct{ socket string }
+type containerd struct{ socket, namespace string }
 
-// startContainerd starts a containerd. The plugins' part of its configuration is the caller's.
-func startContainerd(t *testing.T, plugins string) containerd {
+// startContainerd starts a containerd with an image in a namespace, which is also the name of the containers' cgroups'
+// parent unless they ask for another. The plugins' part of its configuration is the caller's.
+func startContainerd(t *testing.T, namespace, archive, plugins string) containerd {
 	t.Helper()
 	dir := scratch(t)
-	c := containerd{dir + "/containerd.sock"}
+	c := containerd{dir + "/containerd.sock", namespace}
 	config := `version = 2
 root = "` + dir + `/root"
 state = "` + dir + `/state"
@@ -39,18 +40,22 @@ state = "` + dir + `/state"
 		}
 		return ""
 	})
-	ok(t, c.command("images", "import", "--snapshotter", "native", imageArchive(t)))
+	ok(t, c.command("images", "import", "--snapshotter", "native", archive))
 	return c
 }
 
-// command is a ctr command. The namespace also names the parent of the containers' cgroups.
+// command is a ctr command.
 func (c containerd) command(args ...string) *exec.Cmd {
-	return exec.Command("ctr", append([]string{"--address", c.socket, "--namespace", strings.Trim(cgroup, "/")}, args...)...)
+	return exec.Command("ctr", append([]string{"--address", c.socket, "--namespace", c.namespace}, args...)...)
 }
 
 func (c containerd) run(ctr container, detached bool) *exec.Cmd {
 	args := []string{"run", "--runc-binary", ctr.profile.link, "--snapshotter", "native",
-		"--env", markEnv + "=" + ctr.name, "--mount", "type=bind,src=" + ctr.dir + ",dst=" + ctr.dir + ",options=rbind:rw"}
+		"--env", markEnv + "=" + ctr.name}
+	args = append(args, ctr.annotationOptions()...)
+	if !ctr.unmounted {
+		args = append(args, "--mount", "type=bind,src="+ctr.dir+",dst="+ctr.dir+",options=rbind:rw")
+	}
 	if detached {
 		args = append(args, "--detach", "--null-io")
 	} else {
@@ -91,3 +96,5 @@ func (c containerd) knows(t *testing.T, name string) bool {
 func (c containerd) daemons() []string { return []string{"containerd"} }
 
 func (containerd) leavesShim() bool { return false }
+
+func (containerd) cannotAnnotate() string { return "" }

@@ -34,7 +34,7 @@ func leaf(t *testing.T, name string, test func(t *testing.T)) {
 }
 
 // skip skips the test, with all of its subtests, and counts it.
-func skip(t *testing.T, format string, args ...any) {
+func skip(t testing.TB, format string, args ...any) {
 	t.Helper()
 	reason := fmt.Sprintf(format, args...)
 	counted.Lock()
@@ -44,7 +44,7 @@ func skip(t *testing.T, format string, args ...any) {
 }
 
 // need skips the test unless the programs are installed and there is a sandbox to run them in.
-func need(t *testing.T, programs ...string) {
+func need(t testing.TB, programs ...string) {
 	t.Helper()
 	if noSandbox != "" {
 		skip(t, "%s", noSandbox)

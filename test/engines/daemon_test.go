@@ -10,7 +10,7 @@ import (
 
 // startDaemon starts an engine's daemon, waits until ready returns "", and stops it at the end of the test. The end of
 // its log is shown if the test fails.
-func startDaemon(t *testing.T, cmd *exec.Cmd, ready func() string) {
+func startDaemon(t testing.TB, cmd *exec.Cmd, ready func() string) {
 	t.Helper()
 	log := outputFile(t)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -2,6 +2,8 @@ package engines
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,7 +36,7 @@ var dockerWays = []struct {
 
 func TestDocker(t *testing.T) {
 	need(t, "dockerd", "docker", "containerd")
-	d := startDocker(t)
+	d := startDocker(t, map[string]any{"default-runtime": dockerDefault, "runtimes": dockerRuntimes(t)})
 	leaf(t, "default-runtime", func(t *testing.T) { testDockerDefault(t, d) })
 	for _, way := range dockerWays {
 		t.Run(way.name, func(t *testing.T) {
@@ -67,8 +69,8 @@ type docker struct {
 	version int // the daemon's major version
 }
 
-// startDocker starts a dockerd that knows the profiles of all cases, with both programs on its PATH.
-func startDocker(t *testing.T) docker {
+// dockerRuntimes are the profiles of all cases, as daemon.json has them.
+func dockerRuntimes(t testing.TB) map[string]any {
 	t.Helper()
 	registered := map[string]any{dockerDefault: dockerWays[0].entry(newProfile(t, dockerDefault, "runc"))}
 	for _, way := range dockerWays {
@@ -79,21 +81,27 @@ func startDocker(t *testing.T) docker {
 			}
 		}
 	}
+	return registered
+}
+
+// startDocker starts a dockerd with both programs on its PATH. Its daemon.json is completed by the caller.
+func startDocker(t testing.TB, more map[string]any) docker {
+	t.Helper()
 	dir := scratch(t)
 	host := "unix://" + dir + "/docker.sock"
-	config, err := json.MarshalIndent(map[string]any{
-		"default-runtime": dockerDefault,
-		"hosts":           []string{host},
-		"data-root":       dir + "/data",
-		"exec-root":       dir + "/exec",
-		"pidfile":         dir + "/pid",
-		"bridge":          "none",
-		"iptables":        false,
-		"ip6tables":       false,
-		"exec-opts":       []string{"native.cgroupdriver=cgroupfs"},
-		"cgroup-parent":   cgroup,
-		"runtimes":        registered,
-	}, "", "  ")
+	settings := map[string]any{
+		"hosts":         []string{host},
+		"data-root":     dir + "/data",
+		"exec-root":     dir + "/exec",
+		"pidfile":       dir + "/pid",
+		"bridge":        "none",
+		"iptables":      false,
+		"ip6tables":     false,
+		"exec-opts":     []string{"native.cgroupdriver=cgroupfs"},
+		"cgroup-parent": cgroup,
+	}
+	maps.Copy(settings, more)
+	config, err := json.MarshalIndent(settings, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +118,7 @@ func startDocker(t *testing.T) docker {
 }
 
 // connect finds the client that the daemon understands: there may be several of different age on PATH.
-func (d *docker) connect(t *testing.T) string {
+func (d *docker) connect(t testing.TB) string {
 	t.Helper()
 	var said []string
 	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
@@ -137,7 +145,11 @@ func (d docker) command(args ...string) *exec.Cmd {
 
 func (d docker) run(c container, detached bool) *exec.Cmd {
 	args := []string{"run", "--runtime", c.profile.name, "--name", c.name, "--network", "none",
-		"--volume", c.dir + ":" + c.dir, "--env", markEnv + "=" + c.name}
+		"--env", markEnv + "=" + c.name}
+	args = append(args, c.annotationOptions()...)
+	if !c.unmounted {
+		args = append(args, "--volume", c.dir+":"+c.dir)
+	}
 	if detached {
 		args = append(args, "--detach")
 	} else {
@@ -166,3 +178,11 @@ func (d docker) daemons() []string { return []string{"dockerd", "containerd"} }
 
 // Seen with Docker 20.10, and not for the program to mend: the container is gone, its shim waits for a second delete.
 func (docker) leavesShim() bool { return true }
+
+func (d docker) cannotAnnotate() string {
+	const since = 24
+	if d.version >= since {
+		return ""
+	}
+	return fmt.Sprintf("docker run --annotation needs Docker %d, this is %d", since, d.version)
+}

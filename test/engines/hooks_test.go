@@ -25,7 +25,7 @@ type profile struct {
 }
 
 // newProfile makes a profile that adds no hooks. Its link stays: an engine keeps it as long as a container lives.
-func newProfile(t *testing.T, name, runtime string) profile {
+func newProfile(t testing.TB, name, runtime string) profile {
 	t.Helper()
 	p := profile{name, filepath.Join(bin, name), filepath.Join(profiles, name+".json"), runtime}
 	if err := os.Symlink("oci-add-hooks", p.link); err != nil && !errors.Is(err, os.ErrExist) {
@@ -36,7 +36,7 @@ func newProfile(t *testing.T, name, runtime string) profile {
 }
 
 // write replaces the hook file, whatever stands in its place.
-func (p profile) write(t *testing.T, text string) {
+func (p profile) write(t testing.TB, text string) {
 	t.Helper()
 	p.remove(t)
 	if err := os.WriteFile(p.file, []byte(text), 0o644); err != nil {
@@ -45,7 +45,7 @@ func (p profile) write(t *testing.T, text string) {
 	t.Cleanup(func() { os.RemoveAll(p.file) })
 }
 
-func (p profile) remove(t *testing.T) {
+func (p profile) remove(t testing.TB) {
 	t.Helper()
 	if err := os.RemoveAll(p.file); err != nil {
 		t.Fatal(err)
@@ -54,27 +54,46 @@ func (p profile) remove(t *testing.T) {
 
 // record writes a hook file that records all six stages in dir, which the container must have mounted at its own
 // path: startContainer's hook lies in the container.
-func (p profile) record(t *testing.T, dir string) {
+func (p profile) record(t testing.TB, dir string) {
 	t.Helper()
-	script := "#!/bin/sh\n" +
-		`printf '{"stage": "%s", "state": %s}\n' "$1" "$(cat)" >>` + dir + "/record\n"
-	if err := os.WriteFile(dir+"/hook", []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	path := recorder(t, dir)
 	hooks := map[string]any{}
 	for _, stage := range stages {
-		hooks[stage] = []any{map[string]any{"path": dir + "/hook", "args": []string{"hook", stage}}}
+		hooks[stage] = []any{hook(path, stage)}
 	}
-	text, err := json.MarshalIndent(map[string]any{"hooks": hooks, "runtime": p.runtime}, "", "  ")
+	p.writeJSON(t, map[string]any{"hooks": hooks, "runtime": p.runtime})
+}
+
+// writeJSON replaces the hook file.
+func (p profile) writeJSON(t testing.TB, file map[string]any) {
+	t.Helper()
+	text, err := json.MarshalIndent(file, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.write(t, string(text))
 }
 
+// recorder writes a program that records its calls in dir, and returns its path.
+func recorder(t testing.TB, dir string) string {
+	t.Helper()
+	path := dir + "/hook"
+	script := "#!/bin/sh\n" +
+		`printf '{"label": "%s", "state": %s}\n' "$1" "$(cat)" >>` + dir + "/record\n"
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// hook is a hook that records its calls under a label.
+func hook(path, label string) map[string]any {
+	return map[string]any{"path": path, "args": []string{"hook", label}}
+}
+
 // A call is one hook's run.
 type call struct {
-	Stage string
+	Label string   // in the hook file of record, the stage
 	State struct { // what the hook found on its standard input
 		OCIVersion string
 		ID         string
@@ -85,7 +104,7 @@ type call struct {
 }
 
 // recorded reads what the hooks recorded in dir.
-func recorded(t *testing.T, dir string) []call {
+func recorded(t testing.TB, dir string) []call {
 	t.Helper()
 	f, err := os.Open(dir + "/record")
 	if errors.Is(err, os.ErrNotExist) {
@@ -109,9 +128,17 @@ func recorded(t *testing.T, dir string) []call {
 	}
 }
 
+// forget forgets what the hooks recorded in dir.
+func forget(t testing.TB, dir string) {
+	t.Helper()
+	if err := os.Remove(dir + "/record"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // wantAllStages checks that the six hooks ran once each, in order, each with the container's state. It waits for
 // the last: engines delete a container after they have said that it ended.
-func wantAllStages(t *testing.T, dir string) {
+func wantAllStages(t testing.TB, dir string) {
 	t.Helper()
 	eventually(t, "all hooks to run", func() string {
 		if calls := recorded(t, dir); len(calls) < len(stages) {
@@ -122,7 +149,7 @@ func wantAllStages(t *testing.T, dir string) {
 	calls := recorded(t, dir)
 	var got []string
 	for _, c := range calls {
-		got = append(got, c.Stage)
+		got = append(got, c.Label)
 	}
 	// runc start does not wait for the container to have run its startContainer hooks, and the two overlap.
 	if i := slices.Index(got, "poststart"); i >= 0 && i+1 < len(got) && got[i+1] == "startContainer" {
@@ -133,8 +160,8 @@ func wantAllStages(t *testing.T, dir string) {
 	}
 	for _, c := range calls {
 		if s := c.State; s.OCIVersion == "" || s.ID == "" || s.ID != calls[0].State.ID || s.Bundle == "" ||
-			!slices.Contains(statuses[c.Stage], s.Status) || s.Pid == 0 && hasPid[c.Stage] {
-			t.Errorf("the %s hook was given the state %+v", c.Stage, s)
+			!slices.Contains(statuses[c.Label], s.Status) || s.Pid == 0 && hasPid[c.Label] {
+			t.Errorf("the %s hook was given the state %+v", c.Label, s)
 		}
 	}
 }

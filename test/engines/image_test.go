@@ -61,16 +61,20 @@ func makeRootfs() error {
 }
 
 // imageArchive writes the root file system as docker save would, which all three engines read, and returns its path.
-func imageArchive(t *testing.T) string {
+// The image runs the given command; none means a shell.
+func imageArchive(t testing.TB, command ...string) string {
 	t.Helper()
 	path := filepath.Join(scratch(t), "image.tar")
-	if err := writeImageArchive(path); err != nil {
+	if err := writeImageArchive(path, command); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-func writeImageArchive(path string) error {
+func writeImageArchive(path string, command []string) error {
+	if len(command) == 0 {
+		command = []string{"/bin/sh"}
+	}
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	if err := cmp.Or(w.AddFS(os.DirFS(rootfs)), w.Close()); err != nil {
@@ -79,7 +83,7 @@ func writeImageArchive(path string) error {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       map[string]any{"Cmd": []string{"/bin/sh"}},
+		"config":       map[string]any{"Cmd": command},
 		"rootfs": map[string]any{
 			"type":     "layers",
 			"diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer.Bytes()))},

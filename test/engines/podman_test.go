@@ -12,14 +12,19 @@ func TestPodman(t *testing.T) {
 	suite(t, newPodman(t), "podman",
 		suiteCase{"refused-by-log", testPodmanLog},
 		suiteCase{"without-PATH", testPodmanPath},
+		suiteCase{"hooks-directories-of-Podman", testPodmanDirectories},
+		suiteCase{"hooks-dir-by-runtime-flag", testPodmanRuntimeFlag},
 	)
 }
 
-type podman struct{ dir string }
+type podman struct {
+	dir    string
+	global []string // more global options
+}
 
 func newPodman(t *testing.T) podman {
 	t.Helper()
-	p := podman{scratch(t)}
+	p := podman{dir: scratch(t)}
 	// Files of its own keep the machine's configuration out.
 	storage := "[storage]\ndriver = \"vfs\"\nrunroot = \"" + p.dir + "/run\"\ngraphroot = \"" + p.dir + "/root\"\n"
 	for name, text := range map[string]string{"containers.conf": "", "storage.conf": storage} {
@@ -33,10 +38,11 @@ func newPodman(t *testing.T) podman {
 }
 
 func (p podman) command(args ...string) *exec.Cmd {
-	cmd := exec.Command("podman", append([]string{
+	global := append([]string{
 		"--root", p.dir + "/root", "--runroot", p.dir + "/run", "--tmpdir", p.dir + "/tmp",
 		"--cgroup-manager", "cgroupfs", "--events-backend", "file",
-	}, args...)...)
+	}, p.global...)
+	cmd := exec.Command("podman", append(global, args...)...)
 	cmd.Env = append(os.Environ(), "CONTAINERS_CONF="+p.dir+"/containers.conf",
 		"CONTAINERS_STORAGE_CONF="+p.dir+"/storage.conf")
 	return cmd
@@ -45,8 +51,12 @@ func (p podman) command(args ...string) *exec.Cmd {
 func (p podman) run(c container, detached bool) *exec.Cmd {
 	// Podman raises limits to its own defaults, which not every machine allows.
 	args := []string{"--runtime", c.profile.link, "run", "--name", c.name, "--network", "none",
-		"--volume", c.dir + ":" + c.dir, "--env", markEnv + "=" + c.name,
+		"--env", markEnv + "=" + c.name,
 		"--cgroup-parent", cgroup, "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"}
+	args = append(args, c.annotationOptions()...)
+	if !c.unmounted {
+		args = append(args, "--volume", c.dir+":"+c.dir)
+	}
 	if detached {
 		args = append(args, "--detach")
 	} else {
@@ -83,6 +93,8 @@ func (p podman) knows(t *testing.T, name string) bool {
 func (p podman) daemons() []string { return nil }
 
 func (podman) leavesShim() bool { return false }
+
+func (podman) cannotAnnotate() string { return "" }
 
 // Where the link has the name of a runtime that Podman knows to write its log as JSON, Podman shows what the log says.
 func testPodmanLog(t *testing.T, e engine, c container) {

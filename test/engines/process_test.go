@@ -31,7 +31,7 @@ func (o outcome) String() string {
 }
 
 // do runs a command to its end. Its output goes to files: a container left running would hold a pipe open.
-func do(t *testing.T, cmd *exec.Cmd) outcome {
+func do(t testing.TB, cmd *exec.Cmd) outcome {
 	t.Helper()
 	stdout, stderr := outputFile(t), outputFile(t)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
@@ -49,7 +49,7 @@ func do(t *testing.T, cmd *exec.Cmd) outcome {
 }
 
 // ok runs a command that must succeed.
-func ok(t *testing.T, cmd *exec.Cmd) outcome {
+func ok(t testing.TB, cmd *exec.Cmd) outcome {
 	t.Helper()
 	o := do(t, cmd)
 	if o.code != 0 {
@@ -58,7 +58,7 @@ func ok(t *testing.T, cmd *exec.Cmd) outcome {
 	return o
 }
 
-func outputFile(t *testing.T) *os.File {
+func outputFile(t testing.TB) *os.File {
 	t.Helper()
 	f, err := os.CreateTemp(work, "output-")
 	if err != nil {
@@ -69,7 +69,7 @@ func outputFile(t *testing.T) *os.File {
 	return f
 }
 
-func contents(t *testing.T, f *os.File) string {
+func contents(t testing.TB, f *os.File) string {
 	t.Helper()
 	info, err := f.Stat()
 	if err != nil {
@@ -83,7 +83,7 @@ func contents(t *testing.T, f *os.File) string {
 }
 
 // scratch makes a folder with a short name.
-func scratch(t *testing.T) string {
+func scratch(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(work, "t")
 	if err != nil {
@@ -94,7 +94,7 @@ func scratch(t *testing.T) string {
 }
 
 // eventually waits until problem returns "".
-func eventually(t *testing.T, what string, problem func() string) {
+func eventually(t testing.TB, what string, problem func() string) {
 	t.Helper()
 	start := time.Now()
 	for {
@@ -119,7 +119,7 @@ type process struct {
 func (p process) String() string { return fmt.Sprintf("%d (%s): %.200s", p.pid, p.exe, p.cmdline) }
 
 // processes returns the processes for which keep returns true. Zombies have no exe, and are left out.
-func processes(t *testing.T, keep func(p process) bool) []process {
+func processes(t testing.TB, keep func(p process) bool) []process {
 	t.Helper()
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -151,7 +151,7 @@ func kill(processes []process) {
 const markEnv = "OCI_ADD_HOOKS_TEST_CONTAINER"
 
 // inContainer returns the container's processes.
-func inContainer(t *testing.T, c container) []process {
+func inContainer(t testing.TB, c container) []process {
 	t.Helper()
 	return processes(t, func(p process) bool {
 		env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid))
@@ -161,7 +161,7 @@ func inContainer(t *testing.T, c container) []process {
 
 // monitors returns the engine's processes that watch over a container: shims, and Podman's conmon. They have the
 // container's id on their command line.
-func monitors(t *testing.T, c container) []process {
+func monitors(t testing.TB, c container) []process {
 	t.Helper()
 	calls := recorded(t, c.dir)
 	if len(calls) == 0 {
@@ -172,7 +172,7 @@ func monitors(t *testing.T, c container) []process {
 
 // wantNothingLeft waits until nothing but the sandbox's own processes and the given daemons runs: no container, no
 // shim or monitor, and nothing of ours.
-func wantNothingLeft(t *testing.T, daemons ...string) {
+func wantNothingLeft(t testing.TB, daemons ...string) {
 	t.Helper()
 	eventually(t, "nothing to be left running", func() string {
 		var left []string

@@ -49,7 +49,7 @@ type bundle struct {
 	profile profile
 }
 
-func newBundle(t *testing.T, runtime, name string) bundle {
+func newBundle(t testing.TB, runtime, name string) bundle {
 	t.Helper()
 	b := bundle{scratch(t), name, newProfile(t, name, runtime)}
 	b.profile.record(t, b.dir)
@@ -61,7 +61,7 @@ func newBundle(t *testing.T, runtime, name string) bundle {
 }
 
 // command sets what the container runs.
-func (b bundle) command(t *testing.T, script string) {
+func (b bundle) command(t testing.TB, script string) {
 	t.Helper()
 	var config map[string]any
 	if err := json.Unmarshal(b.config(t), &config); err != nil {
@@ -84,7 +84,7 @@ func (b bundle) command(t *testing.T, script string) {
 	}
 }
 
-func (b bundle) config(t *testing.T) []byte {
+func (b bundle) config(t testing.TB) []byte {
 	t.Helper()
 	text, err := os.ReadFile(b.dir + "/config.json")
 	if err != nil {

@@ -1,8 +1,10 @@
 package engines
 
 import (
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -23,15 +25,28 @@ type engine interface {
 	daemons() []string
 	// leavesShim reports whether the engine forgets its shim when the runtime's delete fails.
 	leavesShim() bool
+	// cannotAnnotate says why containers cannot be given annotations, if so.
+	cannotAnnotate() string
 }
 
 // A container is one that an engine is to run.
 type container struct {
-	name    string
-	profile profile
-	dir     string // mounted at its own path, writable
-	args    []string
-	stdin   string
+	name        string
+	profile     profile
+	dir         string // mounted at its own path, writable
+	unmounted   bool   // dir is not mounted, and nothing else either
+	annotations map[string]string
+	args        []string
+	stdin       string
+}
+
+// annotationOptions are those that give a container its annotations. All engines have the same.
+func (c container) annotationOptions() []string {
+	var options []string
+	for _, key := range slices.Sorted(maps.Keys(c.annotations)) {
+		options = append(options, "--annotation", key+"="+c.annotations[key])
+	}
+	return options
 }
 
 // suite shows what must be so under every engine, and what else the engine has to show. Each case has a profile of
@@ -63,6 +78,10 @@ func cases() []suiteCase {
 		{"refused", testRefused},
 		{"exit-status", testExitStatus},
 		{"stdin", testStdin},
+		{"hooks-directories", testDirectories},
+		{"hooks-directories-annotation", testDirectoriesAnnotation},
+		{"hooks-directories-no-match", testDirectoriesNoMatch},
+		{"hooks-directories-malformed", testDirectoriesMalformed},
 	}
 	for _, b := range breaks {
 		all = append(all, suiteCase{b.name, func(t *testing.T, e engine, c container) { testControl(t, e, c, b) }})
@@ -132,11 +151,17 @@ func brokenMessage(p profile) []string {
 // A broken hook file: the engine's own output says what is wrong with it, and no container starts.
 func testRefused(t *testing.T, e engine, c container) {
 	c.profile.write(t, broken)
+	wantRefused(t, e, c, brokenMessage(c.profile)...)
+}
+
+// wantRefused runs the container, which must fail with the given words in what the engine says.
+func wantRefused(t *testing.T, e engine, c container, message ...string) {
+	t.Helper()
 	o := do(t, e.run(c.command("echo started >"+c.dir+"/started"), false))
 	if o.code == 0 {
 		t.Errorf("the engine reports success: %v", o)
 	}
-	for _, words := range brokenMessage(c.profile) {
+	for _, words := range message {
 		if !strings.Contains(o.said(), words) {
 			t.Errorf("the engine does not say %q: %v", words, o)
 		}

@@ -1,0 +1,420 @@
+package engines
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// criCases are what there is to show of pods. Each has a runtime handler of its own, whose BinaryName is a profile link.
+var criCases = []struct {
+	name string
+	test func(t *testing.T, k kubelet, c container)
+}{
+	{"pod-annotation", testPodAnnotation},
+	{"pod-bind-mounts", testPodBindMounts},
+	{"hook-file", testPodHookFile},
+	{"skipSandboxes", testPodSkipSandboxes},
+	{"refused", testPodRefused},
+	{"refused-by-directory", testPodRefusedByDirectory},
+	{"container-refused", testPodContainerRefused},
+}
+
+// TestCRI comes in by Kubernetes' own way: a pod is a sandbox and the containers in it, each started by the runtime that
+// the pod's handler names.
+func TestCRI(t *testing.T) {
+	need(t, "containerd", "ctr")
+	k := startKubelet(t)
+	for _, rt := range runtimes {
+		t.Run(rt, func(t *testing.T) {
+			need(t, rt)
+			for _, test := range criCases {
+				leaf(t, test.name, func(t *testing.T) {
+					t.Parallel()
+					name := profileName("cri", rt, test.name)
+					c := container{name: name, profile: newProfile(t, name, rt), dir: scratch(t)}
+					t.Cleanup(func() {
+						if t.Failed() {
+							c.profile.record(t, c.dir)
+							k.removeAll(t, c)
+							kill(inContainer(t, c))
+						}
+					})
+					test.test(t, k, c)
+					if left := k.has(t, c); len(left) > 0 {
+						t.Errorf("there still is %s", left)
+					}
+				})
+			}
+		})
+	}
+	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t, "containerd") })
+}
+
+// A kubelet asks of a containerd what Kubernetes' node agent asks of it.
+type kubelet struct{ cri.RuntimeServiceClient }
+
+// startKubelet starts a containerd with its CRI plugin and a handler for each case. Its sandboxes ("pause" containers)
+// run the image that it has already, so that no registry is needed.
+func startKubelet(t *testing.T) kubelet {
+	t.Helper()
+	const plugin = `plugins."io.containerd.grpc.v1.cri"`
+	config := `
+[` + plugin + `]
+  sandbox_image = "` + image + `"
+  restrict_oom_score_adj = true
+[` + plugin + `.containerd]
+  snapshotter = "native"
+[` + plugin + `.containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+`
+	for _, rt := range runtimes {
+		for _, test := range criCases {
+			p := newProfile(t, profileName("cri", rt, test.name), rt)
+			config += `
+[` + plugin + `.containerd.runtimes.` + p.name + `]
+  runtime_type = "io.containerd.runc.v2"
+  pod_annotations = ["com.example.*"]
+[` + plugin + `.containerd.runtimes.` + p.name + `.options]
+  BinaryName = "` + p.link + `"
+`
+		}
+	}
+	c := startContainerd(t, "k8s.io", imageArchive(t, "/bin/sleep", "1000"), config)
+
+	conn, err := grpc.NewClient("unix://"+c.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	eventually(t, "the CRI plugin to know the image", func() string {
+		r, err := cri.NewImageServiceClient(conn).ImageStatus(patient(t), &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: image}})
+		switch {
+		case err != nil:
+			return err.Error()
+		case r.Image == nil:
+			return "it does not"
+		}
+		return ""
+	})
+	return kubelet{cri.NewRuntimeServiceClient(conn)}
+}
+
+// patient gives a call to the daemon the time that a command has.
+func patient(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// hostNetwork is that of a pod for which no network has to be made.
+var hostNetwork = &cri.NamespaceOption{Network: cri.NamespaceMode_NODE, Pid: cri.NamespaceMode_CONTAINER}
+
+// pod is the pod for a container: both have the container's name.
+func pod(c container) *cri.PodSandboxConfig {
+	return &cri.PodSandboxConfig{
+		Metadata:    &cri.PodSandboxMetadata{Name: c.name, Uid: c.name, Namespace: "default"},
+		Annotations: c.annotations,
+		Linux: &cri.LinuxPodSandboxConfig{
+			CgroupParent:    cgroup,
+			SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: hostNetwork},
+		},
+	}
+}
+
+// runSandbox makes the container's pod, and starts its sandbox.
+func (k kubelet) runSandbox(t *testing.T, c container) (id string, err error) {
+	t.Helper()
+	r, err := k.RunPodSandbox(patient(t), &cri.RunPodSandboxRequest{Config: pod(c), RuntimeHandler: c.profile.name})
+	return r.GetPodSandboxId(), err
+}
+
+// runContainer starts a container in a sandbox. What fails after its creation leaves it there.
+func (k kubelet) runContainer(t *testing.T, sandbox string, c container) (id string, err error) {
+	t.Helper()
+	var mounts []*cri.Mount
+	if !c.unmounted {
+		mounts = append(mounts, &cri.Mount{ContainerPath: c.dir, HostPath: c.dir})
+	}
+	created, err := k.CreateContainer(patient(t), &cri.CreateContainerRequest{
+		PodSandboxId:  sandbox,
+		SandboxConfig: pod(c),
+		Config: &cri.ContainerConfig{
+			Metadata: &cri.ContainerMetadata{Name: c.name},
+			Image:    &cri.ImageSpec{Image: image},
+			Command:  c.args,
+			Envs:     []*cri.KeyValue{{Key: markEnv, Value: []byte(c.name)}},
+			Mounts:   mounts,
+			Linux: &cri.LinuxContainerConfig{
+				SecurityContext: &cri.LinuxContainerSecurityContext{NamespaceOptions: hostNetwork},
+			},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = k.StartContainer(patient(t), &cri.StartContainerRequest{ContainerId: created.ContainerId})
+	return created.ContainerId, err
+}
+
+// runPod runs a pod with a container, each until it is stopped, and removes them. It returns the two's ids.
+func (k kubelet) runPod(t *testing.T, c container) (sandbox, container string) {
+	t.Helper()
+	sandbox, err := k.runSandbox(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.unmounted {
+		c.args = []string{"sleep", "1000"}
+	} else {
+		c = c.command(sleeping(c.dir))
+	}
+	container, err = k.runContainer(t, sandbox, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.unmounted {
+		wantSleeping(t, c.dir)
+	}
+	k.removeContainer(t, container)
+	k.removePod(t, sandbox)
+	return sandbox, container
+}
+
+func (k kubelet) removeContainer(t *testing.T, id string) {
+	t.Helper()
+	if _, err := k.StopContainer(patient(t), &cri.StopContainerRequest{ContainerId: id, Timeout: 1}); err != nil {
+		t.Error(err)
+	}
+	if _, err := k.RemoveContainer(patient(t), &cri.RemoveContainerRequest{ContainerId: id}); err != nil {
+		t.Error(err)
+	}
+}
+
+func (k kubelet) removePod(t *testing.T, id string) {
+	t.Helper()
+	if _, err := k.StopPodSandbox(patient(t), &cri.StopPodSandboxRequest{PodSandboxId: id}); err != nil {
+		t.Error(err)
+	}
+	if _, err := k.RemovePodSandbox(patient(t), &cri.RemovePodSandboxRequest{PodSandboxId: id}); err != nil {
+		t.Error(err)
+	}
+}
+
+// sandboxes are the ids of the container's pods.
+func (k kubelet) sandboxes(t *testing.T, c container) []string {
+	t.Helper()
+	r, err := k.ListPodSandbox(patient(t), &cri.ListPodSandboxRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, s := range r.Items {
+		if s.Metadata.Name == c.name {
+			ids = append(ids, s.Id)
+		}
+	}
+	return ids
+}
+
+// has says what there is of a container and its pod.
+func (k kubelet) has(t *testing.T, c container) []string {
+	t.Helper()
+	var what []string
+	for _, id := range k.sandboxes(t, c) {
+		what = append(what, "pod "+id)
+	}
+	r, err := k.ListContainers(patient(t), &cri.ListContainersRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ctr := range r.Containers {
+		if ctr.Metadata.Name == c.name {
+			what = append(what, "container "+ctr.Id)
+		}
+	}
+	for _, p := range inContainer(t, c) {
+		what = append(what, "process "+p.String())
+	}
+	return what
+}
+
+// removeAll removes the container's pods, with all that is in them.
+func (k kubelet) removeAll(t *testing.T, c container) {
+	t.Helper()
+	for _, id := range k.sandboxes(t, c) {
+		k.removePod(t, id)
+	}
+}
+
+// wantCalls waits for as many hooks to have run, and checks that they were these, each for the right container.
+func wantCalls(t *testing.T, c container, names map[string]string, want []string) {
+	t.Helper()
+	eventually(t, "the hooks to run", func() string {
+		if calls := recorded(t, c.dir); len(calls) < len(want) {
+			return fmt.Sprintf("want %q, and these ran: %+v", want, calls)
+		}
+		return ""
+	})
+	var got []string
+	for _, call := range recorded(t, c.dir) {
+		who, known := names[call.State.ID]
+		if !known {
+			t.Errorf("a hook was told of the container %q, which is none of the pod's", call.State.ID)
+		}
+		got = append(got, call.Label+" of the "+who)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the hooks that ran, in order (-want +got):\n%s", diff)
+	}
+}
+
+// A pod's annotation decides for its container, if the handler's pod_annotations let it through. The sandbox, which has
+// the same annotations, gets no hook.
+func testPodAnnotation(t *testing.T, k kubelet, c container) {
+	readRules(t, c, map[string]string{
+		"10-always.json": `"when": {"always": true}, "stages": ["createContainer"]`,
+		"20-gpu.json":    `"when": {"annotations": {"^com\\.example\\.gpu$": "^true$"}}, "stages": ["createContainer", "poststop"]`,
+		"30-hidden.json": `"when": {"annotations": {"^org\\.example\\.gpu$": "^true$"}}, "stages": ["createContainer", "poststop"]`,
+	})
+	for _, pod := range []struct {
+		annotation string
+		want       []string
+	}{
+		{"true", []string{"10-always.json of the container", "20-gpu.json of the container", "20-gpu.json of the container"}},
+		{"false", []string{"10-always.json of the container"}},
+		{"", []string{"10-always.json of the container"}},
+	} {
+		c.annotations = map[string]string{"org.example.gpu": "true"}
+		if pod.annotation != "" {
+			c.annotations["com.example.gpu"] = pod.annotation
+		}
+		in := c
+		in.dir = scratch(t)
+		t.Run("annotation="+pod.annotation, func(t *testing.T) {
+			sandbox, container := k.runPod(t, in)
+			wantCalls(t, c, map[string]string{sandbox: "sandbox", container: "container"}, pod.want)
+		})
+		forget(t, c.dir)
+	}
+}
+
+// What the CRI plugin mounts into every container of a pod is none of the user's bind mounts.
+func testPodBindMounts(t *testing.T, k kubelet, c container) {
+	readRules(t, c, map[string]string{
+		"10-always.json": `"when": {"always": true}, "stages": ["createContainer"]`,
+		"20-mounts.json": `"when": {"hasBindMounts": true}, "stages": ["createContainer"]`,
+	})
+	for _, pod := range []struct {
+		unmounted bool
+		want      []string
+	}{
+		{true, []string{"10-always.json of the container"}},
+		{false, []string{"10-always.json of the container", "20-mounts.json of the container"}},
+	} {
+		c.unmounted = pod.unmounted
+		sandbox, container := k.runPod(t, c)
+		wantCalls(t, c, map[string]string{sandbox: "sandbox", container: "container"}, pod.want)
+		forget(t, c.dir)
+	}
+}
+
+// readRules writes a hook file that names a hooks directory, of whose files only the conditions and stages are given.
+func readRules(t *testing.T, c container, rules map[string]string) {
+	t.Helper()
+	dir := c.dir + "/hooks.d"
+	path := recorder(t, c.dir)
+	for name, rest := range rules {
+		writeRule(t, dir, name, fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": %q, "args": ["hook", %q]}, %s}`, path, name, rest))
+	}
+	c.profile.writeJSON(t, map[string]any{"runtime": c.profile.runtime, "hooksDirs": []string{dir}})
+}
+
+// writeHooks writes a hook file with hooks of its own, but none at startContainer, since a sandbox has nothing mounted,
+// and with a directory that has another for every container.
+func writeHooks(t *testing.T, c container, skipSandboxes bool) {
+	t.Helper()
+	readRules(t, c, map[string]string{"10-always.json": `"when": {"always": true}, "stages": ["createRuntime"]`})
+	path := recorder(t, c.dir)
+	hooks := map[string]any{}
+	for _, stage := range []string{"createRuntime", "poststop"} {
+		hooks[stage] = []any{hook(path, stage)}
+	}
+	c.profile.writeJSON(t, map[string]any{
+		"runtime":       c.profile.runtime,
+		"hooks":         hooks,
+		"hooksDirs":     []string{c.dir + "/hooks.d"},
+		"skipSandboxes": skipSandboxes,
+	})
+}
+
+// A hook file's hooks run twice for a pod with one container, and those of a directory once: sandboxes have the
+// former too,
+func testPodHookFile(t *testing.T, k kubelet, c container) {
+	writeHooks(t, c, false)
+	sandbox, container := k.runPod(t, c)
+	wantCalls(t, c, map[string]string{sandbox: "sandbox", container: "container"}, []string{
+		"createRuntime of the sandbox",
+		"createRuntime of the container", "10-always.json of the container",
+		"poststop of the container", "poststop of the sandbox",
+	})
+}
+
+// unless it says that they shall not.
+func testPodSkipSandboxes(t *testing.T, k kubelet, c container) {
+	writeHooks(t, c, true)
+	sandbox, container := k.runPod(t, c)
+	wantCalls(t, c, map[string]string{sandbox: "sandbox", container: "container"}, []string{
+		"createRuntime of the container", "10-always.json of the container", "poststop of the container",
+	})
+}
+
+// wantCRIError checks that an error of the CRI, which is what kubectl describe pod shows, has the given words.
+func wantCRIError(t *testing.T, err error, message ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, words := range message {
+		if !strings.Contains(err.Error(), words) {
+			t.Errorf("the CRI does not say %q: %v", words, err)
+		}
+	}
+}
+
+func testPodRefused(t *testing.T, k kubelet, c container) {
+	c.profile.write(t, broken)
+	_, err := k.runSandbox(t, c)
+	wantCRIError(t, err, brokenMessage(c.profile)...)
+}
+
+// Nor is there a sandbox that would have no hook from the directory.
+func testPodRefusedByDirectory(t *testing.T, k kubelet, c container) {
+	rules := c.dir + "/hooks.d"
+	writeRule(t, rules, "10-malformed.json", malformed)
+	c.profile.writeJSON(t, map[string]any{"runtime": c.profile.runtime, "hooksDirs": []string{rules}})
+	_, err := k.runSandbox(t, c)
+	wantCRIError(t, err, malformedMessage(rules+"/10-malformed.json")...)
+}
+
+// A directory that is broken when the sandbox runs already: the container does not start, and the pod can be removed.
+func testPodContainerRefused(t *testing.T, k kubelet, c container) {
+	rules := c.dir + "/hooks.d"
+	writeRule(t, rules, "README", "empty so far")
+	c.profile.writeJSON(t, map[string]any{"runtime": c.profile.runtime, "hooksDirs": []string{rules}})
+	sandbox, err := k.runSandbox(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeRule(t, rules, "10-malformed.json", malformed)
+	_, err = k.runContainer(t, sandbox, c.command(sleeping(c.dir)))
+	wantCRIError(t, err, malformedMessage(rules+"/10-malformed.json")...)
+	k.removePod(t, sandbox)
+}
