@@ -62,7 +62,7 @@ demo: build ## run a throwaway container with example hooks under runc
 test: engines test-unit test-fuzz test-modules ## install the engines that are missing and run every test
 
 .PHONY: engines
-engines: ## install the engines that the tests use (Debian)
+engines: ## install the engines and tools that the tests and the bench use (Debian)
 	scripts/install-engines.sh
 
 # gotestsum ends each run by listing what was skipped, and why.
@@ -94,6 +94,10 @@ lint: ## gofmt, go vet, staticcheck, shellcheck
 bench: ## what a call costs, beside a bare runtime and the least that C and Go can do; whole containers
 	go run ./bench
 	cd test/engines && go test -run '^$$' -bench Containers -benchtime 1x
+
+.PHONY: bench-gate
+bench-gate: ## fail if a call passed through costs more than 1.25 of the least that Go can do
+	go run ./bench -n 200 -gate 1.25
 
 .PHONY: clean
 clean: ## remove what was built

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs, on Debian and its kin, the engines and runtimes that the tests use and that are missing.
+# Installs, on Debian and its kin, the engines, runtimes and tools that the tests and the bench use and that are missing.
 # Elsewhere, and without root and sudo, it says what is missing and goes on: the tests that need it are skipped.
 set -euo pipefail
 
 # program:package
 wanted=(runc:runc crun:crun dockerd:docker.io docker:docker.io containerd:containerd podman:podman
-	busybox:busybox-static iptables:iptables)
+	busybox:busybox-static iptables:iptables cc:gcc groff:groff)
 
 missing=()
 for pair in "${wanted[@]}"; do
@@ -14,6 +14,9 @@ done
 # Debian's docker.io leaves the client to a package of its own since version 13.
 if ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; then
 	missing+=(docker-cli)
+fi
+if ! compgen -G '/usr/lib/*/libc.a' >/dev/null; then # what a static C program is linked with
+	missing+=(libc6-dev)
 fi
 if [ ${#missing[@]} -eq 0 ]; then
 	exit 0
