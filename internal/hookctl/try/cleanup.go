@@ -38,8 +38,9 @@ func (c *container) cleanUp() (notes []string, err error) {
 }
 
 // endChildren kills this process's children but for others, and those that become so when their parents die, until there
-// are none.
+// are none. Each is noted once, though it take a while to die: its pid is its own until it is waited for.
 func endChildren(others []int) (notes []string, err error) {
+	killed := map[int]bool{}
 	for deadline := time.Now().Add(grace); ; time.Sleep(time.Millisecond) {
 		children, err := childrenOf(os.Getpid())
 		children = slices.DeleteFunc(children, func(pid int) bool { return slices.Contains(others, pid) })
@@ -48,12 +49,18 @@ func endChildren(others []int) (notes []string, err error) {
 		}
 		for _, child := range children {
 			if pid, _ := unix.Wait4(child, nil, unix.WNOHANG, nil); pid == child {
+				delete(killed, child)
 				continue // it had ended
 			}
 			if time.Now().After(deadline) {
 				return notes, fmt.Errorf("process %d cannot be ended", child)
 			}
-			if name := commandLine(child); name != "" && unix.Kill(child, unix.SIGKILL) == nil {
+			if killed[child] {
+				continue
+			}
+			killed[child] = true
+			name := commandLine(child) // empty if it is about to end by itself
+			if unix.Kill(child, unix.SIGKILL) == nil && name != "" {
 				notes = append(notes, fmt.Sprintf("process %d was left running, and was killed: %s", child, name))
 			}
 		}

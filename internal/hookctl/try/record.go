@@ -34,7 +34,7 @@ const (
 	aliveFile                                  = "alive"
 )
 
-// maxOutput is how many bytes of a stream are shown.
+// maxOutput is how many bytes of a stream are shown. One more is kept.
 const maxOutput = 64 << 10
 
 // A task is a program that the recorder runs: a hook, or the container's command.
@@ -104,8 +104,10 @@ func record(base string) (status int, err error) {
 	if err := writeJSON(filepath.Join(dir, beginFile), begin{time.Now().UnixNano()}); err != nil {
 		return 1, err
 	}
-	ended := t.run(stdout, stderr, closed(filepath.Join(filepath.Dir(base), aliveFile)))
-	ended.Time = time.Now().UnixNano()
+	ended, err := t.run(stdout, stderr, closed(filepath.Join(filepath.Dir(base), aliveFile)))
+	if err != nil {
+		return 1, err
+	}
 	if err := writeJSON(filepath.Join(dir, endFile), ended); err != nil {
 		return 1, err
 	}
@@ -119,21 +121,34 @@ func record(base string) (status int, err error) {
 	return ended.Status, nil
 }
 
-// run runs the task until it ends, hangs for too long, or gone is closed.
-func (t *task) run(stdout, stderr *os.File, gone <-chan struct{}) (e end) {
+// run runs the task until it ends, hangs for too long, or gone is closed. What it prints comes to stdout and stderr.
+func (t *task) run(stdout, stderr *os.File, gone <-chan struct{}) (e end, err error) {
 	// A runtime that ends a hook, its timeout being over, ends this process. The parent-death signal then ends the
 	// hook too; it comes when the thread ends that started it.
 	runtime.LockOSThread()
 	cmd := exec.Command(t.Path)
 	cmd.Args = t.Args
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr // files, so that what it leaves running does not delay us
+	cmd.Stdin = os.Stdin
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	out, err := newStream(stdout)
+	if err != nil {
+		return e, err
+	}
+	errs, err := newStream(stderr)
+	if err != nil {
+		return e, err
+	}
+	cmd.Stdout, cmd.Stderr = out.write, errs.write
+	err = cmd.Start()
+	out.write.Close()
+	errs.write.Close()
+	if err != nil {
+		e.Time = time.Now().UnixNano()
 		e.Error, e.Status = err.Error(), 126
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
 			e.Status = 127
 		}
-		return e
+		return e, nil
 	}
 	done := make(chan struct{})
 	go func() { cmd.Wait(); close(done) }()
@@ -154,6 +169,9 @@ func (t *task) run(stdout, stderr *os.File, gone <-chan struct{}) (e end) {
 	}
 	cmd.Process.Kill()
 	<-done
+	e.Time = time.Now().UnixNano()
+	out.end()
+	errs.end()
 	switch ws := cmd.ProcessState.Sys().(syscall.WaitStatus); {
 	case ws.Signaled():
 		e.Signal = unix.SignalName(ws.Signal())
@@ -161,7 +179,51 @@ func (t *task) run(stdout, stderr *os.File, gone <-chan struct{}) (e end) {
 	default:
 		e.Status = ws.ExitStatus()
 	}
-	return e
+	return e, nil
+}
+
+// A stream is a pipe of which the beginning is kept in a file and the rest is lost, so that a task that prints without
+// end neither fills the disk nor waits for a reader.
+type stream struct {
+	read, write *os.File
+	keep        *os.File
+	room        int           // what the file still takes; a byte more than is shown, which tells that there was more
+	done        chan struct{} // closed when nobody reads any more
+}
+
+// newStream gives a stream that is read until its end.
+func newStream(keep *os.File) (*stream, error) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	s := &stream{read, write, keep, maxOutput + 1, make(chan struct{})}
+	go func() { io.Copy(keeper{s}, read); close(s.done) }()
+	return s, nil
+}
+
+// end takes what is in the pipe now, and closes it: what the task left running may hold it open for ever.
+func (s *stream) end() {
+	s.read.SetReadDeadline(time.Now())
+	<-s.done
+	s.read.SetReadDeadline(time.Time{})
+	if conn, err := s.read.SyscallConn(); err == nil {
+		waiting := 0
+		conn.Control(func(fd uintptr) { waiting, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+		io.CopyN(keeper{s}, s.read, int64(waiting))
+	}
+	s.read.Close()
+}
+
+// keeper writes to a stream's file as long as there is room, and takes all.
+type keeper struct{ *stream }
+
+func (k keeper) Write(p []byte) (int, error) {
+	n, err := k.keep.Write(p[:min(len(p), k.room)])
+	if k.room -= n; err != nil {
+		k.room = 0 // no space left; the task is not to notice
+	}
+	return len(p), nil
 }
 
 // closed gives a channel that is closed when nobody holds the FIFO at path open for writing any more. Where it cannot be

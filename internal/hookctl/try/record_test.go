@@ -3,6 +3,7 @@ package try
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,7 +142,7 @@ func TestRecordResults(t *testing.T) {
 			r.ready(t)
 			begin := time.Now()
 			out, _ := r.Output()
-			if took := time.Since(begin); took > 30*time.Second {
+			if took := time.Since(begin); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
 			c := r.recorded(t)
@@ -153,6 +154,56 @@ func TestRecordResults(t *testing.T) {
 			}
 			if tt.name == "leaves a process" {
 				exec.Command("kill", strings.TrimSpace(string(out))).Run()
+			}
+		})
+	}
+}
+
+// What a hook prints is kept up to a limit and never makes it wait, nor does it fill the disk.
+func TestRecordMuch(t *testing.T) {
+	const more = 3 * maxOutput
+	for _, tt := range []struct {
+		name   string
+		script string
+		want   int // bytes of standard output
+		more   bool
+		limit  time.Duration
+		result Result
+	}{
+		{name: "just enough", script: fmt.Sprint("head -c ", maxOutput, " /dev/zero"), want: maxOutput, result: OK},
+		{name: "one too many", script: fmt.Sprint("head -c ", maxOutput+1, " /dev/zero"), want: maxOutput, more: true, result: OK},
+		{name: "much", script: fmt.Sprint("head -c ", more, " /dev/zero && head -c ", more, " /dev/zero >&2"), want: maxOutput, more: true, result: OK},
+		{name: "without end", script: "exec yes", want: maxOutput, more: true, limit: 2 * time.Second, result: Hung},
+		{name: "what is left prints without end", script: "yes & sleep 1; echo $! >&2", want: maxOutput, more: true, result: OK},
+		{name: "what is left prints nothing", script: "printf x; sleep 1000 & echo $! >&2", want: 1, result: OK},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRecorder(t, tt.script)
+			r.task.Limit = tt.limit
+			r.ready(t)
+			var stdout, stderr bytes.Buffer
+			r.Stdout, r.Stderr = &stdout, &stderr
+			begin := time.Now()
+			r.Run()
+			if took := time.Since(begin); took > time.Minute {
+				t.Errorf("it took %v", took)
+			}
+			c := r.recorded(t)
+			if len(c.Stdout) != tt.want || stdout.Len() != tt.want || c.Truncated != tt.more || c.Result != tt.result {
+				t.Errorf("%d bytes recorded, %d printed, truncated %v, %s", len(c.Stdout), stdout.Len(), c.Truncated, c.Result)
+			}
+			files, err := filepath.Glob(r.task.folder + "/7-*/std*")
+			if err != nil || len(files) != 2 {
+				t.Fatalf("%q, %v", files, err)
+			}
+			for _, path := range files {
+				if info, err := os.Stat(path); err != nil || info.Size() > maxOutput+1 {
+					t.Errorf("%s: %v, %v", path, info.Size(), err)
+				}
+			}
+			if strings.Contains(tt.script, "$!") {
+				exec.Command("kill", strings.TrimSpace(c.Stderr)).Run()
 			}
 		})
 	}

@@ -180,18 +180,25 @@ func wantStatic(program string) error {
 	return nil
 }
 
-// makeTemp makes a temporary folder from which programs can be executed.
-func makeTemp() (string, error) {
+// makeTemp makes a temporary folder from which programs can be executed, and gives its absolute path without links.
+func makeTemp() (path string, err error) {
 	dir, err := os.MkdirTemp("", "hookctl-try-")
 	if err != nil {
 		return "", err
 	}
+	defer func() {
+		if err != nil {
+			os.Remove(dir)
+		}
+	}()
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err == nil && fs.Flags&unix.ST_NOEXEC != 0 {
-		os.Remove(dir)
 		return "", fmt.Errorf("no program may be executed from %s (it is mounted noexec); set TMPDIR to a folder that allows it", os.TempDir())
 	}
-	return filepath.EvalSymlinks(dir)
+	if path, err = filepath.Abs(dir); err != nil { // TMPDIR may be relative
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
 }
 
 // profile gives the hooks to try.

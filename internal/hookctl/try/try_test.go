@@ -89,8 +89,11 @@ func (tr *trial) run(t *testing.T) int {
 
 func (tr *trial) finish(t *testing.T) int {
 	t.Helper()
-	time.AfterFunc(time.Minute, func() { tr.Process.Kill() })
+	timer := time.AfterFunc(2*time.Minute, func() { tr.Process.Kill() })
 	tr.Wait()
+	if !timer.Stop() {
+		t.Error("hookctl did not end within 2 minutes, and was killed")
+	}
 	tr.wantNothingLeft(t)
 	return tr.ProcessState.ExitCode()
 }
@@ -268,7 +271,8 @@ func wantExample(t *testing.T, r Report) {
 		if !strings.HasPrefix(c.Stdout, "The container is ") || !strings.Contains(c.Stdout, network) {
 			t.Errorf("%s: %q", c.Stage, c.Stdout)
 		}
-		if *c.Start < last || *c.Took < 0.005 || *c.Start+*c.Took > r.Seconds {
+		// Its clock is the system's, which may be set meanwhile: no exact times.
+		if *c.Start < last || *c.Took <= 0 || *c.Start+*c.Took > r.Seconds+0.001 {
 			t.Errorf("%s: at %v for %v, of %v", c.Stage, *c.Start, *c.Took, r.Seconds)
 		}
 		last = *c.Start
@@ -424,7 +428,8 @@ func TestSameAsWithout(t *testing.T) {
 	os.Remove(said)
 
 	// The same container without recorders.
-	temp := filepath.Join(t.TempDir(), "hookctl-try-1")
+	id := fmt.Sprint("hookctl-try-", os.Getpid())
+	temp := filepath.Join(t.TempDir(), id)
 	if err := os.MkdirAll(temp+"/bundle/rootfs", 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -450,13 +455,22 @@ func TestSameAsWithout(t *testing.T) {
 	if err := plan.CarryOut(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // if the test failed too early
+		exec.Command(runc, "--root", temp+"/state", "delete", "--force", id).Run()
+	})
 	for _, args := range [][]string{
-		{"create", "--bundle", temp + "/bundle", "hookctl-try-1"}, {"start", "hookctl-try-1"}, {"delete", "--force", "hookctl-try-1"},
+		{"create", "--bundle", temp + "/bundle", id}, {"start", id}, {"delete", "--force", id},
 	} {
 		cmd := exec.Command(runc, append([]string{"--root", temp + "/state"}, args...)...)
 		cmd.Env = append(env, "TMPDIR="+tr.temp)
 		if args[0] == "delete" {
-			time.Sleep(300 * time.Millisecond)
+			eventually(t, "the container to end", func() bool {
+				out, err := exec.Command(runc, "--root", temp+"/state", "state", id).Output()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return strings.Contains(string(out), `"status": "stopped"`)
+			})
 		}
 		cmd.Stderr = os.Stderr
 		if err := cmd.Run(); err != nil {
@@ -524,11 +538,11 @@ func wantProblems(t *testing.T, r Report, want ...string) {
 func TestHangingHook(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		path := hookFile(t, "createRuntime", sh("echo begun; sleep 4321; true"), "poststop", sh("true"))
-		r, _ := newTrial(t, append(args, path, "--timeout", "400ms")...).report(t)
-		if c := r.Hooks[0]; c.Result != Hung || c.Stdout != "begun\n" || *c.Took < 0.4 || *c.Took > 10 {
+		r, _ := newTrial(t, append(args, path, "--timeout", "1s")...).report(t)
+		if c := r.Hooks[0]; c.Result != Hung || c.Stdout != "begun\n" || *c.Took < 0.9 || *c.Took > 60 {
 			t.Errorf("%+v", c)
 		}
-		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") hung: it was ended after 400ms (--timeout)" {
+		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") hung: it was ended after 1s (--timeout)" {
 			t.Errorf("problems: %q", r.Problems)
 		}
 		if len(r.Notes) != 1 || !strings.HasSuffix(r.Notes[0], "was left running, and was killed: sleep 4321") {
@@ -537,15 +551,59 @@ func TestHangingHook(t *testing.T) {
 	})
 }
 
+// A hook that prints without end does so into the void.
+func TestHookPrintsMuch(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	tr := newTrial(t, append(args, hookFile(t, "createRuntime", sh("exec yes")), "--timeout", "2s")...)
+	stop, most := make(chan struct{}), make(chan int64)
+	go func() {
+		largest := int64(0)
+		for {
+			select {
+			case <-stop:
+				most <- largest
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			files, _ := filepath.Glob(tr.temp + "/hookctl-try-*/*/*/std*")
+			for _, path := range files {
+				if info, err := os.Stat(path); err == nil {
+					largest = max(largest, info.Size())
+				}
+			}
+		}
+	}()
+	r, _ := tr.report(t)
+	close(stop)
+	if size := <-most; size == 0 || size > maxOutput+1 {
+		t.Errorf("it was kept in a file of %d bytes", size)
+	}
+	if c := r.Hooks[0]; c.Result != Hung || !c.Truncated || len(c.Stdout) != maxOutput || !strings.HasPrefix(c.Stdout, "y\ny\n") {
+		t.Errorf("%s, truncated %v, %d bytes", c.Result, c.Truncated, len(c.Stdout))
+	}
+}
+
+// The temporary folder may be named from where one stands.
+func TestRelativeTemp(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	tr := newTrial(t, append(args, hookFile(t, "poststop", sh("cat")))...)
+	tr.Dir, tr.Env = tr.temp, append(tr.Env, "TMPDIR=.")
+	if status := tr.run(t); status != 0 {
+		t.Errorf("status %d\n%s%s", status, &tr.stdout, &tr.stderr)
+	}
+}
+
 // A hook whose own timeout passes is ended by the runtime.
 func TestHookTimeout(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
-		path := hookFile(t, "createRuntime", sh("echo begun; exec sleep 4322", `"timeout": 1`))
+		path := hookFile(t, "createRuntime", sh("echo begun; exec sleep 4322", `"timeout": 2`))
 		r, _ := newTrial(t, append(args, path)...).report(t)
-		if c := r.Hooks[0]; c.Result != Killed || c.Stdout != "begun\n" || *c.Took != 1 || c.ExitStatus != nil {
+		if c := r.Hooks[0]; c.Result != Killed || c.Stdout != "begun\n" || *c.Took > 2 || c.ExitStatus != nil {
 			t.Errorf("%+v", c)
 		}
-		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") was ended by the runtime: its timeout is 1 s" {
+		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") was ended by the runtime: its timeout is 2 s" {
 			t.Errorf("problems: %q", r.Problems)
 		}
 	})
@@ -556,7 +614,7 @@ func TestHangingCommand(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
 	path := hookFile(t, "poststop", sh("cat"))
-	r, _ := newTrial(t, append(args, path, "--timeout", "400ms", "--rootfs", rootfs(t), "--", "/bin/busybox", "sleep", "4323")...).report(t)
+	r, _ := newTrial(t, append(args, path, "--timeout", "2s", "--rootfs", rootfs(t), "--", "/bin/busybox", "sleep", "4323")...).report(t)
 	if r.Process.Result != Hung || r.Hooks[0].Result != OK {
 		t.Errorf("%+v", r)
 	}
@@ -584,7 +642,7 @@ func TestHangingRuntime(t *testing.T) {
 	runtime := script(t, `PATH=$PATH:/usr/sbin:/sbin
 case "$*" in *" create "*) `+args[1]+` "$@" || exit; sleep 4324;; *) exec `+args[1]+` "$@";; esac`)
 	path := hookFile(t, "createRuntime", sh("cat"))
-	r, _ := newTrial(t, path, "--runtime", runtime, "--timeout", "200ms").report(t)
+	r, _ := newTrial(t, path, "--runtime", runtime, "--timeout", "2s").report(t)
 	wantProblems(t, r, "^script create did not end and was killed$", "the container's process .* was never called")
 }
 
@@ -650,9 +708,8 @@ func TestInterrupted(t *testing.T) {
 					eventually(t, "the hook", func() bool { _, err := os.Stat(begun); return err == nil })
 					pid := initPid(t, tr.temp)
 					tr.Process.Signal(sig)
-					begin := time.Now()
-					if status := tr.finish(t); status != 1 || time.Since(begin) > 10*time.Second {
-						t.Errorf("status %d after %v", status, time.Since(begin))
+					if status := tr.finish(t); status != 1 {
+						t.Errorf("status %d", status)
 					}
 					for _, part := range []string{"problem: the " + stage + " hook", "was running when it was interrupted\n"} {
 						if !strings.Contains(tr.stdout.String(), part) {
@@ -697,14 +754,11 @@ func TestInterruptedCommand(t *testing.T) {
 // itself.
 func initPid(t *testing.T, temp string) int {
 	t.Helper()
-	files, _ := filepath.Glob(temp + "/hookctl-try-*/outside/*/stdout")
-	if len(files) != 1 {
-		t.Fatalf("recorded: %q", files)
-	}
 	var state struct{ Pid int }
-	if err := json.Unmarshal([]byte(read(t, files[0])), &state); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "the state to be recorded", func() bool {
+		files, _ := filepath.Glob(temp + "/hookctl-try-*/outside/*/stdout")
+		return len(files) == 1 && json.Unmarshal([]byte(read(t, files[0])), &state) == nil
+	})
 	return state.Pid
 }
 
