@@ -28,7 +28,7 @@ func TestDocs(t *testing.T) {
 	t.Setenv("PROFILES", profiles)
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	usual := strings.NewReplacer(profiles, "/etc/oci-add-hooks", bin+"/runc", "/usr/sbin/runc", bin, "/usr/local/bin")
-	runc := regexp.MustCompile(`"/[a-z/]*/runc"`) // wherever this system has it
+	runc := regexp.MustCompile(`(["\s])/[a-z/]*/runc(["\n])`) // wherever this system has it
 	hash := regexp.MustCompile(`hookctl [0-9a-f]{64}`)
 
 	transcript := string(text)
@@ -53,7 +53,7 @@ func TestDocs(t *testing.T) {
 			cmd.Dir = folder
 			out, _ := cmd.CombinedOutput() // some are about problems
 			printed := usual.Replace(string(out))
-			printed = runc.ReplaceAllString(printed, `"/usr/sbin/runc"`)
+			printed = runc.ReplaceAllString(printed, `${1}/usr/sbin/runc$2`)
 			return "$ " + line + "\n" + hash.ReplaceAllString(printed, hash.FindString(transcript))
 		})
 	})

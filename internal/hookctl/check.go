@@ -2,6 +2,7 @@ package hookctl
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -20,10 +21,14 @@ func newCheck(io *streams) *cobra.Command {
 			"FILE is a hook file, which is checked with the directories that it names, or a file of a hooks directory. DIR is a " +
 			"hooks directory; several are taken in increasing precedence. Without arguments, all that the system has is checked: " +
 			"the profiles in " + profile.Dir + ", the directories that they name, " + hooks.DefaultDir + " and " + hooks.OverrideDir + ".\n\n" +
-			"A runtime that a hook file names is asked for its features, by executing it, unless others than root may write to it.\n\n" +
+			"A runtime that a hook file names is asked for its features, by executing it in the folder / with no " +
+			"environment but a PATH: if it is called crun, krun, runc, runsc or youki, and nobody but root may write to it.\n\n" +
 			"Exit status: 1 if there is an error (with --strict, or a warning), else 0.",
 		Example: "  hookctl check\n  hookctl check --strict ./gpu-hooks.json\n  hookctl check /usr/share/containers/oci/hooks.d /etc/containers/oci/hooks.d",
 		RunE: func(_ *cobra.Command, args []string) error {
+			if slices.Contains(args, "") {
+				return usageError("the name of a file or folder is empty")
+			}
 			var result check.Result
 			program, _ := findProgram("") // without it, this tool is all that is not taken for a runtime
 			if len(args) > 0 {
@@ -56,10 +61,10 @@ func (s *streams) printResult(r check.Result) error {
 	s.printFindings(r.Findings)
 	checked := count(len(r.Files), "file") + " checked"
 	if len(r.Findings) == 0 {
-		fmt.Fprintf(s.out, "%s: nothing found\n", checked)
+		fmt.Fprintf(s.text, "%s: nothing found\n", checked)
 		return nil
 	}
-	fmt.Fprintf(s.out, "%s: %s, %s\n", checked, count(errs, "error"), count(warnings, "warning"))
+	fmt.Fprintf(s.text, "%s: %s, %s\n", checked, count(errs, "error"), count(warnings, "warning"))
 	return nil
 }
 
@@ -78,13 +83,13 @@ func (s *streams) printFindings(findings []check.Finding) {
 		if f.Pointer != "" {
 			pointer = " (" + legible(f.Pointer) + ")"
 		}
-		fmt.Fprintf(s.out, "%s: %s %s%s\n", s.paint(bold, place), s.paint(severity, string(f.Severity)+":"), legible(f.Problem), s.paint(dim, pointer))
+		fmt.Fprintf(s.text, "%s: %s %s%s\n", s.paint(bold, place), s.paint(severity, string(f.Severity)+":"), legible(f.Problem), s.paint(dim, pointer))
 		if f.Line > 0 {
-			printExcerpt(s.out, f.Text, f.Column, s.paint(severity, "^"))
+			printExcerpt(s.text, f.Text, f.Offset, s.paint(severity, "^"))
 		}
 		if f.Hint != "" {
-			fmt.Fprintf(s.out, "  %s %s\n", s.paint(cyan, "hint:"), legible(f.Hint))
+			fmt.Fprintf(s.text, "  %s %s\n", s.paint(cyan, "hint:"), legible(f.Hint))
 		}
-		fmt.Fprintln(s.out)
+		fmt.Fprintln(s.text)
 	}
 }

@@ -7,11 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // profileText is what a profile's hook file is made of.
@@ -22,18 +25,15 @@ type profileText struct {
 	Hooks         json.RawMessage `json:"hooks,omitempty"`
 }
 
-// take takes over what a hook file holds: its hooks with all their members, and nothing that oci-add-hooks ignores.
-func (t *profileText) take(path string) error {
-	file, err := hooks.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	data, err := os.ReadFile(path)
+// take takes over what a hook file holds: its hooks with all their members, and nothing that oci-add-hooks ignores. It is
+// the file as it was checked, whatever has become of it since.
+func (t *profileText) take(checked *jsonfile.File) error {
+	file, err := hooks.ParseFile(checked)
 	if err != nil {
 		return err
 	}
 	var members map[string]json.RawMessage // the names are unique and rightly spelt: they have been checked
-	if err := json.Unmarshal(data, &members); err != nil {
+	if err := json.Unmarshal(checked.Data, &members); err != nil {
 		return err
 	}
 	t.Runtime, t.SkipSandboxes, t.Hooks = file.Runtime, file.SkipSandboxes, members["hooks"]
@@ -79,44 +79,83 @@ type change struct {
 	do     func() error
 }
 
+// standing is what stands in the place of a profile.
+type standing struct {
+	there bool
+	text  []byte // nil if it is no regular file, and no folder either: a link, a FIFO
+	ours  bool   // hookctl wrote it, and nobody has changed it
+}
+
+// examine looks at the place of a profile, without waiting and without following a link. What cannot be read is an error,
+// unless it is to be overwritten or removed in any case.
+func examine(path string, force bool) (s standing, err error) {
+	switch st, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return s, nil
+	case err != nil:
+		return s, fmt.Errorf("%s cannot be examined: %w; see who may read its folder", path, report.Plain(err))
+	case st.IsDir():
+		return s, fmt.Errorf("%s is a folder, where the profile is to be: take it away", path)
+	case !st.Mode().IsRegular():
+		return standing{there: true}, nil
+	}
+	s.there = true
+	file, err := jsonfile.Read(path)
+	if err == nil {
+		s.text, s.ours = file.Data, isOurs(file.Data)
+	} else if !force {
+		return s, fmt.Errorf("%w; see who may read it", err)
+	}
+	return s, nil
+}
+
 // planFile plans to write a profile, which names runtime.
 func planFile(path string, text []byte, runtime string, force bool) (change, error) {
 	c := change{Action: "write", Path: path, Text: string(text)}
-	old, err := os.ReadFile(path)
+	old, err := examine(path, force)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return c, err
+	case !old.there:
 		c.do = func() error { return place(path, writeFile(text), os.Link) }
 		return c, nil
-	case err == nil && bytes.Equal(old, text):
+	case old.text != nil && bytes.Equal(old.text, text):
 		c.Action = "keep"
 		return c, nil
-	case !force && err != nil:
-		return c, err
-	case !force && !isOurs(old):
+	case !force && !old.ours:
 		return c, fmt.Errorf("%s is not as hookctl wrote it; --force overwrites it", path)
 	}
-	if before, err := hooks.ReadRuntime(path); !force && (err != nil || before != runtime) {
-		return c, fmt.Errorf("%s names the runtime %s: with another, containers that were started with it cannot be stopped; "+
-			"take another name, or stop them and give --force", path, before)
+	if !force {
+		if before, err := hooks.ReadRuntime(path); err != nil || before != runtime {
+			return c, fmt.Errorf("%s names the runtime %s: with another, containers that were started with it cannot be stopped; "+
+				"take another name, or stop them and give --force", path, before)
+		}
 	}
 	c.do = func() error { return place(path, writeFile(text), os.Rename) }
 	return c, nil
 }
 
-// planLink plans to make the link called name beside program.
-func planLink(program, name string, force bool) (change, error) {
+// planLink plans to make the link called name beside program, for a profile of runtime. Only a link is ever replaced.
+func planLink(program, runtime, name string, force bool) (change, error) {
 	path, target := filepath.Join(filepath.Dir(program), name), filepath.Base(program)
 	c := change{Action: "link", Path: path, Target: target}
 	link := func(at string) error { return os.Symlink(target, at) }
+	self, _ := os.Executable()
 	switch st, err := os.Lstat(path); {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
 		c.do = func() error { return os.Symlink(target, path) }
 	case err != nil:
-		return c, err
+		return c, fmt.Errorf("%s cannot be examined: %w; see who may read that folder", path, report.Plain(err))
 	case leadsTo(path, program):
 		c.Action = "keep"
 	case st.IsDir():
-		return c, fmt.Errorf("%s is a folder, where the link is to be", path)
+		return c, fmt.Errorf("%s is a folder, where the link is to be: take another name or --bin-dir", path)
+	case leadsTo(path, runtime):
+		return c, fmt.Errorf("%s is the runtime of this profile: take another name or --bin-dir", path)
+	case self != "" && leadsTo(path, self):
+		return c, fmt.Errorf("%s is hookctl itself: take another name or --bin-dir", path)
+	case st.Mode()&fs.ModeSymlink == 0:
+		return c, fmt.Errorf("%s is a program, not a link: take another name or --bin-dir", path)
 	case force:
 		c.do = func() error { return place(path, link, os.Rename) }
 	default:
@@ -125,16 +164,23 @@ func planLink(program, name string, force bool) (change, error) {
 	return c, nil
 }
 
-// planRemoval plans to take away a profile and its link, whichever of them there is.
-func planRemoval(program, name string, force bool) (changes []change, err error) {
+// planRemoval plans to take away a profile and its link, whichever of them there is. links are all links by which the
+// profile is used, as far as they are known.
+func planRemoval(program, name string, links []string, force bool) (changes []change, err error) {
 	file, link := profilePath(name), filepath.Join(filepath.Dir(program), name)
-	switch text, err := os.ReadFile(file); {
-	case errors.Is(err, os.ErrNotExist):
-	case err != nil && !force:
+	switch old, err := examine(file, force); {
+	case err != nil:
 		return nil, err
-	case !force && !isOurs(text):
+	case !old.there:
+	case !force && !old.ours:
 		return nil, fmt.Errorf("%s is not as hookctl wrote it; --force removes it", file)
 	default:
+		for _, other := range links {
+			if !force && !sameName(other, link) && !sameName(other, program) {
+				return nil, fmt.Errorf("%s is another link by which this profile is used, and containers that were started by it could not be "+
+					"stopped; stop them and remove it first, or give --force", other)
+			}
+		}
 		changes = append(changes, change{Action: "remove", Path: file, do: func() error { return os.Remove(file) }})
 	}
 	st, err := os.Lstat(link)
@@ -145,6 +191,13 @@ func planRemoval(program, name string, force bool) (changes []change, err error)
 		return nil, fmt.Errorf("there is neither %s nor a link %s to oci-add-hooks", file, link)
 	}
 	return changes, nil
+}
+
+// sameName says whether two paths are the same file, or the same link: /bin may be a link to /usr/bin.
+func sameName(a, b string) bool {
+	stA, errA := os.Lstat(a)
+	stB, errB := os.Lstat(b)
+	return errA == nil && errB == nil && os.SameFile(stA, stB)
 }
 
 func leadsTo(path, program string) bool {
@@ -197,7 +250,7 @@ func (s *streams) carryOut(how manner, changes []change) error {
 	for _, c := range changes {
 		if !how.dryRun && c.do != nil {
 			if err := c.do(); err != nil {
-				return err
+				return fmt.Errorf("%s: cannot %s it: %w; see who may write there (root, most likely), and what has been done already", c.Path, c.Action, report.Plain(err))
 			}
 		}
 		if !s.json {
@@ -223,15 +276,15 @@ func (s *streams) printChange(c change, dryRun bool) {
 		what += " -> " + legible(c.Target)
 	}
 	if c.Action == "keep" {
-		fmt.Fprintf(s.out, "%s %s (it is so already)\n", s.paint(dim, "keep"), what)
+		fmt.Fprintf(s.text, "%s %s (it is so already)\n", s.paint(dim, "keep"), what)
 		return
 	}
 	paint := green
 	if c.Action == "remove" {
 		paint = yellow
 	}
-	fmt.Fprintf(s.out, "%s %s\n", s.paint(paint, would+c.Action), what)
+	fmt.Fprintf(s.text, "%s %s\n", s.paint(paint, would+c.Action), what)
 	if dryRun && c.Text != "" {
-		fmt.Fprint(s.out, c.Text)
+		fmt.Fprint(s.text, c.Text)
 	}
 }

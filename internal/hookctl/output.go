@@ -57,7 +57,7 @@ func (s *streams) printTable(heading []string, rows [][]cell) {
 			}
 			gap += strings.Repeat(" ", widths[i]-utf8.RuneCountInString(legible(c.text))+2)
 		}
-		fmt.Fprintln(s.out, line)
+		fmt.Fprintln(s.text, line)
 	}
 }
 
@@ -82,14 +82,22 @@ func legible(text string) string {
 // excerptWidth is how much is shown of a line, in characters.
 const excerptWidth = 100
 
-// printExcerpt prints the line of a file, with a caret below the column.
-func printExcerpt(w io.Writer, line string, column int, caret string) {
-	chars := []rune(line)
-	at := min(max(column-1, 0), len(chars))
-	start := 0
-	if len(chars) > excerptWidth { // a file without line feeds, most likely
-		start = max(0, at-excerptWidth/2)
-		chars = chars[:min(len(chars), start+excerptWidth)]
+// printExcerpt prints the line of a file, with a caret below the character at offset.
+func printExcerpt(w io.Writer, line string, offset int, caret string) {
+	offset = min(offset, len(line))
+	start, end := 0, len(line)
+	// A line may be as long as a file, and have thousands of findings: no more of it is looked at than is shown.
+	if len(line) > utf8.UTFMax*excerptWidth || utf8.RuneCountInString(line) > excerptWidth {
+		start = offset
+		for n := 0; start > 0 && n < excerptWidth/2; n++ {
+			_, size := utf8.DecodeLastRuneInString(line[:start])
+			start -= size
+		}
+		end = start
+		for n := 0; end < len(line) && n < excerptWidth; n++ {
+			_, size := utf8.DecodeRuneInString(line[end:])
+			end += size
+		}
 	}
 	indent := func(r rune) rune {
 		if r == '\t' {
@@ -103,8 +111,8 @@ func printExcerpt(w io.Writer, line string, column int, caret string) {
 		}
 		return utf8.RuneError
 	}
-	fmt.Fprintf(w, "    %s\n", strings.Map(visible, string(chars[start:])))
-	fmt.Fprintf(w, "    %s%s\n", strings.Map(indent, string(chars[start:at])), caret)
+	fmt.Fprintf(w, "    %s\n", strings.Map(visible, line[start:end]))
+	fmt.Fprintf(w, "    %s%s\n", strings.Map(indent, line[start:offset]), caret)
 }
 
 // count gives a number with its noun.

@@ -26,6 +26,7 @@ func newPreview(io *streams) *cobra.Command {
 		Short: "show what would be added to a bundle, and why",
 		Long: "Shows what oci-add-hooks would add to a bundle, and why: a row for each hook, then the change to config.json, as " +
 			"a unified diff of its indented form. Nothing is written.\n\n" +
+			"Exit status: 1 if the low-level runtime is not found, without which no container starts, else 0.\n\n" +
 			"The bundle is the working directory, or DIR, or that of the container of Docker, containerd, Podman, CRI-O, runc or crun " +
 			"whose id is, or begins with, ID. A container that was started with these hooks has them already.",
 		Example: "  hookctl preview --bundle ./bundle --hook-config-path ./hooks.json\n" +
@@ -37,6 +38,10 @@ func newPreview(io *streams) *cobra.Command {
 				return err
 			}
 			p := preview{Hooks: []decision{}}
+			program, _ := findProgram("")
+			if p.Runtime, err = findRuntime(program, uses.Runtime); err != nil {
+				p.Error = err.Error()
+			}
 			if id != "" {
 				found, err := container.Find(id, roots)
 				if err != nil {
@@ -48,9 +53,15 @@ func newPreview(io *streams) *cobra.Command {
 				return err
 			}
 			if io.json {
-				return io.printJSON(p)
+				if err := io.printJSON(p); err != nil {
+					return err
+				}
+			} else {
+				io.printPreview(p)
 			}
-			io.printPreview(p)
+			if p.Error != "" {
+				return errProblems
+			}
 			return nil
 		},
 	}
@@ -86,6 +97,8 @@ func resolve(name string, hookFiles, hooksDirs []string) (profile.Profile, error
 type preview struct {
 	Config    string               `json:"config"`
 	Container *container.Container `json:"container,omitempty"`
+	Runtime   string               `json:"runtime"`         // the path of the low-level runtime; empty if it is not found
+	Error     string               `json:"error,omitempty"` // why it is not found: nothing is added then
 	Hooks     []decision           `json:"hooks"`
 	Changes   bool                 `json:"changes"`
 	Diff      string               `json:"diff"`
@@ -147,10 +160,16 @@ func indented(text []byte) ([]byte, error) {
 
 func (s *streams) printPreview(p preview) {
 	if p.Container != nil {
-		fmt.Fprintf(s.out, "container %s\n\n", legible(p.Container.String()))
+		fmt.Fprintf(s.text, "container %s\n", legible(p.Container.String()))
+	}
+	if p.Error == "" {
+		fmt.Fprintf(s.text, "runtime %s\n\n", legible(p.Runtime))
+	} else {
+		fmt.Fprintf(s.text, "%s\n%s\n\n", s.paint(red, "runtime none: "+legible(p.Error)),
+			"oci-add-hooks would refuse to start the container; with a runtime this would be added:")
 	}
 	if len(p.Hooks) == 0 {
-		fmt.Fprintln(s.out, "there are no hooks to add")
+		fmt.Fprintln(s.text, "there are no hooks to add")
 		return
 	}
 	var rows [][]cell
@@ -163,9 +182,9 @@ func (s *streams) printPreview(p preview) {
 		rows = append(rows, []cell{{stage, bold}, {h.Path, plain}, {h.File, plain}, {string(h.Verdict), verdict}, {h.Reason, plain}})
 	}
 	s.printTable([]string{"STAGE", "PATH", "FROM", "VERDICT", "REASON"}, rows)
-	fmt.Fprintln(s.out)
+	fmt.Fprintln(s.text)
 	if !p.Changes {
-		fmt.Fprintf(s.out, "%s stays as it is\n", legible(p.Config))
+		fmt.Fprintf(s.text, "%s stays as it is\n", legible(p.Config))
 		return
 	}
 	for line := range strings.Lines(p.Diff) {
@@ -185,7 +204,7 @@ func (s *streams) printDiffLine(line string) {
 	case strings.HasPrefix(line, "+"):
 		c = green
 	}
-	fmt.Fprintln(s.out, s.paint(c, legible(line)))
+	fmt.Fprintln(s.text, s.paint(c, legible(line)))
 }
 
 // profilePath gives the path of a profile's hook file.

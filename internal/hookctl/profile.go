@@ -1,6 +1,7 @@
 package hookctl
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -12,7 +13,6 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
-	"github.com/awslabs/oci-add-hooks/internal/launch"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
@@ -37,7 +37,7 @@ func newProfileList(io *streams) *cobra.Command {
 		Use:   "list",
 		Short: "list the profiles, with their links, runtimes and hooks",
 		Long: "Lists the profiles in " + profile.Dir + ", with the links that lead to oci-add-hooks, the runtime and the hooks of each.\n\n" +
-			"Exit status: 1 if a profile is broken, else 0.",
+			"Exit status: 1 if a profile is broken, or its runtime is not found, else 0.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			program, err := findProgram(binDir)
@@ -94,6 +94,9 @@ func listProfiles(program string) ([]listed, error) {
 			continue
 		}
 		p.Runtime = uses.Runtime
+		if _, err := findRuntime(program, uses.Runtime); err != nil {
+			p.Error = err.Error()
+		}
 		for _, h := range uses.Files[0].Hooks {
 			p.Hooks[h.Stage]++
 		}
@@ -103,15 +106,16 @@ func listProfiles(program string) ([]listed, error) {
 	return list, nil
 }
 
-// linksTo gives what is called name, in the folder of program and in those of PATH, and is program.
-func linksTo(program, name string) []string {
+// linksTo gives what is called name, in the folder of program, in folders and in those of PATH, and is program.
+func linksTo(program, name string, folders ...string) []string {
 	links := []string{}
 	target, err := os.Stat(program)
 	if err != nil {
 		return links
 	}
 	seen := map[string]bool{}
-	for _, folder := range append([]string{filepath.Dir(program)}, filepath.SplitList(os.Getenv("PATH"))...) {
+	folders = append(append([]string{filepath.Dir(program)}, folders...), filepath.SplitList(os.Getenv("PATH"))...)
+	for _, folder := range folders {
 		link := filepath.Join(folder, name)
 		if st, err := os.Stat(link); err == nil && filepath.IsAbs(link) && os.SameFile(st, target) && !seen[link] {
 			seen[link] = true
@@ -123,7 +127,7 @@ func linksTo(program, name string) []string {
 
 func (s *streams) printProfiles(list []listed, program string) {
 	if len(list) == 0 {
-		fmt.Fprintf(s.out, "there are no profiles in %s\n", profile.Dir)
+		fmt.Fprintf(s.text, "there are no profiles in %s\n", profile.Dir)
 		return
 	}
 	var rows [][]cell
@@ -150,7 +154,7 @@ func (s *streams) printProfiles(list []listed, program string) {
 	}
 	s.printTable([]string{"PROFILE", "LINK", "RUNTIME", "HOOKS"}, rows)
 	if program == "" {
-		fmt.Fprintln(s.out, "\noci-add-hooks is neither beside hookctl nor in PATH; say where it is by --bin-dir, to see the links")
+		fmt.Fprintln(s.text, "\noci-add-hooks is neither beside hookctl nor in PATH; say where it is by --bin-dir, to see the links")
 	}
 }
 
@@ -165,7 +169,8 @@ func newProfileAdd(io *streams) *cobra.Command {
 			"The profile names its runtime first and by its whole path, so that containers stay under control even if the rest of the file breaks. " +
 			"The runtime is RUNTIME, else the one that FILE names, else runc.\n\n" +
 			"What hookctl did not write, or what was changed since, is not overwritten without --force. Neither is a profile given another " +
-			"runtime: containers that were started with the first could no longer be stopped.",
+			"runtime: containers that were started with the first could no longer be stopped. A link of that name which leads elsewhere is " +
+			"replaced with --force alone, a program or a folder never.",
 		Example: "  hookctl profile add gpu-hooks --hooks ./gpu-hooks.json --runtime crun\n" +
 			"  hookctl profile add site-hooks --hooks-dir /etc/containers/oci/hooks.d --dry-run",
 		Args: cobra.ExactArgs(1),
@@ -193,7 +198,7 @@ func newProfileAdd(io *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			link, err := planLink(program, name, how.force)
+			link, err := planLink(program, content.Runtime, name, how.force)
 			if err != nil {
 				return err
 			}
@@ -206,7 +211,7 @@ func newProfileAdd(io *streams) *cobra.Command {
 	flags.StringArrayVar(&hooksDirs, "hooks-dir", nil, "a hooks `directory` (repeatable)")
 	flags.StringVar(&runtime, "runtime", "", "the `name` or path of the low-level runtime")
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
-	how.define(cmd, "overwrite what hookctl did not write")
+	how.define(cmd, "overwrite a profile that hookctl did not write or somebody changed,\neven with another runtime, and replace a link that leads elsewhere\n(never a program or a folder)")
 	complete(cmd, "hooks-dir", "bin-dir")
 	return cmd
 }
@@ -220,7 +225,8 @@ func newProfileRemove(io *streams) *cobra.Command {
 		Short:   "remove a profile and its link",
 		Long: "Removes the profile " + filepath.Join(profile.Dir, "NAME.json") + " and the link NAME beside oci-add-hooks.\n\n" +
 			"Containers that were started by the link cannot be stopped by their engine once it is gone: stop them first.\n\n" +
-			"A file that hookctl did not write, or that was changed since, is not removed without --force. What is called NAME and is no " +
+			"A file that hookctl did not write, or that was changed since, is not removed without --force; nor is one while another link " +
+			"NAME to oci-add-hooks is found, which would be left without it: beside hookctl, in --bin-dir and PATH alone are they looked for. What is called NAME and is no " +
 			"link to oci-add-hooks is never removed.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -232,7 +238,8 @@ func newProfileRemove(io *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			changes, err := planRemoval(program, name, how.force)
+			beside, _ := findProgram("") // another link may be where links are made without --bin-dir
+			changes, err := planRemoval(program, name, linksTo(program, name, filepath.Dir(beside)), how.force)
 			if err != nil {
 				return err
 			}
@@ -241,7 +248,7 @@ func newProfileRemove(io *streams) *cobra.Command {
 		ValidArgsFunction: completeProfile,
 	}
 	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
-	how.define(cmd, "remove a file that hookctl did not write")
+	how.define(cmd, "remove a profile that hookctl did not write or somebody changed,\nor that another link NAME needs")
 	complete(cmd, "bin-dir")
 	return cmd
 }
@@ -278,15 +285,20 @@ func (s *streams) compose(program, hookFile string, hooksDirs []string, runtime 
 		}
 	}
 	told := *s
-	told.out = s.err // what this command does goes to standard output
+	told.text = bufio.NewWriter(s.err) // what this command does goes to standard output
 	result := check.Files(program, append(paths, hooksDirs...))
 	told.printFindings(result.Findings)
+	_ = told.text.Flush() // an error about standard error can be told nowhere
 	if errs, _ := result.Count(); errs > 0 {
 		return nil, errors.New("nothing was written: oci-add-hooks would refuse these hooks")
 	}
 	text := &profileText{HooksDirs: hooksDirs}
 	if hookFile != "" {
-		if err := text.take(hookFile); err != nil {
+		checked := result.File(hookFile)
+		if checked == nil {
+			return nil, fmt.Errorf("%s is not a hook file; give a hooks directory by --hooks-dir", hookFile)
+		}
+		if err := text.take(checked); err != nil {
 			return nil, err
 		}
 	}
@@ -296,7 +308,7 @@ func (s *streams) compose(program, hookFile string, hooksDirs []string, runtime 
 	if text.Runtime == "" {
 		text.Runtime = "runc"
 	}
-	path, err := launch.FindFor(program, text.Runtime)
+	path, err := findRuntime(program, text.Runtime)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/launch"
 )
 
 // findProgram gives the path of oci-add-hooks: the one in binDir, or if that is empty the one beside this program or in
@@ -34,4 +35,13 @@ func findProgram(binDir string) (string, error) {
 		return filepath.Abs(path)
 	}
 	return "", errors.New("oci-add-hooks is neither beside hookctl nor in PATH; say where it is by --bin-dir DIR")
+}
+
+// findRuntime gives the path of the runtime called name, as oci-add-hooks at program finds it. Without program it is this
+// tool that is not taken for a runtime.
+func findRuntime(program, name string) (string, error) {
+	if program == "" {
+		program = "/proc/self/exe"
+	}
+	return launch.FindFor(program, name)
 }

@@ -5,19 +5,25 @@
 package hookctl
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // New gives the command line of hookctl. Execute runs it.
 func New(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
-	io := &streams{in: stdin, out: stdout, err: stderr, colour: wantsColour(stdout)}
+	io := &streams{in: stdin, out: stdout, text: bufio.NewWriter(stdout), err: stderr, colour: wantsColour(stdout)}
 	root := &cobra.Command{
 		Use:   "hookctl",
 		Short: "check, preview, try and install the lifecycle hooks of containers",
@@ -29,7 +35,7 @@ func New(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(io.text)
 	root.SetErr(stderr)
 	root.SetVersionTemplate("{{.Name}} version {{.Version}}\n")
 	root.PersistentFlags().BoolVar(&io.json, "json", false, "print JSON")
@@ -39,6 +45,7 @@ func New(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 		newTry(io),
 		newProfile(io),
 	)
+	root.SetHelpCommand(newHelp(root))
 	markFailures(root)
 	return root
 }
@@ -47,8 +54,9 @@ func New(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
-	json     bool // --json was given
-	colour   bool // out is a terminal whose user has nothing against colours
+	text     *bufio.Writer // to out; Execute flushes it, and tells if that fails
+	json     bool          // --json was given
+	colour   bool          // out is a terminal whose user has nothing against colours
 }
 
 // wantsColour says whether w is a terminal that shows colours, to a user who wants them (https://no-color.org).
@@ -63,7 +71,7 @@ func wantsColour(w io.Writer) bool {
 
 // printJSON prints v, indented.
 func (s *streams) printJSON(v any) error {
-	enc := json.NewEncoder(s.out)
+	enc := json.NewEncoder(s.text)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
@@ -86,7 +94,10 @@ func (f failure) Unwrap() error { return f.error }
 func markFailures(cmd *cobra.Command) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			err := run(cmd, args)
+			err := refuseEmpty(cmd)
+			if err == nil {
+				err = run(cmd, args)
+			}
 			var usage usageError
 			if err == nil || errors.As(err, &usage) {
 				return err
@@ -99,20 +110,75 @@ func markFailures(cmd *cobra.Command) {
 	}
 }
 
+// refuseEmpty gives an error if an option's value is empty, as that of a variable that is not set: it never means the
+// default.
+func refuseEmpty(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		values := []string{flag.Value.String()}
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if err == nil && slices.Contains(values, "") {
+			err = usageError("the value of --" + flag.Name + " is empty")
+		}
+	})
+	return err
+}
+
+// newHelp gives the command `help`, which cobra's own ends with status 0 whatever it was asked for.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "say how a command is used",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError(fmt.Sprintf("there is no command %q to tell of", strings.Join(args, " ")))
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+			if cmd, _, err := root.Find(args); err == nil {
+				for _, sub := range cmd.Commands() {
+					if sub.IsAvailableCommand() {
+						names = append(names, sub.Name())
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+}
+
 // Execute runs the command line that New gave, tells of an error, and gives the exit status: 0, 1 if problems were
 // found or something failed, 2 after wrong usage.
 func Execute(root *cobra.Command) int {
+	root.InitDefaultCompletionCmd()
+	if cmd, _, err := root.Find([]string{"completion"}); err == nil && cmd.RunE == nil { // else it takes any argument
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	cmd, err := root.ExecuteC()
+	var lost error // standard output's
+	if text, ok := root.OutOrStdout().(*bufio.Writer); ok {
+		lost = text.Flush()
+	}
+	status := 0
 	var failed failure
 	switch {
-	case err == nil:
-		return 0
+	case err == nil, lost != nil && errors.Is(err, lost):
 	case errors.Is(err, errProblems):
-		return 1
+		status = 1
 	case errors.As(err, &failed):
 		fmt.Fprintf(root.ErrOrStderr(), "hookctl: %v\n", err)
-		return 1
+		status = 1
+	default:
+		fmt.Fprintf(root.ErrOrStderr(), "hookctl: %v\nhookctl: '%s --help' says how it is used\n", err, cmd.CommandPath())
+		status = 2
 	}
-	fmt.Fprintf(root.ErrOrStderr(), "hookctl: %v\nhookctl: '%s --help' says how it is used\n", err, cmd.CommandPath())
-	return 2
+	if lost != nil {
+		fmt.Fprintf(root.ErrOrStderr(), "hookctl: standard output cannot be written: %v\n", report.Plain(lost))
+		status = max(status, 1)
+	}
+	return status
 }

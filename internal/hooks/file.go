@@ -31,8 +31,16 @@ var (
 
 // ReadFile reads the hook file at path and checks all of it.
 func ReadFile(path string) (*File, error) {
-	file, err := open(path)
+	file, err := jsonfile.Read(path)
 	if err != nil {
+		return nil, err
+	}
+	return ParseFile(file)
+}
+
+// ParseFile checks a hook file that has been read already: a tool uses what it has checked, and doesn't read it again.
+func ParseFile(file *jsonfile.File) (*File, error) {
+	if err := file.RefuseUntrusted(); err != nil {
 		return nil, err
 	}
 	return parseFile(file)
@@ -41,19 +49,14 @@ func ReadFile(path string) (*File, error) {
 // ReadRuntime gives the low-level runtime that the hook file at path names, or "" if it names none. It reads no further
 // than that, so that a running container stays under control when the rest of the file breaks.
 func ReadRuntime(path string) (string, error) {
-	file, err := open(path)
+	file, err := jsonfile.Read(path)
+	if err == nil {
+		err = file.RefuseUntrusted()
+	}
 	if err != nil {
 		return "", err
 	}
 	return parseRuntime(file)
-}
-
-func open(path string) (*jsonfile.File, error) {
-	file, err := jsonfile.Read(path)
-	if err != nil {
-		return nil, err
-	}
-	return file, file.RefuseUntrusted()
 }
 
 func parseFile(file *jsonfile.File) (*File, error) {

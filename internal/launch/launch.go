@@ -17,9 +17,9 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// systemPath is searched before PATH: an engine gives PATH to some of its calls and not to others (Podman has one for
+// SystemPath is searched before PATH: an engine gives PATH to some of its calls and not to others (Podman has one for
 // create and none for kill), and a container must meet the same runtime from create to delete.
-const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const SystemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // Find gives the path of the low-level runtime that is called name, as it is found, with links not resolved: a runtime
 // may go by the name under which it is called. A name without a slash is looked up in the system's folders and then in
@@ -48,7 +48,7 @@ func find(name string, self id) (string, error) {
 		}
 		return name, nil
 	}
-	folders := filepath.SplitList(systemPath + ":" + os.Getenv("PATH"))
+	folders := filepath.SplitList(SystemPath + ":" + os.Getenv("PATH"))
 	passedOver := "" // the first that bears the name and is no runtime
 	for _, folder := range folders {
 		if !filepath.IsAbs(folder) {
@@ -64,7 +64,7 @@ func find(name string, self id) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("runtime %q is in none of the folders %s nor in PATH%s; install it, or name another by --runtime-path or in the hook file",
-		name, systemPath, passedOver)
+		name, SystemPath, passedOver)
 }
 
 // errSelf says that a runtime's path leads to this very program.

@@ -28,6 +28,15 @@ const WrittenBy = "writtenBy"
 type Result struct {
 	Files    []string  `json:"files"`
 	Findings []Finding `json:"findings"`
+	files    map[string]*source
+}
+
+// File gives a file as it was when it was checked; nil if it could not be read.
+func (r Result) File(path string) *jsonfile.File {
+	if file := r.files[path]; file != nil {
+		return file.File
+	}
+	return nil
 }
 
 // Count gives the number of errors and of warnings.
@@ -52,7 +61,7 @@ func Files(program string, paths []string) Result {
 			c.profiles()
 		case err == nil && st.IsDir():
 			dirs = append(dirs, path)
-		case isRule(path):
+		case c.isRule(path):
 			c.rule(path, "", newGroup())
 		default:
 			c.hookFile(path)
@@ -89,7 +98,7 @@ type checker struct {
 func newChecker(program string) *checker {
 	return &checker{
 		program: program, told: map[string]bool{}, exposed: map[string]bool{}, features: map[string]features{},
-		result: Result{Files: []string{}, Findings: []Finding{}}, // no null in JSON
+		result: Result{Files: []string{}, Findings: []Finding{}, files: map[string]*source{}}, // no null in JSON
 	}
 }
 
@@ -115,7 +124,7 @@ func (c *checker) profiles() {
 		path := filepath.Join(profile.Dir, e.Name())
 		c.hookFile(path)
 		if !profile.ValidName(name) {
-			whole := &node{file: &jsonfile.File{Path: path}, whole: true}
+			whole := &node{file: newSource(&jsonfile.File{Path: path}), whole: true}
 			c.warn("name", whole, fmt.Sprintf("no link can choose this profile: %q is no name for one", name),
 				"take a letter or digit, then letters, digits, '.', '_' and '-'")
 		}
@@ -130,20 +139,25 @@ func (c *checker) begin(path string) {
 }
 
 // isRule says whether the file at path is one of a hooks directory, to judge by its members.
-func isRule(path string) bool {
-	root, err := load(path)
+func (c *checker) isRule(path string) bool {
+	root, err := c.load(path)
 	return err == nil && root.get("hook") != nil && root.get("hooks") == nil && root.get("hooksDirs") == nil
 }
 
 // hookFile checks a hook file, and the directories that it names.
 func (c *checker) hookFile(path string) {
 	c.begin(path)
-	file, err := hooks.ReadFile(path)
+	text, err := c.read(path)
 	if err != nil {
 		c.fail(err)
 		return
 	}
-	root, err := load(path)
+	file, err := hooks.ParseFile(text.File)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	root, err := c.load(path)
 	if err != nil {
 		c.fail(err)
 		return
@@ -215,7 +229,7 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 		c.fail(err)
 		return
 	}
-	root, err := load(path)
+	root, err := c.load(path)
 	if err != nil {
 		c.fail(err)
 		return
@@ -269,7 +283,7 @@ func (c *checker) twice(g *group, h hook, stage hooks.Stage, hook jsontext.Value
 		return // not reached: it has been read
 	}
 	key := string(stage) + " " + string(hook)
-	at := h.node.file.At(h.node.start, "", "", "")
+	at := h.node.file.at(h.node.start, "", "", "")
 	if before, seen := g.seen[key]; seen {
 		c.warn("duplicate", h.node, fmt.Sprintf("the same hook is in %s already, at %s", stage, before), "take one of the two out")
 		return

@@ -176,5 +176,5 @@ func (c *checker) unanchored(n *node, offset int, expr string) {
 		literal, _ := jsontext.AppendQuote(nil, expr) // as it stands in the file
 		hint = "write " + string(literal)
 	}
-	c.note(Warning, "unanchored", n.file.At(offset, n.pointer, problem, hint+", or .* in the place of ^ or $ if longer texts are meant"))
+	c.note(Warning, "unanchored", n.file.at(offset, n.pointer, problem, hint+", or .* in the place of ^ or $ if longer texts are meant"))
 }

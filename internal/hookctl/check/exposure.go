@@ -7,6 +7,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -21,43 +22,63 @@ func (c *checker) exposure(n *node, path string) {
 	c.warn("writable", n, fmt.Sprintf("%s may write to %s, and hooks run as root", who, where), remedy)
 }
 
-// exposed gives the first place on the way from the file at path up to the root that others may write to, who they are,
-// and what to do. A link's own way is looked at, and that of the file which it leads to.
+// exposed gives the first place on the way from the root to the file at path that others may write to, who they are, and
+// what to do. It goes the way that the kernel goes: each folder that is passed counts, those on the way to a link and
+// those on the way on from it.
 func exposed(path string) (where, who, remedy string) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", "", ""
 	}
-	if where, who, remedy = climb(path, nil); where != "" {
-		return where, who, remedy
+	at, links := "/", 0 // no part of at is a link
+	ahead := strings.Split(path, "/")
+	for len(ahead) > 0 {
+		name := ahead[0]
+		ahead = ahead[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			at = filepath.Dir(at) // which has been looked at
+			continue
+		}
+		next := filepath.Join(at, name)
+		folder, err := os.Lstat(at)
+		if err != nil {
+			return "", "", ""
+		}
+		st, err := os.Lstat(next)
+		if err != nil {
+			return "", "", ""
+		}
+		if who, remedy := writer(folder, st); who != "" {
+			return at, who, remedy + " " + at
+		}
+		if st.Mode()&fs.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		target, err := os.Readlink(next)
+		if links++; err != nil || links > mostLinks {
+			return "", "", ""
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		ahead = append(strings.Split(target, "/"), ahead...)
 	}
-	if link, err := os.Lstat(path); err == nil && link.Mode()&fs.ModeSymlink != 0 {
-		return climb(filepath.Dir(path), link)
+	st, err := os.Lstat(at)
+	if err != nil {
+		return "", "", ""
+	}
+	if who, remedy := writer(st, nil); who != "" {
+		return at, who, remedy + " " + at
 	}
 	return "", "", ""
 }
 
-// climb looks at the file at path, with links followed, and at the folders above it. below is what matters in it, if it
-// is a folder.
-func climb(path string, below os.FileInfo) (where, who, remedy string) {
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return "", "", ""
-	}
-	for {
-		st, err := os.Stat(path)
-		if err != nil {
-			return "", "", ""
-		}
-		if who, remedy := writer(st, below); who != "" {
-			return path, who, remedy + " " + path
-		}
-		if path == "/" {
-			return "", "", ""
-		}
-		below, path = st, filepath.Dir(path)
-	}
-}
+// mostLinks is how many links the kernel follows (path_resolution(7)).
+const mostLinks = 40
 
 // writer says who but root and this user may write to a file or folder, and the command against it. In a folder with
 // the sticky bit nobody can take away what is another's: below is what matters in it.

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"slices"
@@ -31,6 +32,7 @@ type Finding struct {
 	Problem  string   `json:"problem"`
 	Hint     string   `json:"hint,omitempty"` // what to do
 	Text     string   `json:"-"`              // the line
+	Offset   int      `json:"-"`              // in bytes: where the column is in Text
 }
 
 // fail notes an error of the runtime's.
@@ -40,15 +42,24 @@ func (c *checker) fail(err error) {
 		at = &jsonfile.Error{Problem: err.Error()}
 	}
 	if at.Remedy == "" {
-		at.Remedy = remedy(at)
+		at.Remedy = c.remedy(at)
 	}
-	c.note(Error, "refused", at)
+	p := place{Error: at}
+	if file, err := c.read(at.Path); err == nil {
+		p = file.locate(at)
+	}
+	c.note(Error, "refused", p)
 }
 
 // remedy says what to do about an error which leaves that open: the runtime's messages are short.
-func remedy(at *jsonfile.Error) string {
+func (c *checker) remedy(at *jsonfile.Error) string {
 	var system unix.Errno
+	file := c.result.File(at.Path)
 	switch {
+	case file != nil && bytes.HasPrefix(file.Data, []byte("\xef\xbb\xbf")):
+		return "the file begins with a byte order mark: save it as UTF-8 without one"
+	case strings.HasPrefix(at.Problem, "not valid JSON: invalid UTF-8"), file != nil && at.Line > 0 && bytes.IndexByte(file.Data, 0) >= 0:
+		return "save the file as UTF-8"
 	case strings.HasPrefix(at.Problem, "not valid JSON"):
 		return "JSON has no comments, and no comma after the last of a list"
 	case at.Line > 0:
@@ -61,16 +72,16 @@ func remedy(at *jsonfile.Error) string {
 
 // warn notes a warning about a value, or about the file if n stands for the whole of it.
 func (c *checker) warn(kind string, n *node, problem, hint string) {
-	at := &jsonfile.Error{Path: n.file.Path, Problem: problem, Remedy: hint}
+	at := place{Error: &jsonfile.Error{Path: n.file.Path, Problem: problem, Remedy: hint}}
 	if !n.whole {
-		at = n.file.At(n.start, n.pointer, problem, hint)
+		at = n.file.at(n.start, n.pointer, problem, hint)
 	}
 	c.note(Warning, kind, at)
 }
 
 // warnName notes a warning about the name of a member.
 func (c *checker) warnName(kind string, n *node, problem, hint string) {
-	c.note(Warning, kind, n.file.At(n.name, n.pointer, problem, hint))
+	c.note(Warning, kind, n.file.at(n.name, n.pointer, problem, hint))
 }
 
 // sorted gives the result, with the findings of a file together, by their places.
@@ -87,27 +98,11 @@ func (c *checker) sorted() Result {
 	return c.result
 }
 
-func (c *checker) note(severity Severity, kind string, at *jsonfile.Error) {
+func (c *checker) note(severity Severity, kind string, at place) {
 	f := Finding{File: at.Path, Line: at.Line, Column: at.Column, Pointer: string(at.Pointer),
-		Severity: severity, Kind: kind, Problem: at.Problem, Hint: at.Remedy, Text: lineOf(at)}
-	if same := at.Error() + kind; !c.told[same] {
+		Severity: severity, Kind: kind, Problem: at.Problem, Hint: at.Remedy, Text: at.text, Offset: at.offset}
+	if same := at.Error.Error() + kind; !c.told[same] {
 		c.told[same] = true
 		c.result.Findings = append(c.result.Findings, f)
 	}
-}
-
-// lineOf gives the line that an error is about.
-func lineOf(at *jsonfile.Error) string {
-	if at.Line == 0 {
-		return ""
-	}
-	file, err := jsonfile.Read(at.Path)
-	if err != nil {
-		return ""
-	}
-	lines := strings.SplitN(string(file.Data), "\n", at.Line+1)
-	if len(lines) < at.Line {
-		return ""
-	}
-	return strings.TrimSuffix(lines[at.Line-1], "\r")
 }

@@ -10,7 +10,7 @@ import (
 
 // node is a JSON value and where it stands. A nil node is a value that is not there.
 type node struct {
-	file     *jsonfile.File
+	file     *source
 	whole    bool // it stands for the file, not for a place in it
 	pointer  jsontext.Pointer
 	start    int    // the offset of the value
@@ -20,9 +20,22 @@ type node struct {
 	children []*node // members or elements
 }
 
-// load reads the JSON file at path.
-func load(path string) (*node, error) {
+// read reads the file at path, once.
+func (c *checker) read(path string) (*source, error) {
+	if file := c.result.files[path]; file != nil {
+		return file, nil
+	}
 	file, err := jsonfile.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	c.result.files[path] = newSource(file)
+	return c.result.files[path], nil
+}
+
+// load reads the JSON file at path.
+func (c *checker) load(path string) (*node, error) {
+	file, err := c.read(path)
 	if err != nil {
 		return nil, err
 	}

@@ -3,10 +3,13 @@ package check
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
@@ -44,27 +47,62 @@ func (c *checker) stageInUse(runtime string, stage hooks.Stage, n *node) {
 	}
 	has, asked := c.features[runtime]
 	if !asked {
-		has = ask(runtime)
+		has = ask(runtime, askFor)
 		c.features[runtime] = has
 	}
 	if has != nil && !slices.Contains(has, stage) {
-		c.note(Warning, "feature", n.file.At(n.place(), n.pointer,
+		c.note(Warning, "feature", n.file.at(n.place(), n.pointer,
 			fmt.Sprintf("the runtime %s has no stage %s, to judge by its features", runtime, stage), "use another stage or another runtime"))
 	}
 }
 
+// answering are the names of runtimes that are known to have a command `features`. Nothing else is executed: what another
+// program makes of that word, nobody knows.
+var answering = []string{"crun", "krun", "runc", "runsc", "youki"}
+
+// askFor is how long a runtime may take to answer, and mostAnswered the size in bytes of the longest answer.
+const (
+	askFor       = 5 * time.Second
+	mostAnswered = 1 << 20
+)
+
 // ask asks a runtime for its features (runtime specification, features.md). One that others may write to is not
-// executed.
-func ask(runtime string) features {
+// executed. It finds neither this folder nor this environment: both may be another user's.
+func ask(runtime string, limit time.Duration) features {
+	if !filepath.IsAbs(runtime) || !slices.Contains(answering, filepath.Base(runtime)) {
+		return nil
+	}
 	if where, _, _ := exposed(runtime); where != "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, runtime, "features").Output()
+	var out limited
+	cmd := exec.CommandContext(ctx, runtime, "features")
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=" + launch.SystemPath}
+	cmd.Stdout = &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its children can be ended with it
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second // for children that keep its output open
+	err := cmd.Run()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // they are of no use to anyone
+	}
 	var answer struct{ Hooks features }
-	if err != nil || json.Unmarshal(out, &answer) != nil {
+	if err != nil || json.Unmarshal(out.text, &answer) != nil {
 		return nil
 	}
 	return answer.Hooks
+}
+
+// limited keeps what is written to it, as long as that is not too much.
+type limited struct{ text []byte }
+
+func (l *limited) Write(p []byte) (int, error) {
+	if len(l.text)+len(p) > mostAnswered {
+		return 0, errors.New("the answer is too long")
+	}
+	l.text = append(l.text, p...)
+	return len(p), nil
 }

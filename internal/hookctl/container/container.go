@@ -14,8 +14,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
@@ -56,23 +58,29 @@ func (s *search) find(roots []string) (Container, error) {
 		s.state(dir)
 	}
 	exact := slices.DeleteFunc(slices.Clone(s.found), func(c Container) bool { return c.ID != s.id })
-	if len(exact) == 0 {
-		exact = s.found
-	}
 	switch {
 	case len(exact) == 1:
 		return exact[0], nil
-	case len(exact) > 1:
-		var list strings.Builder
-		for _, c := range exact {
-			list.WriteString("\n  " + c.String())
-		}
-		return Container{}, fmt.Errorf("%q is the beginning of several ids; give more of it, or the bundle by --bundle:%s", s.id, list.String())
+	case len(exact) > 1: // of several engines, or of several namespaces of one
+		return Container{}, fmt.Errorf("several containers have the id %q; give the bundle by --bundle:%s", s.id, lines(exact))
+	case len(s.found) == 1:
+		return s.found[0], nil
+	case len(s.found) > 1:
+		return Container{}, fmt.Errorf("%q is the beginning of several ids; give more of it, or the bundle by --bundle:%s", s.id, lines(s.found))
 	case len(s.closed) > 0:
 		return Container{}, fmt.Errorf("no container has an id that begins with %q, as far as this user may see (not %s); try as root",
 			s.id, strings.Join(s.closed, ", "))
 	}
 	return Container{}, fmt.Errorf("no container has an id that begins with %q; is it running? If its engine is another, give the bundle by --bundle", s.id)
+}
+
+// lines lists containers, each in a line of its own.
+func lines(list []Container) string {
+	var b strings.Builder
+	for _, c := range list {
+		b.WriteString("\n  " + c.String())
+	}
+	return b.String()
 }
 
 // add notes a container, if its id is the one that is looked for and its bundle is one.
@@ -209,9 +217,9 @@ func (s *search) stateDirs() []string {
 // member.
 func (s *search) state(dir string) {
 	for _, id := range s.list(dir) {
-		if text, err := os.ReadFile(filepath.Join(dir, id, "state.json")); err == nil {
+		if file, err := jsonfile.Read(filepath.Join(dir, id, "state.json")); err == nil {
 			var state struct{ Config struct{ Labels []string } }
-			if json.Unmarshal(text, &state) != nil {
+			if json.Unmarshal(file.Data, &state) != nil {
 				continue
 			}
 			for _, label := range state.Config.Labels {
@@ -220,9 +228,9 @@ func (s *search) state(dir string) {
 				}
 			}
 		}
-		if text, err := os.ReadFile(filepath.Join(dir, id, "status")); err == nil {
+		if file, err := jsonfile.Read(filepath.Join(dir, id, "status")); err == nil {
 			var status struct{ Bundle string }
-			if json.Unmarshal(text, &status) == nil && status.Bundle != "" {
+			if json.Unmarshal(file.Data, &status) == nil && status.Bundle != "" {
 				s.add(id, "crun", status.Bundle)
 			}
 		}
@@ -235,18 +243,37 @@ type process struct {
 	argv []string
 }
 
+// processes lists the processes that are root's or this user's: what others call themselves, and where they stand, is not
+// to be believed.
 func (s *search) processes() (list []process) {
 	files, _ := filepath.Glob(filepath.Join(s.system, "proc/[0-9]*/cmdline")) // fails on a bad pattern alone
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil || len(text) == 0 {
+	for _, path := range files {
+		file, err := jsonfile.Read(path)
+		if err != nil || len(file.Data) == 0 || !trusted(filepath.Dir(path)) {
 			continue
 		}
 		var argv []string
-		for arg := range bytes.SplitSeq(bytes.TrimSuffix(text, []byte{0}), []byte{0}) {
+		for arg := range bytes.SplitSeq(bytes.TrimSuffix(file.Data, []byte{0}), []byte{0}) {
 			argv = append(argv, string(arg))
 		}
-		list = append(list, process{filepath.Dir(file), argv})
+		list = append(list, process{filepath.Dir(path), argv})
 	}
 	return list
+}
+
+// trusted says whether all user ids of the process whose folder in /proc is dir are root's or this user's. Who owns the
+// folder does not tell: one may start a set-user-ID program under any name.
+func trusted(dir string) bool {
+	status, err := jsonfile.Read(filepath.Join(dir, "status"))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(status.Data)) {
+		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
+			return !slices.ContainsFunc(strings.Fields(ids), func(id string) bool {
+				return id != "0" && id != strconv.Itoa(os.Geteuid())
+			})
+		}
+	}
+	return false
 }

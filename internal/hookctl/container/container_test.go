@@ -1,10 +1,13 @@
 package container
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // system makes a file system with a container of each engine, whose ids begin with the name of the engine.
@@ -34,6 +37,9 @@ func system(t *testing.T) string {
 		"b/crun1/config.json":                 "{}",
 		"proc/7/cmdline":                      "/usr/bin/containerd-shim-runc-v2\x00-namespace\x00moby\x00-id\x00elsewhere1\x00",
 		"proc/8/cmdline":                      "/usr/bin/conmon\x00--api-version\x001\x00-c\x00conmon1\x00-b\x00" + root + "/srv/storage/overlay-containers/conmon1/userdata\x00",
+		"proc/7/status":                       "Name:\tcontainerd-shim\nUid:\t0\t0\t0\t0\n",
+		"proc/8/status":                       fmt.Sprintf("Uid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\nGid:\t1\t1\t1\t1\n", os.Geteuid()),
+		"proc/10/status":                      "Uid:\t0\t0\t0\t0\n",
 		"proc/9/cmdline":                      "",
 		"proc/10/cmdline":                     "/usr/bin/conmon\x00-c\x00podman1\x00-b\x00" + root + "/var/lib/containers/storage/overlay-containers/podman1/userdata\x00",
 	} {
@@ -110,6 +116,61 @@ func TestWholeIDFirst(t *testing.T) {
 	}
 	s := &search{id: "web", system: root}
 	if got, err := s.find(nil); err != nil || got.ID != "web" {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// Containers of the same id: no more of it could be given.
+func TestSameID(t *testing.T) {
+	root := t.TempDir()
+	var bundles []string
+	for _, namespace := range []string{"default", "k8s.io"} {
+		dir := filepath.Join(root, "run/containerd/io.containerd.runtime.v2.task", namespace, "web")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		bundles = append(bundles, "\n  web (containerd, namespace "+namespace+", "+dir+")")
+	}
+	s := &search{id: "web", system: root}
+	want := `several containers have the id "web"; give the bundle by --bundle:` + strings.Join(bundles, "")
+	if got, err := s.find(nil); err == nil || err.Error() != want {
+		t.Errorf("%v, %v; want %s", got, err, want)
+	}
+}
+
+// What another user calls conmon or a shim leads nowhere.
+func TestProcessesOfOthers(t *testing.T) {
+	root := system(t)
+	for pid, uids := range map[string]string{"7": "1\t1\t1\t1", "8": "1\t0\t0\t0"} { // the second is set-user-ID
+		if err := os.WriteFile(filepath.Join(root, "proc", pid, "status"), []byte("Uid:\t"+uids+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"elsewhere2", "conmon1"} {
+		s := &search{id: id, system: root}
+		if got, err := s.find(nil); err == nil {
+			t.Errorf("%s: %v", id, got)
+		}
+	}
+}
+
+// A FIFO in the place of a state file does not hold up the search.
+func TestStateIsNoFIFO(t *testing.T) {
+	root := system(t)
+	for _, file := range []string{"state.json", "status"} {
+		dir := filepath.Join(root, "run/runc", "fifo-"+file)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mkfifo(filepath.Join(dir, file), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &search{id: "runc1", system: root}
+	if got, err := s.find(nil); err != nil || got.ID != "runc1" {
 		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -1,0 +1,44 @@
+package check
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestAskEnds: a runtime that does not answer does not hold up its user, whatever it leaves running.
+func TestAskEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		script string
+		answer bool
+	}{
+		"answers":         {`echo '{"hooks": ["poststop"]}'`, true},
+		"hangs":           {`sleep 61; echo`, false},
+		"hangs elsewhere": {`sleep 62 & wait`, false},
+		"leaves a child":  {`sleep 63 & echo '{"hooks": ["poststop"]}'`, false},
+		"never ends":      {`yes`, false},
+		"is too long":     {`echo '{"hooks": ["poststop"]}'; head -c 2000000 /dev/zero | tr '\0' ' '`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "runc")
+			pid := filepath.Join(t.TempDir(), "pid")
+			script := "#!/bin/sh\necho $$ >" + pid + "\n" + test.script + "\n"
+			if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			got := ask(path, 2*time.Second)
+			if (got != nil) != test.answer {
+				t.Errorf("answered %q", got)
+			}
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if _, err := os.Stat(pid); err != nil {
+				t.Errorf("was not executed: %v", err)
+			}
+		})
+	}
+}
