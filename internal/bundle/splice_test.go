@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/awslabs/oci-add-hooks/internal/corpus"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
@@ -214,6 +215,7 @@ func FuzzSplice(f *testing.F) {
 	} {
 		f.Add([]byte(text))
 	}
+	corpus.AddJSON(f)
 	f.Fuzz(checkSplice)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/awslabs/oci-add-hooks/internal/corpus"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
@@ -135,6 +136,7 @@ func FuzzHookFile(f *testing.F) {
 	} {
 		f.Add([]byte(text))
 	}
+	corpus.AddJSON(f)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file := &jsonfile.File{Path: "f", Data: text}
 		parsed, err := parseFile(file)

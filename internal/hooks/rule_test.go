@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/awslabs/oci-add-hooks/internal/corpus"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
@@ -155,6 +156,7 @@ func FuzzReadRule(f *testing.F) {
 	}
 	containers := []Container{{}, {HasProcess: true}, {HasProcess: true, Args: []string{"a.b"}, BindMounts: []string{"/x"},
 		Annotations: map[string]string{"a": "b", "c": "\xff"}}}
+	corpus.AddJSON(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := parseRule(string(data))
 		if err != nil {
