@@ -125,8 +125,8 @@ func (f *File) RefuseUntrusted() error {
 		Remedy: "take that right away: chmod o-w " + f.Path}
 }
 
-// errorAt gives an error at a byte offset.
-func (f *File) errorAt(offset int, pointer jsontext.Pointer, problem, remedy string) *Error {
+// At gives an error about the value that pointer leads to, at a byte offset.
+func (f *File) At(offset int, pointer jsontext.Pointer, problem, remedy string) *Error {
 	before := f.Data[:min(max(offset, 0), len(f.Data))]
 	lineStart := bytes.LastIndexByte(before, '\n') + 1
 	return &Error{
@@ -145,15 +145,15 @@ func (f *File) syntax(err error) error {
 	var at *jsontext.SyntacticError
 	switch {
 	case errors.As(err, &at) && at.Err == jsontext.ErrDuplicateName:
-		return f.errorAt(int(at.ByteOffset), at.JSONPointer,
+		return f.At(int(at.ByteOffset), at.JSONPointer,
 			fmt.Sprintf("member %q is given twice", at.JSONPointer.LastToken()), "take one of them out")
 	case errors.As(err, &at) && at.Err != io.ErrUnexpectedEOF:
-		return f.errorAt(int(at.ByteOffset), at.JSONPointer, "not valid JSON: "+at.Err.Error(), "")
+		return f.At(int(at.ByteOffset), at.JSONPointer, "not valid JSON: "+at.Err.Error(), "")
 	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
 		if len(bytes.TrimSpace(f.Data)) == 0 {
 			return &Error{Path: f.Path, Problem: "is empty", Err: io.ErrUnexpectedEOF}
 		}
-		early := f.errorAt(len(f.Data), "", "not valid JSON: the file ends too early", "")
+		early := f.At(len(f.Data), "", "not valid JSON: the file ends too early", "")
 		early.Err = io.ErrUnexpectedEOF
 		return early
 	}

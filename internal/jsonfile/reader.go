@@ -50,7 +50,7 @@ func (r *Reader) Fail(problem, remedy string) error { return r.FailAt(r.start, p
 
 // FailAt gives an error about what was read last, a value that began at the offset start.
 func (r *Reader) FailAt(start int, problem, remedy string) error {
-	return r.file.errorAt(start, r.dec.StackPointer(), problem, remedy)
+	return r.file.At(start, r.dec.StackPointer(), problem, remedy)
 }
 
 // Kind gives the kind of the next value without reading it; 0 if what follows is not JSON.
@@ -194,7 +194,7 @@ func (r *Reader) Finish() error {
 	if _, err := r.dec.ReadToken(); err == io.EOF {
 		return nil
 	}
-	return r.file.errorAt(r.after(before), "", "text follows the end of the JSON value", "take it out")
+	return r.file.At(r.after(before), "", "text follows the end of the JSON value", "take it out")
 }
 
 // MisspeltCase gives an error if name, read last, differs from one of the known names in the case of its letters
