@@ -221,7 +221,14 @@ func FuzzSplice(f *testing.F) {
 
 func checkSplice(t *testing.T, text []byte) {
 	// Facts that cannot be read are an error; all else is the same with and without them.
-	if c, err := parse(&jsonfile.File{Path: "config.json", Data: text}, true); err == nil {
+	var withFacts *Config
+	var err error
+	corpus.CheckMemory(t, len(text), func() {
+		if withFacts, err = parse(&jsonfile.File{Path: "config.json", Data: text}, true); err == nil {
+			_, _ = add(withFacts, allStages()...)
+		}
+	})
+	if c := withFacts; err == nil {
 		for _, destination := range c.Facts.BindMounts {
 			if isEngines(destination) {
 				t.Fatalf("the engine's own %s counts", destination)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/awslabs/oci-add-hooks/internal/corpus"
 )
 
 // TestBundle holds rule 4: every spelling by which a runtime takes its bundle.
@@ -217,9 +219,12 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add(line)
 	}
+	corpus.AddCalls(f)
 	f.Fuzz(func(t *testing.T, line string) {
 		args := strings.Split(line, "\n")
-		call, err := Parse(append([]string{"runc"}, args...))
+		var call Call
+		var err error
+		corpus.CheckMemory(t, len(line), func() { call, err = Parse(append([]string{"runc"}, args...)) })
 		if err != nil {
 			return
 		}

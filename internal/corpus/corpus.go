@@ -1,8 +1,10 @@
-// Package corpus gives fuzz targets what the tests of the command line are made of. Only tests import it.
+// Package corpus gives fuzz targets what the tests of the command line are made of, and a bound of memory that all of
+// them hold. Only tests import it.
 package corpus
 
 import (
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -13,19 +15,53 @@ import (
 // folder: each of them was written to be read, or to be refused.
 func AddJSON(f *testing.F) {
 	f.Helper()
-	scripts, err := filepath.Glob("../../cmd/oci-add-hooks/testdata/script/*.txtar")
-	if err != nil || len(scripts) == 0 {
-		f.Fatalf("no scripts, %v", err)
-	}
-	for _, script := range scripts {
-		archive, err := txtar.ParseFile(script)
-		if err != nil {
-			f.Fatal(err)
-		}
+	for _, archive := range scripts(f) {
 		for _, file := range archive.Files {
 			if strings.HasSuffix(file.Name, ".json") {
 				f.Add(file.Data)
 			}
 		}
+	}
+}
+
+// AddCalls adds the command lines of the command's scripts, the words between line feeds.
+func AddCalls(f *testing.F) {
+	f.Helper()
+	for _, archive := range scripts(f) {
+		for line := range strings.Lines(string(archive.Comment)) {
+			if _, call, ok := strings.Cut(line, "call oci-add-hooks "); ok {
+				f.Add(strings.Join(strings.Fields(call), "\n"))
+			}
+		}
+	}
+}
+
+func scripts(f *testing.F) []*txtar.Archive {
+	f.Helper()
+	paths, err := filepath.Glob("../../cmd/oci-add-hooks/testdata/script/*.txtar")
+	if err != nil || len(paths) == 0 {
+		f.Fatalf("no scripts, %v", err)
+	}
+	var archives []*txtar.Archive
+	for _, path := range paths {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		archives = append(archives, archive)
+	}
+	return archives
+}
+
+// CheckMemory runs read, which reads an input of that many bytes, and fails if it allocates more than a constant times
+// as much, whatever is freed again.
+func CheckMemory(t *testing.T, size int, read func()) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	read()
+	runtime.ReadMemStats(&after)
+	if got, most := after.TotalAlloc-before.TotalAlloc, uint64(1<<20+200*size); got > most {
+		t.Fatalf("reading %d bytes allocated %d, more than %d", size, got, most)
 	}
 }

@@ -139,7 +139,9 @@ func FuzzHookFile(f *testing.F) {
 	corpus.AddJSON(f)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file := &jsonfile.File{Path: "f", Data: text}
-		parsed, err := parseFile(file)
+		var parsed *File
+		var err error
+		corpus.CheckMemory(t, len(text), func() { parsed, err = parseFile(file) })
 		if err != nil {
 			return
 		}

@@ -158,7 +158,9 @@ func FuzzReadRule(f *testing.F) {
 		Annotations: map[string]string{"a": "b", "c": "\xff"}}}
 	corpus.AddJSON(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := parseRule(string(data))
+		var r *rule
+		var err error
+		corpus.CheckMemory(t, len(data), func() { r, err = parseRule(string(data)) })
 		if err != nil {
 			if at := new(jsonfile.Error); !errors.As(err, &at) || at.Path != "/d/x.json" {
 				t.Fatalf("error %q does not name the file", err)
