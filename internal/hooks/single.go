@@ -20,9 +20,6 @@ func ReadSingle(path string) (Single, error) {
 	return Single{rule}, err
 }
 
-// Path gives the hook's program.
-func (s Single) Path() string { return s.rule.path }
-
 // Stages gives the stages that the hook goes to; prestart is createRuntime here.
 func (s Single) Stages() []Stage { return s.rule.stages }
 

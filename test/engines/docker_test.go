@@ -144,20 +144,8 @@ func (d docker) command(args ...string) *exec.Cmd {
 }
 
 func (d docker) run(c container, detached bool) *exec.Cmd {
-	args := []string{"run", "--runtime", c.profile.name, "--name", c.name, "--network", "none",
-		"--env", markEnv + "=" + c.name}
-	args = append(args, c.annotationOptions()...)
-	if !c.unmounted {
-		args = append(args, "--volume", c.dir+":"+c.dir)
-	}
-	if detached {
-		args = append(args, "--detach")
-	} else {
-		args = append(args, "--rm")
-	}
-	if c.stdin != "" {
-		args = append(args, "--interactive")
-	}
+	args := []string{"run", "--runtime", c.profile.name, "--network", "none"}
+	args = append(args, c.runOptions(detached)...)
 	cmd := d.command(append(append(args, image), c.args...)...)
 	cmd.Stdin = strings.NewReader(c.stdin)
 	return cmd

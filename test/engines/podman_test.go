@@ -50,21 +50,9 @@ func (p podman) command(args ...string) *exec.Cmd {
 
 func (p podman) run(c container, detached bool) *exec.Cmd {
 	// Podman raises limits to its own defaults, which not every machine allows.
-	args := []string{"--runtime", c.profile.link, "run", "--name", c.name, "--network", "none",
-		"--env", markEnv + "=" + c.name,
+	args := []string{"--runtime", c.profile.link, "run", "--network", "none",
 		"--cgroup-parent", cgroup, "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"}
-	args = append(args, c.annotationOptions()...)
-	if !c.unmounted {
-		args = append(args, "--volume", c.dir+":"+c.dir)
-	}
-	if detached {
-		args = append(args, "--detach")
-	} else {
-		args = append(args, "--rm")
-	}
-	if c.stdin != "" {
-		args = append(args, "--interactive")
-	}
+	args = append(args, c.runOptions(detached)...)
 	cmd := p.command(append(append(args, image), c.args...)...)
 	cmd.Stdin = strings.NewReader(c.stdin)
 	return cmd

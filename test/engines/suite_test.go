@@ -49,6 +49,24 @@ func (c container) annotationOptions() []string {
 	return options
 }
 
+// runOptions are the options of `docker run` and `podman run`, which are the same, for the container.
+func (c container) runOptions(detached bool) []string {
+	options := []string{"--name", c.name, "--env", markEnv + "=" + c.name}
+	options = append(options, c.annotationOptions()...)
+	if !c.unmounted {
+		options = append(options, "--volume", c.dir+":"+c.dir)
+	}
+	if detached {
+		options = append(options, "--detach")
+	} else {
+		options = append(options, "--rm")
+	}
+	if c.stdin != "" {
+		options = append(options, "--interactive")
+	}
+	return options
+}
+
 // suite shows what must be so under every engine, and what else the engine has to show. Each case has a profile of
 // its own; name tells the engine's ways of being registered apart.
 func suite(t *testing.T, e engine, name string, more ...suiteCase) {
