@@ -61,6 +61,16 @@ func Read(path string, facts bool) (*Config, error) {
 	return parse(file, facts)
 }
 
+// Replace puts data in the place of config.json, in one step; a failure leaves it as it was. Nothing is synced to disk: a
+// bundle does not outlive a power cut.
+func (c *Config) Replace(data []byte) error {
+	if err := c.file.Replace(data, false); err != nil {
+		return &jsonfile.Error{Path: c.file.Path, Problem: "cannot be replaced: " + err.Error(),
+			Remedy: "the file is as it was, and no container was started", Err: err}
+	}
+	return nil
+}
+
 // parse finds the places. Members are known by what their names mean, however they are escaped. What is none of our
 // business (members given twice elsewhere, invalid UTF-8) is let be.
 func parse(file *jsonfile.File, facts bool) (*Config, error) {

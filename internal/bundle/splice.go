@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
 // Addition is what is to be added to a stage.
@@ -54,32 +55,13 @@ func (c *Config) Splice(additions []Addition) ([]byte, error) {
 	if c.fault != nil {
 		return nil, c.fault
 	}
-	return apply(c.file.Data, c.edits(additions)), nil
-}
-
-// edit puts text in the place of the bytes from start to end.
-type edit struct {
-	start, end int
-	text       []byte
-}
-
-func apply(data []byte, edits []edit) []byte {
-	size := len(data)
-	for _, e := range edits {
-		size += len(e.text) - (e.end - e.start)
-	}
-	out, at := make([]byte, 0, size), 0
-	for _, e := range edits {
-		out = append(append(out, data[at:e.start]...), e.text...)
-		at = e.end
-	}
-	return append(out, data[at:]...)
+	return c.file.Edited(c.edits(additions)), nil
 }
 
 // edits gives what Splice changes, in the order of the places. What is new goes to the front of its object, since the
 // end of one is easily far away.
-func (c *Config) edits(additions []Addition) []edit {
-	var edits []edit
+func (c *Config) edits(additions []Addition) []jsonfile.Edit {
+	var edits []jsonfile.Edit
 	var newStages [][]byte // members to be added to hooks
 	for _, a := range additions {
 		s := c.stages[a.Stage]
@@ -89,15 +71,15 @@ func (c *Config) edits(additions []Addition) []edit {
 			member := append([]byte(`"`+string(a.Stage)+`":`), array(a)...)
 			newStages = append(newStages, member)
 		case s.isNull():
-			edits = append(edits, edit{s.start, s.end, array(a)})
+			edits = append(edits, jsonfile.Edit{Start: s.start, End: s.end, Text: array(a)})
 		case s.empty:
-			edits = append(edits, edit{s.inside, s.inside, list(slices.Concat(a.Prepend, a.Append))})
+			edits = append(edits, jsonfile.Insert(s.inside, list(slices.Concat(a.Prepend, a.Append))))
 		default:
 			if len(a.Prepend) > 0 {
-				edits = append(edits, edit{s.inside, s.inside, append(list(a.Prepend), ',')})
+				edits = append(edits, jsonfile.Insert(s.inside, append(list(a.Prepend), ',')))
 			}
 			if len(a.Append) > 0 {
-				edits = append(edits, edit{s.last, s.last, append([]byte{','}, list(a.Append)...)})
+				edits = append(edits, jsonfile.Insert(s.last, append([]byte{','}, list(a.Append)...)))
 			}
 		}
 	}
@@ -108,21 +90,21 @@ func (c *Config) edits(additions []Addition) []edit {
 			text := slices.Concat([]byte(`"hooks":{`), members, []byte{'}'})
 			edits = append(edits, front(c.root, text))
 		case c.hooks.isNull():
-			edits = append(edits, edit{c.hooks.start, c.hooks.end, slices.Concat([]byte{'{'}, members, []byte{'}'})})
+			edits = append(edits, jsonfile.Edit{Start: c.hooks.start, End: c.hooks.end, Text: slices.Concat([]byte{'{'}, members, []byte{'}'})})
 		default:
 			edits = append(edits, front(c.hooks, members))
 		}
 	}
-	slices.SortFunc(edits, func(a, b edit) int { return cmp.Compare(a.start, b.start) })
+	slices.SortFunc(edits, func(a, b jsonfile.Edit) int { return cmp.Compare(a.Start, b.Start) })
 	return edits
 }
 
 // front gives the edit that puts members at the front of an object.
-func front(object value, members []byte) edit {
+func front(object value, members []byte) jsonfile.Edit {
 	if !object.empty {
 		members = append(members, ',')
 	}
-	return edit{object.inside, object.inside, members}
+	return jsonfile.Insert(object.inside, members)
 }
 
 // list gives the hooks with commas between them.

@@ -256,14 +256,14 @@ func checkSplice(t *testing.T, text []byte) {
 }
 
 // undo takes what edits put in out again, by their places alone.
-func undo(got, text []byte, edits []edit) []byte {
+func undo(got, text []byte, edits []jsonfile.Edit) []byte {
 	var out []byte
 	at, shift := 0, 0 // in got; how much longer got is than text so far
 	for _, e := range edits {
-		out = append(out, got[at:e.start+shift]...)
-		out = append(out, text[e.start:e.end]...) // a null, or nothing
-		at = e.start + shift + len(e.text)
-		shift += len(e.text) - (e.end - e.start)
+		out = append(out, got[at:e.Start+shift]...)
+		out = append(out, text[e.Start:e.End]...) // a null, or nothing
+		at = e.Start + shift + len(e.Text)
+		shift += len(e.Text) - (e.End - e.Start)
 	}
 	return append(out, got[at:]...)
 }

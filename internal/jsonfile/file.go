@@ -1,7 +1,8 @@
-// Package jsonfile reads a JSON file that a container's start depends on, and names places in it.
+// Package jsonfile reads a JSON file that a container's start depends on, names places in it, and replaces it.
 //
-// It knows how such a file is opened (without blocking, only if it is a regular file, up to a size), and how an error
-// is told: file, line, column and JSON pointer, what is wrong, what to do. It knows nothing of what the files mean.
+// It knows how such a file is opened (without blocking, only if it is a regular file, up to a size), how an error is
+// told (file, line, column and JSON pointer, what is wrong, what to do), and how another text takes its place in one
+// step. It knows nothing of what the files mean.
 package jsonfile
 
 import (

@@ -1,4 +1,4 @@
-package bundle
+package jsonfile
 
 import (
 	"fmt"
@@ -7,25 +7,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // Replace puts data in the place of the file, in one step: whoever opens it, and whenever this process is killed, there
 // are the old bytes or the new ones. A symbolic link is followed. Mode, owner and extended attributes (the SELinux
-// label and ACLs among them) are kept. Nothing is synced to disk: a bundle does not outlive a power cut.
+// label and ACLs among them) are kept. The new bytes are synced to disk only if durable is given.
 //
 // A failure leaves the file as it was and nothing beside it; a kill may leave a temporary file, which is in nobody's way.
-func (c *Config) Replace(data []byte) error {
-	if err := c.replace(data); err != nil {
-		return &jsonfile.Error{Path: c.file.Path, Problem: "cannot be replaced: " + err.Error(),
-			Remedy: "the file is as it was, and no container was started", Err: err}
-	}
-	return nil
-}
-
-func (c *Config) replace(data []byte) error {
-	target, err := filepath.EvalSymlinks(c.file.Path)
+func (f *File) Replace(data []byte, durable bool) error {
+	target, err := filepath.EvalSymlinks(f.Path)
 	if err != nil {
 		return failed("its link cannot be followed", err)
 	}
@@ -35,7 +26,10 @@ func (c *Config) replace(data []byte) error {
 	}
 	err = writeAll(fd, data)
 	if err == nil {
-		err = c.dress(fd, target)
+		err = f.dress(fd, target)
+	}
+	if err == nil && durable {
+		err = failed("the new text cannot be synced to disk", unix.Fsync(fd))
 	}
 	if closeErr := unix.Close(fd); err == nil { // where a network file system tells of a full disk
 		err = failed("the new text cannot be written", closeErr)
@@ -86,12 +80,12 @@ func writeAll(fd int, data []byte) error {
 // dress gives the new file the owner, the extended attributes and the mode of the old one, in this order: a change of
 // owner takes rights away, and an ACL is a part of the mode. What is as it should be already is not touched, so that
 // somebody who may do no such thing (a rootless engine) can replace a file of their own.
-func (c *Config) dress(fd int, target string) error {
+func (f *File) dress(fd int, target string) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return failed("the new file cannot be examined", err)
 	}
-	old := &c.file.Stat
+	old := &f.Stat
 	if st.Uid != old.Uid || st.Gid != old.Gid {
 		if err := unix.Fchown(fd, int(old.Uid), int(old.Gid)); err != nil {
 			return failed(fmt.Sprintf("its owner %d:%d cannot be kept", old.Uid, old.Gid), err)
