@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
@@ -20,7 +21,7 @@ var update = flag.Bool("update", false, "write into the scripts what their cmp c
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"hookctl": func() {
-			profile.Dir = os.Getenv("PROFILES")
+			profile.Dir, engine.State = os.Getenv("PROFILES"), os.Getenv("STATE")
 			main()
 		},
 	})
@@ -42,6 +43,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			bin := filepath.Join(env.WorkDir, "bin")
 			env.Setenv("PROFILES", filepath.Join(env.WorkDir, "profiles"))
+			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
 			return os.MkdirAll(bin, 0o755)
 		},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
@@ -70,8 +71,8 @@ func isOurs(text []byte) bool {
 	return i >= 0 && string(text[i:]) == mark+hashOf(text[:i])+markEnd
 }
 
-// change is a change to the system.
-type change struct {
+// step is a change to the system.
+type step struct {
 	Action string `json:"action"` // write, link, remove, or keep if it is so already
 	Path   string `json:"path"`
 	Target string `json:"target,omitempty"` // of a link
@@ -110,14 +111,14 @@ func examine(path string, force bool) (s standing, err error) {
 }
 
 // planFile plans to write a profile, which names runtime.
-func planFile(path string, text []byte, runtime string, force bool) (change, error) {
-	c := change{Action: "write", Path: path, Text: string(text)}
+func planFile(path string, text []byte, runtime string, force bool) (step, error) {
+	c := step{Action: "write", Path: path, Text: string(text)}
 	old, err := examine(path, force)
 	switch {
 	case err != nil:
 		return c, err
 	case !old.there:
-		c.do = func() error { return place(path, writeFile(text), os.Link) }
+		c.do = func() error { return change.Place(path, change.WriteFile(text, 0o644), os.Link) }
 		return c, nil
 	case old.text != nil && bytes.Equal(old.text, text):
 		c.Action = "keep"
@@ -131,14 +132,14 @@ func planFile(path string, text []byte, runtime string, force bool) (change, err
 				"take another name, or stop them and give --force", path, before)
 		}
 	}
-	c.do = func() error { return place(path, writeFile(text), os.Rename) }
+	c.do = func() error { return change.Place(path, change.WriteFile(text, 0o644), os.Rename) }
 	return c, nil
 }
 
 // planLink plans to make the link called name beside program, for a profile of runtime. Only a link is ever replaced.
-func planLink(program, runtime, name string, force bool) (change, error) {
+func planLink(program, runtime, name string, force bool) (step, error) {
 	path, target := filepath.Join(filepath.Dir(program), name), filepath.Base(program)
-	c := change{Action: "link", Path: path, Target: target}
+	c := step{Action: "link", Path: path, Target: target}
 	link := func(at string) error { return os.Symlink(target, at) }
 	self, _ := os.Executable()
 	switch st, err := os.Lstat(path); {
@@ -157,7 +158,7 @@ func planLink(program, runtime, name string, force bool) (change, error) {
 	case st.Mode()&fs.ModeSymlink == 0:
 		return c, fmt.Errorf("%s is a program, not a link: take another name or --bin-dir", path)
 	case force:
-		c.do = func() error { return place(path, link, os.Rename) }
+		c.do = func() error { return change.Place(path, link, os.Rename) }
 	default:
 		return c, fmt.Errorf("%s is there already, and is no link to oci-add-hooks; --force replaces it", path)
 	}
@@ -166,7 +167,7 @@ func planLink(program, runtime, name string, force bool) (change, error) {
 
 // planRemoval plans to take away a profile and its link, whichever of them there is. links are all links by which the
 // profile is used, as far as they are known.
-func planRemoval(program, name string, links []string, force bool) (changes []change, err error) {
+func planRemoval(program, name string, links []string, force bool) (steps []step, err error) {
 	file, link := profilePath(name), filepath.Join(filepath.Dir(program), name)
 	switch old, err := examine(file, force); {
 	case err != nil:
@@ -181,16 +182,16 @@ func planRemoval(program, name string, links []string, force bool) (changes []ch
 					"stopped; stop them and remove it first, or give --force", other)
 			}
 		}
-		changes = append(changes, change{Action: "remove", Path: file, do: func() error { return os.Remove(file) }})
+		steps = append(steps, step{Action: "remove", Path: file, do: func() error { return os.Remove(file) }})
 	}
 	st, err := os.Lstat(link)
 	if err == nil && st.Mode()&os.ModeSymlink != 0 && link != program && leadsTo(link, program) {
-		changes = append([]change{{Action: "remove", Path: link, do: func() error { return os.Remove(link) }}}, changes...)
+		steps = append([]step{{Action: "remove", Path: link, do: func() error { return os.Remove(link) }}}, steps...)
 	}
-	if len(changes) == 0 {
+	if len(steps) == 0 {
 		return nil, fmt.Errorf("there is neither %s nor a link %s to oci-add-hooks", file, link)
 	}
-	return changes, nil
+	return steps, nil
 }
 
 // sameName says whether two paths are the same file, or the same link: /bin may be a link to /usr/bin.
@@ -206,67 +207,28 @@ func leadsTo(path, program string) bool {
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
-// writeFile gives a function that writes text to a new file, which everyone may read.
-func writeFile(text []byte) func(string) error {
-	return func(path string) error {
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if _, err := file.Write(text); err != nil {
-			return err
-		}
-		if err := file.Chmod(0o644); err != nil { // whatever the umask
-			return err
-		}
-		if err := file.Sync(); err != nil { // unlike a bundle, it is to outlive a power cut
-			return err
-		}
-		return file.Close()
-	}
-}
-
-// place makes something under a temporary name and puts it at path: by os.Rename, or by os.Link if nothing may be there.
-func place(path string, create func(string) error, put func(from, to string) error) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	temporary, err := os.MkdirTemp(dir, ".hookctl-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(temporary)
-	made := filepath.Join(temporary, filepath.Base(path))
-	if err := create(made); err != nil {
-		return err
-	}
-	return put(made, path)
-}
-
-// carryOut makes changes, and tells of each.
-func (s *streams) carryOut(how manner, changes []change) error {
-	for _, c := range changes {
+// carryOut takes steps, and tells of each.
+func (s *streams) carryOut(how manner, steps []step) error {
+	for _, c := range steps {
 		if !how.dryRun && c.do != nil {
 			if err := c.do(); err != nil {
 				return fmt.Errorf("%s: cannot %s it: %w; see who may write there (root, most likely), and what has been done already", c.Path, c.Action, report.Plain(err))
 			}
 		}
 		if !s.json {
-			s.printChange(c, how.dryRun)
+			s.printStep(c, how.dryRun)
 		}
 	}
 	if s.json {
 		return s.printJSON(struct {
-			DryRun  bool     `json:"dryRun"`
-			Changes []change `json:"changes"`
-		}{how.dryRun, changes})
+			DryRun  bool   `json:"dryRun"`
+			Changes []step `json:"changes"`
+		}{how.dryRun, steps})
 	}
 	return nil
 }
 
-func (s *streams) printChange(c change, dryRun bool) {
+func (s *streams) printStep(c step, dryRun bool) {
 	would := ""
 	if dryRun && c.Action != "keep" {
 		would = "would "

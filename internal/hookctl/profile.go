@@ -202,7 +202,7 @@ func newProfileAdd(io *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return io.carryOut(how, []change{file, link})
+			return io.carryOut(how, []step{file, link})
 		},
 		ValidArgsFunction: completeProfile,
 	}
@@ -239,11 +239,11 @@ func newProfileRemove(io *streams) *cobra.Command {
 				return err
 			}
 			beside, _ := findProgram("") // another link may be where links are made without --bin-dir
-			changes, err := planRemoval(program, name, linksTo(program, name, filepath.Dir(beside)), how.force)
+			steps, err := planRemoval(program, name, linksTo(program, name, filepath.Dir(beside)), how.force)
 			if err != nil {
 				return err
 			}
-			return io.carryOut(how, changes)
+			return io.carryOut(how, steps)
 		},
 		ValidArgsFunction: completeProfile,
 	}

@@ -44,6 +44,8 @@ func New(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 		newPreview(io),
 		newTry(io),
 		newProfile(io),
+		newInstall(io),
+		newUninstall(io),
 	)
 	root.SetHelpCommand(newHelp(root))
 	markFailures(root)

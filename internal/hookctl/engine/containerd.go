@@ -1,0 +1,347 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+)
+
+// containerd knows runtimes by handlers of its CRI plugin. What its configuration comes to, `containerd config dump` says:
+// which version it is, which files it imports, and what the defaults are.
+//
+// From version 3 of the configuration on, a handler goes into a file of its own, which the main file imports if it does
+// not yet. In version 2 an imported file would replace all of the CRI plugin's settings, so that the handler is a marked
+// block at the end of the main file.
+type containerd struct {
+	config string
+	usual  bool // no other file was asked for
+}
+
+func (*containerd) Name() string     { return "containerd" }
+func (c *containerd) Config() string { return c.config }
+
+// effective is what containerd makes of its configuration.
+type effective struct {
+	text    string
+	tree    table
+	version int64
+	plugin  string // the key below plugins that has the handlers
+}
+
+// cris are the names of the plugin that has the handlers, in version 3 of the configuration and in version 2.
+var cris = []string{"io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"}
+
+// table is a TOML table.
+type table = map[string]any
+
+func (c *containerd) ask() (*effective, error) {
+	program, err := find("containerd")
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"config", "dump"}
+	text, err := change.Read(c.config)
+	switch {
+	case err != nil:
+		return nil, err
+	case text != nil:
+		args = append([]string{"--config", c.config}, args...)
+	case !c.usual:
+		return nil, fmt.Errorf("there is no %s", c.config)
+	}
+	e := &effective{}
+	if e.text, err = output(program, args...); err != nil {
+		return nil, fmt.Errorf("containerd cannot read its configuration: %w", err)
+	}
+	if err := toml.Unmarshal([]byte(e.text), &e.tree); err != nil {
+		return nil, fmt.Errorf("what `containerd config dump` prints cannot be read: %w", err)
+	}
+	e.version, _ = e.tree["version"].(int64)
+	for _, key := range cris {
+		if dig(e.tree, "plugins", key, "containerd", "runtimes") != nil {
+			e.plugin = key
+			return e, nil
+		}
+	}
+	return nil, errors.New("this containerd has no CRI plugin, whose handlers Kubernetes chooses runtimes by; without Kubernetes nothing has to be registered: " +
+		"ctr run --runc-binary LINK, nerdctl run --runtime LINK")
+}
+
+// dig gives a table within tables; nil if there is none.
+func dig(t table, path ...string) table {
+	for _, key := range path {
+		t, _ = t[key].(table)
+	}
+	return t
+}
+
+// handlers gives the handlers, by their names.
+func (e *effective) handlers() table {
+	return dig(e.tree, "plugins", e.plugin, "containerd", "runtimes")
+}
+
+// containerdTable is the table of the plugin that has the handlers and the name of the default one.
+func (e *effective) containerdTable() table { return dig(e.tree, "plugins", e.plugin, "containerd") }
+
+func (c *containerd) Plan(r Runtime, read func(string) ([]byte, error)) ([]change.File, error) {
+	now, err := c.ask()
+	if err != nil {
+		return nil, err
+	}
+	main, err := read(c.config)
+	if err != nil {
+		return nil, err
+	}
+	if now.version >= 3 {
+		return c.planDropIn(now, r, main)
+	}
+	return c.planBlock(now, r, main)
+}
+
+// handler gives the settings of the handler that is to be: those of the default one, whose hooks it adds to, with the
+// link in the place of its runtime.
+func (e *effective) handler(r Runtime) (table, error) {
+	name, _ := e.containerdTable()[defaultRuntimeName].(string)
+	if name == "" || name == r.Name {
+		name = "runc"
+	}
+	like := dig(e.handlers(), name)
+	if kind := like["runtime_type"]; like != nil && kind != runcV2 {
+		return nil, fmt.Errorf("containerd's handler %s is of the type %v, not %s: no hooks can be added to what it starts", name, kind, runcV2)
+	}
+	h := settings(like)
+	h["runtime_type"] = runcV2
+	options, _ := h["options"].(table)
+	if options == nil {
+		options = table{}
+	}
+	options["BinaryName"] = r.Link
+	h["options"] = options
+	globs, _ := h["pod_annotations"].([]any)
+	for _, glob := range r.PodAnnotations {
+		if !slices.Contains(globs, any(glob)) {
+			globs = append(globs, glob)
+		}
+	}
+	if len(globs) > 0 {
+		h["pod_annotations"] = globs
+	}
+	return h, nil
+}
+
+// defaultRuntimeName is the key whose value is the handler for pods that name none.
+const defaultRuntimeName = "default_runtime_name"
+
+// runcV2 is the type of the handlers that call a runtime as runc is called.
+const runcV2 = "io.containerd.runc.v2"
+
+// settings gives what is set in a table, and in those in it, to something else than nothing.
+func settings(t table) table {
+	set := table{}
+	for key, v := range t {
+		if inner, ok := v.(table); ok {
+			v = settings(inner)
+		}
+		if value := reflect.ValueOf(v); value.IsZero() || (value.Kind() == reflect.Slice || value.Kind() == reflect.Map) && value.Len() == 0 {
+			continue
+		}
+		set[key] = v
+	}
+	return set
+}
+
+// planDropIn puts the handler into a file of its own.
+func (c *containerd) planDropIn(now *effective, r Runtime, main []byte) ([]change.File, error) {
+	path := filepath.Join(filepath.Dir(c.config), "conf.d", ownFile(r.Name)+".toml")
+	h, err := now.handler(r)
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf("%sversion = %d\n", generated(c, r.Name), now.version)
+	if r.Default {
+		text += writeTable([]string{"plugins", now.plugin, "containerd"}, table{defaultRuntimeName: r.Name})
+	}
+	text += writeTable([]string{"plugins", now.plugin, "containerd", "runtimes", r.Name}, h)
+	files := []change.File{{Path: path, After: []byte(text), Mode: 0o644}}
+	if now.imports(path, c.config) {
+		return files, nil
+	}
+	imported, err := addImport(main, path, now.version)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.config, err)
+	}
+	return append(files, change.File{Path: c.config, After: imported, Mode: 0o644}), nil
+}
+
+// imports says whether containerd reads the file at path, if it is there. `config dump` lists the files that it read, so
+// that one that is yet to be written is known by the patterns of the main file alone.
+func (e *effective) imports(path, config string) bool {
+	patterns, _ := e.tree["imports"].([]any)
+	return slices.ContainsFunc(patterns, func(p any) bool {
+		pattern, _ := p.(string)
+		if !filepath.IsAbs(pattern) {
+			pattern = filepath.Join(filepath.Dir(config), pattern)
+		}
+		match, err := filepath.Match(pattern, path)
+		return err == nil && match
+	})
+}
+
+// planBlock puts the handler into a block at the end of the main file.
+func (c *containerd) planBlock(now *effective, r Runtime, main []byte) ([]change.File, error) {
+	var tree table
+	if err := toml.Unmarshal(main, &tree); err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", c.config, err)
+	}
+	if version, _ := tree["version"].(int64); version != 2 && len(tree) > 0 {
+		return nil, fmt.Errorf("%s is of an older version than 2: write `version = 2` at its beginning, and the names of plugins as version 2 has them", c.config)
+	}
+	h, err := now.handler(r)
+	if err != nil {
+		return nil, err
+	}
+	block := ""
+	if len(tree) == 0 {
+		block = "version = 2\n"
+	}
+	path := []string{"plugins", now.plugin, "containerd"}
+	written := dig(tree, append(path, "runtimes")...)
+	text := slices.Clone(main)
+	if r.Default && dig(tree, path...) != nil {
+		if text, err = setKey(text, path, defaultRuntimeName, quoted(r.Name)); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.config, err)
+		}
+	} else if r.Default {
+		block += writeTable(path, table{defaultRuntimeName: r.Name})
+	}
+	// containerd 1.6 forgets the handler that it has by itself as soon as another one is named.
+	for _, name := range slices.Sorted(maps.Keys(now.handlers())) {
+		if written[name] == nil && name != r.Name && len(written) == 0 {
+			block += writeTable(append(path, "runtimes", name), settings(dig(now.handlers(), name)))
+		}
+	}
+	block += writeTable(append(path, "runtimes", r.Name), h)
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	text = append(text, beginBlock(r.Name)+generated(c, r.Name)+block+endBlock(r.Name)...)
+	return []change.File{{Path: c.config, After: text, Mode: 0o644}}, nil
+}
+
+func beginBlock(name string) string { return "# begin of oci-add-hooks " + name + "\n" }
+func endBlock(name string) string   { return "# end of oci-add-hooks " + name + "\n" }
+
+// ownFile begins the name of a file that is hookctl's alone.
+func ownFile(name string) string { return "50-oci-add-hooks-" + name }
+
+// generated is the comment that tells a reader whose text it is.
+func generated(e Engine, name string) string {
+	return fmt.Sprintf("# Written by hookctl. To take it out: hookctl uninstall %s --profile %s\n", e.Name(), name)
+}
+
+func (c *containerd) Without(path string, text []byte, r *Record) ([]byte, error) {
+	if path != c.config { // the handler's own file, whatever has been written into it since
+		return nil, nil
+	}
+	text, err := c.withoutDefault(text, r)
+	if err != nil {
+		return nil, err
+	}
+	if begin := strings.Index(string(text), beginBlock(r.Name)); begin >= 0 {
+		end := strings.Index(string(text[begin:]), endBlock(r.Name))
+		if end < 0 {
+			return nil, fmt.Errorf("%s: the line %q is missing, so that nobody knows where the block ends; put it back, or take the block out by hand", path, strings.TrimSpace(endBlock(r.Name)))
+		}
+		return slices.Concat(text[:begin], text[begin+end+len(endBlock(r.Name)):]), nil
+	}
+	return removeImport(text, r)
+}
+
+// withoutDefault gives default_runtime_name back the value that it had, if it is this runtime's name now.
+func (c *containerd) withoutDefault(text []byte, r *Record) ([]byte, error) {
+	for _, plugin := range cris {
+		path := []string{"plugins", plugin, "containerd"}
+		var now, was table
+		recorded, _ := r.file(c.config)
+		if err := errors.Join(toml.Unmarshal(text, &now), toml.Unmarshal(recorded.before(), &was)); err != nil {
+			return nil, fmt.Errorf("%s cannot be read: %w", c.config, err)
+		}
+		if dig(now, path...)[defaultRuntimeName] != any(r.Name) || strings.Contains(string(text), beginBlock(r.Name)) && dig(was, path...) == nil {
+			continue
+		}
+		if old, ok := dig(was, path...)[defaultRuntimeName].(string); ok {
+			return setKey(text, path, defaultRuntimeName, quoted(old))
+		}
+		return removeKey(text, path, defaultRuntimeName)
+	}
+	return text, nil
+}
+
+// Watch compares what containerd makes of its configuration before and after: this handler alone may be another, and the
+// name of the default one.
+func (c *containerd) Watch(name string) (func(bool) error, error) {
+	before, err := c.ask()
+	if err != nil {
+		return nil, err
+	}
+	return func(expected bool) error {
+		after, err := c.ask()
+		if err != nil {
+			return err
+		}
+		if _, there := after.handlers()[name]; there != expected {
+			if expected {
+				return fmt.Errorf("containerd does not see the handler %s in its configuration", name)
+			}
+			return fmt.Errorf("containerd still sees the handler %s: another file than %s names it", name, c.config)
+		}
+		was, is := before.comparable(name), after.comparable(name)
+		if reflect.DeepEqual(was, is) {
+			return nil
+		}
+		return fmt.Errorf("the configuration of containerd would change in other things too:\n%s", difference(was, is))
+	}, nil
+}
+
+// comparable gives what is set in the configuration, without what an installation of that name may change.
+func (e *effective) comparable(name string) table {
+	var tree table
+	if err := toml.Unmarshal([]byte(e.text), &tree); err != nil {
+		panic(err) // it has been read before
+	}
+	delete(tree, "imports")
+	plugin := dig(tree, "plugins", e.plugin, "containerd")
+	delete(dig(plugin, "runtimes"), name)
+	delete(plugin, defaultRuntimeName)
+	return settings(tree)
+}
+
+func difference(was, is table) string {
+	texts := make([][]byte, 2)
+	for i, t := range []table{was, is} {
+		text, err := toml.Marshal(t)
+		if err != nil {
+			return err.Error()
+		}
+		texts[i] = text
+	}
+	_, unified, _ := strings.Cut(string(diff.Diff("before", texts[0], "after", texts[1])), "\n") // after a line for git
+	return strings.TrimSpace(unified)
+}
+
+func (c *containerd) Reload() Reload {
+	return Reload{
+		Command: "systemctl restart containerd",
+		Effect:  "running containers and pods run on; until it is back, none can be started or stopped",
+		Do:      func() error { return restart("containerd", c.config) },
+	}
+}

@@ -1,0 +1,255 @@
+package hookctl
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+)
+
+// registration is what install and uninstall are asked for.
+type registration struct {
+	engine                           string
+	config                           string // empty for the usual one
+	profile                          string
+	binDir                           string
+	isDefault, dryRun, reload, force bool
+	podAnnotations                   []string
+}
+
+func (r *registration) define(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&r.profile, "profile", "", "the `name` of the profile")
+	flags.StringVar(&r.config, "config", "", "the engine's main configuration `file` (default: where it usually is)")
+	flags.StringVar(&r.binDir, "bin-dir", "", binDirUsage)
+	flags.BoolVar(&r.dryRun, "dry-run", false, "show the change to each file, and do nothing")
+	flags.BoolVar(&r.reload, "reload", false, "have the engine read its configuration anew (else the command for it is printed)")
+	must(cmd.MarkFlagRequired("profile"))
+	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
+	must(cmd.MarkFlagFilename("config"))
+	complete(cmd, "bin-dir")
+	cmd.ValidArgs = engine.Names
+	cmd.Args = cobra.ExactArgs(1)
+	defineHostRoot(cmd)
+}
+
+const engineConfigs = "The files: docker: /etc/docker/daemon.json. containerd: a file of its own in /etc/containerd/conf.d, imported by config.toml; " +
+	"in a configuration of version 2 a marked block at the end of config.toml. crio: a file in /etc/crio/crio.conf.d. podman: a file in /etc/containers/containers.conf.d. " +
+	"What was changed is remembered in "
+
+func newInstall(io *streams) *cobra.Command {
+	var r registration
+	cmd := &cobra.Command{
+		Use:   "install ENGINE --profile NAME",
+		Short: "make an engine know a profile as a runtime",
+		Long: "Makes an engine (docker, containerd, crio or podman) know a profile, as a runtime of that name. Every byte of its configuration that is not " +
+			"about that stays as it was, and so does, as the engine itself reads it, everything else that it says; else all is put back. The engine is not " +
+			"restarted without --reload.\n\n" + engineConfigs + engine.State + ".",
+		Example: "  hookctl install docker --profile gpu-hooks --dry-run\n  hookctl install containerd --profile gpu-hooks --pod-annotation 'com.example.*' --reload",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.engine = args[0]
+			return io.install(cmd, r)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&r.isDefault, "default", false, "make it the runtime of containers that ask for none, too")
+	flags.StringArrayVar(&r.podAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd shall let through\nto containers, for conditions to see (repeatable)")
+	r.define(cmd)
+	return cmd
+}
+
+func newUninstall(io *streams) *cobra.Command {
+	var r registration
+	cmd := &cobra.Command{
+		Use:   "uninstall ENGINE --profile NAME",
+		Short: "take back what install did",
+		Long: "Takes back what `hookctl install` did. A file that nobody has changed since is as it was before; of another, hookctl's own part is taken out alone. " +
+			"The profile and its link stay.\n\n" +
+			"It refuses while a container uses the profile, since its engine could not stop it any more.",
+		Example: "  hookctl uninstall docker --profile gpu-hooks --reload",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.engine = args[0]
+			return io.uninstall(cmd, r)
+		},
+	}
+	cmd.Flags().BoolVar(&r.force, "force", false, "do so even if containers use the profile")
+	r.define(cmd)
+	return cmd
+}
+
+func (s *streams) install(cmd *cobra.Command, r registration) error {
+	e, err := r.find()
+	if err != nil {
+		return err
+	}
+	link, err := r.link()
+	if err != nil {
+		return err
+	}
+	plan, err := engine.Install(e, engine.Runtime{Name: r.profile, Link: link, Default: r.isDefault, PodAnnotations: r.podAnnotations})
+	if err != nil {
+		return err
+	}
+	return s.carryOutPlan(cmd, r, e, plan)
+}
+
+func (s *streams) uninstall(cmd *cobra.Command, r registration) error {
+	e, err := r.find()
+	if err != nil {
+		return err
+	}
+	rec, text, err := engine.ReadRecord(r.engine, r.profile)
+	if err != nil {
+		return err
+	}
+	if rec == nil {
+		return fmt.Errorf("hookctl has not installed %s for %s: %s has nothing of it; what was registered by hand is to be taken out by hand", r.profile, r.engine, engine.State)
+	}
+	if rec.Config != e.Config() {
+		if r.config != "" {
+			return fmt.Errorf("%s is installed in %s", r.profile, rec.Config)
+		}
+		if e, err = engine.New(r.engine, rec.Config); err != nil {
+			return err
+		}
+	}
+	plan, err := engine.Uninstall(e, rec, text)
+	if err != nil {
+		return err
+	}
+	return s.carryOutPlan(cmd, r, e, plan)
+}
+
+// find gives the engine.
+func (r *registration) find() (engine.Engine, error) {
+	if err := namesProfile(r.profile); err != nil {
+		return nil, err
+	}
+	if r.config != "" {
+		abs, err := filepath.Abs(r.config)
+		if err != nil {
+			return nil, err
+		}
+		r.config = abs
+	}
+	e, err := engine.New(r.engine, r.config)
+	if err != nil {
+		return nil, usageError(err.Error())
+	}
+	return e, nil
+}
+
+// link gives the path of the profile's link, by which an engine is to call it.
+func (r *registration) link() (string, error) {
+	program, err := findProgram(r.binDir)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(profilePath(r.profile)); err != nil {
+		return "", fmt.Errorf("there is no profile %s: make it by hookctl profile add %s", profilePath(r.profile), r.profile)
+	}
+	link := filepath.Join(filepath.Dir(program), r.profile)
+	if !leadsTo(link, program) {
+		return "", fmt.Errorf("%s is no link to %s: make it by hookctl profile add %s, or say where it is by --bin-dir", link, program, r.profile)
+	}
+	return link, nil
+}
+
+// filed is the change to a file, as it is told.
+type filed struct {
+	Path   string `json:"path"`
+	Action string `json:"action"` // write, create or remove
+	Diff   string `json:"diff,omitempty"`
+}
+
+// told gives the change to a file, as a unified diff; that to hookctl's own record is nobody's concern.
+func told(f change.File) filed {
+	t := filed{Path: f.Path, Action: "write"}
+	switch {
+	case f.Before == nil:
+		t.Action = "create"
+	case f.After == nil:
+		t.Action = "remove"
+	}
+	if !strings.HasPrefix(f.Path, engine.State+"/") {
+		text := diff.Diff(f.Path, f.Before, f.Path, f.After)
+		_, unified, _ := strings.Cut(string(text), "\n") // after a line for git
+		t.Diff = unified
+	}
+	return t
+}
+
+// carryOutPlan carries a plan out, unless that is not wanted, and tells of it.
+func (s *streams) carryOutPlan(cmd *cobra.Command, r registration, e engine.Engine, plan *engine.Plan) error {
+	reload := e.Reload()
+	if !r.dryRun && plan.Changes() {
+		ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+		defer stop()
+		var more []func() error
+		if r.reload {
+			more = append(more, reload.Do)
+		}
+		if err := plan.CarryOut(ctx, more...); err != nil {
+			return err
+		}
+	}
+	files := []filed{}
+	for _, f := range plan.Files {
+		if !f.Same() {
+			files = append(files, told(f))
+		}
+	}
+	return s.printPlan(r, files, reload)
+}
+
+func (s *streams) printPlan(r registration, files []filed, reload engine.Reload) error {
+	next := reload
+	if r.reload && !r.dryRun || len(files) == 0 {
+		next = engine.Reload{}
+	}
+	if s.json {
+		return s.printJSON(struct {
+			Engine  string  `json:"engine"`
+			Profile string  `json:"profile"`
+			DryRun  bool    `json:"dryRun"`
+			Files   []filed `json:"files"`
+			Command string  `json:"reloadCommand,omitempty"`
+			Effect  string  `json:"reloadEffect,omitempty"`
+		}{r.engine, r.profile, r.dryRun, files, next.Command, next.Effect})
+	}
+	if len(files) == 0 {
+		fmt.Fprintln(s.text, "nothing to do: it is so already")
+		return nil
+	}
+	would := ""
+	if r.dryRun {
+		would = "would "
+	}
+	for _, f := range files {
+		paint := green
+		if f.Action == "remove" {
+			paint = yellow
+		}
+		fmt.Fprintf(s.text, "%s %s\n", s.paint(paint, would+f.Action), legible(f.Path))
+		if r.dryRun {
+			for line := range strings.Lines(f.Diff) {
+				s.printDiffLine(strings.TrimSuffix(line, "\n"))
+			}
+		}
+	}
+	switch {
+	case next.Command != "":
+		fmt.Fprintf(s.text, "%s has to read it: %s\n  (%s)\n", r.engine, s.paint(bold, next.Command), next.Effect)
+	case r.reload && !r.dryRun && reload.Command != "":
+		fmt.Fprintf(s.text, "%s has been told to read it: %s\n", r.engine, reload.Effect)
+	}
+	return nil
+}
