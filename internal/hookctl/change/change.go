@@ -100,7 +100,11 @@ func (d *Done) apply(f File) error {
 	}
 	switch {
 	case f.After == nil:
-		err = os.Remove(f.Path)
+		var st fs.FileInfo
+		if st, err = os.Stat(f.Path); err == nil {
+			f.Mode = st.Mode().Perm() // to put it back
+			err = os.Remove(f.Path)
+		}
 	case f.Before == nil:
 		var made []string
 		made, err = makeFolders(filepath.Dir(f.Path))

@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -196,7 +195,7 @@ func (e *effective) imports(path, config string) bool {
 	})
 }
 
-// planBlock puts the handler into a block at the end of the main file.
+// planBlock puts the handler into hookctl's block at the end of the main file.
 func (c *containerd) planBlock(now *effective, r Runtime, main []byte) ([]change.File, error) {
 	var tree table
 	if err := toml.Unmarshal(main, &tree); err != nil {
@@ -209,36 +208,80 @@ func (c *containerd) planBlock(now *effective, r Runtime, main []byte) ([]change
 	if err != nil {
 		return nil, err
 	}
-	block := ""
-	if len(tree) == 0 {
-		block = "version = 2\n"
-	}
 	path := []string{"plugins", now.plugin, "containerd"}
-	written := dig(tree, append(path, "runtimes")...)
-	text := slices.Clone(main)
-	if r.Default && dig(tree, path...) != nil {
-		if text, err = setKey(text, path, defaultRuntimeName, quoted(r.Name)); err != nil {
+	if dig(tree, append(path, "runtimes", r.Name)...) != nil {
+		return nil, fmt.Errorf("%s has a handler %s already, and hookctl did not put it there: take it out, or take another name for the profile", c.config, r.Name)
+	}
+	b, rest, err := c.cutBlock(main)
+	if err != nil {
+		return nil, err
+	}
+	if len(tree) == 0 {
+		b["version"] = int64(2)
+	}
+	ours := within(b, path...)
+	// containerd 1.6 forgets the handler that it has by itself as soon as another one is named.
+	if dig(tree, append(path, "runtimes")...) == nil {
+		for name, like := range now.handlers() {
+			within(ours, "runtimes")[name] = settings(like.(table))
+		}
+	}
+	within(ours, "runtimes")[r.Name] = h
+	if r.Default && dig(tree, path...) != nil && ours[defaultRuntimeName] == nil {
+		if rest, err = setKey(rest, path, defaultRuntimeName, quoted(r.Name)); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.config, err)
 		}
 	} else if r.Default {
-		block += writeTable(path, table{defaultRuntimeName: r.Name})
+		ours[defaultRuntimeName] = r.Name
 	}
-	// containerd 1.6 forgets the handler that it has by itself as soon as another one is named.
-	for _, name := range slices.Sorted(maps.Keys(now.handlers())) {
-		if written[name] == nil && name != r.Name && len(written) == 0 {
-			block += writeTable(append(path, "runtimes", name), settings(dig(now.handlers(), name)))
+	return []change.File{{Path: c.config, After: c.addBlock(rest, b), Mode: 0o644}}, nil
+}
+
+// within gives the table at a path, which is made if there is none.
+func within(t table, path ...string) table {
+	for _, key := range path {
+		inner, ok := t[key].(table)
+		if !ok {
+			inner = table{}
+			t[key] = inner
 		}
+		t = inner
 	}
-	block += writeTable(append(path, "runtimes", r.Name), h)
+	return t
+}
+
+// The lines around what hookctl writes into a file that is not its own.
+const (
+	beginBlock = "# begin of oci-add-hooks: written by hookctl, which takes it out by: hookctl uninstall containerd --profile NAME\n"
+	endBlock   = "# end of oci-add-hooks\n"
+)
+
+// cutBlock gives what stands in hookctl's block, and the text without it.
+func (c *containerd) cutBlock(text []byte) (tree table, rest []byte, err error) {
+	tree = table{}
+	before, after, found := strings.Cut(string(text), beginBlock)
+	if !found {
+		return tree, text, nil
+	}
+	block, after, found := strings.Cut(after, endBlock)
+	if !found {
+		return nil, nil, fmt.Errorf("%s: the line %q is missing, so that nobody knows where hookctl's part ends; put it back, or take that part out by hand",
+			c.config, strings.TrimSpace(endBlock))
+	}
+	if err := toml.Unmarshal([]byte(block), &tree); err != nil {
+		return nil, nil, fmt.Errorf("%s: hookctl's part cannot be read: %w", c.config, err)
+	}
+	return tree, []byte(before + after), nil
+}
+
+// addBlock puts hookctl's block at the end of a text.
+func (c *containerd) addBlock(text []byte, block table) []byte {
+	text = slices.Clone(text)
 	if len(text) > 0 && text[len(text)-1] != '\n' {
 		text = append(text, '\n')
 	}
-	text = append(text, beginBlock(r.Name)+generated(c, r.Name)+block+endBlock(r.Name)...)
-	return []change.File{{Path: c.config, After: text, Mode: 0o644}}, nil
+	return append(text, beginBlock+writeTable(nil, block)+endBlock...)
 }
-
-func beginBlock(name string) string { return "# begin of oci-add-hooks " + name + "\n" }
-func endBlock(name string) string   { return "# end of oci-add-hooks " + name + "\n" }
 
 // ownFile begins the name of a file that is hookctl's alone.
 func ownFile(name string) string { return "50-oci-add-hooks-" + name }
@@ -256,26 +299,40 @@ func (c *containerd) Without(path string, text []byte, r *Record) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	if begin := strings.Index(string(text), beginBlock(r.Name)); begin >= 0 {
-		end := strings.Index(string(text[begin:]), endBlock(r.Name))
-		if end < 0 {
-			return nil, fmt.Errorf("%s: the line %q is missing, so that nobody knows where the block ends; put it back, or take the block out by hand", path, strings.TrimSpace(endBlock(r.Name)))
+	block, rest, err := c.cutBlock(text)
+	if err != nil {
+		return nil, err
+	}
+	others, err := installed(c, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	for _, plugin := range cris {
+		handlers := dig(block, "plugins", plugin, "containerd", "runtimes")
+		if handlers == nil {
+			continue
 		}
-		return slices.Concat(text[:begin], text[begin+end+len(endBlock(r.Name)):]), nil
+		delete(handlers, r.Name)
+		for _, name := range others {
+			if handlers[name] != nil {
+				return c.addBlock(rest, block), nil
+			}
+		}
+		return rest, nil // what is left there alone are handlers that containerd has by itself
 	}
 	return removeImport(text, r)
 }
 
 // withoutDefault gives default_runtime_name back the value that it had, if it is this runtime's name now.
 func (c *containerd) withoutDefault(text []byte, r *Record) ([]byte, error) {
+	recorded, _ := r.file(c.config)
+	var now, was table
+	if err := errors.Join(toml.Unmarshal(text, &now), toml.Unmarshal(recorded.before(), &was)); err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", c.config, err)
+	}
 	for _, plugin := range cris {
 		path := []string{"plugins", plugin, "containerd"}
-		var now, was table
-		recorded, _ := r.file(c.config)
-		if err := errors.Join(toml.Unmarshal(text, &now), toml.Unmarshal(recorded.before(), &was)); err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w", c.config, err)
-		}
-		if dig(now, path...)[defaultRuntimeName] != any(r.Name) || strings.Contains(string(text), beginBlock(r.Name)) && dig(was, path...) == nil {
+		if dig(now, path...)[defaultRuntimeName] != any(r.Name) {
 			continue
 		}
 		if old, ok := dig(was, path...)[defaultRuntimeName].(string); ok {
@@ -300,7 +357,7 @@ func (c *containerd) Watch(name string) (func(bool) error, error) {
 		}
 		if _, there := after.handlers()[name]; there != expected {
 			if expected {
-				return fmt.Errorf("containerd does not see the handler %s in its configuration", name)
+				return fmt.Errorf("containerd does not see the handler %s: a file that %s imports may replace the settings of its CRI plugin as a whole; name that file by --config", name, c.config)
 			}
 			return fmt.Errorf("containerd still sees the handler %s: another file than %s names it", name, c.config)
 		}

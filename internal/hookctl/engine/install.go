@@ -101,8 +101,57 @@ func Uninstall(e Engine, r *Record, text []byte) (*Plan, error) {
 		}
 		plan.Files = append(plan.Files, change.File{Path: f.Path, Before: now, After: then, Mode: 0o644})
 	}
-	plan.Files = append(plan.Files, change.File{Path: recordPath(r.Engine, r.Name), Before: text})
+	heirs, err := inherit(e, r, plan.Files)
+	if err != nil {
+		return nil, err
+	}
+	plan.Files = append(append(plan.Files, heirs...), change.File{Path: recordPath(r.Engine, r.Name), Before: text})
 	return plan, nil
+}
+
+// inherit gives the records of what else is installed in the same configuration as they are to be once r is taken back,
+// which changes files so: what they found then is what there would have been without r.
+func inherit(e Engine, r *Record, files []change.File) (changed []change.File, err error) {
+	others, err := installed(e, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range others {
+		other, text, err := ReadRecord(e.Name(), name)
+		if err != nil {
+			return nil, err
+		}
+		for i, f := range other.Files {
+			ours, shared := r.file(f.Path)
+			if !shared {
+				continue
+			}
+			before := f.before()
+			if digest(before) == ours.AfterSHA256 {
+				before = ours.before()
+			} else if before != nil {
+				if before, err = e.Without(f.Path, before, r); err != nil {
+					return nil, err
+				}
+			}
+			after := f.AfterSHA256
+			for _, g := range files {
+				if g.Path == f.Path && digest(g.Before) == after {
+					after = digest(g.After)
+				}
+			}
+			other.Files[i] = record(change.File{Path: f.Path, Before: before})
+			other.Files[i].AfterSHA256 = after
+		}
+		for _, folder := range r.Folders {
+			if !slices.Contains(other.Folders, folder) {
+				other.Folders = append(other.Folders, folder)
+			}
+		}
+		slices.Sort(other.Folders) // outermost first
+		changed = append(changed, change.File{Path: recordPath(e.Name(), name), Before: text, After: other.marshal()})
+	}
+	return changed, nil
 }
 
 // takenBack gives the text of a file as it is now, and as it is without what r says was put there: as it was before, if

@@ -5,8 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 )
@@ -85,6 +89,28 @@ func ReadRecord(engine, name string) (*Record, []byte, error) {
 		return nil, nil, fmt.Errorf("%s is not as hookctl wrote it (%v): take %s out of the configuration of %s by hand, then remove that file", path, err, name, engine)
 	}
 	return r, text, nil
+}
+
+// installed gives the names of what else than name hookctl has installed in an engine's configuration.
+func installed(e Engine, name string) (names []string, err error) {
+	entries, err := os.ReadDir(filepath.Join(State, e.Name()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, entry := range entries {
+		other := strings.TrimSuffix(entry.Name(), ".json")
+		if other == name {
+			continue
+		}
+		r, _, err := ReadRecord(e.Name(), other)
+		if err != nil {
+			return nil, err
+		}
+		if r != nil && r.Config == e.Config() {
+			names = append(names, other)
+		}
+	}
+	return names, err
 }
 
 func (r *Record) marshal() []byte {

@@ -23,10 +23,10 @@ func tableName(path []string) string {
 	return "[" + strings.Join(keys, ".") + "]"
 }
 
-// writeTable writes a table under its whole name, so that it may stand anywhere after other tables; those in it follow.
+// writeTable writes a table under its whole name, so that it may stand anywhere after other tables; those in it follow. A
+// table that holds tables alone needs no heading.
 func writeTable(path []string, t table) string {
-	text := tableName(path) + "\n"
-	var inner string
+	var text, inner string
 	for _, key := range slices.Sorted(maps.Keys(t)) {
 		if sub, ok := t[key].(table); ok {
 			inner += writeTable(append(path[:len(path):len(path)], key), sub)
@@ -37,6 +37,9 @@ func writeTable(path []string, t table) string {
 			panic(err) // it has been read from TOML
 		}
 		text += string(line)
+	}
+	if text != "" && len(path) > 0 {
+		text = tableName(path) + "\n" + text
 	}
 	return text + inner
 }
