@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"syscall"
 	"testing"
@@ -55,12 +56,15 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// condition answers [root], and [mount]: whether a command can have mounts of its own in the places of the conventional
-// hooks directories.
+// condition answers [root]; [containerd1]: whether the containerd that is installed is of version 1; and [mount]: whether
+// a command can have mounts of its own in the places of the conventional hooks directories.
 func condition(name string) (bool, error) {
 	switch name {
 	case "root":
 		return os.Geteuid() == 0, nil
+	case "containerd1":
+		version, err := exec.Command("containerd", "--version").Output()
+		return err == nil && regexp.MustCompile(` v?1\.`).Match(version), nil
 	case "mount":
 		return exec.Command("unshare", "--mount", "mount", "-t", "tmpfs", "none", "/etc/containers").Run() == nil &&
 			exec.Command("test", "-d", "/usr/share/containers").Run() == nil, nil

@@ -65,6 +65,7 @@ func newProfileList(io *streams) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
 	complete(cmd, "bin-dir")
+	defineHostRoot(cmd)
 	return cmd
 }
 
@@ -213,6 +214,7 @@ func newProfileAdd(io *streams) *cobra.Command {
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
 	how.define(cmd, "overwrite a profile that hookctl did not write or somebody changed,\neven with another runtime, and replace a link that leads elsewhere\n(never a program or a folder)")
 	complete(cmd, "hooks-dir", "bin-dir")
+	defineHostRoot(cmd)
 	return cmd
 }
 
@@ -250,6 +252,7 @@ func newProfileRemove(io *streams) *cobra.Command {
 	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
 	how.define(cmd, "remove a profile that hookctl did not write or somebody changed,\nor that another link NAME needs")
 	complete(cmd, "bin-dir")
+	defineHostRoot(cmd)
 	return cmd
 }
 
