@@ -25,6 +25,10 @@ func TestDocs(t *testing.T) {
 	for _, name := range []string{"oci-add-hooks", "runc"} {
 		write(t, filepath.Join(bin, name), "", 0o755)
 	}
+	if err := os.MkdirAll(filepath.Join(folder, "system", "proc", "1"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SYSTEM", filepath.Join(folder, "system"))
 	t.Setenv("PROFILES", profiles)
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	usual := strings.NewReplacer(profiles, "/etc/oci-add-hooks", bin+"/runc", "/usr/sbin/runc", bin, "/usr/local/bin")

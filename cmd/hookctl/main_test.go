@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
@@ -22,14 +23,14 @@ var update = flag.Bool("update", false, "write into the scripts what their cmp c
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"hookctl": func() {
-			profile.Dir, engine.State = os.Getenv("PROFILES"), os.Getenv("STATE")
+			profile.Dir, engine.State, container.System = os.Getenv("PROFILES"), os.Getenv("STATE"), os.Getenv("SYSTEM")
 			main()
 		},
 	})
 }
 
 // TestScripts is the contract of the command line: one script for each kind of finding, and for each promise of the
-// other commands. Profiles are in $PROFILES. In a script,
+// other commands. Profiles are in $PROFILES, and engines' files and processes in $SYSTEM, where none run. In a script,
 //
 //	status N COMMAND...  runs a command, which must exit with status N
 //	expand FILE...       puts the values of variables into files
@@ -45,7 +46,11 @@ func TestScripts(t *testing.T) {
 			bin := filepath.Join(env.WorkDir, "bin")
 			env.Setenv("PROFILES", filepath.Join(env.WorkDir, "profiles"))
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("SYSTEM", filepath.Join(env.WorkDir, "system"))
 			env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
+			if err := os.MkdirAll(filepath.Join(env.WorkDir, "system", "proc", "1"), 0o755); err != nil {
+				return err
+			}
 			return os.MkdirAll(bin, 0o755)
 		},
 		Condition: condition,

@@ -110,8 +110,8 @@ func examine(path string, force bool) (s standing, err error) {
 	return s, nil
 }
 
-// planFile plans to write a profile, which names runtime.
-func planFile(path string, text []byte, runtime string, force bool) (step, error) {
+// planFile plans to write a profile, which names runtime and is used by link.
+func planFile(path string, text []byte, runtime, link string, force bool) (step, error) {
 	c := step{Action: "write", Path: path, Text: string(text)}
 	old, err := examine(path, force)
 	switch {
@@ -128,8 +128,9 @@ func planFile(path string, text []byte, runtime string, force bool) (step, error
 	}
 	if !force {
 		if before, err := hooks.ReadRuntime(path); err != nil || before != runtime {
-			return c, fmt.Errorf("%s names the runtime %s: with another, containers that were started with it cannot be stopped; "+
-				"take another name, or stop them and give --force", path, before)
+			if err := refuseRunning([]string{link}, fmt.Sprintf("%s names the runtime %s, which cannot be changed", path, before)); err != nil {
+				return c, err
+			}
 		}
 	}
 	c.do = func() error { return change.Place(path, change.WriteFile(text, 0o644), os.Rename) }

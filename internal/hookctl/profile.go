@@ -19,13 +19,13 @@ import (
 func newProfile(io *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "profile",
-		Short: "list, add and remove the profiles by which engines choose hooks",
+		Short: "list, add and remove the profiles by which engines choose hooks, and tell who uses them",
 		Long: "A profile NAME is the hook file " + filepath.Join(profile.Dir, "NAME.json") + " and a link called NAME to oci-add-hooks. " +
 			"An engine whose runtime is that link adds the hooks of that file.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newProfileList(io), newProfileAdd(io), newProfileRemove(io))
+	cmd.AddCommand(newProfileList(io), newProfileAdd(io), newProfileRemove(io), newProfileUsers(io))
 	return cmd
 }
 
@@ -170,8 +170,8 @@ func newProfileAdd(io *streams) *cobra.Command {
 			"The profile names its runtime first and by its whole path, so that containers stay under control even if the rest of the file breaks. " +
 			"The runtime is RUNTIME, else the one that FILE names, else runc.\n\n" +
 			"What hookctl did not write, or what was changed since, is not overwritten without --force. Neither is a profile given another " +
-			"runtime: containers that were started with the first could no longer be stopped. A link of that name which leads elsewhere is " +
-			"replaced with --force alone, a program or a folder never.",
+			"runtime while containers run that engines control by the link (hookctl profile users NAME): they could no longer be stopped. " +
+			"A link of that name which leads elsewhere is replaced with --force alone, a program or a folder never.",
 		Example: "  hookctl profile add gpu-hooks --hooks ./gpu-hooks.json --runtime crun\n" +
 			"  hookctl profile add site-hooks --hooks-dir /etc/containers/oci/hooks.d --dry-run",
 		Args: cobra.ExactArgs(1),
@@ -195,7 +195,7 @@ func newProfileAdd(io *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			file, err := planFile(profilePath(name), text, content.Runtime, how.force)
+			file, err := planFile(profilePath(name), text, content.Runtime, filepath.Join(filepath.Dir(program), name), how.force)
 			if err != nil {
 				return err
 			}
@@ -212,7 +212,7 @@ func newProfileAdd(io *streams) *cobra.Command {
 	flags.StringArrayVar(&hooksDirs, "hooks-dir", nil, "a hooks `directory` (repeatable)")
 	flags.StringVar(&runtime, "runtime", "", "the `name` or path of the low-level runtime")
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
-	how.define(cmd, "overwrite a profile that hookctl did not write or somebody changed,\neven with another runtime, and replace a link that leads elsewhere\n(never a program or a folder)")
+	how.define(cmd, "overwrite a profile that hookctl did not write or somebody changed,\neven with another runtime under running containers, and replace a link that leads elsewhere\n(never a program or a folder)")
 	complete(cmd, "hooks-dir", "bin-dir")
 	defineHostRoot(cmd)
 	return cmd
@@ -226,7 +226,8 @@ func newProfileRemove(io *streams) *cobra.Command {
 		Aliases: []string{"rm"},
 		Short:   "remove a profile and its link",
 		Long: "Removes the profile " + filepath.Join(profile.Dir, "NAME.json") + " and the link NAME beside oci-add-hooks.\n\n" +
-			"Containers that were started by the link cannot be stopped by their engine once it is gone: stop them first.\n\n" +
+			"While an engine controls containers by them (hookctl profile users NAME), it refuses without --force: they could not be stopped, or " +
+			"started again, any more. Those that a person started by the link are not found: stop them first.\n\n" +
 			"A file that hookctl did not write, or that was changed since, is not removed without --force; nor is one while another link " +
 			"NAME to oci-add-hooks is found, which would be left without it: beside hookctl, in --bin-dir and PATH alone are they looked for. What is called NAME and is no " +
 			"link to oci-add-hooks is never removed.",
@@ -242,6 +243,12 @@ func newProfileRemove(io *streams) *cobra.Command {
 			}
 			beside, _ := findProgram("") // another link may be where links are made without --bin-dir
 			steps, err := planRemoval(program, name, linksTo(program, name, filepath.Dir(beside)), how.force)
+			if err == nil && !how.force {
+				err = refuseInstalled(name)
+			}
+			if err == nil && !how.force {
+				err = refuseInUse([]string{filepath.Join(filepath.Dir(program), name)}, "the profile "+name+" cannot be removed")
+			}
 			if err != nil {
 				return err
 			}
@@ -250,7 +257,7 @@ func newProfileRemove(io *streams) *cobra.Command {
 		ValidArgsFunction: completeProfile,
 	}
 	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
-	how.define(cmd, "remove a profile that hookctl did not write or somebody changed,\nor that another link NAME needs")
+	how.define(cmd, "remove a profile that hookctl did not write or somebody changed,\nor that engines, containers or another link NAME need")
 	complete(cmd, "bin-dir")
 	defineHostRoot(cmd)
 	return cmd

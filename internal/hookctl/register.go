@@ -121,11 +121,30 @@ func (s *streams) uninstall(cmd *cobra.Command, r registration) error {
 			return err
 		}
 	}
+	if !r.force {
+		if err := refuseInUse([]string{rec.Link}, fmt.Sprintf("%s cannot be uninstalled", r.profile)); err != nil {
+			return err
+		}
+	}
 	plan, err := engine.Uninstall(e, rec, text)
 	if err != nil {
 		return err
 	}
 	return s.carryOutPlan(cmd, r, e, plan)
+}
+
+// refuseInstalled gives an error if an engine has been made to know a profile: its link is the engine's runtime.
+func refuseInstalled(name string) error {
+	for _, e := range engine.Names {
+		rec, _, err := engine.ReadRecord(e, name)
+		if err != nil {
+			return err
+		}
+		if rec != nil {
+			return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %s", name, rec.Config, e, name)
+		}
+	}
+	return nil
 }
 
 // find gives the engine.

@@ -1,8 +1,10 @@
-// Package container finds the bundle of a container by its id, whichever engine started it.
+// Package container finds containers, whichever engine started them: the bundle of one by its id (Find), and those whose
+// engine calls a certain program as their runtime (Using).
 //
 // It knows where engines keep their bundles: in folders of their own, below which each container has one, named after
 // its id; and which processes stand in such a folder or name it, so that engines whose folders lie elsewhere are found
-// too. It asks no engine: what it knows is read from the file system alone.
+// too; and what engines note of the runtime that they call. It asks no engine: what it knows is read from the file
+// system alone.
 package container
 
 import (
@@ -21,6 +23,9 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
+// System is the root of the file system in which engines' files and /proc are looked for. Tests set it.
+var System = "/"
+
 // Container is a container that was found.
 type Container struct {
 	ID     string `json:"id"`
@@ -34,7 +39,7 @@ func (c Container) String() string { return fmt.Sprintf("%s (%s, %s)", c.ID, c.E
 // Find gives the container with an id, or else the only one whose id begins so. roots are folders in which runtimes keep
 // their state (runc --root), besides the usual ones.
 func Find(id string, roots []string) (Container, error) {
-	s := &search{id: id, system: "/"}
+	s := &search{id: id, system: System}
 	return s.find(roots)
 }
 
@@ -125,18 +130,23 @@ func (s *search) list(dir string) (names []string) {
 // taskDirName is the folder below its state in which containerd's runtime v2 keeps bundles, as NAMESPACE/ID.
 const taskDirName = "io.containerd.runtime.v2.task"
 
-// taskDirs gives the usual folders of that name, and those of shims that run: a shim stands in a container's bundle.
-func (s *search) taskDirs() []string {
-	var dirs []string
+// usualTaskDirs gives the usual folders of that name.
+func usualTaskDirs(system string) (dirs []string) {
 	for _, state := range []string{
 		"run/containerd",               // containerd's own, and dockerd's that uses it
 		"run/docker/containerd/daemon", // dockerd with a containerd of its own
 		"run/k3s/containerd",
 	} {
-		dirs = append(dirs, filepath.Join(s.system, state, taskDirName))
+		dirs = append(dirs, filepath.Join(system, state, taskDirName))
 	}
+	return dirs
+}
+
+// taskDirs gives the usual folders, and those of shims that run: a shim stands in a container's bundle.
+func (s *search) taskDirs() []string {
+	dirs := usualTaskDirs(s.system)
 	for _, p := range s.processes() {
-		if !strings.HasPrefix(filepath.Base(p.argv[0]), "containerd-shim") {
+		if !p.isShim() {
 			continue
 		}
 		if bundle, err := os.Readlink(filepath.Join(p.dir, "cwd")); err == nil {
@@ -150,14 +160,21 @@ func (s *search) taskDirs() []string {
 
 func (s *search) tasks(dir string) {
 	for _, namespace := range s.list(dir) {
-		engine := "containerd, namespace " + namespace
-		if namespace == "moby" {
-			engine = "docker"
-		}
 		for _, id := range s.list(filepath.Join(dir, namespace)) {
-			s.add(id, engine, filepath.Join(dir, namespace, id))
+			s.add(id, engineOf(namespace), filepath.Join(dir, namespace, id))
 		}
 	}
+}
+
+// docker is what Docker is called here.
+const docker = "docker"
+
+// engineOf says which engine's containers are in a namespace of containerd.
+func engineOf(namespace string) string {
+	if namespace == "moby" {
+		return docker
+	}
+	return "containerd, namespace " + namespace
 }
 
 // podmanDirs gives the folders in which Podman keeps its storage, root's and this user's.
@@ -183,6 +200,9 @@ func (s *search) podman(storage string) {
 	}
 }
 
+// conmonEngine is what is known of the engine of a container that a conmon watches.
+const conmonEngine = "podman or cri-o"
+
 // conmons looks at the processes by which Podman and CRI-O watch containers: `conmon -c ID -b BUNDLE`.
 func (s *search) conmons() {
 	for _, p := range s.processes() {
@@ -199,7 +219,7 @@ func (s *search) conmons() {
 			}
 		}
 		if id != "" && bundle != "" {
-			s.add(id, "podman or cri-o", bundle)
+			s.add(id, conmonEngine, bundle)
 		}
 	}
 }
@@ -243,20 +263,35 @@ type process struct {
 	argv []string
 }
 
+// isShim says whether it calls itself a shim of containerd's.
+func (p process) isShim() bool { return strings.HasPrefix(filepath.Base(p.argv[0]), "containerd-shim") }
+
+// readProcess reads the process whose folder in /proc is dir. Without argv it is one of the kernel's, or a zombie.
+func readProcess(dir string) (process, error) {
+	file, err := jsonfile.Read(filepath.Join(dir, "cmdline"))
+	if err != nil || len(file.Data) == 0 {
+		return process{}, err
+	}
+	p := process{dir: dir}
+	for arg := range bytes.SplitSeq(bytes.TrimSuffix(file.Data, []byte{0}), []byte{0}) {
+		p.argv = append(p.argv, string(arg))
+	}
+	return p, nil
+}
+
+// processDirs gives the folders of processes in /proc.
+func processDirs(system string) []string {
+	dirs, _ := filepath.Glob(filepath.Join(system, "proc/[0-9]*")) // fails on a bad pattern alone
+	return dirs
+}
+
 // processes lists the processes that are root's or this user's: what others call themselves, and where they stand, is not
 // to be believed.
 func (s *search) processes() (list []process) {
-	files, _ := filepath.Glob(filepath.Join(s.system, "proc/[0-9]*/cmdline")) // fails on a bad pattern alone
-	for _, path := range files {
-		file, err := jsonfile.Read(path)
-		if err != nil || len(file.Data) == 0 || !trusted(filepath.Dir(path)) {
-			continue
+	for _, dir := range processDirs(s.system) {
+		if p, err := readProcess(dir); err == nil && p.argv != nil && trusted(dir) {
+			list = append(list, p)
 		}
-		var argv []string
-		for arg := range bytes.SplitSeq(bytes.TrimSuffix(file.Data, []byte{0}), []byte{0}) {
-			argv = append(argv, string(arg))
-		}
-		list = append(list, process{filepath.Dir(path), argv})
 	}
 	return list
 }

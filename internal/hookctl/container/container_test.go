@@ -43,18 +43,22 @@ func system(t *testing.T) string {
 		"proc/9/cmdline":                      "",
 		"proc/10/cmdline":                     "/usr/bin/conmon\x00-c\x00podman1\x00-b\x00" + root + "/var/lib/containers/storage/overlay-containers/podman1/userdata\x00",
 	} {
-		path = filepath.Join(root, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, filepath.Join(root, path), text)
 	}
 	if err := os.Symlink(filepath.Join(root, "srv/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/elsewhere1"), filepath.Join(root, "proc/7/cwd")); err != nil {
 		t.Fatal(err)
 	}
 	return root
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestFind(t *testing.T) {
