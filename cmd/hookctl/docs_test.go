@@ -13,7 +13,7 @@ import (
 
 // In docs/hookctl.md, a block of the language console has commands after "$ " with what they print. The file that a
 // command `cat FILE` prints is there for all other commands. Not run are `hookctl try`, which takes a container, and
-// `hookctl profile list`, whose columns are as wide as the paths here.
+// `hookctl profile list`, whose columns are as wide as the paths here. Docker's configuration is the page's daemon.json.
 func TestDocs(t *testing.T) {
 	page := filepath.Join("..", "..", "docs", "hookctl.md")
 	text, err := os.ReadFile(page)
@@ -30,8 +30,11 @@ func TestDocs(t *testing.T) {
 	}
 	t.Setenv("SYSTEM", filepath.Join(folder, "system"))
 	t.Setenv("PROFILES", profiles)
+	t.Setenv("STATE", filepath.Join(folder, "state"))
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-	usual := strings.NewReplacer(profiles, "/etc/oci-add-hooks", bin+"/runc", "/usr/sbin/runc", bin, "/usr/local/bin")
+	daemon := filepath.Join(folder, "daemon.json")
+	docker := regexp.MustCompile(`(hookctl (?:un)?install docker)`)
+	usual := strings.NewReplacer(daemon, "/etc/docker/daemon.json", os.Getenv("STATE"), "/var/lib/oci-add-hooks", profiles, "/etc/oci-add-hooks", bin+"/runc", "/usr/sbin/runc", bin, "/usr/local/bin")
 	runc := regexp.MustCompile(`(["\s])/[a-z/]*/runc(["\n])`) // wherever this system has it
 	hash := regexp.MustCompile(`hookctl [0-9a-f]{64}`)
 
@@ -53,7 +56,7 @@ func TestDocs(t *testing.T) {
 					return command
 				}
 			}
-			cmd := exec.Command("/bin/sh", "-c", line)
+			cmd := exec.Command("/bin/sh", "-c", docker.ReplaceAllString(line, "$1 --config "+daemon))
 			cmd.Dir = folder
 			out, _ := cmd.CombinedOutput() // some are about problems
 			printed := usual.Replace(string(out))
