@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			bin := filepath.Join(env.WorkDir, "bin")
 			env.Setenv("PROFILES", filepath.Join(env.WorkDir, "profiles"))
+			env.Setenv("NEWER", newer)
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("SYSTEM", filepath.Join(env.WorkDir, "system"))
 			env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
@@ -61,12 +62,18 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// condition answers [root]; [containerd1]: whether the containerd that is installed is of version 1; and [mount]: whether
+// newer holds the engines that test/newer pins, once they are built.
+var newer, _ = filepath.Abs("../../bin/newer")
+
+// condition answers [root]; [newer]: whether these engines are built; [containerd1]: whether the containerd that is installed is of version 1; and [mount]: whether
 // a command can have mounts of its own in the places of the conventional hooks directories.
 func condition(name string) (bool, error) {
 	switch name {
 	case "root":
 		return os.Geteuid() == 0, nil
+	case "newer":
+		_, err := os.Stat(filepath.Join(newer, "containerd"))
+		return err == nil, nil
 	case "containerd1":
 		version, err := exec.Command("containerd", "--version").Output()
 		return err == nil && regexp.MustCompile(` v?1\.`).Match(version), nil

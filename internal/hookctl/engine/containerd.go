@@ -161,30 +161,48 @@ func settings(t table) table {
 // planDropIn puts the handler into a file of its own.
 func (c *containerd) planDropIn(now *effective, r Runtime, main []byte) ([]change.File, error) {
 	path := filepath.Join(filepath.Dir(c.config), "conf.d", ownFile(r.Name)+".toml")
+	switch own, err := change.Read(path); {
+	case err != nil:
+		return nil, err
+	case own == nil && now.handlers()[r.Name] != nil:
+		return nil, taken(c.config, r.Name)
+	}
 	h, err := now.handler(r)
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("%sversion = %d\n", generated(c, r.Name), now.version)
+	text := fmt.Sprintf("%sversion = %d\n", generated(c, r.Name), dropInVersion)
 	if r.Default {
 		text += writeTable([]string{"plugins", now.plugin, "containerd"}, table{defaultRuntimeName: r.Name})
 	}
 	text += writeTable([]string{"plugins", now.plugin, "containerd", "runtimes", r.Name}, h)
 	files := []change.File{{Path: path, After: []byte(text), Mode: 0o644}}
-	if now.imports(path, c.config) {
+	var tree table
+	if err := toml.Unmarshal(main, &tree); err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", c.config, err)
+	}
+	if imports(tree, path, c.config) {
 		return files, nil
 	}
-	imported, err := addImport(main, path, now.version)
+	imported, err := addImport(main, path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.config, err)
 	}
 	return append(files, change.File{Path: c.config, After: imported, Mode: 0o644}), nil
 }
 
-// imports says whether containerd reads the file at path, if it is there. `config dump` lists the files that it read, so
-// that one that is yet to be written is known by the patterns of the main file alone.
-func (e *effective) imports(path, config string) bool {
-	patterns, _ := e.tree["imports"].([]any)
+func taken(config, name string) error {
+	return fmt.Errorf("%s, or a file that it imports, has a handler %s already, and hookctl did not put it there: take it out, or take another name for the profile", config, name)
+}
+
+// dropInVersion is the version of the configuration in which hookctl writes files of its own: the oldest with these names.
+// A newer containerd reads each file in its own version.
+const dropInVersion = 3
+
+// imports says whether a main file has containerd read the file at path. The `imports` that `config dump` prints do not tell:
+// from 2.2 on they begin with a default that only counts when it stands in the file.
+func imports(main table, path, config string) bool {
+	patterns, _ := main["imports"].([]any)
 	return slices.ContainsFunc(patterns, func(p any) bool {
 		pattern, _ := p.(string)
 		if !filepath.IsAbs(pattern) {
@@ -210,7 +228,7 @@ func (c *containerd) planBlock(now *effective, r Runtime, main []byte) ([]change
 	}
 	path := []string{"plugins", now.plugin, "containerd"}
 	if dig(tree, append(path, "runtimes", r.Name)...) != nil {
-		return nil, fmt.Errorf("%s has a handler %s already, and hookctl did not put it there: take it out, or take another name for the profile", c.config, r.Name)
+		return nil, taken(c.config, r.Name)
 	}
 	b, rest, err := c.cutBlock(main)
 	if err != nil {

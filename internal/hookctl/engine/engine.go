@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
@@ -80,14 +81,15 @@ func New(name, config string) (Engine, error) {
 	return nil, fmt.Errorf("there is no engine %q: it is one of %s", name, strings.Join(Names, ", "))
 }
 
-// find gives the path of an engine's program: an administrator's PATH may lack the folders of daemons.
+// find gives the path of an engine's program: in PATH, or in the system's folders, since an administrator's PATH may lack
+// those of daemons.
 func find(program string) (string, error) {
-	for _, folder := range append(strings.Split(launch.SystemPath, ":"), strings.Split(os.Getenv("PATH"), ":")...) {
-		if path, err := exec.LookPath(folder + "/" + program); err == nil {
+	for _, folder := range filepath.SplitList(os.Getenv("PATH") + ":" + launch.SystemPath) {
+		if path, err := exec.LookPath(filepath.Join(folder, program)); err == nil && filepath.IsAbs(path) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%s is not installed: it is in none of the folders %s nor in PATH", program, launch.SystemPath)
+	return "", fmt.Errorf("%s is not installed: it is neither in PATH nor in any of the folders %s", program, launch.SystemPath)
 }
 
 // output gives what a program prints on standard output. If it fails, the error tells what it says on standard error.

@@ -78,6 +78,9 @@ type installation struct {
 	files          map[string]string
 }
 
+// newerContainerd is the containerd that test/newer pins: its configuration has another version.
+const newerContainerd = "newer containerd"
+
 var installations = []installation{
 	{"docker", "etc/docker/daemon.json", map[string]string{"etc/docker/daemon.json": "{\n  \"debug\": true\n}"}},
 	{"docker", "etc/docker/daemon.json", nil},
@@ -86,6 +89,10 @@ var installations = []installation{
 	{"podman", "etc/containers/containers.conf", map[string]string{"etc/containers/containers.conf.d/10-site.conf": "[engine]\nruntime_supports_json = ['x']\n"}},
 	{"podman", "etc/containers/containers.conf", nil},
 	{"containerd", "etc/containerd/config.toml", map[string]string{"etc/containerd/config.toml": "# ours\nversion = 2\n"}},
+	{newerContainerd, "etc/containerd/config.toml", map[string]string{"etc/containerd/config.toml": "# ours\nversion = 2\n"}},
+	{newerContainerd, "etc/containerd/config.toml", map[string]string{"etc/containerd/config.toml": "version = 3\nimports = ['conf.d/*.toml']\n"}},
+	{newerContainerd, "etc/containerd/config.toml", map[string]string{"etc/containerd/config.toml": "version = 3\nimports=[ # more\n  '/etc/x/*.toml',\n]\n" +
+		"[plugins.'io.containerd.cri.v1.runtime'.containerd]\ndefault_runtime_name = 'runc'\n"}},
 }
 
 func (i installation) install(t *testing.T, dir string, r Runtime) *Plan {
@@ -99,7 +106,7 @@ func (i installation) install(t *testing.T, dir string, r Runtime) *Plan {
 
 func (i installation) uninstall(t *testing.T, dir, name string) *Plan {
 	t.Helper()
-	rec, text, err := ReadRecord(i.engine, name)
+	rec, text, err := ReadRecord(i.new(t, dir).Name(), name)
 	if err != nil || rec == nil {
 		t.Fatalf("the record: %v, %v", rec, err)
 	}
@@ -112,6 +119,17 @@ func (i installation) uninstall(t *testing.T, dir, name string) *Plan {
 
 func (i installation) new(t *testing.T, dir string) Engine {
 	t.Helper()
+	if i.engine == newerContainerd {
+		bin, err := filepath.Abs("../../../bin/newer")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(bin, "containerd")); err != nil {
+			t.Skip("skipped: bin/newer/containerd is not built (make engines)")
+		}
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		i.engine = "containerd"
+	}
 	if i.engine == "containerd" {
 		if _, err := find("containerd"); err != nil {
 			t.Skipf("skipped: %v (apt-get install containerd)", err)

@@ -81,7 +81,7 @@ func importLine(path string) string {
 }
 
 // addImport has a containerd configuration import the file at path.
-func addImport(text []byte, path string, version int64) ([]byte, error) {
+func addImport(text []byte, path string) ([]byte, error) {
 	open, items, err := importsOf(text)
 	switch {
 	case err != nil:
@@ -92,7 +92,7 @@ func addImport(text []byte, path string, version int64) ([]byte, error) {
 	case open >= 0:
 		return insertAt(text, open+1, quoted(path)), nil
 	case text == nil:
-		return fmt.Appendf(nil, "version = %d\n%s", version, importLine(path)), nil
+		return fmt.Appendf(nil, "version = %d\n%s", dropInVersion, importLine(path)), nil
 	}
 	return insertAt(text, 0, importLine(path)), nil // before all tables
 }
