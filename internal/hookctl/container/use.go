@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -55,9 +56,15 @@ func (u Use) Call() string {
 // Unlike for Find, processes of any user count: one that only pretends to be an engine's can at worst have a user found
 // where there is none. An error means that there may be more than were found.
 func Using(matches func(word string) bool) ([]Use, error) {
-	s := &uses{matches: matches, system: System, running: map[string]bool{}}
-	s.search()
-	return s.found, errors.Join(s.unknown...)
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		s := &uses{matches: matches, system: System, running: map[string]bool{}}
+		s.search()
+		if len(s.unknown) == 0 || attempt == attempts {
+			return s.found, errors.Join(s.unknown...)
+		}
+		time.Sleep(50 * time.Millisecond) // shims write their files bit by bit
+	}
 }
 
 // uses looks for uses.
@@ -81,7 +88,7 @@ func (s *uses) search() {
 			continue
 		}
 		if err != nil {
-			s.unknown = append(s.unknown, err)
+			s.note(err)
 			continue
 		}
 		switch name := filepath.Base(p.argv[0]); {
@@ -103,9 +110,16 @@ func (s *uses) search() {
 // gone says whether an error means that something was not there, or ended while it was looked at.
 func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
+// note notes an error, once.
+func (s *uses) note(err error) {
+	if !slices.ContainsFunc(s.unknown, func(known error) bool { return known.Error() == err.Error() }) {
+		s.unknown = append(s.unknown, err)
+	}
+}
+
 // fail notes what could not be examined.
 func (s *uses) fail(what string, err error) {
-	s.unknown = append(s.unknown, fmt.Errorf("%s cannot be examined: %w", what, report.Plain(err)))
+	s.note(fmt.Errorf("%s cannot be examined: %w", what, report.Plain(err)))
 }
 
 // list gives the names in a folder, which may be missing.
@@ -134,7 +148,7 @@ func (s *uses) read(path string, v any) bool {
 		}
 	}
 	if err != nil {
-		s.unknown = append(s.unknown, err)
+		s.note(err)
 	}
 	return err == nil
 }
@@ -171,7 +185,7 @@ func (s *uses) words(root string, call []string) (words []string) {
 		for _, word := range next {
 			text, err := readScript(root, word)
 			if err != nil {
-				s.unknown = append(s.unknown, err)
+				s.note(err)
 			}
 			found = append(found, strings.FieldsFunc(text, betweenWords)...)
 		}
@@ -194,7 +208,7 @@ func readScript(root, path string) (string, error) {
 	}
 	path = filepath.Join(root, path)
 	unreadable := func(err error) error {
-		if gone(err) || errors.Is(err, unix.ENOTDIR) {
+		if err == nil || gone(err) || errors.Is(err, unix.ENOTDIR) {
 			return nil
 		}
 		return fmt.Errorf("%s cannot be read: %w", path, report.Plain(err))
@@ -265,7 +279,7 @@ func (s *uses) shimCall(bundle string) (call []string, ok bool) {
 	case err == nil:
 		call = append(call, string(file.Data))
 	case !gone(err):
-		s.unknown = append(s.unknown, err)
+		s.note(err)
 	}
 	var options struct {
 		BinaryName string `json:"binary_name"`

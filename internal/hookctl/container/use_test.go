@@ -66,7 +66,7 @@ func machine(t *testing.T) string {
 		"graph/containers/usual-config2/hostconfig.json": `{"Runtime": "args"}`,
 
 		"proc/40/cmdline": conmon("podman-link", "/bin/gpu", "--exit-command-arg", "--runtime", "--exit-command-arg", "/bin/exit"),
-		"proc/41/cmdline": conmon("podman-args", "/bin/tool", "--runtime-arg", "--hook-config-path", "--runtime-arg=/etc/gpu.json"),
+		"proc/41/cmdline": conmon("podman-args", "/bin/tool", "--runtime-arg", "--hook-config-path", "--runtime-arg=/etc/gpu.json", "--runtime-arg", "--hooks-dir=/etc/docker"),
 		"proc/42/cmdline": "conmon\x00--cid=joined\x00--bundle=/b\x00--runtime=/bin/gpu\x00",
 		"proc/43/cmdline": "/usr/libexec/conmonrs\x00--runtime\x00/bin/gpu\x00--runtime-dir\x00/run\x00",
 		"proc/44/cmdline": conmon("podman-link", "/bin/gpu", "-e"), // of podman exec
