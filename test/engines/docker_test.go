@@ -66,7 +66,8 @@ const dockerDefault = "default"
 type docker struct {
 	cli     string
 	env     []string
-	version int // the daemon's major version
+	data    string // the daemon's data-root
+	version int    // the daemon's major version
 }
 
 // dockerRuntimes are the profiles of all cases, as daemon.json has them.
@@ -111,7 +112,7 @@ func startDocker(t testing.TB, more map[string]any) docker {
 	daemon := exec.Command("dockerd", "--config-file", dir+"/daemon.json")
 	daemon.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
 
-	d := docker{env: append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_CONFIG="+dir+"/cli")}
+	d := docker{data: dir + "/data", env: append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_CONFIG="+dir+"/cli")}
 	startDaemon(t, daemon, func() string { return d.connect(t) })
 	ok(t, d.command("load", "--input", imageArchive(t)))
 	return d

@@ -15,11 +15,8 @@ import (
 
 // TestTry has hookctl try run hooks in a throwaway container, as a person would.
 func TestTry(t *testing.T) {
-	need(t, "go")
-	hookctl := filepath.Join(scratch(t), "hookctl")
-	build := exec.Command("go", "build", "-C", "../..", "-trimpath", "-o", hookctl, "./cmd/hookctl")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	ok(t, build)
+	need(t)
+	hookctl := hookctl(t)
 	for _, rt := range runtimes {
 		t.Run(rt, func(t *testing.T) {
 			need(t, rt)

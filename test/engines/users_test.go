@@ -1,0 +1,122 @@
+package engines
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// hookctl builds hookctl with the sandbox's profiles, once, and returns its path.
+func hookctl(t *testing.T) string {
+	t.Helper()
+	need(t, "go")
+	path, err := builtHookctl()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var builtHookctl = sync.OnceValues(func() (string, error) {
+	path := work + "/hookctl"
+	cmd := exec.Command("go", "build", "-C", "../..", "-trimpath",
+		"-ldflags", "-X github.com/awslabs/oci-add-hooks/internal/profile.Dir="+profiles, "-o", path, "./cmd/hookctl")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building hookctl: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// user is as much of what hookctl profile users --json prints about a container as is read here.
+type user struct {
+	ID, Engine, By, Calls string
+	Running               bool
+}
+
+// While an engine controls a container by a profile, hookctl says so, and takes neither the profile nor its runtime away;
+// nor while a container of Docker's could be started again.
+func testInUse(t *testing.T, e engine, c container) {
+	hookctl := hookctl(t)
+	do := func(command string, more ...string) outcome {
+		return do(t, exec.Command(hookctl, append([]string{"profile", command, c.profile.name, "--bin-dir", bin}, more...)...))
+	}
+	wantUsers := func(want ...user) {
+		t.Helper()
+		o := do("users", "--json")
+		var got struct{ Containers []user }
+		if err := json.Unmarshal([]byte(o.stdout), &got); err != nil || o.stderr != "" || (o.code == 0) != (len(want) == 0) {
+			t.Fatalf("the users of %s: %v", c.profile.name, o)
+		}
+		if diff := cmp.Diff(want, got.Containers, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("the users of %s (-want +got):\n%s", c.profile.name, diff)
+		}
+	}
+	wantRefused := func(o outcome, what string) {
+		t.Helper()
+		if o.code != 1 || !strings.Contains(o.stderr, what) {
+			t.Errorf("want it refused with %q: %v", what, o)
+		}
+		if _, err := os.Stat(c.profile.link); err != nil {
+			t.Error(err)
+		}
+	}
+
+	text, err := os.ReadFile(c.profile.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.profile.remove(t) // to be hookctl's own
+	if err := os.WriteFile(c.dir+"/hooks.json", text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	add := []string{"--hooks", c.dir + "/hooks.json", "--runtime"}
+	if o := do("add", append(add, c.profile.runtime)...); o.code != 0 {
+		t.Fatal(o)
+	}
+	wantUsers()
+
+	id := strings.TrimSpace(ok(t, e.run(c.command(sleeping(c.dir)), true)).stdout)
+	wantSleeping(t, c.dir)
+	want := user{ID: id, By: c.profile.link, Running: true}
+	switch e := e.(type) {
+	case docker:
+		want.Engine = "docker"
+		if strings.HasPrefix(c.profile.name, "README-") { // without the link
+			want.By, want.Calls = e.data+"/runtimes/"+c.profile.name, c.profile.file
+		}
+	case containerd:
+		want.ID, want.Engine = c.name, "containerd, namespace "+e.namespace
+	case podman:
+		want.Engine = "podman or cri-o"
+	}
+	wantUsers(want)
+	wantRefused(do("remove"), "\n  "+want.ID+" ("+want.Engine+", running, by "+want.By)
+	wantRefused(do("add", append(add, "/bin/true")...), "\n  "+want.ID+" ("+want.Engine+", running, by "+want.By)
+
+	if d, isDocker := e.(docker); isDocker {
+		ok(t, d.command("stop", "-t", "1", c.name))
+		want.Running = false
+		if want.Calls != "" {
+			want.By = "oci-add-hooks"
+		}
+		wantUsers(want)
+		wantRefused(do("remove"), "\n  "+want.ID+" (docker, stopped, by "+want.By)
+	}
+	e.end(t, c)
+	wantGone(t, e, c)
+	wantUsers()
+	if o := do("remove"); o.code != 0 {
+		t.Error(o)
+	}
+	if _, err := os.Lstat(c.profile.link); err == nil {
+		t.Error("the link is still there")
+	}
+}
