@@ -183,10 +183,22 @@ func prepare() error {
 	if err := os.Mkdir(profiles, 0o755); err != nil {
 		return err
 	}
-	if err := makeRootfs(); err != nil {
+	if err := cmp.Or(makeRootfs(), ownPodmanConfig()); err != nil {
 		return err
 	}
 	return shimCrun()
+}
+
+// ownPodmanConfig gives the sandbox a copy of Podman's configuration, which hookctl may change.
+func ownPodmanConfig() error {
+	const etc, own = "/etc/containers", work + "/etc-containers"
+	if _, err := os.Stat(etc); err != nil {
+		return nil // Podman's tests will say so
+	}
+	if err := os.CopyFS(own, os.DirFS(etc)); err != nil {
+		return err
+	}
+	return syscall.Mount(own, etc, "", syscall.MS_BIND, "")
 }
 
 // shimCrun makes crun run on a host with hybrid cgroups, which it refuses: it then sees a cgroup2 of its own and

@@ -1,0 +1,240 @@
+package engines
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// A person's way from a hook file to a container, and back: hookctl profile add, hookctl install, a container by the runtime's
+// name, hookctl uninstall, hookctl profile remove. Nothing else is done to the engine.
+
+// installed is a profile that only hookctl has made.
+type installed struct {
+	t       *testing.T
+	hookctl string
+	engine  string
+	profile profile
+	config  string // the engine's; empty for the usual one
+}
+
+// addProfile has hookctl make a profile whose hooks record in dir.
+func addProfile(t *testing.T, engine, config, name, runtime, dir string) installed {
+	t.Helper()
+	i := installed{t, hookctl(t), engine, newProfile(t, name, runtime), config}
+	i.profile.record(t, dir)
+	hooks := dir + "/hooks.json"
+	if err := os.Rename(i.profile.file, hooks); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(i.profile.link); err != nil {
+		t.Fatal(err)
+	}
+	i.ok("profile", "add", name, "--hooks", hooks, "--bin-dir", bin)
+	return i
+}
+
+func (i installed) do(args ...string) outcome {
+	i.t.Helper()
+	return do(i.t, exec.Command(i.hookctl, args...))
+}
+
+func (i installed) ok(args ...string) outcome {
+	i.t.Helper()
+	return ok(i.t, exec.Command(i.hookctl, args...))
+}
+
+// call gives the arguments of install or uninstall.
+func (i installed) call(command string, more ...string) []string {
+	args := append([]string{command, i.engine, "--profile", i.profile.name, "--bin-dir", bin}, more...)
+	if i.config != "" {
+		args = append(args, "--config", i.config)
+	}
+	return args
+}
+
+// wantInUse wants uninstall to refuse, and to name a container.
+func (i installed) wantInUse(id string) {
+	i.t.Helper()
+	if o := i.do(i.call("uninstall")...); o.code != 1 || !strings.Contains(o.stderr, id) {
+		i.t.Errorf("want it refused because of the container %s: %v", id, o)
+	}
+}
+
+// removeProfile is the last step back.
+func (i installed) removeProfile() {
+	i.t.Helper()
+	i.ok("profile", "remove", i.profile.name, "--bin-dir", bin)
+	for _, path := range []string{i.profile.link, i.profile.file} {
+		if _, err := os.Lstat(path); err == nil {
+			i.t.Errorf("%s is left", path)
+		}
+	}
+}
+
+// dockerd reads the changed daemon.json on SIGHUP, with its containers running.
+func TestInstallDocker(t *testing.T) {
+	need(t, "dockerd", "docker", "containerd", "runc")
+	const name = "install-docker"
+	d := startDocker(t, map[string]any{"runtimes": map[string]any{"other": map[string]any{"path": "runc"}}})
+	config := strings.TrimSuffix(d.data, "data") + "daemon.json"
+	before := oddlySetOut(t, config)
+	c := container{name: name, dir: scratch(t)}
+	i := addProfile(t, "docker", config, name, "runc", c.dir)
+	c.profile = i.profile
+
+	other := container{name: "other", profile: profile{name: "other"}, dir: scratch(t)}
+	ok(t, d.run(other.command(sleeping(other.dir)), true))
+	wantSleeping(t, other.dir)
+
+	if o := do(t, d.run(c.command("true"), false)); o.code == 0 {
+		t.Fatalf("the runtime is known before it is installed: %v", o)
+	}
+	i.ok(i.call("install", "--dry-run")...)
+	wantBytes(t, config, before)
+	i.ok(i.call("install", "--reload")...)
+	eventually(t, "dockerd to know the runtime", func() string {
+		return d.lacks(t, name)
+	})
+	if o := ok(t, d.run(c.command("echo hello"), false)); o.stdout != "hello\n" {
+		t.Error(o)
+	}
+	wantAllStages(t, c.dir)
+	forget(t, c.dir)
+
+	id := strings.TrimSpace(ok(t, d.run(c.command(sleeping(c.dir)), true)).stdout)
+	wantSleeping(t, c.dir)
+	i.wantInUse(id)
+	d.end(t, c)
+	wantGone(t, d, c)
+	i.ok(i.call("uninstall", "--reload")...)
+	wantBytes(t, config, before)
+	eventually(t, "dockerd to forget the runtime", func() string {
+		if d.lacks(t, name) == "" {
+			return "it knows it"
+		}
+		return ""
+	})
+	i.removeProfile()
+	if !d.knows(t, "other") || len(inContainer(t, other)) == 0 {
+		t.Error("the other container did not run on")
+	}
+	d.end(t, other)
+	wantNothingLeft(t, d.daemons()...)
+}
+
+// lacks says what runtimes there are if one is not.
+func (d docker) lacks(t *testing.T, runtime string) string {
+	t.Helper()
+	var known map[string]any
+	o := ok(t, d.command("info", "--format", "{{json .Runtimes}}"))
+	if err := json.Unmarshal([]byte(o.stdout), &known); err != nil {
+		t.Fatal(err)
+	}
+	if known[runtime] == nil {
+		return o.stdout
+	}
+	return ""
+}
+
+// oddlySetOut writes a JSON file anew, as nobody would have set it out, and gives its text.
+func oddlySetOut(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var odd bytes.Buffer
+	if err := json.Compact(&odd, text); err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.ReplaceAll(odd.Bytes(), []byte(`:{`), []byte(" :\n\t {"))
+	text = append([]byte("\n "), text...)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func wantBytes(t *testing.T, path string, want []byte) {
+	t.Helper()
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s is, %v,\n%s\nnot\n%s", path, err, got, want)
+	}
+}
+
+// Podman, whose configuration is the sandbox's own, knows the runtime by its name at the next call.
+func TestInstallPodman(t *testing.T) {
+	need(t, "podman", "runc")
+	for _, isDefault := range []bool{false, true} {
+		name := "install-podman"
+		if isDefault {
+			name = "install-podman-default"
+		}
+		leaf(t, name, func(t *testing.T) {
+			p := newPodman(t)
+			c := container{name: name, dir: scratch(t)}
+			i := addProfile(t, "podman", "", name, "runc", c.dir)
+			c.profile = i.profile
+			run := func(detached bool) *exec.Cmd {
+				cmd := p.run(c, detached)
+				for n, arg := range cmd.Args { // by its name, or not at all
+					if arg == c.profile.link && isDefault {
+						cmd.Args = append(cmd.Args[:n-1:n-1], cmd.Args[n+1:]...)
+						break
+					} else if arg == c.profile.link {
+						cmd.Args[n] = name
+					}
+				}
+				return withoutEnv(cmd, "CONTAINERS_CONF=")
+			}
+			if isDefault {
+				i.ok(i.call("install", "--default")...)
+			} else {
+				i.ok(i.call("install")...)
+			}
+			c = c.command("echo hello")
+			if o := ok(t, run(false)); o.stdout != "hello\n" {
+				t.Error(o)
+			}
+			wantAllStages(t, c.dir)
+			forget(t, c.dir)
+			c = c.command(sleeping(c.dir))
+			id := strings.TrimSpace(ok(t, run(true)).stdout)
+			wantSleeping(t, c.dir)
+			i.wantInUse(id)
+			for _, args := range [][]string{{"stop", "-t", "1", name}, {"rm", name}} {
+				ok(t, withoutEnv(p.command(args...), "CONTAINERS_CONF="))
+			}
+			wantGone(t, p, c)
+			i.ok(i.call("uninstall", "--reload")...)
+			if _, err := os.Stat("/etc/containers/containers.conf.d"); err == nil {
+				t.Error("/etc/containers/containers.conf.d is left")
+			}
+			c = c.command("true")
+			if o := do(t, run(false)); (o.code == 0) != isDefault {
+				t.Errorf("without the runtime: %v", o)
+			}
+			if calls := recorded(t, c.dir); len(calls) > len(stages) {
+				t.Errorf("hooks ran after all was uninstalled: %+v", calls[len(stages):])
+			}
+			i.removeProfile()
+		})
+	}
+	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t) })
+}
+
+// withoutEnv takes a variable out of a command's environment.
+func withoutEnv(cmd *exec.Cmd, prefix string) *exec.Cmd {
+	var env []string
+	for _, v := range cmd.Env {
+		if !strings.HasPrefix(v, prefix) {
+			env = append(env, v)
+		}
+	}
+	cmd.Env = env
+	return cmd
+}
