@@ -18,7 +18,8 @@ func machine(t *testing.T) string {
 	root := t.TempDir()
 	conmon := func(id, runtime string, more ...string) string {
 		argv := []string{"/usr/bin/conmon", "--api-version", "1", "-c", id, "-u", id, "-r", runtime, "-b", "/storage/" + id, "-n", "name"}
-		return strings.Join(append(argv, more...), "\x00") + "\x00"
+		argv = append(append(argv, more...), "--exit-command-arg", "--runtime", "--exit-command-arg", "/bin/exit")
+		return strings.Join(argv, "\x00") + "\x00"
 	}
 	for path, text := range map[string]string{
 		"proc/1/cmdline": "/sbin/init\x00",
@@ -65,7 +66,7 @@ func machine(t *testing.T) string {
 		"graph/containers/usual-config/hostconfig.json":  `{"Runtime": "g"}`,
 		"graph/containers/usual-config2/hostconfig.json": `{"Runtime": "args"}`,
 
-		"proc/40/cmdline": conmon("podman-link", "/bin/gpu", "--exit-command-arg", "--runtime", "--exit-command-arg", "/bin/exit"),
+		"proc/40/cmdline": conmon("podman-link", "/bin/gpu"),
 		"proc/41/cmdline": conmon("podman-args", "/bin/tool", "--runtime-arg", "--hook-config-path", "--runtime-arg=/etc/gpu.json", "--runtime-arg", "--hooks-dir=/etc/docker"),
 		"proc/42/cmdline": "conmon\x00--cid=joined\x00--bundle=/b\x00--runtime=/bin/gpu\x00",
 		"proc/43/cmdline": "/usr/libexec/conmonrs\x00--runtime\x00/bin/gpu\x00--runtime-dir\x00/run\x00",
@@ -149,6 +150,22 @@ func TestUsing(t *testing.T) {
 		got, err := using(root, func(word string) bool { return word == name })
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
+// Of Docker's containers, the dockerd that runs knows the runtimes, rather than a daemon.json that it does not read.
+func TestUsingRunningDocker(t *testing.T) {
+	root := machine(t)
+	write(t, root+"/proc/32/cmdline", "dockerd\x00--config-file=/opt/own.json\x00")
+	write(t, root+"/opt/own.json", `{"runtimes": {"g": {"path": "/bin/own"}}}`)
+	if err := os.Symlink(root, root+"/proc/32/root"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"/bin/own": true, "/bin/gpu": false} {
+		got, err := using(root, func(word string) bool { return word == name })
+		if stopped := slices.Contains(got, "stopped (docker, stopped, by "+name+")"); err != nil || stopped != want {
+			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
 }
