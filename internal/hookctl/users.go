@@ -48,7 +48,7 @@ func newProfileUsers(io *streams) *cobra.Command {
 				return err
 			}
 			if unknown != nil {
-				return fmt.Errorf("whether there are more cannot be told; try as root:%s", inset(unknown.Error()))
+				return fmt.Errorf("which containers there are cannot be told for certain; try as root:%s", inset(unknown.Error()))
 			}
 			if len(list) > 0 {
 				return errProblems
@@ -59,6 +59,7 @@ func newProfileUsers(io *streams) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
 	complete(cmd, "bin-dir")
+	defineHostRoot(cmd)
 	return cmd
 }
 
