@@ -296,7 +296,7 @@ func (s *uses) shimCall(bundle string) (call []string, ok bool) {
 // conmon looks at a process that watches a container of Podman's or CRI-O's. Options that take a value, which might look
 // like an option, are those that are used for more than a container's id, bundle and runtime.
 func (s *uses) conmon(p process) {
-	c := Container{ID: "unknown", Engine: conmonEngine}
+	c := Container{Engine: conmonEngine}
 	call := make([]string, 1) // and the arguments that it gives the runtime
 	for i := 1; i < len(p.argv); i++ {
 		name, value, joined := strings.Cut(p.argv[i], "=")
@@ -320,6 +320,9 @@ func (s *uses) conmon(p process) {
 		if known && !joined {
 			i++
 		}
+	}
+	if call[0] == "" && c.ID == "" {
+		return // `conmon --version`, which Podman calls
 	}
 	if call[0] == "" {
 		s.fail(p.dir, errors.New("a conmon whose command line does not tell its runtime"))

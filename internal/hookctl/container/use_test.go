@@ -70,6 +70,7 @@ func machine(t *testing.T) string {
 		"proc/41/cmdline": conmon("podman-args", "/bin/tool", "--runtime-arg", "--hook-config-path", "--runtime-arg=/etc/gpu.json", "--runtime-arg", "--hooks-dir=/etc/docker"),
 		"proc/42/cmdline": "conmon\x00--cid=joined\x00--bundle=/b\x00--runtime=/bin/gpu\x00",
 		"proc/43/cmdline": "/usr/libexec/conmonrs\x00--runtime\x00/bin/gpu\x00--runtime-dir\x00/run\x00",
+		"proc/45/cmdline": "/usr/bin/conmon\x00--version\x00",
 		"proc/44/cmdline": conmon("podman-link", "/bin/gpu", "-e"), // of podman exec
 		"var/lib/containers/storage/overlay-containers/crio-ended/userdata/config.json":  `{"annotations": {"io.kubernetes.cri-o.RuntimeHandler": "gpu"}}`,
 		"var/lib/containers/storage/overlay-containers/crio-usual/userdata/config.json":  `{"annotations": {"io.kubernetes.cri-o.RuntimeHandler": ""}}`,
