@@ -65,14 +65,18 @@ func (c *containerd) ask() (*effective, error) {
 		return nil, fmt.Errorf("what `containerd config dump` prints cannot be read: %w", err)
 	}
 	e.version, _ = e.tree["version"].(int64)
+	disabled, _ := e.tree["disabled_plugins"].([]any)
 	for _, key := range cris {
+		if slices.Contains(disabled, any("cri")) || slices.Contains(disabled, any(key)) {
+			continue
+		}
 		if dig(e.tree, "plugins", key, "containerd", "runtimes") != nil {
 			e.plugin = key
 			return e, nil
 		}
 	}
-	return nil, errors.New("this containerd has no CRI plugin, whose handlers Kubernetes chooses runtimes by; without Kubernetes nothing has to be registered: " +
-		"ctr run --runc-binary LINK, nerdctl run --runtime LINK")
+	return nil, errors.New("this containerd has no CRI plugin, or it is among the disabled_plugins of " + c.config + "; it is by its handlers that Kubernetes chooses a runtime, " +
+		"and without Kubernetes nothing has to be registered: ctr run --runc-binary LINK, nerdctl run --runtime LINK")
 }
 
 // dig gives a table within tables; nil if there is none.
@@ -106,16 +110,16 @@ func (c *containerd) Plan(r Runtime, read func(string) ([]byte, error)) ([]chang
 	return c.planBlock(now, r, main)
 }
 
-// handler gives the settings of the handler that is to be: those of the default one, whose hooks it adds to, with the
-// link in the place of its runtime.
+// handler gives the settings of the handler that is to be: those of runc's, whose hooks it adds to, with the link in the
+// place of its runtime; those of the default one where there is none for runc.
 func (e *effective) handler(r Runtime) (table, error) {
 	name, _ := e.containerdTable()[defaultRuntimeName].(string)
-	if name == "" || name == r.Name {
+	if e.handlers()["runc"] != nil || name == r.Name {
 		name = "runc"
 	}
 	like := dig(e.handlers(), name)
 	if kind := like["runtime_type"]; like != nil && kind != runcV2 {
-		return nil, fmt.Errorf("containerd's handler %s is of the type %v, not %s: no hooks can be added to what it starts", name, kind, runcV2)
+		return nil, fmt.Errorf("containerd's handler %s is of the type %v, not %s, and there is none called runc: its settings are of no use to a runtime like runc", name, kind, runcV2)
 	}
 	h := settings(like)
 	h["runtime_type"] = runcV2
@@ -230,14 +234,14 @@ func (c *containerd) planBlock(now *effective, r Runtime, main []byte) ([]change
 	if dig(tree, append(path, "runtimes", r.Name)...) != nil {
 		return nil, taken(c.config, r.Name)
 	}
-	b, rest, err := c.cutBlock(main)
+	block, rest, err := c.cutBlock(main)
 	if err != nil {
 		return nil, err
 	}
 	if len(tree) == 0 {
-		b["version"] = int64(2)
+		block["version"] = int64(2)
 	}
-	ours := within(b, path...)
+	ours := within(block, path...)
 	// containerd 1.6 forgets the handler that it has by itself as soon as another one is named.
 	if dig(tree, append(path, "runtimes")...) == nil {
 		for name, like := range now.handlers() {
@@ -252,7 +256,7 @@ func (c *containerd) planBlock(now *effective, r Runtime, main []byte) ([]change
 	} else if r.Default {
 		ours[defaultRuntimeName] = r.Name
 	}
-	return []change.File{{Path: c.config, After: c.addBlock(rest, b), Mode: 0o644}}, nil
+	return []change.File{{Path: c.config, After: c.addBlock(rest, block), Mode: 0o644}}, nil
 }
 
 // within gives the table at a path, which is made if there is none.
