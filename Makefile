@@ -6,16 +6,25 @@ SHELL := /bin/bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# What is made of one commit is the same whenever it is made.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+export VERSION COMMIT SOURCE_DATE_EPOCH
 
 # No cgo and no position-independent executable: each would cost every container operation half a millisecond.
 export CGO_ENABLED := 0
 GO_BUILD := go build -trimpath -buildmode=exe
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
+# Where the programs are built.
+BIN ?= bin
+
 # Modules of their own, so that nothing that only their tests need comes near the runtime.
-TEST_MODULES := $(patsubst %/go.mod,%,$(wildcard test/*/go.mod))
+TEST_MODULES := $(patsubst %/go.mod,%,$(wildcard test/*/go.mod)) packaging
 
 FUZZTIME ?= 5s
+
+# What two targets make may be the same files.
+.NOTPARALLEL:
 
 .PHONY: help
 help: ## list the targets
@@ -23,16 +32,20 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/oci-add-hooks and bin/hookctl
-	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/oci-add-hooks
-	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/hookctl
-
-# Pages of one commit are the same whenever they are built.
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o '$(BIN)/' ./cmd/oci-add-hooks
+	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o '$(BIN)/' ./cmd/hookctl
 
 .PHONY: man
 man: ## write the manual pages to bin/man
 	rm -rf bin/man
-	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) go run ./internal/hookctl/manpages '$(VERSION)' bin/man
+	go run ./internal/hookctl/manpages '$(VERSION)' bin/man
+
+.PHONY: completions
+completions: build ## write the shells' completions to bin/completions
+	mkdir -p bin/completions
+	bin/hookctl completion bash >bin/completions/hookctl
+	bin/hookctl completion zsh >bin/completions/_hookctl
+	bin/hookctl completion fish >bin/completions/hookctl.fish
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -41,18 +54,31 @@ ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
 
 .PHONY: install
-install: build man ## install the programs, manual pages and completions below PREFIX (/usr/local), in DESTDIR
+install: build man completions ## install the programs, manual pages and completions below PREFIX (/usr/local), in DESTDIR
 	install -D -m 0755 -t '$(DESTDIR)$(PREFIX)/bin' bin/oci-add-hooks bin/hookctl
 	install -D -m 0644 -t '$(DESTDIR)$(PREFIX)/share/man/man1' bin/man/*.1
 	install -D -m 0644 -t '$(DESTDIR)$(PREFIX)/share/man/man5' bin/man/*.5
 	install -D -m 0644 -t '$(DESTDIR)$(PREFIX)/share/man/man8' bin/man/*.8
-	mkdir -p bin/completions
-	bin/hookctl completion bash >bin/completions/hookctl
-	bin/hookctl completion zsh >bin/completions/_hookctl
-	bin/hookctl completion fish >bin/completions/hookctl.fish
 	install -D -m 0644 -t '$(DESTDIR)$(BASH_COMPLETIONS)' bin/completions/hookctl
 	install -D -m 0644 -t '$(DESTDIR)$(ZSH_COMPLETIONS)' bin/completions/_hookctl
 	install -D -m 0644 -t '$(DESTDIR)$(FISH_COMPLETIONS)' bin/completions/hookctl.fish
+
+RELEASE_ARCHS := amd64 arm64 arm 386 riscv64 ppc64le s390x
+
+.PHONY: dist
+dist: ARCHS ?= $(RELEASE_ARCHS)
+dist: man completions ## make dist/*.tar.gz for each of ARCHS (all seven), and SHA256SUMS
+	scripts/dist.sh archive $(ARCHS)
+
+.PHONY: package
+package: ARCHS ?= $(shell go env GOARCH)
+package: man completions ## make dist/*.deb and *.rpm for each of ARCHS (this machine's), and SHA256SUMS
+	scripts/dist.sh package $(ARCHS)
+
+.PHONY: release
+release: ## make all that a release has: archives and packages for the seven
+	$(MAKE) clean
+	$(MAKE) dist package ARCHS='$(RELEASE_ARCHS)'
 
 .PHONY: demo
 demo: build ## run a throwaway container with example hooks under runc
@@ -101,4 +127,4 @@ bench-gate: ## fail if a call passed through costs more than 1.25 of the least t
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist

@@ -5,7 +5,8 @@ set -euo pipefail
 
 # program:package
 wanted=(runc:runc crun:crun dockerd:docker.io docker:docker.io containerd:containerd podman:podman
-	busybox:busybox-static iptables:iptables cc:gcc groff:groff)
+	busybox:busybox-static iptables:iptables cc:gcc groff:groff
+	rpm:rpm man:man-db)
 
 missing=()
 for pair in "${wanted[@]}"; do

@@ -33,5 +33,5 @@ if ! command -v shellcheck >/dev/null; then
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends shellcheck >/dev/null
 fi
-shellcheck scripts/*.sh .ci/run
+shellcheck scripts/*.sh packaging/*.sh .ci/run
 go tool actionlint

@@ -1,0 +1,328 @@
+package packaging
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A manager installs packages and removes them.
+type manager struct {
+	name           string // also what its packages' names end with
+	install        []string
+	remove         []string
+	zshCompletions string
+}
+
+var managers = []manager{
+	{
+		name: "deb",
+		// Images of containers leave out documentation; man's index is of no interest, and takes long to be made anew.
+		install:        []string{"dpkg", "--path-include=*", "--no-triggers", "--install"},
+		remove:         []string{"dpkg", "--no-triggers", "--purge", "oci-add-hooks"},
+		zshCompletions: "/usr/share/zsh/vendor-completions",
+	}, {
+		name:           "rpm",
+		install:        []string{"rpm", "--dbpath", "/var/lib/rpm", "--upgrade", "--nodeps"}, // rpm knows nothing of Debian's packages
+		remove:         []string{"rpm", "--dbpath", "/var/lib/rpm", "--erase", "oci-add-hooks"},
+		zshCompletions: "/usr/share/zsh/site-functions",
+	},
+}
+
+// A package is installed and used, upgraded while a container runs by it, not removed while it does, and removed
+// afterwards, and leaves nothing but what the administrator made.
+func TestPackages(t *testing.T) {
+	if noSandbox != "" {
+		t.Skip("skipped: " + noSandbox)
+	}
+	need(t, map[string]string{
+		"containerd": "containerd", "ctr": "containerd", "runc": "runc", "podman": "podman", "busybox": "busybox-static", "man": "man-db",
+	})
+	for _, dir := range []string{"/etc/oci-add-hooks", "/var/lib/oci-add-hooks"} {
+		if err := os.RemoveAll(dir); err != nil { // what the machine has there is hidden, not removed
+			t.Fatal(err)
+		}
+	}
+	startContainerd(t)
+	old, upgraded := packages(t, "v1.2.3"), packages(t, "v1.2.4")
+	for _, m := range managers {
+		t.Run(m.name, func(t *testing.T) {
+			need(t, map[string]string{m.install[0]: m.install[0]})
+			testPackage(t, m, only(t, old+"/*."+m.name), only(t, upgraded+"/*."+m.name))
+		})
+	}
+}
+
+const examples = "/usr/share/doc/oci-add-hooks/examples/"
+
+// others are the places where the package managers, man and containerd keep their own files.
+var others = []string{"/var/lib/dpkg/", "/var/log/dpkg.log", "/var/lib/rpm/", "/var/cache/man/", "/var/lib/containerd/"}
+
+func testPackage(t *testing.T, m manager, old, upgraded string) {
+	ok(t, append(m.install, old)...)
+	wantSays(t, ok(t, "hookctl", "--version"), "v1.2.3")
+	wantSays(t, ok(t, "oci-add-hooks", "--version"), "oci-add-hooks version v1.2.3\n")
+	for _, page := range []string{"hookctl.1", "hookctl-profile-add.1", "oci-add-hooks.json.5", "oci-add-hooks.8"} {
+		wantSays(t, ok(t, "man", page), "NAME\n")
+	}
+	wantSays(t, ok(t, "bash", "-c", ". /usr/share/bash-completion/completions/hookctl; complete -p hookctl"), "hookctl")
+	for _, path := range []string{
+		m.zshCompletions + "/_hookctl", "/usr/share/fish/vendor_completions.d/hookctl.fish",
+		"/usr/share/doc/oci-add-hooks/README.md", "/usr/share/doc/oci-add-hooks/LICENSE", "/usr/share/doc/oci-add-hooks/NOTICE",
+	} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if profiles, err := os.ReadDir("/etc/oci-add-hooks"); err != nil || len(profiles) > 0 {
+		t.Errorf("in /etc/oci-add-hooks: %v, %v", profiles, err)
+	}
+
+	// A profile, with a runtime that does nothing.
+	ok(t, "hookctl", "profile", "add", "tried", "--hooks", examples+"record-stages.json", "--runtime", "/bin/true")
+	bundle := t.TempDir()
+	write(t, bundle+"/config.json", `{"ociVersion": "1.0.2"}`)
+	ok(t, "/usr/bin/tried", "create", "--bundle", bundle, "id")
+	if config, err := os.ReadFile(bundle + "/config.json"); err != nil || !bytes.Contains(config, []byte("createRuntime")) {
+		t.Errorf("config.json has become %s, %v", config, err)
+	}
+	ok(t, "hookctl", "profile", "remove", "tried")
+
+	// A container that runs through the upgrade, and is controlled by the link after it.
+	ok(t, "hookctl", "profile", "add", "held", "--hooks", examples+"record-stages.json", "--runtime", "runc")
+	id := m.name + "-container"
+	runContainer(t, id, "/usr/bin/held")
+	if said := ok(t, append(m.install, upgraded)...); strings.Contains(said, "not removed") {
+		t.Errorf("the upgrade was taken for a removal: %s", said) // dpkg goes on by the new package's script
+	}
+	wantSays(t, ok(t, "hookctl", "--version"), "v1.2.4")
+	wantSays(t, ok(t, ctr("task", "exec", "--exec-id", "exec", id, "/bin/echo", "through the new one")...), "through the new one\n")
+
+	// It holds the package, unless this is forced; then the engine lacks what it stops the container by.
+	wantRefused(t, m, id, "/usr/bin/held", "Stop and delete them first")
+	wantSays(t, ok(t, append([]string{"env", "OCI_ADD_HOOKS_REMOVE=force"}, m.remove...)...), "/usr/bin/held")
+	if said, err := run(ctr("task", "kill", "--signal", "KILL", id)...); err == nil {
+		t.Errorf("without its runtime, the container was stopped: %s", said)
+	}
+	ok(t, append(m.install, upgraded)...)
+	endContainer(t, id)
+
+	// So does an engine that knows the profile.
+	ok(t, "hookctl", "install", "podman", "--profile", "held")
+	wantRefused(t, m, "\n  hookctl uninstall podman --profile held\n")
+	ok(t, "hookctl", "uninstall", "podman", "--profile", "held")
+
+	wantSays(t, ok(t, m.remove...), "these links lead nowhere now", "/usr/bin/held")
+	left := slices.DeleteFunc(written(t), func(path string) bool {
+		return slices.ContainsFunc(others, func(prefix string) bool { return strings.HasPrefix(path, prefix) })
+	})
+	made := []string{"/etc/oci-add-hooks/held.json", "/usr/bin/held"}
+	if !slices.Equal(left, made) {
+		t.Errorf("the package leaves\n%s\nand not\n%s", strings.Join(left, "\n"), strings.Join(made, "\n"))
+	}
+	for _, dir := range []string{"/usr/share/doc/oci-add-hooks", "/var/lib/oci-add-hooks"} {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there (%v)", dir, err)
+		}
+	}
+	for _, path := range made {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// wantRefused removes the package, which must fail with the given words, and leave everything in place.
+func wantRefused(t *testing.T, m manager, parts ...string) {
+	t.Helper()
+	said, err := run(m.remove...)
+	if err == nil {
+		t.Errorf("the package was removed: %s", said)
+	}
+	wantSays(t, said, append(parts, "oci-add-hooks is not removed: ", "OCI_ADD_HOOKS_REMOVE=force")...)
+	wantSays(t, ok(t, "hookctl", "--version"), "v1.2.4")
+}
+
+// written gives the files that are in the sandbox's folders and not in the machine's.
+func written(t *testing.T) (paths []string) {
+	t.Helper()
+	err := filepath.WalkDir(layers, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && d.Type()&fs.ModeCharDevice == 0 { // that stands for a file that is not there
+			paths = append(paths, strings.TrimPrefix(path, layers))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// Versions by git sort as the commits do, for both package managers.
+func TestVersions(t *testing.T) {
+	need(t, map[string]string{"dpkg": "dpkg", "rpm": "rpm"})
+	versions := []string{
+		"9a3bc1a", "v0.9.0", "v1.0.0-rc.1", "v1.0.0-rc.1-3-gabcdef0", "v1.0.0-rc.2", "v1.0.0", "v1.0.0-3-gabcdef0",
+		"v1.0.0-3-gabcdef0-dirty", "v1.0.1", "v1.10.0",
+	}
+	before := ""
+	for _, v := range versions {
+		version := strings.TrimSpace(ok(t, "./version.sh", v))
+		ok(t, "dpkg", "--validate-version", version)
+		if before != "" {
+			ok(t, "dpkg", "--compare-versions", before, "lt", version)
+			if said := ok(t, "rpm", "--eval", `%{lua: print(rpm.vercmp("`+before+`", "`+version+`"))}`); said != "-1\n" {
+				t.Errorf("to rpm, %s is not before %s: %s", before, version, said)
+			}
+		}
+		before = version
+	}
+	if said := ok(t, "./version.sh", "v1.2.3"); said != "1.2.3\n" {
+		t.Errorf("v1.2.3 has become %q", said)
+	}
+}
+
+// startContainerd starts one at the usual place.
+func startContainerd(t *testing.T) {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "config.toml")
+	write(t, config, "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.runtime\"]\n")
+	cmd := exec.Command("containerd", "--log-level", "error", "--config", config)
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("containerd's log:\n%s", log.Bytes())
+		}
+	})
+	eventually(t, ctr("version")...)
+}
+
+// ctr is a command of containerd's own client. The namespace is also the cgroup of its containers.
+func ctr(args ...string) []string {
+	return append([]string{"ctr", "--namespace", os.Getenv(cgroupEnv)}, args...)
+}
+
+// runContainer starts a container that runs until it is killed.
+func runContainer(t *testing.T, id, runtime string) {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.Mkdir(root+"/bin", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ok(t, "cp", path, root+"/bin/busybox")
+	for _, name := range []string{"sh", "sleep", "echo"} {
+		if err := os.Symlink("busybox", root+"/bin/"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ok(t, ctr("run", "--detach", "--null-io", "--runc-binary", runtime, "--rootfs", root, id, "/bin/sleep", "1000")...)
+}
+
+const stagesLog = "/var/log/container-stages.log"
+
+// endContainer kills a container and deletes it, and sees that its hooks ran to the last.
+func endContainer(t *testing.T, id string) {
+	t.Helper()
+	ok(t, ctr("task", "kill", "--signal", "KILL", id)...)
+	eventually(t, ctr("task", "delete", id)...)
+	ok(t, ctr("container", "delete", id)...)
+	if log, err := os.ReadFile(stagesLog); err != nil || !bytes.Contains(log, []byte("poststop")) {
+		t.Errorf("the hooks wrote %s (%v)", log, err)
+	}
+	if err := os.Remove(stagesLog); err != nil {
+		t.Error(err)
+	}
+}
+
+// packages gives the folder with a version's packages for this machine.
+func packages(t *testing.T, version string) string {
+	t.Helper()
+	checkout := copyCheckout(t)
+	makeIn(t, checkout, "package", "VERSION="+version)
+	return checkout + "/dist"
+}
+
+// only gives the one file that matches.
+func only(t *testing.T, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s is %q (%v), and should be one file", pattern, found, err)
+	}
+	return found[0]
+}
+
+// need skips the test if one of the programs is not installed; it has the names of their packages.
+func need(t *testing.T, programs map[string]string) {
+	t.Helper()
+	for name, from := range programs {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("skipped: %s is not installed (apt-get install %s)", name, from)
+		}
+	}
+}
+
+// run runs a command, and returns what it says.
+func run(args ...string) (string, error) {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), "MANPAGER=cat", "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// ok runs a command that must succeed, and returns what it says.
+func ok(t *testing.T, args ...string) string {
+	t.Helper()
+	said, err := run(args...)
+	if err != nil {
+		t.Fatalf("%q: %v\n%s", args, err, said)
+	}
+	return said
+}
+
+// eventually runs a command until it succeeds.
+func eventually(t *testing.T, args ...string) {
+	t.Helper()
+	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		said, err := run(args...)
+		if err == nil {
+			return
+		}
+		if time.Since(start) > time.Minute {
+			t.Fatalf("%q: %v\n%s", args, err, said)
+		}
+	}
+}
+
+func wantSays(t *testing.T, said string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(said, part) {
+			t.Errorf("%q is not in\n%s", part, said)
+		}
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Makes what a release consists of, in dist. `make dist` and `make package` call it, when manual pages and completions are
+# in bin:
+#
+#   scripts/dist.sh archive ARCH...    an archive for each of Go's architectures
+#   scripts/dist.sh package ARCH...    a deb and an rpm for each
+#
+# VERSION, COMMIT and SOURCE_DATE_EPOCH are the environment's. The same commit, built by the same Go, comes to the same
+# bytes, whatever the time, the folder, the user and the settings.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+kind=$1
+shift
+umask 022
+export LC_ALL=C TZ=UTC0
+# What `go env -w` may have been told goes into binaries.
+export GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 GOARM=7 GO386=sse2 GORISCV64=rva20u64 GOPPC64=power8
+: "${VERSION:?}" "${COMMIT:?}" "${SOURCE_DATE_EPOCH:?}"
+version=${VERSION#v}
+
+# tree FOLDER ARCH: all that there is for one architecture.
+tree() {
+	rm -rf "$1"
+	mkdir -p "$1"/{man,completions,examples,docs}
+	GOARCH=$2 make --no-print-directory build BIN="$1"
+	cp LICENSE NOTICE ./*.md "$1"
+	cp examples/*.json "$1/examples"
+	cp docs/*.md "$1/docs"
+	cp bin/completions/* "$1/completions"
+	cp bin/man/* "$1/man"
+	gzip -9n "$1"/man/*
+	licences >"$1/LICENSES-LINKED"
+	chmod -R u=rwX,go=rX "$1" # whatever the checkout's modes are
+}
+
+# licences prints those of all that is linked into the programs.
+licences() {
+	echo "The programs hold code of these Go modules, and of Go's own library (the licence of golang.org/x/sys is Go's)."
+	go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/... | sort -u |
+		while read -r path module_version dir; do
+			printf '\n==== %s %s ====\n\n' "$path" "$module_version"
+			cat "$dir"/LICENSE*
+		done
+}
+
+archive() {
+	tar --create --format=ustar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
+		--directory=dist "$1" | gzip -9n >"dist/$1.tar.gz"
+}
+
+# package TREE ARCH
+package() {
+	local arch=$2 format file name
+	[ "$arch" != arm ] || arch=arm7
+	for format in deb rpm; do
+		mkdir -p "$1/packages"
+		(
+			cd "$1" # nfpm.yaml's paths are relative to it
+			VERSION=$(../../packaging/version.sh "$VERSION") ARCH=$arch \
+				../../bin/nfpm package --config ../../packaging/nfpm.yaml --packager "$format" --target packages/
+		)
+	done
+	# GitHub turns a tilde in a file's name into a dot.
+	for file in "$1"/packages/*; do
+		name=${file##*/}
+		mv "$file" "dist/${name//\~/-}"
+	done
+}
+
+mkdir -p dist
+case $kind in
+archive) rm -f dist/*.tar.gz ;;
+package)
+	rm -f dist/*.deb dist/*.rpm
+	go build -C packaging -o ../bin/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm
+	;;
+esac
+for arch in "$@"; do
+	name=oci-add-hooks-$version-linux-$arch
+	tree "dist/$name" "$arch"
+	case $kind in
+	archive) archive "$name" ;;
+	package) package "dist/$name" "$arch" ;;
+	esac
+	rm -rf "dist/$name"
+done
+cd dist
+find . -maxdepth 1 -name '*.tar.gz' -o -name '*.deb' -o -name '*.rpm' | sed 's|^\./||' | sort | xargs sha256sum >SHA256SUMS
