@@ -80,6 +80,15 @@ release: ## make all that a release has: archives and packages for the seven
 	$(MAKE) clean
 	$(MAKE) dist package ARCHS='$(RELEASE_ARCHS)'
 
+IMAGE ?= oci-add-hooks:$(VERSION)
+
+.PHONY: image
+image: build ## build the image IMAGE (oci-add-hooks:VERSION) for Kubernetes, by docker
+	docker build --tag '$(IMAGE)' \
+		--label org.opencontainers.image.version='$(VERSION)' \
+		--label org.opencontainers.image.revision='$(COMMIT)' \
+		--label org.opencontainers.image.licenses=Apache-2.0 .
+
 .PHONY: demo
 demo: build ## run a throwaway container with example hooks under runc
 	scripts/demo.sh
