@@ -32,5 +32,10 @@ func enterRoot(root string) error {
 	if err := unix.Chroot(root); err != nil {
 		return fmt.Errorf("%s cannot be made the root: %w; it takes root's rights (CAP_SYS_CHROOT) and a folder", root, report.Plain(err))
 	}
+	// A privileged container may have the root of the whole machine, whose services are then meant. Otherwise systemctl
+	// would do nothing, and report success.
+	if err := os.Setenv("SYSTEMD_IGNORE_CHROOT", "1"); err != nil {
+		return err
+	}
 	return os.Chdir("/")
 }

@@ -187,23 +187,7 @@ func newProfileAdd(io *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			content, err := io.compose(program, hookFile, hooksDirs, runtime)
-			if err != nil {
-				return err
-			}
-			text, err := content.marshal()
-			if err != nil {
-				return err
-			}
-			file, err := planFile(profilePath(name), text, content.Runtime, filepath.Join(filepath.Dir(program), name), how.force)
-			if err != nil {
-				return err
-			}
-			link, err := planLink(program, content.Runtime, name, how.force)
-			if err != nil {
-				return err
-			}
-			return io.carryOut(how, []step{file, link})
+			return io.addProfile(program, name, hookFile, hooksDirs, runtime, how)
 		},
 		ValidArgsFunction: completeProfile,
 	}
@@ -216,6 +200,26 @@ func newProfileAdd(io *streams) *cobra.Command {
 	complete(cmd, "hooks-dir", "bin-dir")
 	defineHostRoot(cmd)
 	return cmd
+}
+
+func (s *streams) addProfile(program, name, hookFile string, hooksDirs []string, runtime string, how manner) error {
+	content, err := s.compose(program, hookFile, hooksDirs, runtime)
+	if err != nil {
+		return err
+	}
+	text, err := content.marshal()
+	if err != nil {
+		return err
+	}
+	file, err := planFile(profilePath(name), text, content.Runtime, filepath.Join(filepath.Dir(program), name), how.force)
+	if err != nil {
+		return err
+	}
+	link, err := planLink(program, content.Runtime, name, how.force)
+	if err != nil {
+		return err
+	}
+	return s.carryOut(how, []step{file, link})
 }
 
 func newProfileRemove(io *streams) *cobra.Command {

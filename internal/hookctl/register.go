@@ -86,15 +86,7 @@ func newUninstall(io *streams) *cobra.Command {
 }
 
 func (s *streams) install(cmd *cobra.Command, r registration) error {
-	e, err := r.find()
-	if err != nil {
-		return err
-	}
-	link, err := r.link()
-	if err != nil {
-		return err
-	}
-	plan, err := engine.Install(e, engine.Runtime{Name: r.profile, Link: link, Default: r.isDefault, PodAnnotations: r.podAnnotations})
+	e, plan, err := r.planInstall()
 	if err != nil {
 		return err
 	}
@@ -102,35 +94,54 @@ func (s *streams) install(cmd *cobra.Command, r registration) error {
 }
 
 func (s *streams) uninstall(cmd *cobra.Command, r registration) error {
+	e, plan, err := r.planUninstall()
+	if err != nil {
+		return err
+	}
+	if plan == nil {
+		return fmt.Errorf("hookctl has not installed %s for %s: %s has nothing of it; what was registered by hand is to be taken out by hand", r.profile, r.engine, engine.State)
+	}
+	return s.carryOutPlan(cmd, r, e, plan)
+}
+
+func (r *registration) planInstall() (engine.Engine, *engine.Plan, error) {
 	e, err := r.find()
 	if err != nil {
-		return err
+		return nil, nil, err
+	}
+	link, err := r.link()
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := engine.Install(e, engine.Runtime{Name: r.profile, Link: link, Default: r.isDefault, PodAnnotations: r.podAnnotations})
+	return e, plan, err
+}
+
+// planUninstall gives no plan if there is nothing that was installed.
+func (r *registration) planUninstall() (engine.Engine, *engine.Plan, error) {
+	e, err := r.find()
+	if err != nil {
+		return nil, nil, err
 	}
 	rec, text, err := engine.ReadRecord(r.engine, r.profile)
-	if err != nil {
-		return err
-	}
-	if rec == nil {
-		return fmt.Errorf("hookctl has not installed %s for %s: %s has nothing of it; what was registered by hand is to be taken out by hand", r.profile, r.engine, engine.State)
+	if err != nil || rec == nil {
+		return e, nil, err
 	}
 	if rec.Config != e.Config() {
 		if r.config != "" {
-			return fmt.Errorf("%s is installed in %s", r.profile, rec.Config)
+			return nil, nil, fmt.Errorf("%s is installed in %s", r.profile, rec.Config)
 		}
 		if e, err = engine.New(r.engine, rec.Config); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
 	if !r.force {
 		if err := refuseInUse([]string{rec.Link}, fmt.Sprintf("%s cannot be uninstalled", r.profile)); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
 	plan, err := engine.Uninstall(e, rec, text)
-	if err != nil {
-		return err
-	}
-	return s.carryOutPlan(cmd, r, e, plan)
+	return e, plan, err
 }
 
 // refuseInstalled gives an error if an engine has been made to know a profile: its link is the engine's runtime.
