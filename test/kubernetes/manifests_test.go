@@ -1,0 +1,263 @@
+// Package kubernetes holds deploy/kubernetes to what Kubernetes and kustomize make of it. It starts nothing: the image and
+// its commands are tried on a real containerd in test/engines.
+package kubernetes
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+	node "k8s.io/api/node/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/json"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+)
+
+const folder = "../../deploy/kubernetes"
+
+// manifests are what `kubectl apply -k` would send, and the example pod.
+type manifests struct {
+	namespace core.Namespace
+	hooks     core.ConfigMap
+	class     node.RuntimeClass
+	install   apps.DaemonSet
+	remove    apps.DaemonSet
+	pod       core.Pod
+}
+
+// build builds the kustomization and decodes it.
+func build(t *testing.T, fs filesys.FileSystem, folder string) manifests {
+	t.Helper()
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fs, folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m manifests
+	found := map[string]bool{}
+	for _, r := range resources.Resources() {
+		text, err := r.AsYAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		into := map[string]any{
+			"v1 Namespace":                    &m.namespace,
+			"v1 ConfigMap":                    &m.hooks,
+			"node.k8s.io/v1 RuntimeClass":     &m.class,
+			"apps/v1 DaemonSet":               &m.install,
+			"apps/v1 DaemonSet of the remove": &m.remove,
+		}
+		kind := r.GetApiVersion() + " " + r.GetKind()
+		if strings.HasSuffix(r.GetName(), "-remove") {
+			kind += " of the remove"
+		}
+		if into[kind] == nil || found[kind] {
+			t.Fatalf("unexpected: %s %s", kind, r.GetName())
+		}
+		found[kind] = true
+		decode(t, text, into[kind])
+	}
+	if len(found) != 5 {
+		t.Fatalf("built are %v alone", found)
+	}
+	text, err := fs.ReadFile(filepath.Join(folder, "example/pod.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decode(t, text, &m.pod)
+	return m
+}
+
+// decode decodes YAML as strictly as an API server does that is asked to (fieldValidation=Strict): a field that there is
+// not, one in other letter case and one given twice are errors.
+func decode(t *testing.T, text []byte, into any) {
+	t.Helper()
+	data, err := yaml.YAMLToJSONStrict(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict, err := json.UnmarshalStrict(data, into)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range strict {
+		t.Errorf("%T: %v", into, err)
+	}
+}
+
+// The manifests as they are, and after the renaming that docs/kubernetes.md describes.
+func TestManifests(t *testing.T) {
+	t.Run("as-they-are", func(t *testing.T) {
+		check(t, build(t, filesys.MakeFsOnDisk(), folder), "record-stages")
+	})
+	t.Run("renamed", func(t *testing.T) {
+		fs := filesys.MakeFsInMemory()
+		for _, pattern := range []string{"*.yaml", "*/*.yaml", "*.json"} {
+			paths, err := filepath.Glob(filepath.Join(folder, pattern))
+			if err != nil || len(paths) == 0 {
+				t.Fatalf("%s: %v", pattern, err)
+			}
+			for _, path := range paths {
+				text, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasSuffix(path, ".yaml") {
+					text = bytes.ReplaceAll(text, []byte("record-stages"), []byte("gpu-hooks"))
+				}
+				name, _ := filepath.Rel(folder, path)
+				if err := fs.WriteFile(filepath.Join("/deploy", name), text); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		check(t, build(t, fs, "/deploy"), "gpu-hooks")
+	})
+}
+
+func check(t *testing.T, m manifests, name string) {
+	const key = "oci-add-hooks/"
+	t.Run("names", func(t *testing.T) {
+		want(t, "the handler", m.class.Handler, name)
+		want(t, "the RuntimeClass", m.class.Name, name)
+		want(t, "the example's class", *m.pod.Spec.RuntimeClassName, name)
+		for _, errs := range [][]string{
+			validation.IsQualifiedName(key + name), validation.IsDNS1123Label(m.class.Handler),
+			validation.IsDNS1123Subdomain(m.install.Name), validation.IsDNS1123Subdomain(m.remove.Name),
+		} {
+			if len(errs) > 0 {
+				t.Error(errs)
+			}
+		}
+		for _, set := range []apps.DaemonSet{m.install, m.remove} {
+			want(t, "the namespace", set.Namespace, m.namespace.Name)
+			if args := set.Spec.Template.Spec.InitContainers[0].Args; !slices.Contains(args, "--profile="+name) {
+				t.Errorf("the profile is not %s in %q", name, args)
+			}
+		}
+	})
+	// A node is installed on or removed from, by one label; pods go where it is installed.
+	t.Run("nodes", func(t *testing.T) {
+		want(t, "the installer's nodes", m.install.Spec.Template.Spec.NodeSelector,
+			map[string]string{"kubernetes.io/os": "linux", key + name: "install"})
+		want(t, "the remover's nodes", m.remove.Spec.Template.Spec.NodeSelector,
+			map[string]string{"kubernetes.io/os": "linux", key + name: "remove"})
+		want(t, "the pods' nodes", m.class.Scheduling.NodeSelector, map[string]string{key + name: "install"})
+	})
+	t.Run("selectors", func(t *testing.T) {
+		sets := []apps.DaemonSet{m.install, m.remove}
+		for i, set := range sets {
+			selector, err := meta.LabelSelectorAsSelector(set.Spec.Selector)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pod := set.Spec.Template.Labels; !selector.Matches(labels.Set(pod)) {
+				t.Errorf("%s does not select its own pods, labelled %v", set.Name, pod)
+			}
+			if pod := sets[1-i].Spec.Template.Labels; selector.Matches(labels.Set(pod)) {
+				t.Errorf("%s selects the other's pods, labelled %v", set.Name, pod)
+			}
+		}
+	})
+	t.Run("hook-file", func(t *testing.T) {
+		text := m.hooks.Data["hooks.json"]
+		if file, err := hooks.ParseFile(&jsonfile.File{Path: "hooks.json", Data: []byte(text)}); err != nil {
+			t.Error(err)
+		} else if len(file.Hooks) == 0 {
+			t.Error("the ConfigMap's hook file has no hooks")
+		}
+		spec := m.install.Spec.Template.Spec
+		want(t, "the ConfigMap that is mounted", volume(t, spec, "hooks").ConfigMap.Name, m.hooks.Name)
+		if !strings.HasPrefix(m.hooks.Name, name+"-") {
+			t.Errorf("the name of the ConfigMap, %s, does not tell its content: a change would not be rolled out", m.hooks.Name)
+		}
+		installer := spec.InitContainers[0]
+		for _, mount := range installer.VolumeMounts {
+			if mount.Name == "hooks" && !slices.Contains(installer.Args, "--hooks="+mount.MountPath+"/hooks.json") {
+				t.Errorf("the hook file is mounted in %s, and the arguments are %q", mount.MountPath, installer.Args)
+			}
+		}
+	})
+	// The container that stays has no right; the one that has them all ends.
+	t.Run("rights", func(t *testing.T) {
+		want(t, "the namespace's level", m.namespace.Labels["pod-security.kubernetes.io/enforce"], "privileged")
+		for _, set := range []apps.DaemonSet{m.install, m.remove} {
+			spec := set.Spec.Template.Spec
+			if len(spec.InitContainers) != 1 || len(spec.Containers) != 1 {
+				t.Fatalf("%s has other containers", set.Name)
+			}
+			if token := spec.AutomountServiceAccountToken; token == nil || *token {
+				t.Errorf("%s gets a token", set.Name)
+			}
+			if root := spec.InitContainers[0].SecurityContext; !*root.Privileged {
+				t.Errorf("%s cannot write to the node", set.Name)
+			}
+			if !spec.HostPID {
+				t.Errorf("%s does not see the node's processes", set.Name)
+			}
+			wait := spec.Containers[0]
+			c := wait.SecurityContext
+			if c.Privileged != nil || *c.AllowPrivilegeEscalation || !*c.RunAsNonRoot || *c.RunAsUser == 0 || !*c.ReadOnlyRootFilesystem ||
+				!reflect.DeepEqual(c.Capabilities, &core.Capabilities{Drop: []core.Capability{"ALL"}}) || len(wait.VolumeMounts) > 0 {
+				t.Errorf("%s stays with rights: %+v, %v", set.Name, c, wait.VolumeMounts)
+			}
+		}
+	})
+	// The two differ in what they must, and in nothing else.
+	t.Run("alike", func(t *testing.T) {
+		install, remove := m.install.Spec.Template.Spec, m.remove.Spec.Template.Spec
+		removes := &remove.InitContainers[0]
+		installs := &install.InitContainers[0]
+		var args []string
+		for _, arg := range installs.Args {
+			switch {
+			case arg == "install":
+				args = append(args, "remove")
+			case !strings.HasPrefix(arg, "--hooks="):
+				args = append(args, arg)
+			}
+		}
+		want(t, "the remover's arguments", removes.Args, args)
+		removes.Args, removes.Name, remove.NodeSelector = installs.Args, installs.Name, install.NodeSelector
+		removes.VolumeMounts = append(removes.VolumeMounts, installs.VolumeMounts[len(removes.VolumeMounts):]...)
+		remove.Volumes = append(remove.Volumes, install.Volumes[len(remove.Volumes):]...)
+		want(t, "the remover", remove, install)
+		want(t, "the host", volume(t, install, "host").HostPath.Path, "/")
+	})
+}
+
+func want[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// volume is a pod's volume, which is mounted.
+func volume(t *testing.T, spec core.PodSpec, name string) core.VolumeSource {
+	t.Helper()
+	mounted := false
+	for _, mount := range spec.InitContainers[0].VolumeMounts {
+		mounted = mounted || mount.Name == name
+	}
+	for _, v := range spec.Volumes {
+		if v.Name == name && mounted {
+			return v.VolumeSource
+		}
+	}
+	t.Fatalf("there is no volume %q that is mounted", name)
+	return core.VolumeSource{}
+}
