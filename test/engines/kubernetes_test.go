@@ -1,0 +1,571 @@
+package engines
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// TestKubernetes does on one node what deploy/kubernetes does on each: the image is built by Docker, which also runs it as
+// its DaemonSets' manifests say. The sandbox is the node, with a containerd at its usual places; pods come by the CRI. The
+// steps build on each other.
+func TestKubernetes(t *testing.T) {
+	need(t, "dockerd", "docker", "containerd", "ctr", "runc", "make", "go")
+	n := startNode(t)
+	before := listing(t)
+	for _, step := range []struct {
+		name string
+		test func(t *testing.T, n *node)
+	}{
+		{"image", testNodeImage},
+		{"runc-before", testNodeRunc},
+		{"refused", testNodeRefused},
+		{"install", testNodeInstall},
+		{"install-again", testNodeInstallAgain},
+		{"pod", testNodePod},
+		{"upgrade-and-remove-under-a-pod", testNodeUpgradeAndRemove},
+		{"nothing-left", func(t *testing.T, n *node) {
+			if diff := cmp.Diff(before, listing(t)); diff != "" {
+				t.Errorf("the node is not as it was (-before +after):\n%s", diff)
+			}
+		}},
+		{"runc-after", testNodeRunc},
+		{"remove-again", testNodeRemoveAgain},
+		{"interrupted", testNodeInterrupted},
+	} {
+		if t.Failed() {
+			return
+		}
+		leaf(t, step.name, func(t *testing.T) { step.test(t, n) })
+	}
+}
+
+// A node is the sandbox as a node of a cluster, less its kubelet.
+type node struct {
+	t      *testing.T // by which what is started in a step outlives it
+	docker docker
+	cri    kubelet
+	socket string
+	daemon *exec.Cmd   // containerd
+	asked  chan string // what systemctl is asked for
+	done   *os.File    // tells systemctl that it is done
+}
+
+// images are those that are built: the one of deploy/kubernetes, and the one after it.
+var images = []string{"localhost/oci-add-hooks:one", "localhost/oci-add-hooks:two"}
+
+// containerdConfig is what an administrator wrote, and is to get back byte for byte.
+const containerdConfig = `# This is ours.
+version   = 2
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "` + image + `" # it is there already
+  restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "native"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"`
+
+// startNode puts folders of the sandbox over those of this machine that are changed, and starts Docker and containerd. In
+// the place of systemctl is a program that asks the test: nothing here is run by systemd.
+func startNode(t *testing.T) *node {
+	t.Helper()
+	dir := scratch(t)
+	for _, path := range []string{"/etc", "/opt", "/var", "/usr/local"} {
+		over := dir + "/over/" + strings.ReplaceAll(path, "/", "-")
+		for _, folder := range []string{over + "/upper", over + "/work"} {
+			if err := os.MkdirAll(folder, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := syscall.Mount("overlay", path, "overlay", 0, "lowerdir="+path+",upperdir="+over+"/upper,workdir="+over+"/work"); err != nil {
+			skip(t, "needs overlay file systems: %v", err)
+		}
+		t.Cleanup(func() {
+			if err := syscall.Unmount(path, syscall.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	// As systemd has it, and mountPropagation takes.
+	propagate(t, syscall.MS_SHARED)
+	t.Cleanup(func() { propagate(t, syscall.MS_PRIVATE) })
+	for path, text := range map[string]string{
+		"/etc/containerd/config.toml": containerdConfig + `
+[grpc]
+  address = "` + dir + `/containerd.sock"
+`,
+		"/usr/local/sbin/systemctl": fmt.Sprintf(`#!/bin/sh
+[ "$SYSTEMD_IGNORE_CHROOT" = 1 ] || exit 0 # it would do nothing
+echo "$*" >%[1]s/asked && read -r answer <%[1]s/done
+`, dir),
+	} {
+		write(t, path, text)
+	}
+	for _, path := range []string{"/etc/oci-add-hooks", "/var/lib/oci-add-hooks", "/opt/oci-add-hooks", "/etc/containerd/conf.d"} {
+		if err := os.RemoveAll(path); err != nil { // of this machine
+			t.Fatal(err)
+		}
+	}
+	n := &node{t: t, socket: dir + "/containerd.sock", asked: make(chan string)}
+	for _, name := range []string{"asked", "done"} {
+		if err := syscall.Mkfifo(dir+"/"+name, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked, err := os.OpenFile(dir+"/asked", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.done, err = os.OpenFile(dir+"/done", os.O_RDWR, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { asked.Close(); n.done.Close() })
+	go func() {
+		for lines := bufio.NewScanner(asked); lines.Scan(); {
+			n.asked <- lines.Text()
+		}
+	}()
+	n.docker = startDocker(t, nil)
+	n.start(t)
+	c := containerd{n.socket, "k8s.io"}
+	ok(t, c.command("images", "import", "--snapshotter", "native", imageArchive(t, "/bin/sleep", "1000")))
+	conn, err := grpc.NewClient("unix://"+n.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	n.cri = kubelet{cri.NewRuntimeServiceClient(conn)}
+	n.wantReady(t)
+	return n
+}
+
+func propagate(t *testing.T, how uintptr) {
+	t.Helper()
+	if err := syscall.Mount("none", "/", "", syscall.MS_REC|how, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start starts containerd, in a cgroup that is called as systemd calls that of its unit.
+func (n *node) start(t *testing.T) {
+	t.Helper()
+	n.daemon = exec.Command("containerd")
+	startDaemon(n.t, n.daemon, func() string {
+		o := do(t, containerd{n.socket, "k8s.io"}.command("version"))
+		if o.code != 0 {
+			return o.said()
+		}
+		return ""
+	})
+	root := "/sys/fs/cgroup/systemd"
+	if _, err := os.Stat(root); err != nil {
+		root = "/sys/fs/cgroup"
+	}
+	write(t, root+cgroup+"/containerd.service/cgroup.procs", fmt.Sprint(n.daemon.Process.Pid))
+}
+
+// restart does what systemd does. A shim lives on.
+func (n *node) restart(t *testing.T) {
+	t.Helper()
+	pid := n.daemon.Process.Pid
+	n.daemon.Process.Signal(syscall.SIGTERM)
+	eventually(t, "containerd to end", func() string {
+		if err := syscall.Kill(pid, 0); err == nil {
+			return "it runs"
+		}
+		return ""
+	})
+	n.start(t)
+	n.wantReady(t)
+}
+
+func (n *node) wantReady(t *testing.T) {
+	t.Helper()
+	eventually(t, "containerd's CRI", func() string {
+		r, err := n.cri.Status(patient(t), &cri.StatusRequest{})
+		if err != nil {
+			return err.Error()
+		}
+		for _, c := range r.Status.Conditions {
+			if c.Type == "RuntimeReady" && c.Status {
+				return ""
+			}
+		}
+		return r.String()
+	})
+}
+
+// A nodeWork is an init container of deploy/kubernetes that runs.
+type nodeWork struct {
+	*exec.Cmd
+	name           string
+	stdout, stderr *os.File
+	ended          chan error
+}
+
+// begin runs the init container of a DaemonSet, with hooks in the place of its ConfigMap, unless that is empty.
+func (n *node) begin(t *testing.T, manifest, image, hooks string) *nodeWork {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/kubernetes/" + manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					HostPID        bool
+					InitContainers []struct {
+						Args            []string
+						SecurityContext struct{ Privileged bool }
+						VolumeMounts    []struct{ Name, MountPath, MountPropagation string }
+					}
+					Volumes []struct {
+						Name     string
+						HostPath struct{ Path string }
+					}
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &set); err != nil {
+		t.Fatal(err)
+	}
+	pod := set.Spec.Template.Spec
+	w := &nodeWork{name: "node-" + fmt.Sprint(len(text)) + "-" + filepath.Base(scratch(t)), ended: make(chan error, 1)}
+	args := []string{"run", "--rm", "--name", w.name, "--network", "none"}
+	if pod.HostPID {
+		args = append(args, "--pid", "host")
+	}
+	init := pod.InitContainers[0]
+	if init.SecurityContext.Privileged {
+		args = append(args, privileged(t)...)
+	}
+	for _, m := range init.VolumeMounts {
+		source, options := "", ""
+		for _, v := range pod.Volumes {
+			if v.Name == m.Name {
+				source = v.HostPath.Path
+			}
+		}
+		if m.MountPropagation == "HostToContainer" {
+			options = ":rslave"
+		}
+		if source == "" { // the ConfigMap
+			source, options = scratch(t), ":ro"
+			write(t, source+"/hooks.json", hooks)
+		}
+		args = append(args, "--volume", source+":"+m.MountPath+options)
+	}
+	w.Cmd = n.docker.command(append(append(args, image), init.Args...)...)
+	w.stdout, w.stderr = outputFile(t), outputFile(t)
+	w.Stdout, w.Stderr = w.stdout, w.stderr
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { w.ended <- w.Wait() }()
+	return w
+}
+
+// privileged gives Docker's options for it. On a machine that lacks capabilities itself, no container can have them all.
+func privileged(t *testing.T) []string {
+	t.Helper()
+	const sysResource = 24 // capabilities(7), as numbered in linux/capability.h
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, caps, _ := strings.Cut(string(text), "\nCapEff:\t")
+	var mask uint64
+	if _, err := fmt.Sscanf(caps, "%x", &mask); err != nil {
+		t.Fatal(err)
+	}
+	if mask>>sysResource&1 == 1 {
+		return []string{"--privileged"}
+	}
+	return []string{"--cap-add", "SYS_ADMIN", "--cap-add", "SYS_PTRACE", "--security-opt", "seccomp=unconfined"}
+}
+
+// end waits for a container's end, and serves its systemctl meanwhile: how often it did is returned.
+func (n *node) end(t *testing.T, w *nodeWork) (o outcome, restarts int) {
+	t.Helper()
+	timeout := patient(t)
+	for {
+		select {
+		case <-w.ended:
+			return outcome{contents(t, w.stdout), contents(t, w.stderr), w.ProcessState.ExitCode()}, restarts
+		case args := <-n.asked:
+			if args != "restart containerd.service" {
+				t.Errorf("systemctl was called with %q", args)
+			}
+			n.restart(t)
+			restarts++
+			fmt.Fprintln(n.done)
+		case <-timeout.Done():
+			w.Process.Kill()
+			t.Fatalf("%v does not end: %s%s", w.Args, contents(t, w.stdout), contents(t, w.stderr))
+		}
+	}
+}
+
+// want runs a container that must succeed, restart containerd so often, and say the given words.
+func (n *node) want(t *testing.T, w *nodeWork, restarts int, words ...string) {
+	t.Helper()
+	o, n2 := n.end(t, w)
+	if o.code != 0 || n2 != restarts {
+		t.Fatalf("%v: %v\ncontainerd was restarted %d times, not %d", w.Args, o, n2, restarts)
+	}
+	for _, text := range words {
+		if !strings.Contains(o.stdout, text) {
+			t.Errorf("not said: %q in %v", text, o)
+		}
+	}
+}
+
+// deployedHooks is the hook file of deploy/kubernetes.
+func deployedHooks(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/kubernetes/hooks.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// listing is what there is in the folders that an installation may write to, with the text of the configuration.
+func listing(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, root := range []string{"/etc/containerd", "/etc/oci-add-hooks", "/opt", "/var/lib/oci-add-hooks", "/run/oci-add-hooks*"} {
+		roots, _ := filepath.Glob(root)
+		for _, root := range roots {
+			if root == work {
+				continue
+			}
+			filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+				if err != nil {
+					t.Fatal(err)
+				}
+				files[path] = d.Type().String()
+				if strings.HasPrefix(path, "/etc/") && d.Type().IsRegular() {
+					text, _ := os.ReadFile(path)
+					files[path] = string(text)
+				}
+				return nil
+			})
+		}
+	}
+	return files
+}
+
+// make image, twice: the image holds the two programs alone.
+func testNodeImage(t *testing.T, n *node) {
+	for i, name := range images {
+		cmd := exec.Command("make", "-C", "../..", "image", "IMAGE="+name, fmt.Sprintf("VERSION=v%d", i+1))
+		cmd.Env = append(n.docker.env, "DOCKER_BUILDKIT=0", "PATH="+filepath.Dir(n.docker.cli)+":"+os.Getenv("PATH"))
+		ok(t, cmd)
+	}
+	ok(t, n.docker.command("create", "--name", "look", images[0]))
+	archive := filepath.Join(scratch(t), "image.tar")
+	ok(t, n.docker.command("export", "--output", archive, "look"))
+	ok(t, n.docker.command("rm", "look"))
+	var files []string
+	for _, name := range strings.Fields(ok(t, exec.Command("tar", "-tf", archive)).stdout) {
+		if !strings.HasSuffix(name, "/") && strings.HasPrefix(name, "usr/") {
+			files = append(files, name)
+		}
+	}
+	if diff := cmp.Diff([]string{"usr/local/bin/hookctl", "usr/local/bin/oci-add-hooks"}, files); diff != "" {
+		t.Errorf("what is in the image (-want +got):\n%s", diff)
+	}
+	if said := ok(t, n.docker.command("run", "--rm", "--network", "none", images[0], "--version")).stdout; said != "hookctl version v1\n" {
+		t.Errorf("the image's hookctl says %q", said)
+	}
+}
+
+// podOf is a pod of a handler, which runs until it is stopped.
+func podOf(t *testing.T, handler string) container {
+	t.Helper()
+	c := container{name: "node-" + handler, profile: profile{name: handler}, dir: scratch(t)}
+	return c.command(sleeping(c.dir))
+}
+
+// started starts a pod with a container.
+func (n *node) started(t *testing.T, handler string) (c container, sandbox, id string) {
+	t.Helper()
+	c = podOf(t, handler)
+	sandbox, err := n.cri.runSandbox(t, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err = n.cri.runContainer(t, sandbox, c); err != nil {
+		t.Fatal(err)
+	}
+	wantSleeping(t, c.dir)
+	return c, sandbox, id
+}
+
+func (n *node) stop(t *testing.T, c container, sandbox, id string) {
+	t.Helper()
+	n.cri.removeContainer(t, id)
+	n.cri.removePod(t, sandbox)
+	if left := n.cri.has(t, c); len(left) > 0 {
+		t.Errorf("there still is %s", left)
+	}
+}
+
+// wantHooks checks which hooks have run, and forgets them.
+func wantHooks(t *testing.T, want ...string) {
+	t.Helper()
+	const log = "/var/log/container-stages.log"
+	read := func() (got []string) {
+		text, err := os.ReadFile(log)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			stage, state, _ := strings.Cut(line, " ")
+			var s struct{ ID string }
+			if err := json.Unmarshal([]byte(state), &s); err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			got = append(got, stage+" "+s.ID)
+		}
+		return got
+	}
+	eventually(t, "the hooks", func() string {
+		if got := read(); len(got) < len(want) {
+			return fmt.Sprint(got)
+		}
+		return ""
+	})
+	if diff := cmp.Diff(want, read()); diff != "" {
+		t.Errorf("the hooks that ran (-want +got):\n%s", diff)
+	}
+	if err := os.RemoveAll(log); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A pod without a RuntimeClass runs, and there is no other.
+func testNodeRunc(t *testing.T, n *node) {
+	c, sandbox, id := n.started(t, "")
+	n.stop(t, c, sandbox, id)
+	wantHooks(t)
+	_, err := n.cri.runSandbox(t, podOf(t, "record-stages"))
+	wantCRIError(t, err, "no runtime for", "record-stages")
+}
+
+// A hook file that would be refused: nothing is changed but for the programs, and the container's log says why.
+func testNodeRefused(t *testing.T, n *node) {
+	o, restarts := n.end(t, n.begin(t, "install.yaml", images[0], broken))
+	if o.code != 1 || restarts > 0 || !strings.Contains(o.stderr, "prestrat") {
+		t.Errorf("want exit status 1, and the reason: %v", o)
+	}
+	config, err := os.ReadFile("/etc/containerd/config.toml")
+	if err != nil || !strings.HasPrefix(string(config), containerdConfig) || strings.Contains(string(config), "record-stages") {
+		t.Errorf("the configuration is %s", config)
+	}
+}
+
+func testNodeInstall(t *testing.T, n *node) {
+	n.want(t, n.begin(t, "install.yaml", images[0], deployedHooks(t)), 1,
+		"/opt/oci-add-hooks/bin/oci-add-hooks (it is so already)\n", "write /etc/oci-add-hooks/record-stages.json\n",
+		"link /opt/oci-add-hooks/bin/record-stages -> oci-add-hooks\n", "write /etc/containerd/config.toml\n",
+		"this node is ready: containerd knows record-stages\n")
+}
+
+// After a restart of the node, or an upgrade: nothing is to be done, and containerd is left alone.
+func testNodeInstallAgain(t *testing.T, n *node) {
+	before := listing(t)
+	n.want(t, n.begin(t, "install.yaml", images[0], deployedHooks(t)), 0,
+		"keep /opt/oci-add-hooks/bin/oci-add-hooks (it is so already)\n", "this node is ready: containerd knows record-stages\n")
+	if diff := cmp.Diff(before, listing(t)); diff != "" {
+		t.Errorf("something has changed (-before +after):\n%s", diff)
+	}
+}
+
+// A pod of the RuntimeClass has the hooks, and another does not.
+func testNodePod(t *testing.T, n *node) {
+	c, sandbox, id := n.started(t, "record-stages")
+	n.stop(t, c, sandbox, id)
+	wantHooks(t, "createRuntime "+id, "poststop "+id)
+	c, sandbox, id = n.started(t, "")
+	n.stop(t, c, sandbox, id)
+	wantHooks(t)
+}
+
+// A pod outlives an upgrade, and is waited for by the removal.
+func testNodeUpgradeAndRemove(t *testing.T, n *node) {
+	c, sandbox, id := n.started(t, "record-stages")
+	n.want(t, n.begin(t, "install.yaml", images[1], strings.ReplaceAll(deployedHooks(t), "createRuntime", "createContainer")), 0,
+		"write /opt/oci-add-hooks/bin/oci-add-hooks\n", "write /etc/oci-add-hooks/record-stages.json\n", "this node is ready")
+	if said := ok(t, exec.Command("/opt/oci-add-hooks/bin/oci-add-hooks", "--version")).stdout; !strings.Contains(said, "version v2") {
+		t.Errorf("the program on the node is %s", said)
+	}
+	config, err := os.ReadFile("/etc/containerd/config.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := n.begin(t, "remove.yaml", images[1], "")
+	eventually(t, "the removal to wait for the pod", func() string {
+		said := contents(t, w.stdout)
+		if strings.Contains(said, "waiting for 2 containers") && strings.Contains(said, id) && strings.Contains(said, sandbox) {
+			return ""
+		}
+		return said + contents(t, w.stderr)
+	})
+	if now, err := os.ReadFile("/etc/containerd/config.toml"); err != nil || !slices.Equal(now, config) {
+		t.Errorf("the removal did not wait: %s", now)
+	}
+	n.stop(t, c, sandbox, id)
+	n.want(t, w, 1, "remove /opt/oci-add-hooks/bin/record-stages\n", "nothing of record-stages is left on this node\n")
+	wantHooks(t, "createRuntime "+id, "poststop "+id)
+}
+
+func testNodeRemoveAgain(t *testing.T, n *node) {
+	n.want(t, n.begin(t, "remove.yaml", images[1], ""), 0, "nothing of record-stages is left on this node\n")
+}
+
+// The installer is killed when containerd has a new configuration and has not read it: the next one has it read.
+func testNodeInterrupted(t *testing.T, n *node) {
+	before := listing(t)
+	for _, manifest := range []string{"install.yaml", "remove.yaml"} {
+		w := n.begin(t, manifest, images[0], deployedHooks(t))
+		select {
+		case <-n.asked:
+		case <-patient(t).Done():
+			t.Fatalf("systemctl was not called: %s%s", contents(t, w.stdout), contents(t, w.stderr))
+		}
+		ok(t, n.docker.command("kill", w.name))
+		<-w.ended
+		n.want(t, n.begin(t, manifest, images[0], deployedHooks(t)), 1)
+	}
+	if diff := cmp.Diff(before, listing(t)); diff != "" {
+		t.Errorf("the node is not as it was (-before +after):\n%s", diff)
+	}
+	testNodeRunc(t, n)
+}
