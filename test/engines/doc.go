@@ -6,8 +6,9 @@
 // what the engine says. What differs between engines is in one file each (docker_test.go, containerd_test.go,
 // podman_test.go, and cri_test.go for Kubernetes' way into containerd); what must be so under every engine is in
 // suite_test.go and directories_test.go, and control_test.go breaks the profile of a running container in every way.
-// users_test.go asks hookctl which containers use a profile; try_test.go runs hookctl try; bench_test.go, which no test
-// run runs, takes the times of whole containers.
+// kubernetes_test.go does on one node what deploy/kubernetes does on each; users_test.go asks hookctl which containers
+// use a profile; try_test.go runs hookctl try; bench_test.go, which no test run runs, takes the times of whole
+// containers.
 //
 // All of it happens in a sandbox (sandbox_test.go): PID and mount namespaces of their own, with an empty /run. Engines,
 // containers, mounts and files end with it, however it ends, and what runs on this machine besides is neither seen nor

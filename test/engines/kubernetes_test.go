@@ -409,7 +409,7 @@ func testNodeImage(t *testing.T, n *node) {
 // podOf is a pod of a handler, which runs until it is stopped.
 func podOf(t *testing.T, handler string) container {
 	t.Helper()
-	c := container{name: "node-" + handler, profile: profile{name: handler}, dir: scratch(t)}
+	c := container{name: "node-pod-" + handler, profile: profile{name: handler}, dir: scratch(t)}
 	return c.command(sleeping(c.dir))
 }
 
@@ -491,11 +491,17 @@ func testNodeRefused(t *testing.T, n *node) {
 	}
 }
 
+// A pod that runs meanwhile runs on.
 func testNodeInstall(t *testing.T, n *node) {
+	c, sandbox, id := n.started(t, "")
 	n.want(t, n.begin(t, "install.yaml", images[0], deployedHooks(t)), 1,
 		"/opt/oci-add-hooks/bin/oci-add-hooks (it is so already)\n", "write /etc/oci-add-hooks/record-stages.json\n",
 		"link /opt/oci-add-hooks/bin/record-stages -> oci-add-hooks\n", "write /etc/containerd/config.toml\n",
 		"this node is ready: containerd knows record-stages\n")
+	if len(inContainer(t, c)) == 0 {
+		t.Error("the pod that ran has ended")
+	}
+	n.stop(t, c, sandbox, id)
 }
 
 // After a restart of the node, or an upgrade: nothing is to be done, and containerd is left alone.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -237,6 +238,19 @@ func check(t *testing.T, m manifests, name string) {
 		want(t, "the remover", remove, install)
 		want(t, "the host", volume(t, install, "host").HostPath.Path, "/")
 	})
+}
+
+// The YAML that the page shows is a container that Kubernetes takes.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllSubmatch(page, -1)
+	if len(blocks) != 1 {
+		t.Fatalf("the page has %d blocks of YAML, not one", len(blocks))
+	}
+	decode(t, blocks[0][1], &core.Container{})
 }
 
 func want[T any](t *testing.T, what string, got, want T) {
