@@ -542,7 +542,7 @@ func testNodeUpgradeAndRemove(t *testing.T, n *node) {
 		if strings.Contains(said, "waiting for 2 containers") && strings.Contains(said, id) && strings.Contains(said, sandbox) {
 			return ""
 		}
-		return said + contents(t, w.stderr)
+		return "it says " + said + contents(t, w.stderr)
 	})
 	if now, err := os.ReadFile("/etc/containerd/config.toml"); err != nil || !slices.Equal(now, config) {
 		t.Errorf("the removal did not wait: %s", now)
