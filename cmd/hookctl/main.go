@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/try"
 )
 
@@ -15,6 +16,10 @@ var version string
 func main() {
 	if try.IsRole(os.Args) { // a runtime called it, in the place of a hook that is tried
 		os.Exit(try.Role(os.Args))
+	}
+	if canary.IsRole(os.Args) { // a runtime called it, in a container
+		canary.Role(os.Args)
+		return
 	}
 	cmd := hookctl.New(os.Stdin, os.Stdout, os.Stderr)
 	cmd.Version = version

@@ -22,7 +22,9 @@ type registration struct {
 	profile                          string
 	binDir                           string
 	isDefault, dryRun, reload, force bool
+	noCanary                         bool
 	podAnnotations                   []string
+	canary                           string // what the container has shown that was started before it became the default
 }
 
 func (r *registration) define(cmd *cobra.Command) {
@@ -56,11 +58,15 @@ func newInstall(io *streams) *cobra.Command {
 		Example: "  hookctl install docker --profile gpu-hooks --dry-run\n  hookctl install containerd --profile gpu-hooks --pod-annotation 'com.example.*' --reload",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.engine = args[0]
+			if r.noCanary && !r.isDefault {
+				return usageError("--no-canary is for --default")
+			}
 			return io.install(cmd, r)
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&r.isDefault, "default", false, "make it the runtime of containers that ask for none, too")
+	flags.BoolVar(&r.isDefault, "default", false, "make it the runtime of containers that ask for none, too, if nothing is\nwrong with it and it has started a container (hookctl doctor --canary)")
+	flags.BoolVar(&r.noCanary, "no-canary", false, "with --default, start no container first: for an image that is being built")
 	flags.StringArrayVar(&r.podAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd shall let through\nto containers, for conditions to see (repeatable)")
 	r.define(cmd)
 	return cmd
@@ -86,6 +92,9 @@ func newUninstall(io *streams) *cobra.Command {
 }
 
 func (s *streams) install(cmd *cobra.Command, r registration) error {
+	if r.isDefault && !r.noCanary && !r.dryRun {
+		return s.installDefault(cmd, r)
+	}
 	e, plan, err := r.planInstall()
 	if err != nil {
 		return err
@@ -231,13 +240,18 @@ func (s *streams) carryOutPlan(cmd *cobra.Command, r registration, e engine.Engi
 			return err
 		}
 	}
+	return s.printPlan(r, changed(plan), reload)
+}
+
+// changed gives the files that a plan changes.
+func changed(plan *engine.Plan) []filed {
 	files := []filed{}
 	for _, f := range plan.Files {
 		if !f.Same() {
 			files = append(files, told(f))
 		}
 	}
-	return s.printPlan(r, files, reload)
+	return files
 }
 
 func (s *streams) printPlan(r registration, files []filed, reload engine.Reload) error {
@@ -253,7 +267,8 @@ func (s *streams) printPlan(r registration, files []filed, reload engine.Reload)
 			Files   []filed `json:"files"`
 			Command string  `json:"reloadCommand,omitempty"`
 			Effect  string  `json:"reloadEffect,omitempty"`
-		}{r.engine, r.profile, r.dryRun, files, next.Command, next.Effect})
+			Canary  string  `json:"canary,omitempty"`
+		}{r.engine, r.profile, r.dryRun, files, next.Command, next.Effect, r.canary})
 	}
 	if len(files) == 0 {
 		fmt.Fprintln(s.text, "nothing to do: it is so already")
@@ -262,6 +277,12 @@ func (s *streams) printPlan(r registration, files []filed, reload engine.Reload)
 	would := ""
 	if r.dryRun {
 		would = "would "
+	}
+	switch {
+	case r.canary != "":
+		fmt.Fprintf(s.text, "%s %s\n", s.paint(green, "canary"), legible(r.canary))
+	case r.dryRun && r.isDefault && !r.noCanary:
+		fmt.Fprintln(s.text, "would first start a container by it, which a dry run does not")
 	}
 	for _, f := range files {
 		paint := green

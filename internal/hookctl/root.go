@@ -46,6 +46,7 @@ func New(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 		newProfile(io),
 		newInstall(io),
 		newUninstall(io),
+		newDoctor(io),
 		newNode(io),
 	)
 	root.SetHelpCommand(newHelp(root))

@@ -14,14 +14,14 @@ func TestContainerd(t *testing.T) {
 	suite(t, c, "containerd")
 }
 
-type containerd struct{ socket, namespace string }
+type containerd struct{ config, socket, namespace string }
 
 // startContainerd starts a containerd with an image in a namespace, which is also the name of the containers' cgroups'
 // parent unless they ask for another. The plugins' part of its configuration is the caller's.
 func startContainerd(t *testing.T, namespace, archive, plugins string) containerd {
 	t.Helper()
 	dir := scratch(t)
-	c := containerd{dir + "/containerd.sock", namespace}
+	c := containerd{dir + "/config.toml", dir + "/containerd.sock", namespace}
 	config := `version = 2
 root = "` + dir + `/root"
 state = "` + dir + `/state"
@@ -31,10 +31,10 @@ state = "` + dir + `/state"
 [plugins."io.containerd.internal.v1.opt"]
   path = "` + dir + `/opt"
 `
-	if err := os.WriteFile(dir+"/config.toml", []byte(config), 0o644); err != nil {
+	if err := os.WriteFile(c.config, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	startDaemon(t, exec.Command("containerd", "--config", dir+"/config.toml"), func() string {
+	startDaemon(t, exec.Command("containerd", "--config", c.config), func() string {
 		if o := do(t, c.command("version")); o.code != 0 {
 			return o.said()
 		}

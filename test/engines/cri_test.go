@@ -30,7 +30,13 @@ var criCases = []struct {
 // the pod's handler names.
 func TestCRI(t *testing.T) {
 	need(t, "containerd", "ctr")
-	k := startKubelet(t)
+	var registered []profile
+	for _, rt := range runtimes {
+		for _, test := range criCases {
+			registered = append(registered, newProfile(t, profileName("cri", rt, test.name), rt))
+		}
+	}
+	k := startKubelet(t, registered)
 	for _, rt := range runtimes {
 		t.Run(rt, func(t *testing.T) {
 			need(t, rt)
@@ -58,11 +64,14 @@ func TestCRI(t *testing.T) {
 }
 
 // A kubelet asks of a containerd what Kubernetes' node agent asks of it.
-type kubelet struct{ cri.RuntimeServiceClient }
+type kubelet struct {
+	cri.RuntimeServiceClient
+	containerd containerd
+}
 
-// startKubelet starts a containerd with its CRI plugin and a handler for each case. Its sandboxes ("pause" containers)
+// startKubelet starts a containerd with its CRI plugin and a handler for each profile. Its sandboxes ("pause" containers)
 // run the image that it has already, so that no registry is needed.
-func startKubelet(t *testing.T) kubelet {
+func startKubelet(t *testing.T, registered []profile) kubelet {
 	t.Helper()
 	const plugin = `plugins."io.containerd.grpc.v1.cri"`
 	config := `
@@ -74,17 +83,14 @@ func startKubelet(t *testing.T) kubelet {
 [` + plugin + `.containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
 `
-	for _, rt := range runtimes {
-		for _, test := range criCases {
-			p := newProfile(t, profileName("cri", rt, test.name), rt)
-			config += `
+	for _, p := range registered {
+		config += `
 [` + plugin + `.containerd.runtimes.` + p.name + `]
   runtime_type = "io.containerd.runc.v2"
   pod_annotations = ["com.example.*"]
 [` + plugin + `.containerd.runtimes.` + p.name + `.options]
   BinaryName = "` + p.link + `"
 `
-		}
 	}
 	c := startContainerd(t, "k8s.io", imageArchive(t, "/bin/sleep", "1000"), config)
 
@@ -103,7 +109,7 @@ func startKubelet(t *testing.T) kubelet {
 		}
 		return ""
 	})
-	return kubelet{cri.NewRuntimeServiceClient(conn)}
+	return kubelet{cri.NewRuntimeServiceClient(conn), c}
 }
 
 // patient gives a call to the daemon the time that a command has.

@@ -64,6 +64,7 @@ func testDockerDefault(t *testing.T, d docker) {
 const dockerDefault = "default"
 
 type docker struct {
+	config  string // the path of daemon.json
 	cli     string
 	env     []string
 	data    string // the daemon's data-root
@@ -106,13 +107,14 @@ func startDocker(t testing.TB, more map[string]any) docker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(dir+"/daemon.json", config, 0o644); err != nil {
+	path := dir + "/daemon.json"
+	if err := os.WriteFile(path, config, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	daemon := exec.Command("dockerd", "--config-file", dir+"/daemon.json")
+	daemon := exec.Command("dockerd", "--config-file", path)
 	daemon.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
 
-	d := docker{data: dir + "/data", env: append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_CONFIG="+dir+"/cli")}
+	d := docker{config: path, data: dir + "/data", env: append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_CONFIG="+dir+"/cli")}
 	startDaemon(t, daemon, func() string { return d.connect(t) })
 	ok(t, d.command("load", "--input", imageArchive(t)))
 	return d

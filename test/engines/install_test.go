@@ -192,7 +192,9 @@ func TestInstallPodman(t *testing.T) {
 				return withoutEnv(cmd, "CONTAINERS_CONF=")
 			}
 			if isDefault {
+				usualPodman(t, "")
 				i.ok(i.call("install", "--default")...)
+				forget(t, c.dir) // the canary's
 			} else {
 				i.ok(i.call("install")...)
 			}

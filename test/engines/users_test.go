@@ -27,7 +27,7 @@ func hookctl(t *testing.T) string {
 var builtHookctl = sync.OnceValues(func() (string, error) {
 	path := work + "/hookctl"
 	cmd := exec.Command("go", "build", "-C", "../..", "-trimpath",
-		"-ldflags", "-X github.com/awslabs/oci-add-hooks/internal/profile.Dir="+profiles+
+		"-ldflags", "-s -w -X github.com/awslabs/oci-add-hooks/internal/profile.Dir="+profiles+
 			" -X github.com/awslabs/oci-add-hooks/internal/hookctl/engine.State="+work+"/state", "-o", path, "./cmd/hookctl")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -56,6 +56,9 @@ func (c *checker) stageInUse(runtime string, stage hooks.Stage, n *node) {
 	}
 }
 
+// Features gives the stages that the runtime at path has; nil if it doesn't say. What is not safe to ask is not asked.
+func Features(path string) []hooks.Stage { return ask(path, askFor) }
+
 // answering are the names of runtimes that are known to have a command `features`. Nothing else is executed: what another
 // program makes of that word, nobody knows.
 var answering = []string{"crun", "krun", "runc", "runsc", "youki"}

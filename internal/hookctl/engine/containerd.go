@@ -42,7 +42,8 @@ var cris = []string{"io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"}
 // table is a TOML table.
 type table = map[string]any
 
-func (c *containerd) ask() (*effective, error) {
+// dump has containerd say what its configuration comes to.
+func (c *containerd) dump() (*effective, error) {
 	program, err := find("containerd")
 	if err != nil {
 		return nil, err
@@ -72,8 +73,17 @@ func (c *containerd) ask() (*effective, error) {
 		}
 		if dig(e.tree, "plugins", key, "containerd", "runtimes") != nil {
 			e.plugin = key
-			return e, nil
+			break
 		}
+	}
+	return e, nil
+}
+
+// ask is dump for one that has a CRI plugin.
+func (c *containerd) ask() (*effective, error) {
+	e, err := c.dump()
+	if err != nil || e.plugin != "" {
+		return e, err
 	}
 	return nil, errors.New("this containerd has no CRI plugin, or it is among the disabled_plugins of " + c.config + "; it is by its handlers that Kubernetes chooses a runtime, " +
 		"and without Kubernetes nothing has to be registered: ctr run --runc-binary LINK, nerdctl run --runtime LINK")

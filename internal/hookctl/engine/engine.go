@@ -48,6 +48,12 @@ type Engine interface {
 
 	// Reload says how the engine comes to know of a change.
 	Reload() Reload
+
+	// Program is the name of its program, or of its daemon's.
+	Program() string
+
+	// Registered gives the runtimes that the engine's configuration comes to.
+	Registered() (*Registered, error)
 }
 
 // Reload is how an engine comes to know of a change.

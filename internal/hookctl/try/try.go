@@ -108,7 +108,7 @@ func (c *container) prepare() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := wantStatic(program); err != nil {
+	if err := WantStatic(program); err != nil {
 		return err
 	}
 	if c.dir, err = makeTemp(); err != nil {
@@ -167,8 +167,8 @@ func (c *container) prepare() (err error) {
 	return config.write(path)
 }
 
-// wantStatic gives an error if the program needs a library, which a container need not have.
-func wantStatic(program string) error {
+// WantStatic gives an error if the program needs a library, which a container need not have.
+func WantStatic(program string) error {
 	f, err := elf.Open(program)
 	if err != nil {
 		return err

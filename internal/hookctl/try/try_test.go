@@ -360,7 +360,7 @@ func TestFiles(t *testing.T) {
 func rootfs(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("busybox")
-	if err != nil || wantStatic(path) != nil {
+	if err != nil || WantStatic(path) != nil {
 		t.Skip("skipped: there is no static busybox (apt-get install busybox-static)")
 	}
 	text, err := os.ReadFile(path)
@@ -968,10 +968,10 @@ func TestRefused(t *testing.T) {
 
 // A program that needs shared libraries cannot run in the container.
 func TestDynamic(t *testing.T) {
-	if err := wantStatic("/bin/sh"); err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=0") {
+	if err := WantStatic("/bin/sh"); err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=0") {
 		t.Errorf("%v", err)
 	}
-	if err := wantStatic("/etc/passwd"); err == nil {
+	if err := WantStatic("/etc/passwd"); err == nil {
 		t.Error("not a program")
 	} else if errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)

@@ -1,0 +1,221 @@
+// Package canary runs a container through an engine, and proves that oci-add-hooks was in the path.
+//
+// The container holds this program alone. While it runs, two things are looked at: what the engine calls for it, which its
+// shim or conmon tells, and the config.json of its bundle, which has to hold the profile's hooks: nobody else can have put
+// them there. That it runs says that its hooks have run; in the place of those whose program lies in the container
+// (startContainer) this program stands.
+//
+// It knows how each engine is asked to run a container, and to remove it; the profile and the configuration of the engine
+// are not touched.
+package canary
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/inject"
+	"github.com/awslabs/oci-add-hooks/internal/profile"
+)
+
+// Options is what to try.
+type Options struct {
+	Engine  engine.Engine
+	Runtime string          // the name by which the engine knows it
+	Link    string          // what the engine calls for it, by its configuration
+	Program string          // the path of oci-add-hooks
+	Uses    profile.Profile // what oci-add-hooks adds then
+}
+
+// Proof is what a container has shown.
+type Proof struct {
+	Calls string // what its engine calls
+	Hooks int    // how many hooks of the profile its config.json holds; 0 if none is for this container, so that they prove nothing
+}
+
+// A runner runs a container through an engine.
+type runner interface {
+	// load makes an image of the archive known to the engine.
+	load(archive string) error
+	// start starts a container of that image, and gives its id.
+	start() (id string, err error)
+	// runs says whether it runs still.
+	runs(id string) (bool, error)
+	// remove removes the container and the image, as far as they are there.
+	remove() error
+}
+
+// Run runs a container, and removes it. When ctx ends, it does so at once.
+func Run(ctx context.Context, opts Options) (proof Proof, err error) {
+	dir, err := os.MkdirTemp("", "hookctl-canary-")
+	if err != nil {
+		return proof, err
+	}
+	defer os.RemoveAll(dir)
+	image := "localhost/" + filepath.Base(dir) + ":latest"
+	r, err := newRunner(opts, dir, image)
+	if err != nil {
+		return proof, err
+	}
+	archive := filepath.Join(dir, "image.tar")
+	if err := writeImage(archive, image, opts.Uses); err != nil {
+		return proof, err
+	}
+	defer func() { err = errors.Join(err, r.remove()) }()
+	if err := r.load(archive); err != nil {
+		return proof, err
+	}
+	if err := ctx.Err(); err != nil {
+		return proof, errors.New("interrupted")
+	}
+	id, err := r.start()
+	if err != nil {
+		return proof, fmt.Errorf("the container did not start: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return proof, errors.New("interrupted")
+	}
+	if proof, err = opts.prove(id); err != nil {
+		return proof, err
+	}
+	if running, err := r.runs(id); err != nil || !running {
+		return proof, errors.Join(errors.New("the container has ended by itself"), err)
+	}
+	return proof, nil
+}
+
+func newRunner(opts Options, dir, image string) (runner, error) {
+	name := filepath.Base(dir)
+	switch opts.Engine.Name() {
+	case "docker":
+		return newDocker(opts, name, image)
+	case "podman":
+		return newPodman(opts, dir, image)
+	case "containerd":
+		return newContainerd(opts, name, image)
+	}
+	return nil, fmt.Errorf("there is no canary for %s: run a container by it, and see hookctl preview --id ID", opts.Engine.Name())
+}
+
+// prove looks at the running container with that id.
+func (o Options) prove(id string) (proof Proof, err error) {
+	is := func(link string) func(string) bool {
+		return func(word string) bool {
+			path, err := engine.Lookup(word)
+			return err == nil && filepath.Base(word) == filepath.Base(link) && same(path, o.Program)
+		}
+	}
+	use, found := running(id, is(o.Link))
+	if !found {
+		if use, found = running(id, func(string) bool { return true }); !found {
+			return proof, fmt.Errorf("the container %s is not found on this system: does the engine run on another one?", id)
+		}
+		if use.By == o.Link {
+			return proof, fmt.Errorf("oci-add-hooks was not in the path: the container ran, and its engine calls %s, which does not lead there", use.By)
+		}
+		return proof, fmt.Errorf("oci-add-hooks was not in the path: the container ran, and its engine calls %s, not %s; "+
+			"it may have yet to read its configuration", use.By, o.Link)
+	}
+	proof.Calls = use.Call()
+	plan, err := inject.Make(o.Uses, filepath.Join(use.Bundle, "config.json"))
+	if err != nil {
+		return proof, err
+	}
+	for _, d := range plan.Decisions {
+		switch d.Verdict {
+		case inject.AlreadyThere:
+			proof.Hooks++
+		case inject.Added:
+			return proof, fmt.Errorf("oci-add-hooks was not in the path: the container ran without the %s hook %s of %s", d.Stage, d.Path, d.File)
+		}
+	}
+	return proof, nil
+}
+
+// running gives the container with that id that runs and whose engine calls what matches says.
+func running(id string, matches func(string) bool) (use container.Use, found bool) {
+	list, _ := container.Using(matches) // what could not be examined is not this one
+	for _, use := range list {
+		if use.ID == id && use.Running && use.Bundle != "" {
+			return use, true
+		}
+	}
+	return use, false
+}
+
+func same(a, b string) bool {
+	stA, errA := os.Stat(a)
+	stB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(stA, stB)
+}
+
+// patience is how long a call of an engine's client may take: hooks of the profile run meanwhile.
+const patience = 2 * time.Minute
+
+// settling is how long an engine may take until it knows what it has been told.
+const settling = 10 * time.Second
+
+// call runs an engine's client. Ctrl-C is not for it: what has begun comes to its end, and is removed then. What it leaves
+// running may keep its output open.
+func call(name string, args ...string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%s, by which a container is run, is not installed", name)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		said := strings.TrimSpace(stderr.String())
+		if ctx.Err() != nil {
+			said = strings.TrimSpace(said + " (ended after " + patience.String() + ")")
+		}
+		return "", fmt.Errorf("%s: %s: %s", name, err, said)
+	}
+	return strings.TrimSpace(stdout.String()), nil
+}
+
+// role is the first argument with which this program is the container's process, and marker a file that tells it, called
+// in any other way, that it is in such a container.
+const (
+	role   = "canary:wait"
+	marker = "/.hookctl-canary"
+)
+
+// IsRole says whether this process runs in a canary's container. Role then takes the place of the command line.
+func IsRole(argv []string) bool {
+	if len(argv) == 2 && argv[1] == role {
+		return true
+	}
+	_, err := os.Lstat(marker)
+	return err == nil
+}
+
+// Role waits until the container is ended. If nobody does that, since hookctl was killed, it ends by itself. As a hook, it
+// does nothing.
+func Role(argv []string) {
+	if len(argv) != 2 || argv[1] != role {
+		return
+	}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, unix.SIGTERM, unix.SIGINT)
+	select {
+	case <-ended:
+	case <-time.After(2 * patience):
+	}
+}

@@ -1,0 +1,152 @@
+package canary
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+)
+
+// containerd runs a pod, as Kubernetes does: by the CRI, with a handler. An image comes in by ctr, since the CRI can only
+// pull one.
+type containerd struct {
+	*engine.CRI
+	name, image, handler string
+	runtime              cri.RuntimeServiceClient
+	images               cri.ImageServiceClient
+	loaded               bool
+}
+
+func newContainerd(opts Options, name, image string) (*containerd, error) {
+	reached, err := engine.CRIOf(opts.Engine, opts.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient("unix://"+reached.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, err
+	}
+	c := &containerd{CRI: reached, name: name, image: image, handler: opts.Runtime,
+		runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn)}
+	var there bool
+	for deadline := time.Now().Add(settling); ; time.Sleep(100 * time.Millisecond) { // it may just have been started
+		if there, err = c.has(reached.SandboxImage); err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	if err == nil && !there {
+		err = fmt.Errorf("containerd does not have the image %s, which every pod needs, and nothing is pulled for a canary: ctr -n k8s.io images pull %[1]s",
+			reached.SandboxImage)
+	}
+	return c, err
+}
+
+// ask gives a call to the CRI its time.
+func ask[Request, Response any](f func(context.Context, Request, ...grpc.CallOption) (Response, error), r Request) (Response, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	answer, err := f(ctx, r)
+	if err != nil {
+		return answer, fmt.Errorf("containerd: %s", status.Convert(err).Message())
+	}
+	return answer, nil
+}
+
+func (c *containerd) has(image string) (bool, error) {
+	r, err := ask(c.images.ImageStatus, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: image}})
+	return r.GetImage() != nil, err
+}
+
+func (c *containerd) ctr(args ...string) error {
+	_, err := call("ctr", append([]string{"--address", c.Socket, "--namespace", "k8s.io"}, args...)...)
+	return err
+}
+
+func (c *containerd) load(archive string) error {
+	args := []string{"images", "import"}
+	if c.Snapshotter != "" {
+		args = append(args, "--snapshotter", c.Snapshotter)
+	}
+	if err := c.ctr(append(args, archive)...); err != nil {
+		return err
+	}
+	c.loaded = true
+	for deadline := time.Now().Add(settling); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if there, err := c.has(c.image); err != nil || there { // it hears of it by an event
+			return err
+		}
+	}
+	return errors.New("containerd's CRI does not come to know the image " + c.image)
+}
+
+// label marks what is the canary's.
+const label = "hookctl-canary"
+
+// pod gives what the pod is: on the host's network, since nothing has to be made for that.
+func (c *containerd) pod() *cri.PodSandboxConfig {
+	p := &cri.PodSandboxConfig{
+		Metadata: &cri.PodSandboxMetadata{Name: c.name, Uid: c.name, Namespace: "default"},
+		Labels:   map[string]string{label: c.name},
+		Linux:    &cri.LinuxPodSandboxConfig{SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: namespaces()}},
+	}
+	if c.Systemd {
+		p.Linux.CgroupParent = "/system.slice"
+	}
+	return p
+}
+
+func namespaces() *cri.NamespaceOption {
+	return &cri.NamespaceOption{Network: cri.NamespaceMode_NODE, Pid: cri.NamespaceMode_CONTAINER}
+}
+
+func (c *containerd) start() (string, error) {
+	sandbox, err := ask(c.runtime.RunPodSandbox, &cri.RunPodSandboxRequest{Config: c.pod(), RuntimeHandler: c.handler})
+	if err != nil {
+		return "", fmt.Errorf("%w (systemctl restart containerd has it read its configuration)", err)
+	}
+	created, err := ask(c.runtime.CreateContainer, &cri.CreateContainerRequest{
+		PodSandboxId:  sandbox.PodSandboxId,
+		SandboxConfig: c.pod(),
+		Config: &cri.ContainerConfig{
+			Metadata: &cri.ContainerMetadata{Name: c.name},
+			Labels:   map[string]string{label: c.name},
+			Image:    &cri.ImageSpec{Image: c.image},
+			Linux:    &cri.LinuxContainerConfig{SecurityContext: &cri.LinuxContainerSecurityContext{NamespaceOptions: namespaces()}},
+		},
+	})
+	if err != nil {
+		return "", err
+	}
+	_, err = ask(c.runtime.StartContainer, &cri.StartContainerRequest{ContainerId: created.ContainerId})
+	return created.ContainerId, err
+}
+
+func (c *containerd) runs(id string) (bool, error) {
+	r, err := ask(c.runtime.ContainerStatus, &cri.ContainerStatusRequest{ContainerId: id})
+	return r.GetStatus().GetState() == cri.ContainerState_CONTAINER_RUNNING, err
+}
+
+// remove removes the pods that have our label, whatever became of them; with a pod go its containers.
+func (c *containerd) remove() error {
+	pods, err := ask(c.runtime.ListPodSandbox, &cri.ListPodSandboxRequest{
+		Filter: &cri.PodSandboxFilter{LabelSelector: map[string]string{label: c.name}}})
+	for _, pod := range pods.GetItems() {
+		_, stopErr := ask(c.runtime.StopPodSandbox, &cri.StopPodSandboxRequest{PodSandboxId: pod.Id})
+		_, removeErr := ask(c.runtime.RemovePodSandbox, &cri.RemovePodSandboxRequest{PodSandboxId: pod.Id})
+		err = errors.Join(err, stopErr, removeErr)
+	}
+	if c.loaded {
+		err = errors.Join(err, c.ctr("images", "rm", c.image))
+	}
+	if err != nil {
+		return fmt.Errorf("what the canary left has to be removed by hand: %w", err)
+	}
+	return nil
+}
