@@ -2,8 +2,8 @@
 // C and in Go. All programs of a table run in turns, in shifting order, as whole processes; what is told is medians and
 // their ratios. Budgets stand beside what they are for; only -gate makes one of them fail the run.
 //
-// It builds what it measures, in a folder on a tmpfs. With PEER=/path/to/wrapper in the environment, a wrapper with the
-// command line of awslabs/oci-add-hooks is measured too.
+// It builds what it measures, in a folder on a tmpfs. With PEER=/path/to/wrapper in the environment, a copy there of that
+// wrapper, which has the command line of awslabs/oci-add-hooks, is measured too.
 package main
 
 import (
@@ -100,8 +100,12 @@ func build() (*bed, error) {
 		}
 	}
 	// A file as the linker leaves it starts more slowly than its copy.
-	for _, name := range []string{"goexec", "oci-add-hooks"} {
-		text, err := os.ReadFile(b.at(name + ".linked"))
+	copies := map[string]string{"goexec": b.at("goexec.linked"), "oci-add-hooks": b.at("oci-add-hooks.linked")}
+	if peer := os.Getenv("PEER"); peer != "" {
+		copies["peer"] = peer
+	}
+	for name, from := range copies {
+		text, err := os.ReadFile(from)
 		if err == nil {
 			err = os.WriteFile(b.at(name), text, 0o755)
 		}
@@ -133,9 +137,9 @@ func (b *bed) calls(rounds int) (map[string]result, error) {
 	own := []string{"--hook-config-path", hookFile, "--runtime-path", runtimePath}
 	state := []string{"--root", "/run/runc", "state", "c1"}
 	create := []string{"--root", "/run/runc", "create", "--bundle", b.at("bundle"), "c1"}
-	programs := []struct{ name, path string }{{"oci-add-hooks", b.at("oci-add-hooks")}}
-	if peer := os.Getenv("PEER"); peer != "" {
-		programs = append(programs, struct{ name, path string }{"peer", peer})
+	programs := []string{"oci-add-hooks"}
+	if os.Getenv("PEER") != "" {
+		programs = append(programs, "peer")
 	}
 	b.jobs = nil
 	b.add("runtime", "", append([]string{runtimePath}, state...))
@@ -143,11 +147,11 @@ func (b *bed) calls(rounds int) (map[string]result, error) {
 	b.add("goexec", "", append([]string{b.at("goexec"), runtimePath}, state...))
 	for _, p := range programs {
 		prefix := ""
-		if p.name == "peer" {
+		if p == "peer" {
 			prefix = "peer "
 		}
-		b.add(prefix+"state", "", slices.Concat([]string{p.path}, own, state))
-		b.add(prefix+"create", config, slices.Concat([]string{p.path}, own, create))
+		b.add(prefix+"state", "", slices.Concat([]string{b.at(p)}, own, state))
+		b.add(prefix+"create", config, slices.Concat([]string{b.at(p)}, own, create))
 	}
 	results, err := b.measure(rounds)
 	if err != nil {
