@@ -97,8 +97,13 @@ demo: build ## run a throwaway container with example hooks under runc
 test: engines test-unit test-fuzz test-modules ## install the engines that are missing and run every test
 
 .PHONY: engines
-engines: ## install the engines and tools that the tests and the bench use (Debian)
+engines: bin/newer/containerd ## install the engines and tools that the tests and the bench use (Debian), and build a newer containerd
 	scripts/install-engines.sh
+
+# Debian's containerd is years old. This one comes with the other programs that test/newer pins.
+bin/newer/containerd: test/newer/go.mod
+	cd test/newer && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/newer/ tool
+	touch $@
 
 # gotestsum ends each run by listing what was skipped, and why.
 GOTESTSUM := bin/gotestsum --format pkgname

@@ -375,33 +375,56 @@ func profileDir(t *testing.T, source, dir string) {
 	}
 }
 
-// The containerd that is installed finds the program in the page's block for its version.
+// Each containerd finds the program in the page's block for its version: the one that is installed, and the newer one
+// that test/newer pins.
 func TestContainerdConfig(t *testing.T) {
-	need(t, "containerd")
-	out, err := exec.Command("containerd", "--version").Output()
+	t.Run("installed", func(t *testing.T) {
+		need(t, "containerd")
+		wantHandler(t, "containerd")
+	})
+	t.Run("newer", func(t *testing.T) {
+		const containerd = "../bin/newer/containerd"
+		if _, err := os.Stat(containerd); err != nil {
+			t.Skipf("skipped: %s is not built (make engines)", containerd)
+		}
+		wantHandler(t, containerd)
+	})
+}
+
+// wantHandler has a containerd read its block, from containerd 2 on in an imported file as well.
+func wantHandler(t *testing.T, containerd string) {
+	t.Helper()
+	out, err := exec.Command(containerd, "--version").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	version, plugin := "version = 2\n", `"io.containerd.grpc.v1.cri"`
-	if regexp.MustCompile(` v?[2-9]\.`).Match(out) {
-		version, plugin = "version = 3\n", `'io.containerd.cri.v1.runtime'`
+	head, plugin := "version = 2\n", `"io.containerd.grpc.v1.cri"`
+	imports := regexp.MustCompile(` v?[2-9]\.`).Match(out)
+	if imports {
+		head, plugin = "version = 3\n", `'io.containerd.cri.v1.runtime'`
 	}
-	for _, b := range blocks(t) {
-		if b.lang != "toml" || !strings.HasPrefix(b.text, version) {
-			continue
-		}
-		out, err := exec.Command("containerd", "--config", b.file(t, "config.toml"), "config", "dump").CombinedOutput()
+	all := blocks(t)
+	i := slices.IndexFunc(all, func(b block) bool { return b.lang == "toml" && strings.HasPrefix(b.text, head) })
+	if i < 0 {
+		t.Fatalf("no block begins with %s", head)
+	}
+	b := all[i]
+	configs := []string{b.file(t, "config.toml")}
+	if imports {
+		b.text = head + fmt.Sprintf("imports = [%q]\n", configs[0])
+		configs = append(configs, b.file(t, "imports.toml"))
+	}
+	want := regexp.MustCompile(regexp.QuoteMeta(`[plugins.`+plugin+`.containerd.runtimes.gpu-hooks.options]`) +
+		`\s+BinaryName = ['"]/usr/local/bin/gpu-hooks['"]\s+SystemdCgroup = true`)
+	for _, config := range configs {
+		out, err := exec.Command(containerd, "--config", config, "config", "dump").CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %v\n%s", b, err, out)
 		}
-		want := regexp.MustCompile(regexp.QuoteMeta(`[plugins.`+plugin+`.containerd.runtimes.gpu-hooks.options]`) +
-			`\s+BinaryName = ['"]/usr/local/bin/gpu-hooks['"]\s+SystemdCgroup = true`)
 		if !want.Match(out) {
-			t.Errorf("%v: containerd makes of it\n%s", b, out)
+			t.Errorf("%v: containerd makes of %s\n%s", b, filepath.Base(config), out)
 		}
-		return
 	}
-	t.Errorf("no block begins with %s", version)
 }
 
 // The demonstration shows a hook of each stage that ran, and what config.json gains.

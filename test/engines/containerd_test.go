@@ -3,18 +3,36 @@ package engines
 import (
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 func TestContainerd(t *testing.T) {
-	need(t, "containerd", "ctr")
-	c := startContainerd(t, strings.Trim(cgroup, "/"), imageArchive(t), `disabled_plugins = ["io.containerd.grpc.v1.cri"]`)
-	suite(t, c, "containerd")
+	withEach(t, func(t *testing.T) {
+		c := startContainerd(t, strings.Trim(cgroup, "/"), imageArchive(t), `disabled_plugins = ["io.containerd.grpc.v1.cri"]`)
+		suite(t, c, "containerd")
+	}, "containerd", "containerd-shim-runc-v2", "ctr")
 }
 
 type containerd struct{ config, socket, namespace string }
+
+// containerdMajor is the containerd's major version, with which its configuration changes.
+func containerdMajor(t *testing.T) int {
+	t.Helper()
+	said := ok(t, exec.Command("containerd", "--version")).stdout
+	version := regexp.MustCompile(` v?([0-9]+)\.[0-9]`).FindStringSubmatch(said)
+	if version == nil {
+		t.Fatalf("no version: %s", said)
+	}
+	major, err := strconv.Atoi(version[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return major
+}
 
 // startContainerd starts a containerd with an image in a namespace, which is also the name of the containers' cgroups'
 // parent unless they ask for another. The plugins' part of its configuration is the caller's.
@@ -22,7 +40,8 @@ func startContainerd(t *testing.T, namespace, archive, plugins string) container
 	t.Helper()
 	dir := scratch(t)
 	c := containerd{dir + "/config.toml", dir + "/containerd.sock", namespace}
-	config := `version = 2
+	major := containerdMajor(t)
+	config := `version = ` + strconv.Itoa(major+1) + `
 root = "` + dir + `/root"
 state = "` + dir + `/state"
 ` + plugins + `
@@ -40,7 +59,11 @@ state = "` + dir + `/state"
 		}
 		return ""
 	})
-	ok(t, c.command("images", "import", "--snapshotter", "native", archive))
+	load := []string{"images", "import", "--snapshotter", "native"}
+	if major > 1 {
+		load = append(load, "--local") // the daemon's own way knows but the snapshotter that it chooses itself
+	}
+	ok(t, c.command(append(load, archive)...))
 	return c
 }
 

@@ -63,7 +63,7 @@ func debianPackage(program string) string {
 	switch program {
 	case "docker", "dockerd":
 		return "docker.io"
-	case "ctr":
+	case "ctr", "containerd-shim-runc-v2":
 		return "containerd"
 	}
 	return program

@@ -29,7 +29,10 @@ var criCases = []struct {
 // TestCRI comes in by Kubernetes' own way: a pod is a sandbox and the containers in it, each started by the runtime that
 // the pod's handler names.
 func TestCRI(t *testing.T) {
-	need(t, "containerd", "ctr")
+	withEach(t, testCRI, "containerd", "containerd-shim-runc-v2", "ctr")
+}
+
+func testCRI(t *testing.T) {
 	var registered []profile
 	for _, rt := range runtimes {
 		for _, test := range criCases {
@@ -39,7 +42,7 @@ func TestCRI(t *testing.T) {
 	k := startKubelet(t, registered)
 	for _, rt := range runtimes {
 		t.Run(rt, func(t *testing.T) {
-			need(t, rt)
+			needRuntime(t, rt)
 			for _, test := range criCases {
 				leaf(t, test.name, func(t *testing.T) {
 					t.Parallel()
@@ -69,20 +72,36 @@ type kubelet struct {
 	containerd containerd
 }
 
-// startKubelet starts a containerd with its CRI plugin and a handler for each profile. Its sandboxes ("pause" containers)
-// run the image that it has already, so that no registry is needed.
-func startKubelet(t *testing.T, registered []profile) kubelet {
-	t.Helper()
-	const plugin = `plugins."io.containerd.grpc.v1.cri"`
-	config := `
-[` + plugin + `]
+// criConfig is what a major version of containerd has to be told for its CRI, less the handlers, and the plugin that has
+// these. Sandboxes ("pause" containers) run the image that it has already, so that no registry is needed.
+var criConfig = map[int]struct{ plugin, config string }{
+	1: {`plugins."io.containerd.grpc.v1.cri"`, `
+[plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "` + image + `"
   restrict_oom_score_adj = true
-[` + plugin + `.containerd]
+[plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "native"
-[` + plugin + `.containerd.runtimes.runc]
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
-`
+`},
+	2: {`plugins."io.containerd.cri.v1.runtime"`, `
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "native"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "` + image + `"
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+`},
+}
+
+// startKubelet starts a containerd with its CRI plugin and a handler for each profile.
+func startKubelet(t *testing.T, registered []profile) kubelet {
+	t.Helper()
+	major := containerdMajor(t)
+	plugin, config := criConfig[major].plugin, criConfig[major].config
+	if plugin == "" {
+		t.Fatalf("how the CRI of containerd %d is configured is not known here", major)
+	}
 	for _, p := range registered {
 		config += `
 [` + plugin + `.containerd.runtimes.` + p.name + `]
@@ -199,9 +218,13 @@ func (k kubelet) removeContainer(t *testing.T, id string) {
 	if _, err := k.StopContainer(patient(t), &cri.StopContainerRequest{ContainerId: id, Timeout: 1}); err != nil {
 		t.Error(err)
 	}
-	if _, err := k.RemoveContainer(patient(t), &cri.RemoveContainerRequest{ContainerId: id}); err != nil {
-		t.Error(err)
-	}
+	// containerd 2.4 may say for a moment after the stop that the container still runs. The kubelet tries again.
+	eventually(t, "the container to be removed", func() string {
+		if _, err := k.RemoveContainer(patient(t), &cri.RemoveContainerRequest{ContainerId: id}); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 }
 
 func (k kubelet) removePod(t *testing.T, id string) {

@@ -13,7 +13,8 @@
 // All of it happens in a sandbox (sandbox_test.go): PID and mount namespaces of their own, with an empty /run. Engines,
 // containers, mounts and files end with it, however it ends, and what runs on this machine besides is neither seen nor
 // touched. (Docker's key and Podman's cache are files at fixed places, which stay.) It takes root, and Debian's runc,
-// crun, docker.io, containerd, podman and busybox-static; what is missing is skipped and counted:
+// crun, docker.io, containerd, podman and busybox-static; containerd is tried once more as test/newer has it
+// (newer_test.go). make engines installs and builds it all; what is missing is skipped and counted:
 //
 //	go test -count=1
 package engines

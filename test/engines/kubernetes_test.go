@@ -143,14 +143,14 @@ echo "$*" >%[1]s/asked && read -r answer <%[1]s/done
 	}()
 	n.docker = startDocker(t, nil)
 	n.start(t)
-	c := containerd{n.socket, "k8s.io"}
+	c := containerd{socket: n.socket, namespace: "k8s.io"}
 	ok(t, c.command("images", "import", "--snapshotter", "native", imageArchive(t, "/bin/sleep", "1000")))
 	conn, err := grpc.NewClient("unix://"+n.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	n.cri = kubelet{cri.NewRuntimeServiceClient(conn)}
+	n.cri = kubelet{cri.NewRuntimeServiceClient(conn), c}
 	n.wantReady(t)
 	return n
 }
@@ -174,7 +174,7 @@ func (n *node) start(t *testing.T) {
 	t.Helper()
 	n.daemon = exec.Command("containerd")
 	startDaemon(n.t, n.daemon, func() string {
-		o := do(t, containerd{n.socket, "k8s.io"}.command("version"))
+		o := do(t, containerd{socket: n.socket, namespace: "k8s.io"}.command("version"))
 		if o.code != 0 {
 			return o.said()
 		}

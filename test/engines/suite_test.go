@@ -72,7 +72,7 @@ func (c container) runOptions(detached bool) []string {
 func suite(t *testing.T, e engine, name string, more ...suiteCase) {
 	for _, rt := range runtimes {
 		t.Run(rt, func(t *testing.T) {
-			need(t, rt)
+			needRuntime(t, rt)
 			for _, c := range append(cases(), more...) {
 				leaf(t, c.name, func(t *testing.T) {
 					t.Parallel()
