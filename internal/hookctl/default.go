@@ -3,7 +3,6 @@ package hookctl
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"os/signal"
 	"slices"
@@ -32,11 +31,8 @@ func (s *streams) installDefault(cmd *cobra.Command, r registration) error {
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
-	reload, reloaded := e.Reload(), false
-	var reloads []func() error
-	if r.reload {
-		reloads = []func() error{func() error { reloaded = true; return reload.Do() }}
-	}
+	reload := plan.Reload()
+	reloads := r.reloads(plan)
 	try := func() (err error) { r.canary, err = s.tryDefault(ctx, r, e); return err }
 	known, err := r.isKnown(e)
 	switch {
@@ -56,16 +52,13 @@ func (s *streams) installDefault(cmd *cobra.Command, r registration) error {
 		if planErr != nil {
 			return planErr
 		}
-		err = first.CarryOut(ctx, append(slices.Clone(reloads), try, func() error {
+		err = first.CarryOut(ctx, append(slices.Clone(reloads), engine.Step{Do: try}, engine.Step{Do: func() error {
 			_, second, err := r.planInstall()
 			if err != nil {
 				return err
 			}
 			return second.CarryOut(ctx, reloads...)
-		})...)
-	}
-	if err != nil && reloaded {
-		err = errors.Join(err, reload.Do())
+		}})...)
 	}
 	if err != nil {
 		return err

@@ -228,19 +228,27 @@ func told(f change.File) filed {
 
 // carryOutPlan carries a plan out, unless that is not wanted, and tells of it.
 func (s *streams) carryOutPlan(cmd *cobra.Command, r registration, e engine.Engine, plan *engine.Plan) error {
-	reload := e.Reload()
+	reload := plan.Reload()
 	if !r.dryRun && plan.Changes() {
 		ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 		defer stop()
-		var more []func() error
-		if r.reload {
-			more = append(more, reload.Do)
-		}
-		if err := plan.CarryOut(ctx, more...); err != nil {
+		if err := plan.CarryOut(ctx, r.reloads(plan)...); err != nil {
 			return err
+		}
+		if plan.Note != "" {
+			fmt.Fprintf(s.err, "hookctl: note: %s\n", plan.Note)
 		}
 	}
 	return s.printPlan(r, changed(plan), reload)
+}
+
+// reloads gives the step by which the engine reads its configuration anew, if that is wanted: and the old one, if it fails.
+func (r *registration) reloads(plan *engine.Plan) []engine.Step {
+	if !r.reload {
+		return nil
+	}
+	reload := plan.Reload()
+	return []engine.Step{{Do: reload.Do, Undo: reload.Do}}
 }
 
 // changed gives the files that a plan changes.
@@ -256,7 +264,7 @@ func changed(plan *engine.Plan) []filed {
 
 func (s *streams) printPlan(r registration, files []filed, reload engine.Reload) error {
 	next := reload
-	if r.reload && !r.dryRun || len(files) == 0 {
+	if done := r.reload && !r.dryRun; done == (len(files) > 0) { // it has read it, or there was nothing to read
 		next = engine.Reload{}
 	}
 	if s.json {
@@ -272,6 +280,9 @@ func (s *streams) printPlan(r registration, files []filed, reload engine.Reload)
 	}
 	if len(files) == 0 {
 		fmt.Fprintln(s.text, "nothing to do: it is so already")
+		if r.reload && next.Command != "" {
+			fmt.Fprintf(s.text, "if %s has not read it yet: %s\n  (%s)\n", r.engine, s.paint(bold, next.Command), next.Effect)
+		}
 		return nil
 	}
 	would := ""

@@ -61,27 +61,26 @@ func Apply(files []File) (*Done, error) {
 		if err == nil {
 			continue
 		}
-		return nil, errors.Join(err, d.Undo())
+		if undoErr := d.Undo(); undoErr != nil {
+			err = fmt.Errorf("%w\nand not everything could be put back: %w", err, undoErr)
+		}
+		return nil, err
 	}
 	return d, nil
 }
 
-// Undo puts back what has been done, the last first.
+// Undo puts back what has been done, the last first. It stops at the first failure: what came first, and says what there is
+// to put back, stays.
 func (d *Done) Undo() error {
-	var errs []error
 	for _, f := range slices.Backward(d.files) {
 		f.Before, f.After = f.After, f.Before
 		if err := (&Done{}).apply(f); err != nil {
-			errs = append(errs, fmt.Errorf("and it could not be put back: %w", err))
+			return err
 		}
 	}
 	RemoveFolders(d.folders)
-	d.files, d.folders = nil, nil
-	return errors.Join(errs...)
+	return nil
 }
-
-// Folders gives the folders that were made, outermost first.
-func (d *Done) Folders() []string { return d.folders }
 
 // RemoveFolders removes those of the folders that are empty, the innermost first. One that is not has come to be used.
 func RemoveFolders(folders []string) {
@@ -118,22 +117,49 @@ func (d *Done) apply(f File) error {
 			err = file.Replace(f.After, true)
 		}
 	}
+	if err == nil {
+		d.files = append(d.files, f)
+		err = sync(filepath.Dir(f.Path))
+	}
 	if err != nil {
 		return fmt.Errorf("%s cannot be changed: %w; see who may write there (root, most likely)", f.Path, report.Plain(err))
 	}
-	d.files = append(d.files, f)
 	return nil
 }
 
-// makeFolders makes a folder and those above it, and gives the new ones, outermost first.
-func makeFolders(path string) (made []string, err error) {
-	for at := path; ; at = filepath.Dir(at) {
-		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {
+// MissingFolders gives the folders that there are not, of path and those above it, outermost first.
+func MissingFolders(path string) (missing []string) {
+	for at := path; at != filepath.Dir(at); at = filepath.Dir(at) {
+		if _, err := os.Stat(at); err == nil {
 			break
 		}
-		made = append([]string{at}, made...)
+		missing = append([]string{at}, missing...)
 	}
-	return made, os.MkdirAll(path, 0o755)
+	return missing
+}
+
+// makeFolders makes a folder and those above it, for everyone to read whatever the umask, and gives the new ones.
+func makeFolders(path string) (made []string, err error) {
+	missing := MissingFolders(path)
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, err
+	}
+	for _, folder := range missing {
+		if err := os.Chmod(folder, 0o755); err != nil {
+			return missing, err
+		}
+	}
+	return missing, nil
+}
+
+// sync has a folder outlive a power cut with what has become of its files.
+func sync(folder string) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
 }
 
 // WriteFile gives a function that writes text to a new file of a mode, whatever the umask.
@@ -160,7 +186,7 @@ func WriteFile(text []byte, mode fs.FileMode) func(string) error {
 // Place makes something under a temporary name and puts it at path: by os.Rename, or by os.Link if nothing may be there.
 func Place(path string, create func(string) error, put func(from, to string) error) error {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if _, err := makeFolders(dir); err != nil {
 		return err
 	}
 	temporary, err := os.MkdirTemp(dir, ".hookctl-")

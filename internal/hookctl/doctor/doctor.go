@@ -262,16 +262,13 @@ func features(stages []hooks.Stage) string {
 
 // records looks at what hookctl has installed.
 func (x *examination) records(registered *engine.Registered) {
-	names, err := engine.Records(x.engine)
+	records, err := engine.Records(x.engine)
 	if err != nil {
 		x.note("", Error, "record", err.Error(), "")
 		return
 	}
-	for _, name := range names {
-		rec, _, err := engine.ReadRecord(x.engine.Name(), name)
-		if err != nil || rec == nil {
-			continue // not reached: it has been read
-		}
+	for _, rec := range records {
+		name := rec.Name
 		again := fmt.Sprintf("hookctl install %s --profile %s puts it there again, hookctl uninstall forgets it", x.engine.Name(), name)
 		i := slices.IndexFunc(registered.Entries, func(e engine.Entry) bool { return e.Name == name && len(e.Faults) == 0 })
 		if i < 0 {

@@ -3,15 +3,15 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
-	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // containerd knows runtimes by handlers of its CRI plugin. What its configuration comes to, `containerd config dump` says:
@@ -38,9 +38,6 @@ type effective struct {
 
 // cris are the names of the plugin that has the handlers, in version 3 of the configuration and in version 2.
 var cris = []string{"io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"}
-
-// table is a TOML table.
-type table = map[string]any
 
 // dump has containerd say what its configuration comes to.
 func (c *containerd) dump() (*effective, error) {
@@ -89,14 +86,6 @@ func (c *containerd) ask() (*effective, error) {
 		"and without Kubernetes nothing has to be registered: ctr run --runc-binary LINK, nerdctl run --runtime LINK")
 }
 
-// dig gives a table within tables; nil if there is none.
-func dig(t table, path ...string) table {
-	for _, key := range path {
-		t, _ = t[key].(table)
-	}
-	return t
-}
-
 // handlers gives the handlers, by their names.
 func (e *effective) handlers() table {
 	return dig(e.tree, "plugins", e.plugin, "containerd", "runtimes")
@@ -115,7 +104,7 @@ func (c *containerd) Plan(r Runtime, read func(string) ([]byte, error)) ([]chang
 		return nil, err
 	}
 	if now.version >= 3 {
-		return c.planDropIn(now, r, main)
+		return c.planDropIn(now, r, main, read)
 	}
 	return c.planBlock(now, r, main)
 }
@@ -157,29 +146,13 @@ const defaultRuntimeName = "default_runtime_name"
 // runcV2 is the type of the handlers that call a runtime as runc is called.
 const runcV2 = "io.containerd.runc.v2"
 
-// settings gives what is set in a table, and in those in it, to something else than nothing.
-func settings(t table) table {
-	set := table{}
-	for key, v := range t {
-		if inner, ok := v.(table); ok {
-			v = settings(inner)
-		}
-		if value := reflect.ValueOf(v); value.IsZero() || (value.Kind() == reflect.Slice || value.Kind() == reflect.Map) && value.Len() == 0 {
-			continue
-		}
-		set[key] = v
-	}
-	return set
-}
-
 // planDropIn puts the handler into a file of its own.
-func (c *containerd) planDropIn(now *effective, r Runtime, main []byte) ([]change.File, error) {
+func (c *containerd) planDropIn(now *effective, r Runtime, main []byte, read func(string) ([]byte, error)) ([]change.File, error) {
 	path := filepath.Join(filepath.Dir(c.config), "conf.d", ownFile(r.Name)+".toml")
-	switch own, err := change.Read(path); {
-	case err != nil:
+	if own, err := read(path); err != nil {
 		return nil, err
-	case own == nil && now.handlers()[r.Name] != nil:
-		return nil, taken(c.config, r.Name)
+	} else if own != nil {
+		return nil, unremembered(path)
 	}
 	h, err := now.handler(r)
 	if err != nil {
@@ -191,12 +164,8 @@ func (c *containerd) planDropIn(now *effective, r Runtime, main []byte) ([]chang
 	}
 	text += writeTable([]string{"plugins", now.plugin, "containerd", "runtimes", r.Name}, h)
 	files := []change.File{{Path: path, After: []byte(text), Mode: 0o644}}
-	var tree table
-	if err := toml.Unmarshal(main, &tree); err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", c.config, err)
-	}
-	if imports(tree, path, c.config) {
-		return files, nil
+	if there, err := imports(main, path, c.config); err != nil || there {
+		return files, err
 	}
 	imported, err := addImport(main, path)
 	if err != nil {
@@ -205,33 +174,28 @@ func (c *containerd) planDropIn(now *effective, r Runtime, main []byte) ([]chang
 	return append(files, change.File{Path: c.config, After: imported, Mode: 0o644}), nil
 }
 
-func taken(config, name string) error {
-	return fmt.Errorf("%s, or a file that it imports, has a handler %s already, and hookctl did not put it there: take it out, or take another name for the profile", config, name)
-}
-
 // dropInVersion is the version of the configuration in which hookctl writes files of its own: the oldest with these names.
 // A newer containerd reads each file in its own version.
 const dropInVersion = 3
 
 // imports says whether a main file has containerd read the file at path. The `imports` that `config dump` prints do not tell:
 // from 2.2 on they begin with a default that only counts when it stands in the file.
-func imports(main table, path, config string) bool {
-	patterns, _ := main["imports"].([]any)
-	return slices.ContainsFunc(patterns, func(p any) bool {
-		pattern, _ := p.(string)
-		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(filepath.Dir(config), pattern)
-		}
-		match, err := filepath.Match(pattern, path)
+func imports(main []byte, path, config string) (bool, error) {
+	_, items, err := importsOf(main)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", config, err)
+	}
+	return slices.ContainsFunc(items, func(item imported) bool {
+		match, err := filepath.Match(absolute(item.path, config), path)
 		return err == nil && match
-	})
+	}), nil
 }
 
 // planBlock puts the handler into hookctl's block at the end of the main file.
 func (c *containerd) planBlock(now *effective, r Runtime, main []byte) ([]change.File, error) {
-	var tree table
-	if err := toml.Unmarshal(main, &tree); err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", c.config, err)
+	tree, err := decode(c.config, main)
+	if err != nil {
+		return nil, err
 	}
 	if version, _ := tree["version"].(int64); version != 2 && len(tree) > 0 {
 		return nil, fmt.Errorf("%s is of an older version than 2: write `version = 2` at its beginning, and the names of plugins as version 2 has them", c.config)
@@ -241,9 +205,6 @@ func (c *containerd) planBlock(now *effective, r Runtime, main []byte) ([]change
 		return nil, err
 	}
 	path := []string{"plugins", now.plugin, "containerd"}
-	if dig(tree, append(path, "runtimes", r.Name)...) != nil {
-		return nil, taken(c.config, r.Name)
-	}
 	block, rest, err := c.cutBlock(main)
 	if err != nil {
 		return nil, err
@@ -259,7 +220,11 @@ func (c *containerd) planBlock(now *effective, r Runtime, main []byte) ([]change
 		}
 	}
 	within(ours, "runtimes")[r.Name] = h
-	if r.Default && dig(tree, path...) != nil && ours[defaultRuntimeName] == nil {
+	at, err := locate(rest, path, defaultRuntimeName)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.config, err)
+	}
+	if r.Default && at.heading >= 0 {
 		if rest, err = setKey(rest, path, defaultRuntimeName, quoted(r.Name)); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.config, err)
 		}
@@ -300,8 +265,8 @@ func (c *containerd) cutBlock(text []byte) (tree table, rest []byte, err error) 
 		return nil, nil, fmt.Errorf("%s: the line %q is missing, so that nobody knows where hookctl's part ends; put it back, or take that part out by hand",
 			c.config, strings.TrimSpace(endBlock))
 	}
-	if err := toml.Unmarshal([]byte(block), &tree); err != nil {
-		return nil, nil, fmt.Errorf("%s: hookctl's part cannot be read: %w", c.config, err)
+	if tree, err = decode(c.config+", hookctl's part", []byte(block)); err != nil {
+		return nil, nil, err
 	}
 	return tree, []byte(before + after), nil
 }
@@ -324,47 +289,76 @@ func generated(e Engine, name string) string {
 }
 
 func (c *containerd) Without(path string, text []byte, r *Record) ([]byte, error) {
-	if path != c.config { // the handler's own file, whatever has been written into it since
-		return nil, nil
-	}
-	text, err := c.withoutDefault(text, r)
+	plugin := "" // in which this file has the handler
+	tree, err := decode(path, text)
 	if err != nil {
 		return nil, err
+	}
+	for _, key := range cris {
+		if dig(tree, "plugins", key, "containerd", "runtimes", r.Name) != nil {
+			plugin = key
+		}
+	}
+	if path != c.config { // the handler's own file
+		delete(dig(tree, "plugins", plugin, "containerd", "runtimes"), r.Name)
+		delete(dig(tree, "plugins", plugin, "containerd"), defaultRuntimeName)
+		delete(tree, "version")
+		return nil, othersSettings(path, tree)
+	}
+	text, err = c.withoutDefault(text, tree, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range r.Files { // those that it may import
+		if f.Path != c.config {
+			if text, err = removeImport(text, f.Path, c.config); err != nil {
+				return nil, fmt.Errorf("%s: %w", c.config, err)
+			}
+		}
+	}
+	if plugin == "" {
+		return text, nil
 	}
 	block, rest, err := c.cutBlock(text)
 	if err != nil {
 		return nil, err
 	}
+	handlers := dig(block, "plugins", plugin, "containerd", "runtimes")
+	if handlers[r.Name] == nil {
+		return nil, fmt.Errorf("%s: the lines around hookctl's part (%q) are gone, so that nobody knows what it is: take the tables of the handler %s out by hand, then remove %s",
+			c.config, strings.TrimSpace(beginBlock), r.Name, recordPath(c.Name(), r.Name))
+	}
 	others, err := installed(c, r.Name)
 	if err != nil {
 		return nil, err
 	}
-	for _, plugin := range cris {
-		handlers := dig(block, "plugins", plugin, "containerd", "runtimes")
-		if handlers == nil {
-			continue
-		}
-		delete(handlers, r.Name)
-		for _, name := range others {
-			if handlers[name] != nil {
-				return c.addBlock(rest, block), nil
-			}
-		}
-		return rest, nil // what is left there alone are handlers that containerd has by itself
+	delete(handlers, r.Name)
+	if defaults := dig(block, "plugins", plugin, "containerd"); defaults[defaultRuntimeName] == any(r.Name) {
+		delete(defaults, defaultRuntimeName)
 	}
-	return removeImport(text, r)
+	for _, other := range others {
+		if handlers[other.Name] != nil {
+			return c.addBlock(rest, block), nil
+		}
+	}
+	return rest, nil // what is left there alone are handlers that containerd has by itself
 }
 
-// withoutDefault gives default_runtime_name back the value that it had, if it is this runtime's name now.
-func (c *containerd) withoutDefault(text []byte, r *Record) ([]byte, error) {
+// withoutDefault gives default_runtime_name back the value that it had, if it is this runtime's name now and stands outside
+// of hookctl's block.
+func (c *containerd) withoutDefault(text []byte, tree table, r *Record) ([]byte, error) {
 	recorded, _ := r.file(c.config)
-	var now, was table
-	if err := errors.Join(toml.Unmarshal(text, &now), toml.Unmarshal(recorded.before(), &was)); err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", c.config, err)
+	was, err := decode(c.config, recorded.before())
+	if err != nil {
+		return nil, err
 	}
 	for _, plugin := range cris {
 		path := []string{"plugins", plugin, "containerd"}
-		if dig(now, path...)[defaultRuntimeName] != any(r.Name) {
+		block, _, err := c.cutBlock(text)
+		if err != nil {
+			return nil, err
+		}
+		if dig(tree, path...)[defaultRuntimeName] != any(r.Name) || dig(block, path...)[defaultRuntimeName] != nil {
 			continue
 		}
 		if old, ok := dig(was, path...)[defaultRuntimeName].(string); ok {
@@ -375,62 +369,32 @@ func (c *containerd) withoutDefault(text []byte, r *Record) ([]byte, error) {
 	return text, nil
 }
 
-// Watch compares what containerd makes of its configuration before and after: this handler alone may be another, and the
-// name of the default one.
-func (c *containerd) Watch(name string) (func(bool) error, error) {
-	before, err := c.ask()
+// view is what `config dump` prints. Files that are imported and not there are an error: the dump passes over them, and
+// containerd does not start.
+func (c *containerd) view() (*view, error) {
+	e, err := c.ask()
 	if err != nil {
 		return nil, err
 	}
-	return func(expected bool) error {
-		after, err := c.ask()
-		if err != nil {
-			return err
-		}
-		if _, there := after.handlers()[name]; there != expected {
-			if expected {
-				return fmt.Errorf("containerd does not see the handler %s: a file that %s imports may replace the settings of its CRI plugin as a whole; name that file by --config", name, c.config)
-			}
-			return fmt.Errorf("containerd still sees the handler %s: another file than %s names it", name, c.config)
-		}
-		was, is := before.comparable(name), after.comparable(name)
-		if reflect.DeepEqual(was, is) {
-			return nil
-		}
-		return fmt.Errorf("the configuration of containerd would change in other things too:\n%s", difference(was, is))
-	}, nil
-}
-
-// comparable gives what is set in the configuration, without what an installation of that name may change.
-func (e *effective) comparable(name string) table {
-	var tree table
-	if err := toml.Unmarshal([]byte(e.text), &tree); err != nil {
-		panic(err) // it has been read before
+	main, err := change.Read(c.config)
+	if err != nil {
+		return nil, err
 	}
-	delete(tree, "imports")
-	plugin := dig(tree, "plugins", e.plugin, "containerd")
-	delete(dig(plugin, "runtimes"), name)
-	delete(plugin, defaultRuntimeName)
-	return settings(tree)
-}
-
-func difference(was, is table) string {
-	texts := make([][]byte, 2)
-	for i, t := range []table{was, is} {
-		text, err := toml.Marshal(t)
-		if err != nil {
-			return err.Error()
-		}
-		texts[i] = text
+	_, items, err := importsOf(main)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.config, err)
 	}
-	_, unified, _ := strings.Cut(string(diff.Diff("before", texts[0], "after", texts[1])), "\n") // after a line for git
-	return strings.TrimSpace(unified)
+	for _, item := range items {
+		path := absolute(item.path, c.config)
+		if _, err := os.Stat(path); err != nil && !strings.Contains(path, "*") {
+			return nil, fmt.Errorf("%s imports %s, which cannot be read: %w", c.config, path, report.Plain(err))
+		}
+	}
+	delete(e.tree, "imports")
+	path := []string{"plugins", e.plugin, "containerd"}
+	return &view{tree: e.tree, runtimes: append(path, "runtimes"), standard: append(path[:3:3], defaultRuntimeName)}, nil
 }
 
 func (c *containerd) Reload() Reload {
-	return Reload{
-		Command: "systemctl restart containerd",
-		Effect:  "running containers and pods run on; until it is back, none can be started or stopped",
-		Do:      func() error { return restart("containerd", c.config) },
-	}
+	return restarting("containerd", c.config)
 }

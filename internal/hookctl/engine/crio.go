@@ -2,6 +2,7 @@ package engine
 
 import (
 	"path/filepath"
+	"slices"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 )
@@ -15,31 +16,50 @@ func (c *crio) Config() string { return c.config }
 // dropIn is the folder whose files CRI-O reads after the file of that name.
 func (c *crio) dropIn() string { return c.config + ".d" }
 
-func (c *crio) Plan(r Runtime, _ func(string) ([]byte, error)) ([]change.File, error) {
+// builtIn are the runtimes that CRI-O and Podman have by themselves: to name one is to replace it, for everyone.
+var builtIn = []string{"crun", "crun-vm", "crun-wasm", "kata", "krun", "ocijail", "runc", "runj", "runsc", "youki"}
+
+func (c *crio) Plan(r Runtime, read func(string) ([]byte, error)) ([]change.File, error) {
 	if len(r.PodAnnotations) > 0 {
 		return nil, errNoAnnotations
+	}
+	if slices.Contains(builtIn, r.Name) {
+		return nil, reserved(c, r.Name)
+	}
+	path := filepath.Join(c.dropIn(), ownFile(r.Name)+".conf")
+	if own, err := read(path); err != nil {
+		return nil, err
+	} else if own != nil {
+		return nil, unremembered(path)
 	}
 	text := generated(c, r.Name)
 	if r.Default {
 		text += writeTable([]string{"crio", "runtime"}, table{"default_runtime": r.Name})
 	}
 	text += writeTable([]string{"crio", "runtime", "runtimes", r.Name}, table{"runtime_path": r.Link, "runtime_type": "oci"})
-	return []change.File{{Path: filepath.Join(c.dropIn(), ownFile(r.Name)+".conf"), After: []byte(text), Mode: 0o644}}, nil
+	return []change.File{{Path: path, After: []byte(text), Mode: 0o644}}, nil
 }
 
-// Without takes the whole file: it is for this runtime alone, whatever has been written into it since.
-func (*crio) Without(string, []byte, *Record) ([]byte, error) { return nil, nil }
+func (c *crio) Without(path string, text []byte, r *Record) ([]byte, error) {
+	tree, err := decode(path, text)
+	if err != nil {
+		return nil, err
+	}
+	delete(dig(tree, "crio", "runtime", "runtimes"), r.Name)
+	delete(dig(tree, "crio", "runtime"), "default_runtime")
+	return nil, othersSettings(path, tree)
+}
 
-// Watch compares what the files say together, as CRI-O merges them.
-func (c *crio) Watch(name string) (func(bool) error, error) {
-	return watchTables(name, []string{"crio", "runtime", "runtimes"}, []string{"crio", "runtime", "default_runtime"},
-		func() ([]string, error) { return configFiles(c.config, c.dropIn()) })
+// view is what the files say together, as CRI-O merges them.
+func (c *crio) view() (*view, error) {
+	files, err := configFiles(c.config, c.dropIn())
+	if err != nil {
+		return nil, err
+	}
+	tree, err := merged(files)
+	return &view{tree: tree, files: files, runtimes: []string{"crio", "runtime", "runtimes"}, standard: []string{"crio", "runtime", "default_runtime"}}, err
 }
 
 func (c *crio) Reload() Reload {
-	return Reload{
-		Command: "systemctl restart crio",
-		Effect:  "running containers and pods run on; until it is back, none can be started or stopped",
-		Do:      func() error { return restart("crio", c.config) },
-	}
+	return restarting("crio", c.config)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -28,12 +27,12 @@ func (d *docker) Plan(r Runtime, read func(string) ([]byte, error)) ([]change.Fi
 	if len(r.PodAnnotations) > 0 {
 		return nil, errNoAnnotations
 	}
+	if r.Name == "runc" {
+		return nil, reserved(d, r.Name)
+	}
 	text, err := read(d.config)
 	if err != nil {
 		return nil, err
-	}
-	if strings.TrimSpace(string(text)) == "" {
-		text = []byte("{}\n")
 	}
 	daemon, err := d.parse(text)
 	if err != nil {
@@ -69,10 +68,15 @@ func (d *docker) Without(_ string, text []byte, r *Record) ([]byte, error) {
 		return nil, err
 	}
 	recorded, _ := r.file(d.config)
-	was := &daemonFile{}
-	if before := recorded.before(); strings.TrimSpace(string(before)) != "" {
-		if was, err = d.parse(before); err != nil {
-			return nil, err
+	was, err := d.parse(recorded.before())
+	if err != nil {
+		return nil, err
+	}
+	if m, ok := daemon.runtimes.find(r.Name); ok {
+		var entry struct{ Path string }
+		if err := json.Unmarshal(m.value(daemon.file), &entry); err != nil || entry.Path != r.Link {
+			return nil, daemon.file.At(m.start, "", fmt.Sprintf("somebody has changed the runtime %q since: it does not call %s", r.Name, r.Link),
+				"take it out by hand, or have it call that again")
 		}
 	}
 	if m, ok := daemon.root.find(defaultRuntime); ok && m.is(daemon.file, quoted(r.Name)) {
@@ -102,36 +106,37 @@ func (d *docker) Without(_ string, text []byte, r *Record) ([]byte, error) {
 	return text, nil
 }
 
-// Watch has dockerd judge the file, if it is one that can (Docker 23 and later).
-func (d *docker) Watch(name string) (func(bool) error, error) {
-	return func(expected bool) error {
-		text, err := change.Read(d.config)
-		if err != nil || text == nil {
-			return err
-		}
-		daemon, err := d.parse(text)
-		if err != nil {
-			return err
-		}
-		if _, there := daemon.runtimes.find(name); there != expected {
-			return fmt.Errorf("%s was changed in between", d.config)
-		}
-		program, err := find("dockerd")
-		if err != nil {
-			return nil // nobody is there to ask
-		}
-		help, err := output(program, "--help")
-		if err != nil || !strings.Contains(help, "--validate") {
-			return err
-		}
+// view is what daemon.json says, if dockerd takes it: one of version 23 or later can say so.
+func (d *docker) view() (*view, error) {
+	text, err := change.Read(d.config)
+	if err != nil {
+		return nil, err
+	}
+	daemon, err := d.parse(text)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{runtimes: []string{"runtimes"}, standard: []string{defaultRuntime}}
+	if err := json.Unmarshal(daemon.file.Data, &v.tree); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.config, err)
+	}
+	program, err := find("dockerd")
+	if err != nil || text == nil {
+		return v, nil // nobody is there to ask, or nothing to ask about
+	}
+	help, err := output(program, "--help")
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(help, "--validate") {
 		_, err = output(program, "--validate", "--config-file", d.config)
-		return err
-	}, nil
+	}
+	return v, err
 }
 
 func (d *docker) Reload() Reload {
 	return Reload{
-		Command: "systemctl reload docker",
+		Command: "kill -HUP $(cat " + d.pidfile() + ")",
 		Effect:  "dockerd reads its configuration anew, by SIGHUP; no container is touched",
 		Do: func() error {
 			pid, err := d.pid()
@@ -143,25 +148,36 @@ func (d *docker) Reload() Reload {
 	}
 }
 
-// pid gives the number of the dockerd that runs with this configuration.
-func (d *docker) pid() (int, error) {
-	path := "/var/run/docker.pid"
-	text, err := change.Read(d.config)
-	if err != nil {
-		return 0, err
+// restart is Reload for a file that names no default runtime any more: on SIGHUP, dockerd keeps the one that it has
+// (Docker 20.10, as seen).
+func (d *docker) restart() Reload {
+	return Reload{
+		Command: "systemctl restart docker",
+		Effect: "dockerd keeps a default runtime that is no longer named until it starts anew, which ends its containers, unless live-restore is set; " +
+			`or write "default-runtime": "runc" into ` + d.config + ", and kill -HUP $(cat " + d.pidfile() + ") is enough",
+		Do: func() error {
+			return fmt.Errorf("dockerd keeps a default runtime that %s no longer names: do without --reload, and restart it, which ends its containers, unless live-restore is set; "+
+				`or write "default-runtime": "runc" into that file first`, d.config)
+		},
 	}
+}
+
+// pidfile gives the path of the file in which dockerd writes its number.
+func (d *docker) pidfile() string {
 	var settings struct {
 		Pidfile string `json:"pidfile"`
 	}
-	if len(bytes.TrimSpace(text)) > 0 {
-		if err := json.Unmarshal(text, &settings); err != nil {
-			return 0, fmt.Errorf("%s: %w", d.config, err)
-		}
+	text, err := change.Read(d.config)
+	if err == nil && json.Unmarshal(text, &settings) == nil && settings.Pidfile != "" {
+		return settings.Pidfile
 	}
-	if settings.Pidfile != "" {
-		path = settings.Pidfile
-	}
-	text, err = os.ReadFile(path)
+	return "/var/run/docker.pid" // and what is wrong with the file, others say
+}
+
+// pid gives the number of the dockerd that runs with this configuration.
+func (d *docker) pid() (int, error) {
+	path := d.pidfile()
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("dockerd does not run: there is no %s; start it, and it reads the configuration", path)
 	}
@@ -169,9 +185,11 @@ func (d *docker) pid() (int, error) {
 		return 0, fmt.Errorf("%s cannot be read: %w", path, report.Plain(err))
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	exe, linkErr := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	if err != nil || linkErr != nil || filepath.Base(strings.TrimSuffix(exe, " (deleted)")) != "dockerd" {
-		return 0, fmt.Errorf("%s does not lead to a dockerd that runs", path)
+	if err != nil || !runs(pid, "dockerd") {
+		return 0, fmt.Errorf("%s does not lead to a dockerd that runs; start it, and it reads the configuration", path)
+	}
+	if argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err != nil || !reads(strings.Split(string(argv), "\x00"), d.config) {
+		return 0, fmt.Errorf("the dockerd of %s (process %d) reads another configuration than %s; give its own by --config", path, pid, d.config)
 	}
 	return pid, nil
 }
@@ -182,8 +200,11 @@ type daemonFile struct {
 	root, runtimes object
 }
 
-// parse refuses what dockerd would refuse or read in another way.
+// parse refuses what dockerd would refuse or read in another way. A file that is empty or not there holds nothing.
 func (d *docker) parse(text []byte) (*daemonFile, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		text = []byte("{}\n") // as dockerd takes it
+	}
 	f := &daemonFile{file: &jsonfile.File{Path: d.config, Data: text}}
 	r := f.file.Strict()
 	root, err := readObject(r, func(name string) (err error) {

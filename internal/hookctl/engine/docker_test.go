@@ -77,25 +77,32 @@ func TestDockerWithout(t *testing.T) {
 		name, before, edited, want string
 	}{
 		{"a runtime added", `{"runtimes": {"x": {}}}`, `{"runtimes": {"x": {}, "gpu": {"path": "/bin/gpu"}, "y": {}}}`, `{"runtimes": {"x": {}, "y": {}}}`},
-		{"moved to the front", `{"a": 1}`, `{"runtimes": {"gpu": {}, "y": {}}, "a": 2}`, `{"runtimes": {"y": {}}, "a": 2}`},
-		{"the only one", `{"a": 1}`, `{"a": 2, "runtimes": {"gpu": {}}}`, `{"a": 2}`},
-		{"the only one, and it was empty", `{"runtimes":{}}`, `{"runtimes":{ "gpu": {} }, "a": 1}`, `{"runtimes":{}, "a": 1}`},
-		{"our default", `{"a": 1}`, `{"a": 2, "default-runtime": "gpu", "runtimes": {"gpu": {}}}`, `{"a": 2}`},
-		{"our default in the place of another", `{"default-runtime": "x"}`, `{"a": 2, "default-runtime": "gpu", "runtimes": {"gpu": {}}}`, `{"a": 2, "default-runtime": "x"}`},
-		{"another default since", `{"default-runtime": "x"}`, `{"default-runtime": "y", "runtimes": {"gpu": {}}}`, `{"default-runtime": "y"}`},
+		{"moved to the front", `{"a": 1}`, `{"runtimes": {"gpu": {"path": "/bin/gpu"}, "y": {}}, "a": 2}`, `{"runtimes": {"y": {}}, "a": 2}`},
+		{"the only one", `{"a": 1}`, `{"a": 2, "runtimes": {"gpu": {"path": "/bin/gpu"}}}`, `{"a": 2}`},
+		{"the only one, and it was empty", `{"runtimes":{}}`, `{"runtimes":{ "gpu": {"path": "/bin/gpu"} }, "a": 1}`, `{"runtimes":{}, "a": 1}`},
+		{"our default", `{"a": 1}`, `{"a": 2, "default-runtime": "gpu", "runtimes": {"gpu": {"path": "/bin/gpu"}}}`, `{"a": 2}`},
+		{"our default in the place of another", `{"default-runtime": "x"}`, `{"a": 2, "default-runtime": "gpu", "runtimes": {"gpu": {"path": "/bin/gpu"}}}`, `{"a": 2, "default-runtime": "x"}`},
+		{"another default since", `{"default-runtime": "x"}`, `{"default-runtime": "y", "runtimes": {"gpu": {"path": "/bin/gpu"}}}`, `{"default-runtime": "y"}`},
 		{"taken out by hand", `{}`, `{"a": 1}`, `{"a": 1}`},
-		{"a file that was not there", "", `{"runtimes": {"gpu": {} }}`, ""},
+		{"a file that was not there", "", `{"runtimes": {"gpu": {"path": "/bin/gpu"} }}`, ""},
 	} {
 		d := &docker{config: "/etc/docker/daemon.json"}
 		before := []byte(test.before)
 		if test.before == "" {
 			before = nil
 		}
-		r := &Record{Name: "gpu", Files: []RecordedFile{record(change.File{Path: d.config, Before: before})}}
+		r := &Record{Name: "gpu", Link: "/bin/gpu", Files: []RecordedFile{record(change.File{Path: d.config, Before: before})}}
 		got, err := d.Without(d.config, []byte(test.edited), r)
 		if err != nil || string(got) != test.want || (got == nil) != (test.want == "") {
 			t.Errorf("%s: %q, %v; want %q", test.name, got, err, test.want)
 		}
+	}
+	// What somebody has pointed elsewhere is theirs.
+	d := &docker{config: "/etc/docker/daemon.json"}
+	r := &Record{Name: "gpu", Link: "/bin/gpu"}
+	if _, err := d.Without(d.config, []byte(`{"runtimes": {"gpu": {"path": "/usr/bin/kata"}}}`), r); err == nil ||
+		!strings.Contains(err.Error(), `daemon.json:1:15: somebody has changed the runtime "gpu" since: it does not call /bin/gpu`) {
+		t.Error(err)
 	}
 }
 
@@ -125,7 +132,7 @@ func FuzzDocker(f *testing.F) {
 			t.Fatalf("the runtime is not in\n%s", after)
 		}
 		d := &docker{config: "/etc/docker/daemon.json"}
-		r := &Record{Name: "gpu", Files: []RecordedFile{record(change.File{Path: d.config, Before: before})}}
+		r := &Record{Name: "gpu", Link: "/bin/gpu", Files: []RecordedFile{record(change.File{Path: d.config, Before: before})}}
 		again, err := d.Without(d.config, after, r)
 		if err != nil {
 			t.Fatal(err)

@@ -42,9 +42,8 @@ type Engine interface {
 	// The result is nil if the installation made the file and nothing is left in it.
 	Without(path string, text []byte, r *Record) ([]byte, error)
 
-	// Watch notes what the engine makes of its configuration now. The function that it gives, called after a change, says
-	// what has changed besides the runtime of that name; whether it is there must be as expected.
-	Watch(name string) (func(expected bool) error, error)
+	// view gives what the engine makes of its configuration; an error if it refuses it.
+	view() (*view, error)
 
 	// Reload says how the engine comes to know of a change.
 	Reload() Reload
@@ -85,6 +84,24 @@ func New(name, config string) (Engine, error) {
 		return &podman{config: usual("/etc/containers/containers.conf")}, nil
 	}
 	return nil, fmt.Errorf("there is no engine %q: it is one of %s", name, strings.Join(Names, ", "))
+}
+
+// reserved says that an engine has a runtime of that name by itself.
+func reserved(e Engine, name string) error {
+	return fmt.Errorf("%s has a runtime %s by itself, which would be replaced for all that use it: take another name for the profile", e.Name(), name)
+}
+
+// unremembered says that a file is hookctl's by its name, and nothing is remembered of it.
+func unremembered(path string) error {
+	return fmt.Errorf("%s is there already, and %s has nothing of it: take out what is in it", path, State)
+}
+
+// othersSettings gives an error if there is anything in the table that is left of a file of hookctl's own.
+func othersSettings(path string, left table) error {
+	if len(settings(left)) == 0 {
+		return nil
+	}
+	return fmt.Errorf("somebody has added settings of their own to %s, which is hookctl's: move them to another file", path)
 }
 
 // find gives the path of an engine's program: in PATH, or in the system's folders, since an administrator's PATH may lack

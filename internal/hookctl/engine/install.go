@@ -3,12 +3,11 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -19,10 +18,23 @@ import (
 type Plan struct {
 	Files []change.File // in order; the record among them
 
+	// Note is what was not as it should be and hindered nothing, once the plan has been carried out; or empty.
+	Note string
+
 	engine   Engine
-	name     string
+	runtime  Runtime
 	expected bool     // whether the runtime is there in the end
+
+	forgetsDefault bool // whether in the end the file names no default runtime any more
 	folders  []string // to be removed in the end, if they are empty
+}
+
+// Reload says how the engine comes to know of what was planned.
+func (p *Plan) Reload() Reload {
+	if d, ok := p.engine.(*docker); ok && p.forgetsDefault {
+		return d.restart()
+	}
+	return p.engine.Reload()
 }
 
 // Changes says whether there is anything to do.
@@ -40,6 +52,10 @@ func Install(e Engine, r Runtime) (*Plan, error) {
 	if old != nil && old.Config != e.Config() {
 		return nil, fmt.Errorf("%s is installed in %s already: uninstall it first", r.Name, old.Config)
 	}
+	now, err := e.view()
+	if err != nil {
+		return nil, err
+	}
 	base := func(path string) ([]byte, error) {
 		_, text, err := takenBack(e, old, path)
 		return text, err
@@ -47,6 +63,9 @@ func Install(e Engine, r Runtime) (*Plan, error) {
 	files, err := e.Plan(r, base)
 	if err != nil {
 		return nil, err
+	}
+	if old == nil && now.knows(r.Name) {
+		return nil, fmt.Errorf("%s has a runtime %s already%s, and hookctl did not put it there: take it out, or take another name for the profile", e.Name(), r.Name, now.naming(r.Name))
 	}
 	if old != nil { // what it changed and this one doesn't
 		for _, f := range old.Files {
@@ -75,13 +94,17 @@ func Install(e Engine, r Runtime) (*Plan, error) {
 		files[i].Before = now
 		rec.Files = append(rec.Files, record(change.File{Path: f.Path, Before: before, After: files[i].After}))
 		if before == nil {
-			rec.Folders = append(rec.Folders, missingFolders(f.Path, rec.Folders)...)
+			for _, folder := range change.MissingFolders(filepath.Dir(f.Path)) {
+				if !slices.Contains(rec.Folders, folder) {
+					rec.Folders = append(rec.Folders, folder)
+				}
+			}
 		}
 	}
 	if old != nil {
 		rec.Folders = append(old.Folders, rec.Folders...)
 	}
-	plan := &Plan{engine: e, name: r.Name, expected: true}
+	plan := &Plan{engine: e, runtime: r, expected: true}
 	if old != nil && old.Link == r.Link && !slices.ContainsFunc(files, func(f change.File) bool { return !f.Same() }) {
 		return plan, nil // what is remembered of it stays, whatever else has been edited since
 	}
@@ -93,7 +116,12 @@ func Install(e Engine, r Runtime) (*Plan, error) {
 
 // Uninstall plans to take back an installation.
 func Uninstall(e Engine, r *Record, text []byte) (*Plan, error) {
-	plan := &Plan{engine: e, name: r.Name, folders: append([]string{State, filepath.Join(State, r.Engine)}, r.Folders...)}
+	plan := &Plan{engine: e, runtime: Runtime{Name: r.Name, Link: r.Link}, folders: append([]string{State, filepath.Join(State, r.Engine)}, r.Folders...)}
+	if was, err := e.view(); err == nil && was.standardName() == r.Name {
+		if f, ok := r.file(e.Config()); ok {
+			plan.forgetsDefault = e.Name() == "docker" && !strings.Contains(string(f.before()), defaultRuntime)
+		}
+	}
 	for _, f := range slices.Backward(r.Files) { // references before what they refer to
 		now, then, err := takenBack(e, r, f.Path)
 		if err != nil {
@@ -116,8 +144,9 @@ func inherit(e Engine, r *Record, files []change.File) (changed []change.File, e
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range others {
-		other, text, err := ReadRecord(e.Name(), name)
+	for _, other := range others {
+		path := recordPath(e.Name(), other.Name)
+		text, err := change.Read(path)
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +178,7 @@ func inherit(e Engine, r *Record, files []change.File) (changed []change.File, e
 			}
 		}
 		slices.Sort(other.Folders) // outermost first
-		changed = append(changed, change.File{Path: recordPath(e.Name(), name), Before: text, After: other.marshal()})
+		changed = append(changed, change.File{Path: path, Before: text, After: other.marshal()})
 	}
 	return changed, nil
 }
@@ -177,44 +206,72 @@ func sameMeaning(path string, a, b []byte) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
-	decode := toml.Unmarshal
+	unmarshal := toml.Unmarshal
 	if filepath.Ext(path) == ".json" {
-		decode = json.Unmarshal
+		unmarshal = json.Unmarshal
 	}
-	var inA, inB map[string]any
-	return decode(a, &inA) == nil && decode(b, &inB) == nil && reflect.DeepEqual(inA, inB)
+	var inA, inB table
+	return unmarshal(a, &inA) == nil && unmarshal(b, &inB) == nil && reflect.DeepEqual(inA, inB)
 }
 
-// missingFolders gives the folders above path that there are not, and that are not known, outermost first.
-func missingFolders(path string, known []string) (missing []string) {
-	for dir := filepath.Dir(path); !slices.Contains(known, dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-			break
-		}
-		missing = append([]string{dir}, missing...)
-	}
-	return missing
+// Step is a part of carrying out a plan that comes after its files are written.
+type Step struct {
+	Do   func() error
+	Undo func() error // called after the files have been put back, if Do was; may be nil
 }
 
-// CarryOut does what was planned, and then calls each of more. If anything fails, or ctx ends, all is put back, and the
-// engine is asked to read that, if it may have read the other.
-func (p *Plan) CarryOut(ctx context.Context, more ...func() error) error {
-	verify, err := p.engine.Watch(p.name)
-	if err != nil {
+// CarryOut does what was planned, and then each of steps. If anything fails, or ctx ends, all is put back.
+//
+// An installation needs an engine that takes its configuration as it is. To be taken back, it does not: the engine is then
+// not asked about the result either.
+func (p *Plan) CarryOut(ctx context.Context, steps ...Step) error {
+	before, err := p.engine.view()
+	if err != nil && p.expected {
 		return err
+	}
+	if err != nil {
+		p.Note = fmt.Sprintf("%s was not asked about the result, for it did not take its configuration before: %v", p.engine.Name(), err)
 	}
 	done, err := change.Apply(p.Files)
 	if err != nil {
 		return err
 	}
-	for _, step := range append([]func() error{func() error { return verify(p.expected) }}, more...) {
-		if err = ctx.Err(); err == nil {
-			err = step()
-		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("%w\neverything was put back", err), done.Undo())
+	if before != nil {
+		var after *view
+		if after, err = p.engine.view(); err != nil {
+			err = fmt.Errorf("%s does not take the change: %w", p.engine.Name(), err)
+		} else {
+			err = p.judge(before, after)
 		}
 	}
-	change.RemoveFolders(p.folders)
-	return nil
+	begun := 0
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		change.RemoveFolders(p.folders) // before what may take long, and end this program
+	}
+	for begun < len(steps) && err == nil {
+		begun++
+		if err = steps[begun-1].Do(); err == nil {
+			err = ctx.Err()
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	if undoErr := done.Undo(); undoErr != nil {
+		return fmt.Errorf("%w\nand not everything could be put back: %w", err, undoErr)
+	}
+	cause := err.Error()
+	err = fmt.Errorf("%w\neverything was put back", err)
+	for _, step := range slices.Backward(steps[:begun]) {
+		if step.Undo == nil {
+			continue
+		}
+		if undoErr := step.Undo(); undoErr != nil && undoErr.Error() != cause { // what cannot be done need not be undone
+			err = fmt.Errorf("%w, but: %w", err, undoErr)
+		}
+	}
+	return err
 }

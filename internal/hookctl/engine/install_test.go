@@ -213,7 +213,7 @@ func TestEveryStepFails(t *testing.T) {
 					}
 					steps++
 					failing := plan()
-					made := missingFolders(f.Path, nil)
+					made := change.MissingFolders(filepath.Dir(f.Path))
 					meddle(t, f)
 					if err := failing.CarryOut(t.Context()); err == nil || !strings.Contains(err.Error(), f.Path+" was changed in between") {
 						t.Errorf("step %d: %v", n, err)
@@ -225,7 +225,9 @@ func TestEveryStepFails(t *testing.T) {
 					t.Errorf("%d steps", steps)
 				}
 				fault := errors.New("no reload")
-				if err := plan().CarryOut(t.Context(), func() error { return fault }); !errors.Is(err, fault) || !strings.Contains(err.Error(), "everything was put back") {
+				reloads := 0
+				reload := func() error { reloads++; return fault }
+				if err := plan().CarryOut(t.Context(), Step{Do: reload, Undo: func() error { reloads++; return nil }}); reloads != 2 || !errors.Is(err, fault) || !strings.Contains(err.Error(), "everything was put back") {
 					t.Errorf("reloading fails: %v", err)
 				}
 				wantSame(t, "reload", before, snapshot(t, dir))

@@ -1,16 +1,9 @@
 package engine
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 )
@@ -46,26 +39,27 @@ func (p *podman) Plan(r Runtime, read func(string) ([]byte, error)) ([]change.Fi
 	if len(r.PodAnnotations) > 0 {
 		return nil, errNoAnnotations
 	}
+	if slices.Contains(builtIn, r.Name) {
+		return nil, reserved(p, r.Name)
+	}
 	text, err := read(p.file())
 	if err != nil {
 		return nil, err
 	}
-	var tree table
-	if err := toml.Unmarshal(text, &tree); err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", p.file(), err)
+	tree, err := decode(p.file(), text)
+	if err != nil {
+		return nil, err
 	}
 	ours := maps.Clone(dig(tree, "engine", "runtimes"))
 	if ours == nil {
 		ours = table{}
 	}
+	if ours[r.Name] != nil {
+		return nil, unremembered(p.file())
+	}
 	standing, err := p.others()
 	if err != nil {
 		return nil, err
-	}
-	for _, runtimes := range []table{ours, dig(standing, "engine", "runtimes")} {
-		if there, ok := runtimes[r.Name]; ok {
-			return nil, fmt.Errorf("there is a runtime %s (%v) in the configuration of Podman already, and hookctl did not put it there: take it out, or take another name for the profile", r.Name, there)
-		}
 	}
 	ours[r.Name] = []any{r.Link}
 	name, _ := dig(tree, "engine")["runtime"].(string)
@@ -105,9 +99,19 @@ func (p *podman) others() (table, error) {
 }
 
 func (p *podman) Without(path string, text []byte, r *Record) ([]byte, error) {
-	var tree table
-	if err := toml.Unmarshal(text, &tree); err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", path, err)
+	tree, err := decode(path, text)
+	if err != nil {
+		return nil, err
+	}
+	settled, err := decode(path, text)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range []string{"runtimes", "runtime", "runtime_supports_json"} {
+		delete(dig(settled, "engine"), key)
+	}
+	if err := othersSettings(path, settled); err != nil {
+		return nil, err
 	}
 	ours := dig(tree, "engine", "runtimes")
 	delete(ours, r.Name)
@@ -125,113 +129,31 @@ func (p *podman) Without(path string, text []byte, r *Record) ([]byte, error) {
 	return p.write(ours, standing, name), nil
 }
 
-// Watch compares what the files say together, as Podman merges them.
-func (p *podman) Watch(name string) (func(bool) error, error) {
-	verify, err := watchTables(name, []string{"engine", "runtimes"}, []string{"engine", "runtime"}, p.files)
+// view is what the files say together, as Podman merges them, with the names in runtime_supports_json as keys.
+func (p *podman) view() (*view, error) {
+	files, err := p.files()
 	if err != nil {
 		return nil, err
 	}
-	return func(expected bool) error {
-		if err := verify(expected); err != nil || !expected {
-			return err
+	tree, err := merged(files)
+	if err != nil {
+		return nil, err
+	}
+	list, ok := dig(tree, "engine")["runtime_supports_json"].([]any)
+	if !ok {
+		list = defaultJSON
+	}
+	names := within(tree, "engine", "runtime_supports_json")
+	for _, name := range list {
+		if text, ok := name.(string); ok {
+			names[text] = true
 		}
-		files, err := p.files()
-		if err != nil {
-			return err
-		}
-		tree, err := merged(files)
-		if err != nil {
-			return err
-		}
-		if list, _ := dig(tree, "engine")["runtime_supports_json"].([]any); !slices.Contains(list, any(name)) {
-			return fmt.Errorf("a file that is read after %s has a runtime_supports_json of its own: add %q to it", p.file(), name)
-		}
-		return nil
-	}, nil
+	}
+	return &view{tree: tree, files: files, runtimes: []string{"engine", "runtimes"}, standard: []string{"engine", "runtime"},
+		lists: [][]string{{"engine", "runtime_supports_json"}}}, nil
 }
 
 // Reload: every call of Podman reads its configuration.
 func (*podman) Reload() Reload {
 	return Reload{Do: func() error { return nil }}
-}
-
-// configFiles gives a main file, if there is one, and the *.conf files of a folder, in the order in which they are merged.
-func configFiles(main, dir string) (files []string, err error) {
-	if _, err := os.Stat(main); err == nil {
-		files = append(files, main)
-	}
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return files, nil
-	}
-	for _, e := range entries {
-		if filepath.Ext(e.Name()) == ".conf" {
-			files = append(files, filepath.Join(dir, e.Name()))
-		}
-	}
-	return files, err
-}
-
-// merged reads TOML files, the later over the earlier: tables are merged, all else is replaced.
-func merged(files []string) (table, error) {
-	all := table{}
-	for _, path := range files {
-		text, err := change.Read(path)
-		if err != nil {
-			return nil, err
-		}
-		var tree table
-		if err := toml.Unmarshal(text, &tree); err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w", path, err)
-		}
-		merge(all, tree)
-	}
-	return all, nil
-}
-
-func merge(into, from table) {
-	for key, v := range from {
-		inner, isTable := v.(table)
-		if there, ok := into[key].(table); ok && isTable {
-			merge(there, inner)
-			continue
-		}
-		into[key] = v
-	}
-}
-
-// watchTables is Watch for an engine that merges TOML files. The table at runtimes has the engine's runtimes, the key at
-// standard names the default one.
-func watchTables(name string, runtimes, standard []string, list func() ([]string, error)) (func(bool) error, error) {
-	read := func() (tree table, there bool, err error) {
-		files, err := list()
-		if err != nil {
-			return nil, false, err
-		}
-		if tree, err = merged(files); err != nil {
-			return nil, false, err
-		}
-		_, there = dig(tree, runtimes...)[name]
-		delete(dig(tree, runtimes...), name)
-		delete(dig(tree, standard[:len(standard)-1]...), standard[len(standard)-1])
-		delete(dig(tree, "engine"), "runtime_supports_json") // Podman's, which is looked at for itself
-		return settings(tree), there, nil
-	}
-	was, _, err := read()
-	if err != nil {
-		return nil, err
-	}
-	return func(expected bool) error {
-		is, there, err := read()
-		if err != nil {
-			return err
-		}
-		if there != expected {
-			return fmt.Errorf("the runtime %s is in the engine's configuration: %t; another file names it, or one that is read later", name, there)
-		}
-		if !reflect.DeepEqual(was, is) {
-			return fmt.Errorf("the engine's configuration would change in other things too:\n%s", difference(was, is))
-		}
-		return nil
-	}, nil
 }

@@ -91,8 +91,8 @@ func ReadRecord(engine, name string) (*Record, []byte, error) {
 	return r, text, nil
 }
 
-// installed gives the names of what else than name hookctl has installed in an engine's configuration.
-func installed(e Engine, name string) (names []string, err error) {
+// installed gives what else than name hookctl has installed in an engine's configuration.
+func installed(e Engine, name string) (records []*Record, err error) {
 	entries, err := os.ReadDir(filepath.Join(State, e.Name()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -107,10 +107,10 @@ func installed(e Engine, name string) (names []string, err error) {
 			return nil, err
 		}
 		if r != nil && r.Config == e.Config() {
-			names = append(names, other)
+			records = append(records, r)
 		}
 	}
-	return names, err
+	return records, err
 }
 
 func (r *Record) marshal() []byte {

@@ -108,22 +108,18 @@ func Lookup(path string) (string, error) {
 	return find(path)
 }
 
-// Records gives the names of the profiles that hookctl has installed in an engine.
-func Records(e Engine) ([]string, error) { return installed(e, "") }
+// Records gives what hookctl has installed in an engine.
+func Records(e Engine) ([]*Record, error) { return installed(e, "") }
 
 // Edited gives the files of an installation that are not as any installation has left them, and those that are gone.
 // Several installations may have changed a file: the last one counts.
 func Edited(e Engine, r *Record) (edited []string, err error) {
-	names, err := Records(e)
+	all, err := Records(e)
 	if err != nil {
 		return nil, err
 	}
 	left := map[string]bool{}
-	for _, name := range names {
-		other, _, err := ReadRecord(e.Name(), name)
-		if err != nil {
-			return nil, err
-		}
+	for _, other := range all {
 		for _, f := range other.Files {
 			left[f.Path+" "+f.AfterSHA256] = true
 		}

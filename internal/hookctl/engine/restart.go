@@ -5,8 +5,25 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
+
+// restarting is Reload for a daemon that reads its configuration when it starts.
+func restarting(daemon, config string) Reload {
+	r := Reload{
+		Command: "systemctl restart " + daemon,
+		Effect:  "running containers and pods run on; until it is back, none can be started or stopped",
+		Do:      func() error { return restart(daemon, config) },
+	}
+	switch units, err := unitsOf(daemon, config); {
+	case err == nil && len(units) == 1:
+		r.Command = "systemctl restart " + units[0]
+	case !slices.Contains(usualConfigs, config):
+		r.Command = "restart " + daemon + " as it was started"
+	}
+	return r
+}
 
 // restart restarts the daemon that reads a configuration, if systemd has started it: nobody else knows how.
 func restart(daemon, config string) error {
@@ -34,13 +51,13 @@ func unitsOf(program, config string) (units []string, err error) {
 		return nil, err
 	}
 	for _, dir := range dirs {
-		exe, exeErr := os.Readlink(dir + "/exe")
+		pid, pidErr := strconv.Atoi(filepath.Base(dir))
 		argv, argvErr := os.ReadFile(dir + "/cmdline")
 		cgroups, cgroupErr := os.ReadFile(dir + "/cgroup")
-		if exeErr != nil || argvErr != nil || cgroupErr != nil { // it has ended, or is the kernel's
+		if pidErr != nil || argvErr != nil || cgroupErr != nil { // it has ended
 			continue
 		}
-		if filepath.Base(strings.TrimSuffix(exe, " (deleted)")) != program || !reads(strings.Split(string(argv), "\x00"), config) {
+		if !runs(pid, program) || !reads(strings.Split(string(argv), "\x00"), config) {
 			continue
 		}
 		for part := range strings.FieldsFuncSeq(string(cgroups), func(r rune) bool { return r == '/' || r == '\n' }) {
@@ -52,11 +69,17 @@ func unitsOf(program, config string) (units []string, err error) {
 	return units, nil
 }
 
+// runs says whether a process is a program of that name.
+func runs(pid int, program string) bool {
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil && filepath.Base(strings.TrimSuffix(exe, " (deleted)")) == program
+}
+
 // reads says whether a daemon with these arguments reads a configuration: the one that it is given, or its usual one.
 func reads(argv []string, config string) bool {
 	for i, arg := range argv {
 		name, value, joined := strings.Cut(arg, "=")
-		if name != "--config" && name != "-config" && name != "-c" {
+		if !slices.Contains([]string{"--config", "-config", "-c", "--config-file"}, name) {
 			continue
 		}
 		if !joined && i+1 < len(argv) {
@@ -67,4 +90,4 @@ func reads(argv []string, config string) bool {
 	return slices.Contains(usualConfigs, config)
 }
 
-var usualConfigs = []string{"/etc/containerd/config.toml", "/etc/crio/crio.conf"}
+var usualConfigs = []string{"/etc/containerd/config.toml", "/etc/crio/crio.conf", "/etc/docker/daemon.json"}

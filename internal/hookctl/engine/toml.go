@@ -4,12 +4,30 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 )
+
+// table is a TOML table.
+type table = map[string]any
+
+// decode reads the TOML of the file at path. An error names the place.
+func decode(path string, text []byte) (tree table, err error) {
+	err = toml.Unmarshal(text, &tree)
+	var at *toml.DecodeError
+	if errors.As(err, &at) {
+		line, column := at.Position()
+		return nil, fmt.Errorf("%s:%d:%d: not valid TOML: %s; mend it first", path, line, column, strings.TrimPrefix(at.Error(), "toml: "))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: not valid TOML: %s; mend it first", path, strings.TrimPrefix(err.Error(), "toml: "))
+	}
+	return tree, nil
+}
 
 // tableName gives the heading of a table.
 func tableName(path []string) string {
@@ -44,9 +62,14 @@ func writeTable(path []string, t table) string {
 	return text + inner
 }
 
-// importsOf gives the places of the strings in the array `imports` of a containerd configuration, and where the array's
-// bracket opens; -1 if there is none.
-func importsOf(text []byte) (open int, items []unstable.Range, err error) {
+// imported is a string in the array `imports` of a containerd configuration.
+type imported struct {
+	path string // as it is meant
+	unstable.Range
+}
+
+// importsOf gives the imports of a containerd configuration, and where the array's bracket opens; -1 if there is none.
+func importsOf(text []byte) (open int, items []imported, err error) {
 	var p unstable.Parser
 	p.Reset(text)
 	open = -1
@@ -68,7 +91,7 @@ func importsOf(text []byte) (open int, items []unstable.Range, err error) {
 		open = at + strings.IndexByte(string(text[at:]), '[')
 		for item := e.Value().Children(); item.Next(); {
 			if n := item.Node(); n.Kind == unstable.String {
-				items = append(items, n.Raw)
+				items = append(items, imported{string(n.Data), n.Raw})
 			}
 		}
 	}
@@ -85,7 +108,7 @@ func addImport(text []byte, path string) ([]byte, error) {
 	open, items, err := importsOf(text)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("cannot be read: %w", err)
+		return nil, err
 	case open >= 0 && len(items) > 0:
 		last := items[len(items)-1]
 		return insertAt(text, int(last.Offset+last.Length), ", "+quoted(path)), nil
@@ -97,31 +120,37 @@ func addImport(text []byte, path string) ([]byte, error) {
 	return insertAt(text, 0, importLine(path)), nil // before all tables
 }
 
-// removeImport takes back what addImport did.
-func removeImport(text []byte, r *Record) ([]byte, error) {
-	for _, f := range r.Files {
-		if line := importLine(f.Path); strings.Contains(string(text), line) {
-			return []byte(strings.Replace(string(text), line, "", 1)), nil
+// removeImport takes back what addImport did to the configuration at config, however it has been written since.
+func removeImport(text []byte, path, config string) ([]byte, error) {
+	if line := importLine(path); strings.Contains(string(text), line) {
+		return []byte(strings.Replace(string(text), line, "", 1)), nil
+	}
+	_, items, err := importsOf(text)
+	if err != nil {
+		return nil, err
+	}
+	for i, item := range items {
+		if absolute(item.path, config) != path {
+			continue
 		}
-		_, items, err := importsOf(text)
-		if err != nil {
-			return nil, err
+		start, end := int(item.Offset), int(item.Offset+item.Length)
+		switch {
+		case i > 0:
+			start = int(items[i-1].Offset + items[i-1].Length)
+		case len(items) > 1:
+			end = int(items[1].Offset)
 		}
-		for i, item := range items {
-			start, end := int(item.Offset), int(item.Offset+item.Length)
-			if string(text[start:end]) != quoted(f.Path) {
-				continue
-			}
-			switch {
-			case i > 0:
-				start = int(items[i-1].Offset + items[i-1].Length)
-			case len(items) > 1:
-				end = int(items[1].Offset)
-			}
-			return slices.Concat(text[:start], text[end:]), nil
-		}
+		return removeImport(slices.Concat(text[:start], text[end:]), path, config) // it may be there twice
 	}
 	return text, nil
+}
+
+// absolute gives a path that stands in the file config.
+func absolute(path, config string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(filepath.Dir(config), path)
 }
 
 func insertAt(text []byte, at int, what string) []byte {
