@@ -2,6 +2,7 @@ package engines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -213,14 +214,14 @@ func (k kubelet) runPod(t *testing.T, c container) (sandbox, container string) {
 	return sandbox, container
 }
 
+// removeContainer tries again, as the kubelet does: on a busy machine a stop may find the shim gone, and containerd 2.4 may
+// say for a moment after it that the container still runs.
 func (k kubelet) removeContainer(t *testing.T, id string) {
 	t.Helper()
-	if _, err := k.StopContainer(patient(t), &cri.StopContainerRequest{ContainerId: id, Timeout: 1}); err != nil {
-		t.Error(err)
-	}
-	// containerd 2.4 may say for a moment after the stop that the container still runs. The kubelet tries again.
 	eventually(t, "the container to be removed", func() string {
-		if _, err := k.RemoveContainer(patient(t), &cri.RemoveContainerRequest{ContainerId: id}); err != nil {
+		_, stop := k.StopContainer(patient(t), &cri.StopContainerRequest{ContainerId: id, Timeout: 1})
+		_, remove := k.RemoveContainer(patient(t), &cri.RemoveContainerRequest{ContainerId: id})
+		if err := errors.Join(stop, remove); err != nil {
 			return err.Error()
 		}
 		return ""
