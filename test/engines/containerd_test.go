@@ -59,12 +59,18 @@ state = "` + dir + `/state"
 		}
 		return ""
 	})
-	load := []string{"images", "import", "--snapshotter", "native"}
-	if major > 1 {
-		load = append(load, "--local") // the daemon's own way knows but the snapshotter that it chooses itself
-	}
-	ok(t, c.command(append(load, archive)...))
+	c.load(t, archive)
 	return c
+}
+
+// load imports an image.
+func (c containerd) load(t *testing.T, archive string) {
+	t.Helper()
+	args := []string{"images", "import", "--snapshotter", "native"}
+	if containerdMajor(t) > 1 {
+		args = append(args, "--local") // the daemon's own way knows but the snapshotter that it chooses itself
+	}
+	ok(t, c.command(append(args, archive)...))
 }
 
 // command is a ctr command.

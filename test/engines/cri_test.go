@@ -114,6 +114,12 @@ func startKubelet(t *testing.T, registered []profile) kubelet {
 	}
 	c := startContainerd(t, "k8s.io", imageArchive(t, "/bin/sleep", "1000"), config)
 
+	return connect(t, c)
+}
+
+// connect gives the kubelet of a containerd that has the image.
+func connect(t *testing.T, c containerd) kubelet {
+	t.Helper()
 	conn, err := grpc.NewClient("unix://"+c.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

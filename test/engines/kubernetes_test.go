@@ -15,8 +15,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -25,14 +23,21 @@ import (
 // its DaemonSets' manifests say. The sandbox is the node, with a containerd at its usual places; pods come by the CRI. The
 // steps build on each other.
 func TestKubernetes(t *testing.T) {
-	need(t, "dockerd", "docker", "containerd", "ctr", "runc", "make", "go")
-	n := startNode(t)
+	need(t, "dockerd", "docker", "runc", "make", "go")
+	d := startDocker(t, nil) // before withEach, for it has the containerd that belongs to it
+	leaf(t, "image", func(t *testing.T) { testNodeImage(t, d) })
+	if t.Failed() {
+		return
+	}
+	withEach(t, func(t *testing.T) { testNode(t, startNode(t, d)) }, "containerd", "containerd-shim-runc-v2", "ctr")
+}
+
+func testNode(t *testing.T, n *node) {
 	before := listing(t)
 	for _, step := range []struct {
 		name string
 		test func(t *testing.T, n *node)
 	}{
-		{"image", testNodeImage},
 		{"runc-before", testNodeRunc},
 		{"refused", testNodeRefused},
 		{"install", testNodeInstall},
@@ -47,6 +52,7 @@ func TestKubernetes(t *testing.T) {
 		{"runc-after", testNodeRunc},
 		{"remove-again", testNodeRemoveAgain},
 		{"interrupted", testNodeInterrupted},
+		{"wait", testNodeWait},
 	} {
 		if t.Failed() {
 			return
@@ -60,7 +66,7 @@ type node struct {
 	t      *testing.T // by which what is started in a step outlives it
 	docker docker
 	cri    kubelet
-	socket string
+	ctr    containerd
 	daemon *exec.Cmd   // containerd
 	asked  chan string // what systemctl is asked for
 	done   *os.File    // tells systemctl that it is done
@@ -69,21 +75,8 @@ type node struct {
 // images are those that are built: the one of deploy/kubernetes, and the one after it.
 var images = []string{"localhost/oci-add-hooks:one", "localhost/oci-add-hooks:two"}
 
-// containerdConfig is what an administrator wrote, and is to get back byte for byte.
-const containerdConfig = `# This is ours.
-version   = 2
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "` + image + `" # it is there already
-  restrict_oom_score_adj = true
-[plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "native"
-
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-  runtime_type = "io.containerd.runc.v2"`
-
-// startNode puts folders of the sandbox over those of this machine that are changed, and starts Docker and containerd. In
-// the place of systemctl is a program that asks the test: nothing here is run by systemd.
-func startNode(t *testing.T) *node {
+// startNode puts folders of the sandbox over those of this machine that are changed, and starts containerd. In the place of systemctl is a program that asks the test: nothing here is run by systemd.
+func startNode(t *testing.T, d docker) *node {
 	t.Helper()
 	dir := scratch(t)
 	for _, path := range []string{"/etc", "/opt", "/var", "/usr/local"} {
@@ -105,11 +98,13 @@ func startNode(t *testing.T) *node {
 	// As systemd has it, and mountPropagation takes.
 	propagate(t, syscall.MS_SHARED)
 	t.Cleanup(func() { propagate(t, syscall.MS_PRIVATE) })
+	major := containerdMajor(t)
 	for path, text := range map[string]string{
-		"/etc/containerd/config.toml": containerdConfig + `
+		"/etc/containerd/config.toml": fmt.Sprintf(`# This is ours.
+version   = %d
+%s
 [grpc]
-  address = "` + dir + `/containerd.sock"
-`,
+  address = "%s/containerd.sock" # without a line feed at the end`, major+1, criConfig[major].config, dir),
 		"/usr/local/sbin/systemctl": fmt.Sprintf(`#!/bin/sh
 [ "$SYSTEMD_IGNORE_CHROOT" = 1 ] || exit 0 # it would do nothing
 echo "$*" >%[1]s/asked && read -r answer <%[1]s/done
@@ -117,12 +112,26 @@ echo "$*" >%[1]s/asked && read -r answer <%[1]s/done
 	} {
 		write(t, path, text)
 	}
+	for _, name := range []string{"containerd", "containerd-shim-runc-v2", "ctr"} { // where the node's programs are looked for
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := install(f, "/usr/local/sbin/"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, path := range []string{"/etc/oci-add-hooks", "/var/lib/oci-add-hooks", "/opt/oci-add-hooks", "/etc/containerd/conf.d"} {
 		if err := os.RemoveAll(path); err != nil { // of this machine
 			t.Fatal(err)
 		}
 	}
-	n := &node{t: t, socket: dir + "/containerd.sock", asked: make(chan string)}
+	n := &node{t: t, docker: d, ctr: containerd{"/etc/containerd/config.toml", dir + "/containerd.sock", "k8s.io"}, asked: make(chan string)}
 	for _, name := range []string{"asked", "done"} {
 		if err := syscall.Mkfifo(dir+"/"+name, 0o600); err != nil {
 			t.Fatal(err)
@@ -141,16 +150,9 @@ echo "$*" >%[1]s/asked && read -r answer <%[1]s/done
 			n.asked <- lines.Text()
 		}
 	}()
-	n.docker = startDocker(t, nil)
 	n.start(t)
-	c := containerd{socket: n.socket, namespace: "k8s.io"}
-	ok(t, c.command("images", "import", "--snapshotter", "native", imageArchive(t, "/bin/sleep", "1000")))
-	conn, err := grpc.NewClient("unix://"+n.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	n.cri = kubelet{cri.NewRuntimeServiceClient(conn), c}
+	n.ctr.load(t, imageArchive(t, "/bin/sleep", "1000"))
+	n.cri = connect(t, n.ctr)
 	n.wantReady(t)
 	return n
 }
@@ -174,8 +176,7 @@ func (n *node) start(t *testing.T) {
 	t.Helper()
 	n.daemon = exec.Command("containerd")
 	startDaemon(n.t, n.daemon, func() string {
-		o := do(t, containerd{socket: n.socket, namespace: "k8s.io"}.command("version"))
-		if o.code != 0 {
+		if o := do(t, n.ctr.command("version")); o.code != 0 {
 			return o.said()
 		}
 		return ""
@@ -218,6 +219,42 @@ func (n *node) wantReady(t *testing.T) {
 	})
 }
 
+// A manifest is as much of a DaemonSet of deploy/kubernetes as is read here.
+type manifest struct {
+	HostPID        bool
+	InitContainers []manifestContainer
+	Containers     []manifestContainer
+	Volumes        []struct {
+		Name     string
+		HostPath struct{ Path string }
+	}
+}
+
+type manifestContainer struct {
+	Args            []string
+	SecurityContext struct {
+		Privileged   bool
+		RunAsUser    int
+		Capabilities struct{ Drop []string }
+	}
+	VolumeMounts []struct{ Name, MountPath, MountPropagation string }
+}
+
+func readManifest(t *testing.T, name string) manifest {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/kubernetes/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set struct {
+		Spec struct{ Template struct{ Spec manifest } }
+	}
+	if err := yaml.Unmarshal(text, &set); err != nil {
+		t.Fatal(err)
+	}
+	return set.Spec.Template.Spec
+}
+
 // A nodeWork is an init container of deploy/kubernetes that runs.
 type nodeWork struct {
 	*exec.Cmd
@@ -226,36 +263,11 @@ type nodeWork struct {
 	ended          chan error
 }
 
-// begin runs the init container of a DaemonSet, with hooks in the place of its ConfigMap, unless that is empty.
-func (n *node) begin(t *testing.T, manifest, image, hooks string) *nodeWork {
+// begin runs the init container of a DaemonSet, with hooks in the place of its ConfigMap.
+func (n *node) begin(t *testing.T, name, image, hooks string) *nodeWork {
 	t.Helper()
-	text, err := os.ReadFile("../../deploy/kubernetes/" + manifest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var set struct {
-		Spec struct {
-			Template struct {
-				Spec struct {
-					HostPID        bool
-					InitContainers []struct {
-						Args            []string
-						SecurityContext struct{ Privileged bool }
-						VolumeMounts    []struct{ Name, MountPath, MountPropagation string }
-					}
-					Volumes []struct {
-						Name     string
-						HostPath struct{ Path string }
-					}
-				}
-			}
-		}
-	}
-	if err := yaml.Unmarshal(text, &set); err != nil {
-		t.Fatal(err)
-	}
-	pod := set.Spec.Template.Spec
-	w := &nodeWork{name: "node-" + fmt.Sprint(len(text)) + "-" + filepath.Base(scratch(t)), ended: make(chan error, 1)}
+	pod := readManifest(t, name)
+	w := &nodeWork{name: "init-" + filepath.Base(scratch(t)), ended: make(chan error, 1)}
 	args := []string{"run", "--rm", "--name", w.name, "--network", "none"}
 	if pod.HostPID {
 		args = append(args, "--pid", "host")
@@ -382,16 +394,16 @@ func listing(t *testing.T) map[string]string {
 }
 
 // make image, twice: the image holds the two programs alone.
-func testNodeImage(t *testing.T, n *node) {
+func testNodeImage(t *testing.T, d docker) {
 	for i, name := range images {
 		cmd := exec.Command("make", "-C", "../..", "image", "IMAGE="+name, fmt.Sprintf("VERSION=v%d", i+1))
-		cmd.Env = append(n.docker.env, "DOCKER_BUILDKIT=0", "PATH="+filepath.Dir(n.docker.cli)+":"+os.Getenv("PATH"))
+		cmd.Env = append(d.env, "DOCKER_BUILDKIT=0", "PATH="+filepath.Dir(d.cli)+":"+os.Getenv("PATH"))
 		ok(t, cmd)
 	}
-	ok(t, n.docker.command("create", "--name", "look", images[0]))
+	ok(t, d.command("create", "--name", "look", images[0]))
 	archive := filepath.Join(scratch(t), "image.tar")
-	ok(t, n.docker.command("export", "--output", archive, "look"))
-	ok(t, n.docker.command("rm", "look"))
+	ok(t, d.command("export", "--output", archive, "look"))
+	ok(t, d.command("rm", "look"))
 	var files []string
 	for _, name := range strings.Fields(ok(t, exec.Command("tar", "-tf", archive)).stdout) {
 		if !strings.HasSuffix(name, "/") && strings.HasPrefix(name, "usr/") {
@@ -401,7 +413,7 @@ func testNodeImage(t *testing.T, n *node) {
 	if diff := cmp.Diff([]string{"usr/local/bin/hookctl", "usr/local/bin/oci-add-hooks"}, files); diff != "" {
 		t.Errorf("what is in the image (-want +got):\n%s", diff)
 	}
-	if said := ok(t, n.docker.command("run", "--rm", "--network", "none", images[0], "--version")).stdout; said != "hookctl version v1\n" {
+	if said := ok(t, d.command("run", "--rm", "--network", "none", images[0], "--version")).stdout; said != "hookctl version v1\n" {
 		t.Errorf("the image's hookctl says %q", said)
 	}
 }
@@ -481,13 +493,19 @@ func testNodeRunc(t *testing.T, n *node) {
 
 // A hook file that would be refused: nothing is changed but for the programs, and the container's log says why.
 func testNodeRefused(t *testing.T, n *node) {
+	before := listing(t)
 	o, restarts := n.end(t, n.begin(t, "install.yaml", images[0], broken))
 	if o.code != 1 || restarts > 0 || !strings.Contains(o.stderr, "prestrat") {
 		t.Errorf("want exit status 1, and the reason: %v", o)
 	}
-	config, err := os.ReadFile("/etc/containerd/config.toml")
-	if err != nil || !strings.HasPrefix(string(config), containerdConfig) || strings.Contains(string(config), "record-stages") {
-		t.Errorf("the configuration is %s", config)
+	after := listing(t)
+	for path := range after {
+		if strings.HasPrefix(path, "/opt/oci-add-hooks") {
+			delete(after, path)
+		}
+	}
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("more has changed than the programs (-before +after):\n%s", diff)
 	}
 }
 
@@ -496,7 +514,7 @@ func testNodeInstall(t *testing.T, n *node) {
 	c, sandbox, id := n.started(t, "")
 	n.want(t, n.begin(t, "install.yaml", images[0], deployedHooks(t)), 1,
 		"/opt/oci-add-hooks/bin/oci-add-hooks (it is so already)\n", "write /etc/oci-add-hooks/record-stages.json\n",
-		"link /opt/oci-add-hooks/bin/record-stages -> oci-add-hooks\n", "write /etc/containerd/config.toml\n",
+		"link /opt/oci-add-hooks/bin/record-stages -> oci-add-hooks\n", "write /etc/containerd/config.toml\n", "containerd has been told to read it: ",
 		"this node is ready: containerd knows record-stages\n")
 	if len(inContainer(t, c)) == 0 {
 		t.Error("the pod that ran has ended")
@@ -574,4 +592,26 @@ func testNodeInterrupted(t *testing.T, n *node) {
 		t.Errorf("the node is not as it was (-before +after):\n%s", diff)
 	}
 	testNodeRunc(t, n)
+}
+
+// The container that stays has no rights, and ends when it is told to.
+func testNodeWait(t *testing.T, n *node) {
+	wait := readManifest(t, "install.yaml").Containers[0]
+	args := []string{"run", "--detach", "--name", "wait", "--network", "none", "--pid", "host", "--read-only",
+		"--user", fmt.Sprint(wait.SecurityContext.RunAsUser), "--security-opt", "no-new-privileges"}
+	for _, capability := range wait.SecurityContext.Capabilities.Drop {
+		args = append(args, "--cap-drop", capability)
+	}
+	ok(t, n.docker.command(append(append(args, images[0]), wait.Args...)...))
+	eventually(t, "the container to wait", func() string {
+		if said := ok(t, n.docker.command("logs", "wait")).stdout; said != "nothing more is done until told to end\n" {
+			return "it says " + said
+		}
+		return ""
+	})
+	ok(t, n.docker.command("kill", "--signal", "TERM", "wait"))
+	if code := ok(t, n.docker.command("wait", "wait")).stdout; code != "0\n" {
+		t.Errorf("it ends with status %s", code)
+	}
+	ok(t, n.docker.command("rm", "wait"))
 }
