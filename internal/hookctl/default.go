@@ -109,6 +109,9 @@ func (s *streams) tryDefault(ctx context.Context, r registration, e engine.Engin
 	if err != nil {
 		return "", err
 	}
+	if len(lines) == 0 {
+		return "", errors.New("the engine's configuration cannot be read: hookctl doctor " + r.engine + " says why")
+	}
 	line := lines[0]
 	if line.Status == doctor.Error {
 		return "", fmt.Errorf("%s does not become the default: %s; where the engine cannot run, --no-canary does without a container", r.profile, line.Message)
