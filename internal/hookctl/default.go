@@ -3,6 +3,7 @@ package hookctl
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os/signal"
 	"slices"

@@ -23,10 +23,10 @@ type Plan struct {
 
 	engine   Engine
 	runtime  Runtime
-	expected bool     // whether the runtime is there in the end
+	expected bool // whether the runtime is there in the end
 
-	forgetsDefault bool // whether in the end the file names no default runtime any more
-	folders  []string // to be removed in the end, if they are empty
+	forgetsDefault bool     // whether in the end the file names no default runtime any more
+	folders        []string // to be removed in the end, if they are empty
 }
 
 // Reload says how the engine comes to know of what was planned.
