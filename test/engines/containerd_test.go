@@ -38,6 +38,14 @@ func containerdMajor(t *testing.T) int {
 // parent unless they ask for another. The plugins' part of its configuration is the caller's.
 func startContainerd(t *testing.T, namespace, archive, plugins string) containerd {
 	t.Helper()
+	c := configureContainerd(t, namespace, plugins)
+	c.start(t, archive)
+	return c
+}
+
+// configureContainerd writes the configuration of a containerd.
+func configureContainerd(t *testing.T, namespace, plugins string) containerd {
+	t.Helper()
 	dir := scratch(t)
 	c := containerd{dir + "/config.toml", dir + "/containerd.sock", namespace}
 	major := containerdMajor(t)
@@ -53,6 +61,12 @@ state = "` + dir + `/state"
 	if err := os.WriteFile(c.config, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// start starts the containerd, until the test ends.
+func (c containerd) start(t *testing.T, archive string) {
+	t.Helper()
 	startDaemon(t, exec.Command("containerd", "--config", c.config), func() string {
 		if o := do(t, c.command("version")); o.code != 0 {
 			return o.said()
@@ -60,7 +74,6 @@ state = "` + dir + `/state"
 		return ""
 	})
 	c.load(t, archive)
-	return c
 }
 
 // load imports an image.

@@ -21,11 +21,15 @@ type installed struct {
 	config  string // the engine's; empty for the usual one
 }
 
-// addProfile has hookctl make a profile whose hooks record in dir.
-func addProfile(t *testing.T, engine, config, name, runtime, dir string) installed {
+// addProfile has hookctl make a profile of runc's whose hooks record the given stages in dir.
+func addProfile(t *testing.T, engine, config, name, dir string, stages ...string) installed {
 	t.Helper()
-	i := installed{t, hookctl(t), engine, newProfile(t, name, runtime), config}
-	i.profile.record(t, dir)
+	i := installed{t, hookctl(t), engine, newProfile(t, name, "runc"), config}
+	path, byStage := recorder(t, dir), map[string]any{}
+	for _, stage := range stages {
+		byStage[stage] = []any{hook(path, stage)}
+	}
+	i.profile.writeJSON(t, map[string]any{"hooks": byStage, "runtime": "runc"})
 	hooks := dir + "/hooks.json"
 	if err := os.Rename(i.profile.file, hooks); err != nil {
 		t.Fatal(err)
@@ -83,7 +87,7 @@ func TestInstallDocker(t *testing.T) {
 	config := strings.TrimSuffix(d.data, "data") + "daemon.json"
 	before := oddlySetOut(t, config)
 	c := container{name: name, dir: scratch(t)}
-	i := addProfile(t, "docker", config, name, "runc", c.dir)
+	i := addProfile(t, "docker", config, name, c.dir, stages...)
 	c.profile = i.profile
 
 	other := container{name: "other", profile: profile{name: "other"}, dir: scratch(t)}
@@ -166,6 +170,55 @@ func wantBytes(t *testing.T, path string, want []byte) {
 	}
 }
 
+// containerd reads the changed configuration when it starts anew, and Kubernetes chooses the handler by its name.
+func TestInstallContainerd(t *testing.T) {
+	withEach(t, testInstallContainerd, "containerd", "containerd-shim-runc-v2", "ctr")
+}
+
+func testInstallContainerd(t *testing.T) {
+	const name = "install-containerd"
+	archive := imageArchive(t, "/bin/sleep", "1000")
+	d := configureContainerd(t, "k8s.io", "# A node's own.\n"+criConfig[containerdMajor(t)].config)
+	before, err := os.ReadFile(d.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := container{name: name, dir: scratch(t)}
+	i := addProfile(t, "containerd", d.config, name, c.dir, "createRuntime", "poststop") // a sandbox has nothing mounted
+	c.profile = i.profile
+	plain := container{name: "plain", dir: scratch(t)}
+
+	i.ok(i.call("install", "--dry-run")...)
+	wantBytes(t, d.config, before)
+	i.ok(i.call("install")...)
+	t.Run("installed", func(t *testing.T) {
+		d.start(t, archive)
+		k := connect(t, d)
+		sandbox, container := k.runPod(t, c)
+		wantCalls(t, c, map[string]string{sandbox: "sandbox", container: "container"}, []string{
+			"createRuntime of the sandbox", "createRuntime of the container", "poststop of the container", "poststop of the sandbox",
+		})
+		sandbox, err := k.runSandbox(t, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.wantInUse(sandbox)
+		k.removePod(t, sandbox)
+	})
+	i.ok(i.call("uninstall")...)
+	wantBytes(t, d.config, before)
+	i.removeProfile()
+	t.Run("uninstalled", func(t *testing.T) {
+		d.start(t, archive)
+		k := connect(t, d)
+		k.runPod(t, plain)
+		if _, err := k.runSandbox(t, c); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("the handler is still known: %v", err)
+		}
+	})
+	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t) })
+}
+
 // Podman, whose configuration is the sandbox's own, knows the runtime by its name at the next call.
 func TestInstallPodman(t *testing.T) {
 	need(t, "podman", "runc")
@@ -177,7 +230,7 @@ func TestInstallPodman(t *testing.T) {
 		leaf(t, name, func(t *testing.T) {
 			p := newPodman(t)
 			c := container{name: name, dir: scratch(t)}
-			i := addProfile(t, "podman", "", name, "runc", c.dir)
+			i := addProfile(t, "podman", "", name, c.dir, stages...)
 			c.profile = i.profile
 			run := func(detached bool) *exec.Cmd {
 				cmd := p.run(c, detached)
