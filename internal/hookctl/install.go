@@ -1,253 +1,317 @@
 package hookctl
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
-	"github.com/awslabs/oci-add-hooks/internal/hooks"
-	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
-	"github.com/awslabs/oci-add-hooks/internal/report"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 )
 
-// profileText is what a profile's hook file is made of.
-type profileText struct {
-	Runtime       string          `json:"runtime"` // first: control of running containers depends on this member alone
-	HooksDirs     []string        `json:"hooksDirs,omitempty"`
-	SkipSandboxes bool            `json:"skipSandboxes,omitempty"`
-	Hooks         json.RawMessage `json:"hooks,omitempty"`
+// registration is what install and uninstall are asked for.
+type registration struct {
+	engine                           string
+	config                           string // empty for the usual one
+	profile                          string
+	binDir                           string
+	isDefault, dryRun, reload, force bool
+	noCanary                         bool
+	podAnnotations                   []string
+	canary                           string // what the container has shown that was started before it became the default
 }
 
-// take takes over what a hook file holds: its hooks with all their members, and nothing that oci-add-hooks ignores. It is
-// the file as it was checked, whatever has become of it since.
-func (t *profileText) take(checked *jsonfile.File) error {
-	file, err := hooks.ParseFile(checked)
+func (r *registration) define(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&r.profile, "profile", "", "the `name` of the profile")
+	flags.StringVar(&r.config, "config", "", "the engine's main configuration `file` (default: where it usually is)")
+	flags.StringVar(&r.binDir, "bin-dir", "", binDirUsage)
+	flags.BoolVar(&r.dryRun, "dry-run", false, "show the change to each file, and do nothing")
+	flags.BoolVar(&r.reload, "reload", false, "have the engine read its configuration anew (else the command for it is printed)")
+	must(cmd.MarkFlagRequired("profile"))
+	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
+	must(cmd.MarkFlagFilename("config"))
+	complete(cmd, "bin-dir")
+	cmd.ValidArgs = engine.Names
+	cmd.Args = cobra.ExactArgs(1)
+	defineHostRoot(cmd)
+}
+
+const engineConfigs = "The files: docker: /etc/docker/daemon.json. containerd: a file of its own in /etc/containerd/conf.d, imported by config.toml; " +
+	"in a configuration of version 2 a marked block at the end of config.toml. crio: a file in /etc/crio/crio.conf.d. podman: a file in /etc/containers/containers.conf.d. " +
+	"What was changed is remembered in "
+
+func newInstall(io *streams) *cobra.Command {
+	var r registration
+	cmd := &cobra.Command{
+		Use:   "install ENGINE --profile NAME",
+		Short: "make an engine know a profile as a runtime",
+		Long: "Makes an engine (docker, containerd, crio or podman) know a profile, as a runtime of that name. Every byte of its configuration that is not " +
+			"about that stays as it was, and so does, as the engine itself reads it, everything else that it says; else all is put back. The engine is not " +
+			"restarted without --reload.\n\n" + engineConfigs + engine.State + ".",
+		Example: "  hookctl install docker --profile gpu-hooks --dry-run\n  hookctl install containerd --profile gpu-hooks --pod-annotation 'com.example.*' --reload",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.engine = args[0]
+			if r.noCanary && !r.isDefault {
+				return usageError("--no-canary is for --default")
+			}
+			return io.install(cmd, r)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&r.isDefault, "default", false, "make it the runtime of containers that ask for none, too, if nothing is\nwrong with it and it has started a container (hookctl doctor --canary)")
+	flags.BoolVar(&r.noCanary, "no-canary", false, "with --default, start no container first: for an image that is being built")
+	flags.StringArrayVar(&r.podAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd shall let through\nto containers, for conditions to see (repeatable)")
+	r.define(cmd)
+	return cmd
+}
+
+func newUninstall(io *streams) *cobra.Command {
+	var r registration
+	cmd := &cobra.Command{
+		Use:   "uninstall ENGINE --profile NAME",
+		Short: "take back what install did",
+		Long: "Takes back what `hookctl install` did. A file that nobody has changed since is as it was before; of another, hookctl's own part is taken out alone. " +
+			"The profile and its link stay.\n\n" +
+			"It refuses while a container uses the profile, since its engine could not stop it any more.",
+		Example: "  hookctl uninstall docker --profile gpu-hooks --reload",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.engine = args[0]
+			return io.uninstall(cmd, r)
+		},
+	}
+	cmd.Flags().BoolVar(&r.force, "force", false, "do so even if containers use the profile")
+	r.define(cmd)
+	return cmd
+}
+
+func (s *streams) install(cmd *cobra.Command, r registration) error {
+	if r.isDefault && !r.noCanary && !r.dryRun {
+		return s.installDefault(cmd, r)
+	}
+	e, plan, err := r.planInstall()
 	if err != nil {
 		return err
 	}
-	var members map[string]json.RawMessage // the names are unique and rightly spelt: they have been checked
-	if err := json.Unmarshal(checked.Data, &members); err != nil {
+	return s.carryOutPlan(cmd, r, e, plan)
+}
+
+func (s *streams) uninstall(cmd *cobra.Command, r registration) error {
+	e, plan, err := r.planUninstall()
+	if err != nil {
 		return err
 	}
-	t.Runtime, t.SkipSandboxes, t.Hooks = file.Runtime, file.SkipSandboxes, members["hooks"]
-	t.HooksDirs = append(file.Dirs, t.HooksDirs...)
+	if plan == nil {
+		return fmt.Errorf("hookctl has not installed %s for %s: %s has nothing of it; what was registered by hand is to be taken out by hand", r.profile, r.engine, engine.State)
+	}
+	return s.carryOutPlan(cmd, r, e, plan)
+}
+
+func (r *registration) planInstall() (engine.Engine, *engine.Plan, error) {
+	e, err := r.find()
+	if err != nil {
+		return nil, nil, err
+	}
+	link, err := r.link()
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := engine.Install(e, engine.Runtime{Name: r.profile, Link: link, Default: r.isDefault, PodAnnotations: r.podAnnotations})
+	return e, plan, err
+}
+
+// planUninstall gives no plan if there is nothing that was installed.
+func (r *registration) planUninstall() (engine.Engine, *engine.Plan, error) {
+	e, err := r.find()
+	if err != nil {
+		return nil, nil, err
+	}
+	rec, text, err := engine.ReadRecord(r.engine, r.profile)
+	if err != nil || rec == nil {
+		return e, nil, err
+	}
+	if rec.Config != e.Config() {
+		if r.config != "" {
+			return nil, nil, fmt.Errorf("%s is installed in %s", r.profile, rec.Config)
+		}
+		if e, err = engine.New(r.engine, rec.Config); err != nil {
+			return nil, nil, err
+		}
+	}
+	if !r.force {
+		if err := refuseInUse([]string{rec.Link}, fmt.Sprintf("%s cannot be uninstalled", r.profile)); err != nil {
+			return nil, nil, err
+		}
+	}
+	plan, err := engine.Uninstall(e, rec, text)
+	return e, plan, err
+}
+
+// refuseInstalled gives an error if an engine has been made to know a profile: its link is the engine's runtime.
+func refuseInstalled(name string) error {
+	for _, e := range engine.Names {
+		rec, _, err := engine.ReadRecord(e, name)
+		if err != nil {
+			return err
+		}
+		if rec != nil {
+			return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %s", name, rec.Config, e, name)
+		}
+	}
 	return nil
 }
 
-// mark stands before the hash in the last member of what hookctl wrote: of all that stands before it. By it the file is
-// known again as long as nobody has changed it.
-const mark = ",\n\t\"" + check.WrittenBy + "\": \"hookctl "
-
-const markEnd = "\"\n}\n"
-
-func (t *profileText) marshal() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "\t")
-	if err := enc.Encode(t); err != nil {
+// find gives the engine.
+func (r *registration) find() (engine.Engine, error) {
+	if err := namesProfile(r.profile); err != nil {
 		return nil, err
 	}
-	body := bytes.TrimSuffix(b.Bytes(), []byte("\n}\n"))
-	return append(append(append(body[:len(body):len(body)], mark...), hashOf(body)...), markEnd...), nil
+	if r.config != "" {
+		abs, err := filepath.Abs(r.config)
+		if err != nil {
+			return nil, err
+		}
+		r.config = abs
+	}
+	e, err := engine.New(r.engine, r.config)
+	if err != nil {
+		return nil, usageError(err.Error())
+	}
+	return e, nil
 }
 
-func hashOf(body []byte) string {
-	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:])
+// link gives the path of the profile's link, by which an engine is to call it.
+func (r *registration) link() (string, error) {
+	program, err := findProgram(r.binDir)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(profilePath(r.profile)); err != nil {
+		return "", fmt.Errorf("there is no profile %s: make it by hookctl profile add %s", profilePath(r.profile), r.profile)
+	}
+	link := filepath.Join(filepath.Dir(program), r.profile)
+	if !leadsTo(link, program) {
+		return "", fmt.Errorf("%s is no link to %s: make it by hookctl profile add %s, or say where it is by --bin-dir", link, program, r.profile)
+	}
+	return link, nil
 }
 
-// isOurs says whether hookctl wrote a profile, and nobody has changed it since.
-func isOurs(text []byte) bool {
-	i := bytes.LastIndex(text, []byte(mark))
-	return i >= 0 && string(text[i:]) == mark+hashOf(text[:i])+markEnd
-}
-
-// step is a change to the system.
-type step struct {
-	Action string `json:"action"` // write, link, remove, or keep if it is so already
+// filed is the change to a file, as it is told.
+type filed struct {
 	Path   string `json:"path"`
-	Target string `json:"target,omitempty"` // of a link
-	Text   string `json:"text,omitempty"`   // of a file
-	do     func() error
+	Action string `json:"action"` // write, create or remove
+	Diff   string `json:"diff,omitempty"`
 }
 
-// standing is what stands in the place of a profile.
-type standing struct {
-	there bool
-	text  []byte // nil if it is no regular file, and no folder either: a link, a FIFO
-	ours  bool   // hookctl wrote it, and nobody has changed it
-}
-
-// examine looks at the place of a profile, without waiting and without following a link. What cannot be read is an error,
-// unless it is to be overwritten or removed in any case.
-func examine(path string, force bool) (s standing, err error) {
-	switch st, err := os.Lstat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-		return s, nil
-	case err != nil:
-		return s, fmt.Errorf("%s cannot be examined: %w; see who may read its folder", path, report.Plain(err))
-	case st.IsDir():
-		return s, fmt.Errorf("%s is a folder, where the profile is to be: take it away", path)
-	case !st.Mode().IsRegular():
-		return standing{there: true}, nil
-	}
-	s.there = true
-	file, err := jsonfile.Read(path)
-	if err == nil {
-		s.text, s.ours = file.Data, isOurs(file.Data)
-	} else if !force {
-		return s, fmt.Errorf("%w; see who may read it", err)
-	}
-	return s, nil
-}
-
-// planFile plans to write a profile, which names runtime and is used by link.
-func planFile(path string, text []byte, runtime, link string, force bool) (step, error) {
-	c := step{Action: "write", Path: path, Text: string(text)}
-	old, err := examine(path, force)
+// told gives the change to a file, as a unified diff; that to hookctl's own record is nobody's concern.
+func told(f change.File) filed {
+	t := filed{Path: f.Path, Action: "write"}
 	switch {
-	case err != nil:
-		return c, err
-	case !old.there:
-		c.do = func() error { return change.Place(path, change.WriteFile(text, 0o644), os.Link) }
-		return c, nil
-	case old.text != nil && bytes.Equal(old.text, text):
-		c.Action = "keep"
-		return c, nil
-	case !force && !old.ours:
-		return c, fmt.Errorf("%s is not as hookctl wrote it; --force overwrites it", path)
+	case f.Before == nil:
+		t.Action = "create"
+	case f.After == nil:
+		t.Action = "remove"
 	}
-	if !force {
-		if before, err := hooks.ReadRuntime(path); err != nil || before != runtime {
-			if err := refuseRunning([]string{link}, fmt.Sprintf("%s names the runtime %s, which cannot be changed", path, before)); err != nil {
-				return c, err
-			}
+	if !strings.HasPrefix(f.Path, engine.State+"/") {
+		text := diff.Diff(f.Path, f.Before, f.Path, f.After)
+		_, unified, _ := strings.Cut(string(text), "\n") // after a line for git
+		t.Diff = unified
+	}
+	return t
+}
+
+// carryOutPlan carries a plan out, unless that is not wanted, and tells of it.
+func (s *streams) carryOutPlan(cmd *cobra.Command, r registration, e engine.Engine, plan *engine.Plan) error {
+	reload := plan.Reload()
+	if !r.dryRun && plan.Changes() {
+		ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+		defer stop()
+		if err := plan.CarryOut(ctx, r.reloads(plan)...); err != nil {
+			return err
+		}
+		if plan.Note != "" {
+			fmt.Fprintf(s.err, "hookctl: note: %s\n", plan.Note)
 		}
 	}
-	c.do = func() error { return change.Place(path, change.WriteFile(text, 0o644), os.Rename) }
-	return c, nil
+	return s.printPlan(r, changed(plan), reload)
 }
 
-// planLink plans to make the link called name beside program, for a profile of runtime. Only a link is ever replaced.
-func planLink(program, runtime, name string, force bool) (step, error) {
-	path, target := filepath.Join(filepath.Dir(program), name), filepath.Base(program)
-	c := step{Action: "link", Path: path, Target: target}
-	link := func(at string) error { return os.Symlink(target, at) }
-	self, _ := os.Executable()
-	switch st, err := os.Lstat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-		c.do = func() error { return os.Symlink(target, path) }
-	case err != nil:
-		return c, fmt.Errorf("%s cannot be examined: %w; see who may read that folder", path, report.Plain(err))
-	case leadsTo(path, program):
-		c.Action = "keep"
-	case st.IsDir():
-		return c, fmt.Errorf("%s is a folder, where the link is to be: take another name or --bin-dir", path)
-	case leadsTo(path, runtime):
-		return c, fmt.Errorf("%s is the runtime of this profile: take another name or --bin-dir", path)
-	case self != "" && leadsTo(path, self):
-		return c, fmt.Errorf("%s is hookctl itself: take another name or --bin-dir", path)
-	case st.Mode()&fs.ModeSymlink == 0:
-		return c, fmt.Errorf("%s is a program, not a link: take another name or --bin-dir", path)
-	case force:
-		c.do = func() error { return change.Place(path, link, os.Rename) }
-	default:
-		return c, fmt.Errorf("%s is there already, and is no link to oci-add-hooks; --force replaces it", path)
+// reloads gives the step by which the engine reads its configuration anew, if that is wanted: and the old one, if it fails.
+func (r *registration) reloads(plan *engine.Plan) []engine.Step {
+	if !r.reload {
+		return nil
 	}
-	return c, nil
+	reload := plan.Reload()
+	return []engine.Step{{Do: reload.Do, Undo: reload.Do}}
 }
 
-// planRemoval plans to take away a profile and its link, whichever of them there is. links are all links by which the
-// profile is used, as far as they are known.
-func planRemoval(program, name string, links []string, force bool) (steps []step, err error) {
-	file, link := profilePath(name), filepath.Join(filepath.Dir(program), name)
-	switch old, err := examine(file, force); {
-	case err != nil:
-		return nil, err
-	case !old.there:
-	case !force && !old.ours:
-		return nil, fmt.Errorf("%s is not as hookctl wrote it; --force removes it", file)
-	default:
-		for _, other := range links {
-			if !force && !sameName(other, link) && !sameName(other, program) {
-				return nil, fmt.Errorf("%s is another link by which this profile is used, and containers that were started by it could not be "+
-					"stopped; stop them and remove it first, or give --force", other)
-			}
+// changed gives the files that a plan changes.
+func changed(plan *engine.Plan) []filed {
+	files := []filed{}
+	for _, f := range plan.Files {
+		if !f.Same() {
+			files = append(files, told(f))
 		}
-		steps = append(steps, step{Action: "remove", Path: file, do: func() error { return os.Remove(file) }})
 	}
-	st, err := os.Lstat(link)
-	if err == nil && st.Mode()&os.ModeSymlink != 0 && link != program && leadsTo(link, program) {
-		steps = append([]step{{Action: "remove", Path: link, do: func() error { return os.Remove(link) }}}, steps...)
-	}
-	if len(steps) == 0 {
-		return nil, fmt.Errorf("there is neither %s nor a link %s to oci-add-hooks", file, link)
-	}
-	return steps, nil
+	return files
 }
 
-// sameName says whether two paths are the same file, or the same link: /bin may be a link to /usr/bin.
-func sameName(a, b string) bool {
-	stA, errA := os.Lstat(a)
-	stB, errB := os.Lstat(b)
-	return errA == nil && errB == nil && os.SameFile(stA, stB)
-}
-
-func leadsTo(path, program string) bool {
-	a, errA := os.Stat(path)
-	b, errB := os.Stat(program)
-	return errA == nil && errB == nil && os.SameFile(a, b)
-}
-
-// carryOut takes steps, and tells of each.
-func (s *streams) carryOut(how manner, steps []step) error {
-	for _, c := range steps {
-		if !how.dryRun && c.do != nil {
-			if err := c.do(); err != nil {
-				return fmt.Errorf("%s: cannot %s it: %w; see who may write there (root, most likely), and what has been done already", c.Path, c.Action, report.Plain(err))
-			}
-		}
-		if !s.json {
-			s.printStep(c, how.dryRun)
-		}
+func (s *streams) printPlan(r registration, files []filed, reload engine.Reload) error {
+	next := reload
+	if done := r.reload && !r.dryRun; done == (len(files) > 0) { // it has read it, or there was nothing to read
+		next = engine.Reload{}
 	}
 	if s.json {
 		return s.printJSON(struct {
-			DryRun  bool   `json:"dryRun"`
-			Changes []step `json:"changes"`
-		}{how.dryRun, steps})
+			Engine  string  `json:"engine"`
+			Profile string  `json:"profile"`
+			DryRun  bool    `json:"dryRun"`
+			Files   []filed `json:"files"`
+			Command string  `json:"reloadCommand,omitempty"`
+			Effect  string  `json:"reloadEffect,omitempty"`
+			Canary  string  `json:"canary,omitempty"`
+		}{r.engine, r.profile, r.dryRun, files, next.Command, next.Effect, r.canary})
 	}
-	return nil
-}
-
-func (s *streams) printStep(c step, dryRun bool) {
+	if len(files) == 0 {
+		fmt.Fprintln(s.text, "nothing to do: it is so already")
+		if r.reload && next.Command != "" {
+			fmt.Fprintf(s.text, "if %s has not read it yet: %s\n  (%s)\n", r.engine, s.paint(bold, next.Command), next.Effect)
+		}
+		return nil
+	}
 	would := ""
-	if dryRun && c.Action != "keep" {
+	if r.dryRun {
 		would = "would "
 	}
-	what := legible(c.Path)
-	if c.Action == "link" {
-		what += " -> " + legible(c.Target)
+	switch {
+	case r.canary != "":
+		fmt.Fprintf(s.text, "%s %s\n", s.paint(green, "canary"), legible(r.canary))
+	case r.dryRun && r.isDefault && !r.noCanary:
+		fmt.Fprintln(s.text, "would first start a container by it, which a dry run does not")
 	}
-	if c.Action == "keep" {
-		fmt.Fprintf(s.text, "%s %s (it is so already)\n", s.paint(dim, "keep"), what)
-		return
+	for _, f := range files {
+		paint := green
+		if f.Action == "remove" {
+			paint = yellow
+		}
+		fmt.Fprintf(s.text, "%s %s\n", s.paint(paint, would+f.Action), legible(f.Path))
+		if r.dryRun {
+			for line := range strings.Lines(f.Diff) {
+				s.printDiffLine(strings.TrimSuffix(line, "\n"))
+			}
+		}
 	}
-	paint := green
-	if c.Action == "remove" {
-		paint = yellow
+	switch {
+	case next.Command != "":
+		fmt.Fprintf(s.text, "%s has to read it: %s\n  (%s)\n", r.engine, s.paint(bold, next.Command), next.Effect)
+	case r.reload && !r.dryRun && reload.Command != "":
+		fmt.Fprintf(s.text, "%s has been told to read it: %s\n", r.engine, reload.Effect)
 	}
-	fmt.Fprintf(s.text, "%s %s\n", s.paint(paint, would+c.Action), what)
-	if dryRun && c.Text != "" {
-		fmt.Fprint(s.text, c.Text)
-	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 )
@@ -238,6 +239,51 @@ func TestEveryStepFails(t *testing.T) {
 				}
 				wantSame(t, "interrupted", before, snapshot(t, dir))
 			})
+		}
+	}
+}
+
+// TestUndoFails: what cannot be put back is told, and stays remembered.
+func TestUndoFails(t *testing.T) {
+	i := installations[0]
+	dir := system(t, i.files)
+	plan := i.install(t, dir, gpu)
+	fault := errors.New("no reload")
+	err := plan.CarryOut(t.Context(), Step{Do: func() error {
+		meddle(t, change.File{Path: filepath.Join(dir, i.config)})
+		return fault
+	}})
+	if !errors.Is(err, fault) || !strings.Contains(err.Error(), "and not everything could be put back: "+filepath.Join(dir, i.config)+" was changed in between") ||
+		strings.Contains(err.Error(), "everything was put back") {
+		t.Error(err)
+	}
+	carryOut(t, i.uninstall(t, dir, "gpu"))
+	if text, err := os.ReadFile(filepath.Join(dir, i.config)); err != nil || strings.TrimSpace(string(text)) != i.files[i.config] {
+		t.Errorf("uninstalled: %q, %v", text, err)
+	}
+}
+
+// TestUmask: whatever the umask, others can read what engines read for them, and nobody else what is remembered.
+func TestUmask(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o077))
+	old := State
+	defer func() { State = old }()
+	for _, i := range []installation{{"podman", "etc/containers/containers.conf", nil}, {"docker", "etc/docker/daemon.json", nil}} {
+		dir := t.TempDir()
+		State = filepath.Join(dir, "state")
+		plan := i.install(t, dir, gpu)
+		carryOut(t, plan)
+		for _, f := range plan.Files {
+			want := fs.FileMode(0o644)
+			if strings.HasPrefix(f.Path, State) {
+				want = 0o600
+			}
+			for path := f.Path; path != dir; path = filepath.Dir(path) {
+				if st, err := os.Stat(path); err != nil || st.Mode().Perm() != want {
+					t.Errorf("%s: %v, %v; want %v", path, st.Mode(), err, want)
+				}
+				want = 0o755
+			}
 		}
 	}
 }
