@@ -23,7 +23,7 @@ func TestInstallDefaultDocker(t *testing.T) {
 	}
 	const name = "install-default"
 	c := container{name: name, dir: scratch(t)}
-	i := addProfile(t, "docker", d.config, name, "runc", c.dir)
+	i := addProfile(t, "docker", d.config, name, c.dir, stages...)
 	c.profile = i.profile
 
 	leaf(t, "refused", func(t *testing.T) {
