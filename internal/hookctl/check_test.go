@@ -8,33 +8,48 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 )
 
-// TestCheckIsLinear: a file with thousands of findings takes no longer than as many files, in a line each or in one.
-func TestCheckIsLinear(t *testing.T) {
+// manyFindings writes a hook file with n hooks and four findings about each, and gives its path.
+func manyFindings(tb testing.TB, n int, separator string) string {
+	tb.Helper()
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(`{"path": "/bin/true", "args": ["größe-%d"], "x": 0}`, i))
+	}
+	path := filepath.Join(tb.TempDir(), "hooks.json")
+	text := `{"runtime": "/bin/true", "hooks": {"poststop": [` + strings.Join(list, separator) + `]}}`
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// TestCheckManyFindings: none is lost, whether the hooks are in a line each or all in one.
+func TestCheckManyFindings(t *testing.T) {
 	const n = 8000
-	for name, separator := range map[string]string{"lines": ",\n", "one line": ","} {
-		var list []string
-		for i := range n {
-			list = append(list, fmt.Sprintf(`{"path": "/bin/true", "args": ["größe-%d"], "x": 0}`, i))
-		}
-		path := filepath.Join(t.TempDir(), "hooks.json")
-		text := `{"runtime": "/bin/true", "hooks": {"poststop": [` + strings.Join(list, separator) + `]}}`
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		start := time.Now()
-		result := check.Files("", []string{path})
+	for _, separator := range []string{",\n", ","} {
+		result := check.Files("", []string{manyFindings(t, n, separator)})
 		if len(result.Findings) != 4*n {
-			t.Errorf("%s: %d findings", name, len(result.Findings))
+			t.Errorf("%q: %d findings", separator, len(result.Findings))
 		}
-		s := &streams{text: bufio.NewWriter(io.Discard)}
-		s.printFindings(result.Findings)
-		if took := time.Since(start); took > 6*time.Second {
-			t.Errorf("%s: %d findings took %v", name, len(result.Findings), took)
+	}
+}
+
+// BenchmarkCheck: what a finding costs does not grow with their number, nor with the length of the line.
+func BenchmarkCheck(b *testing.B) {
+	for _, n := range []int{500, 8000} {
+		for name, separator := range map[string]string{"lines": ",\n", "one-line": ","} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				path := manyFindings(b, n, separator)
+				for b.Loop() {
+					s := &streams{text: bufio.NewWriter(io.Discard)}
+					s.printFindings(check.Files("", []string{path}).Findings)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(4*n), "ns/finding")
+			})
 		}
 	}
 }
