@@ -204,6 +204,14 @@ func testInstallContainerd(t *testing.T) {
 		}
 		i.wantInUse(sandbox)
 		k.removePod(t, sandbox)
+
+		// The default, once a pod of its own has shown that it works.
+		if o := i.ok(i.call("install", "--default")...); !strings.Contains(o.stdout, "canary ") {
+			t.Errorf("no container has shown anything: %v", o)
+		}
+		if text, err := os.ReadFile(d.config); err != nil || bytes.Equal(text, before) {
+			t.Errorf("%s has not changed (%v)", d.config, err)
+		}
 	})
 	i.ok(i.call("uninstall")...)
 	wantBytes(t, d.config, before)

@@ -74,6 +74,9 @@ func (c *containerd) load(archive string) error {
 	if c.Snapshotter != "" {
 		args = append(args, "--snapshotter", c.Snapshotter)
 	}
+	if c.Version >= 3 {
+		args = append(args, "--local") // containerd 2 itself unpacks for the snapshotters alone that it is told of
+	}
 	if err := c.ctr(append(args, archive)...); err != nil {
 		return err
 	}

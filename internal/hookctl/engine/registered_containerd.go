@@ -135,6 +135,7 @@ func (e *effective) why(name, path, plugin string, read bool, config string) Fau
 
 // CRI is how Kubernetes reaches a containerd, and what its pods are made with.
 type CRI struct {
+	Version      int64  // of its configuration: 3 and more are containerd 2
 	Socket       string // a path
 	SandboxImage string
 	Snapshotter  string
@@ -158,6 +159,7 @@ func CRIOf(e Engine, handler string) (*CRI, error) {
 	const old, images = "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"
 	systemd, _ := dig(now.handlers(), handler, "options")["SystemdCgroup"].(bool)
 	return &CRI{
+		Version:      now.version,
 		Socket:       cmp.Or(text("address", "grpc"), text("address", "plugins", "io.containerd.server.v1.grpc"), "/run/containerd/containerd.sock"),
 		SandboxImage: cmp.Or(text("sandbox_image", "plugins", old), text("sandbox", "plugins", images, "pinned_images")),
 		Snapshotter:  cmp.Or(text("snapshotter", "plugins", old, "containerd"), text("snapshotter", "plugins", images)),
