@@ -66,7 +66,7 @@ func TestInstallDefaultDocker(t *testing.T) {
 		if calls := recorded(t, c.dir); len(calls) != 1 {
 			t.Errorf("a container that asks for no runtime had these hooks run: %+v", calls)
 		}
-		i.ok(i.call("uninstall", "--reload")...)
+		i.uninstall("--reload")
 		wantBytes(t, d.config, before)
 		eventually(t, "dockerd to have the default runtime of before", func() string {
 			if got := defaultRuntime(); got != "runc" {

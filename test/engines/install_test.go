@@ -68,6 +68,19 @@ func (i installed) wantInUse(id string) {
 	}
 }
 
+// uninstall waits until no container uses the profile, as hookctl sees it: a shim or a conmon may end a moment later than the
+// container. Then it is to succeed.
+func (i installed) uninstall(more ...string) {
+	i.t.Helper()
+	eventually(i.t, "nobody to use the profile", func() string {
+		if o := i.do("profile", "users", i.profile.name, "--bin-dir", bin); o.code != 0 {
+			return o.said()
+		}
+		return ""
+	})
+	i.ok(i.call("uninstall", more...)...)
+}
+
 // removeProfile is the last step back.
 func (i installed) removeProfile() {
 	i.t.Helper()
@@ -114,7 +127,7 @@ func TestInstallDocker(t *testing.T) {
 	i.wantInUse(id)
 	d.end(t, c)
 	wantGone(t, d, c)
-	i.ok(i.call("uninstall", "--reload")...)
+	i.uninstall("--reload")
 	wantBytes(t, config, before)
 	eventually(t, "dockerd to forget the runtime", func() string {
 		if d.lacks(t, name) == "" {
@@ -213,7 +226,7 @@ func testInstallContainerd(t *testing.T) {
 			t.Errorf("%s has not changed (%v)", d.config, err)
 		}
 	})
-	i.ok(i.call("uninstall")...)
+	i.uninstall()
 	wantBytes(t, d.config, before)
 	i.removeProfile()
 	t.Run("uninstalled", func(t *testing.T) {
@@ -273,7 +286,7 @@ func TestInstallPodman(t *testing.T) {
 				ok(t, withoutEnv(p.command(args...), "CONTAINERS_CONF="))
 			}
 			wantGone(t, p, c)
-			i.ok(i.call("uninstall", "--reload")...)
+			i.uninstall("--reload")
 			if _, err := os.Stat("/etc/containers/containers.conf.d"); err == nil {
 				t.Error("/etc/containers/containers.conf.d is left")
 			}

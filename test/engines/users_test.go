@@ -113,6 +113,12 @@ func testInUse(t *testing.T, e engine, c container) {
 	}
 	e.end(t, c)
 	wantGone(t, e, c)
+	eventually(t, "nobody to use the profile", func() string { // a conmon ends a moment after its container is gone
+		if o := do("users"); o.code != 0 {
+			return o.said()
+		}
+		return ""
+	})
 	wantUsers()
 	if o := do("remove"); o.code != 0 {
 		t.Error(o)
