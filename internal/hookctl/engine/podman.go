@@ -35,6 +35,14 @@ func (p *podman) files() ([]string, error) {
 // defaultJSON are the runtimes of which Podman knows by itself that they write their log as JSON.
 var defaultJSON = []any{"crun", "runc", "kata", "runsc", "youki", "krun"}
 
+// supportsJSON gives the list that a configuration comes to.
+func supportsJSON(tree table) []any {
+	if list, ok := dig(tree, "engine")["runtime_supports_json"].([]any); ok {
+		return list
+	}
+	return defaultJSON
+}
+
 func (p *podman) Plan(r Runtime, read func(string) ([]byte, error)) ([]change.File, error) {
 	if len(r.PodAnnotations) > 0 {
 		return nil, errNoAnnotations
@@ -71,11 +79,7 @@ func (p *podman) Plan(r Runtime, read func(string) ([]byte, error)) ([]change.Fi
 
 // write gives the text of hookctl's file.
 func (p *podman) write(runtimes, others table, defaultName string) []byte {
-	list, ok := dig(others, "engine")["runtime_supports_json"].([]any)
-	if !ok {
-		list = defaultJSON
-	}
-	list = slices.Clone(list)
+	list := slices.Clone(supportsJSON(others))
 	text := "# Written by hookctl, for each profile that it has installed for Podman: hookctl uninstall podman --profile NAME\n"
 	for _, name := range slices.Sorted(maps.Keys(runtimes)) {
 		if !slices.Contains(list, any(name)) {
@@ -139,11 +143,8 @@ func (p *podman) view() (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, ok := dig(tree, "engine")["runtime_supports_json"].([]any)
-	if !ok {
-		list = defaultJSON
-	}
-	names := within(tree, "engine", "runtime_supports_json")
+	list := supportsJSON(tree)
+	names := within(tree, "engine", "runtime_supports_json") // in the place of the list
 	for _, name := range list {
 		if text, ok := name.(string); ok {
 			names[text] = true

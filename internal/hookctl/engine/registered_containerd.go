@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 )
 
@@ -70,20 +68,13 @@ func (c *containerd) unseen(now *effective, r *Registered) error {
 	if err != nil {
 		return err
 	}
-	var own table
-	if err := toml.Unmarshal(main, &own); err != nil {
-		return fmt.Errorf("%s cannot be read: %w", c.config, err)
+	own, err := decode(c.config, main)
+	if err != nil {
+		return err
 	}
 	read := []string{c.config}
-	patterns := texts(own["imports"])
-	if main == nil {
-		patterns = texts(now.tree["imports"])
-	}
-	for _, pattern := range patterns {
-		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(filepath.Dir(c.config), pattern)
-		}
-		matches, err := filepath.Glob(pattern)
+	for _, pattern := range texts(own["imports"]) { // see imports, why not those of the dump
+		matches, err := filepath.Glob(absolute(pattern, c.config))
 		if err != nil {
 			return fmt.Errorf("%s: imports: %q: %w", c.config, pattern, err)
 		}
@@ -95,12 +86,12 @@ func (c *containerd) unseen(now *effective, r *Registered) error {
 		if err != nil {
 			return err
 		}
-		var tree table
-		if err := toml.Unmarshal(text, &tree); err != nil {
-			if !slices.Contains(read, path) {
-				continue // containerd does not stumble over it
-			}
-			return fmt.Errorf("%s cannot be read: %w", path, err)
+		tree, err := decode(path, text)
+		if err != nil && !slices.Contains(read, path) {
+			continue // containerd does not stumble over it
+		}
+		if err != nil {
+			return err
 		}
 		for _, plugin := range append(cris, "cri") {
 			handlers := dig(tree, "plugins", plugin, "containerd", "runtimes")

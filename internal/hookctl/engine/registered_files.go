@@ -42,10 +42,7 @@ func (p *podman) Registered() (*Registered, error) {
 		return nil, err
 	}
 	engine := dig(tree, "engine")
-	supported, ok := engine["runtime_supports_json"].([]any)
-	if !ok {
-		supported = defaultJSON
-	}
+	supported := supportsJSON(tree)
 	r := &Registered{}
 	for name, paths := range dig(tree, "engine", "runtimes") {
 		entry := Entry{Name: name, Path: firstOf(texts(paths)), Default: engine["runtime"] == any(name)}
