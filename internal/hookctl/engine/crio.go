@@ -50,14 +50,21 @@ func (c *crio) Without(path string, text []byte, r *Record) ([]byte, error) {
 	return nil, othersSettings(path, tree)
 }
 
+// read gives the files, and what they come to.
+func (c *crio) read() (files []string, tree table, err error) {
+	if files, err = configFiles(c.config, c.dropIn()); err == nil {
+		tree, err = merged(files)
+	}
+	return files, tree, err
+}
+
 // view is what the files say together, as CRI-O merges them.
 func (c *crio) view() (*view, error) {
-	files, err := configFiles(c.config, c.dropIn())
+	files, tree, err := c.read()
 	if err != nil {
 		return nil, err
 	}
-	tree, err := merged(files)
-	return &view{tree: tree, files: files, runtimes: []string{"crio", "runtime", "runtimes"}, standard: []string{"crio", "runtime", "default_runtime"}}, err
+	return &view{tree: tree, files: files, runtimes: []string{"crio", "runtime", "runtimes"}, standard: []string{"crio", "runtime", "default_runtime"}}, nil
 }
 
 func (c *crio) Reload() Reload {

@@ -129,9 +129,11 @@ func (d *docker) view() (*view, error) {
 		return nil, err
 	}
 	if strings.Contains(help, "--validate") {
-		_, err = output(program, "--validate", "--config-file", d.config)
+		if _, err := output(program, "--validate", "--config-file", d.config); err != nil {
+			return nil, err
+		}
 	}
-	return v, err
+	return v, nil
 }
 
 func (d *docker) Reload() Reload {

@@ -230,7 +230,6 @@ func (p *Plan) CarryOut(ctx context.Context, steps ...Step) error {
 		return err
 	}
 	if err != nil {
-		before = nil
 		p.Note = fmt.Sprintf("%s was not asked about the result, for it did not take its configuration before: %v", p.engine.Name(), err)
 	}
 	done, err := change.Apply(p.Files)

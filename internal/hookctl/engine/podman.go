@@ -133,13 +133,17 @@ func (p *podman) Without(path string, text []byte, r *Record) ([]byte, error) {
 	return p.write(ours, standing, name), nil
 }
 
+// read gives the files, and what they come to.
+func (p *podman) read() (files []string, tree table, err error) {
+	if files, err = p.files(); err == nil {
+		tree, err = merged(files)
+	}
+	return files, tree, err
+}
+
 // view is what the files say together, as Podman merges them, with the names in runtime_supports_json as keys.
 func (p *podman) view() (*view, error) {
-	files, err := p.files()
-	if err != nil {
-		return nil, err
-	}
-	tree, err := merged(files)
+	files, tree, err := p.read()
 	if err != nil {
 		return nil, err
 	}

@@ -7,11 +7,7 @@ import (
 )
 
 func (c *crio) Registered() (*Registered, error) {
-	files, err := configFiles(c.config, c.dropIn())
-	if err != nil {
-		return nil, err
-	}
-	tree, err := merged(files)
+	_, tree, err := c.read()
 	if err != nil {
 		return nil, err
 	}
@@ -33,11 +29,7 @@ func (c *crio) Registered() (*Registered, error) {
 }
 
 func (p *podman) Registered() (*Registered, error) {
-	files, err := p.files()
-	if err != nil {
-		return nil, err
-	}
-	tree, err := merged(files)
+	_, tree, err := p.read()
 	if err != nil {
 		return nil, err
 	}
