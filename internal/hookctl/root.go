@@ -18,12 +18,13 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// New gives the command line of hookctl. Execute runs it.
-func New(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
-	io := &streams{in: stdin, out: stdout, text: bufio.NewWriter(stdout), err: stderr, colour: wantsColour(stdout)}
+// New returns the command line of hookctl on a system. Execute runs it.
+func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
+	io := &streams{sys: sys, in: stdin, out: stdout, text: bufio.NewWriter(stdout), err: stderr, colour: wantsColour(stdout)}
 	root := &cobra.Command{
 		Use:   "hookctl",
 		Short: "check, preview, try and install the lifecycle hooks of containers",
@@ -54,8 +55,9 @@ func New(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	return root
 }
 
-// streams are what a command reads and writes, and how it is to write.
+// streams are what a command reads and writes, how it is to write, and the system that it examines and changes.
 type streams struct {
+	sys      system.System
 	in       io.Reader
 	out, err io.Writer
 	text     *bufio.Writer // to out; Execute flushes it, and tells if that fails
