@@ -12,6 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
 // Plan is what an installation, or its taking back, changes.
@@ -94,7 +95,7 @@ func Install(e Engine, r Runtime) (*Plan, error) {
 		files[i].Before = now
 		rec.Files = append(rec.Files, record(change.File{Path: f.Path, Before: before, After: files[i].After}))
 		if before == nil {
-			for _, folder := range change.MissingFolders(filepath.Dir(f.Path)) {
+			for _, folder := range change.MissingDirectories(filepath.Dir(f.Path)) {
 				if !slices.Contains(rec.Folders, folder) {
 					rec.Folders = append(rec.Folders, folder)
 				}
@@ -232,7 +233,7 @@ func (p *Plan) CarryOut(ctx context.Context, steps ...Step) error {
 	if err != nil {
 		p.Note = fmt.Sprintf("%s was not asked about the result, for it did not take its configuration before: %v", p.engine.Name(), err)
 	}
-	done, err := change.Apply(p.Files)
+	done, err := change.Apply(ctx, system.System{State: State}, p.Files)
 	if err != nil {
 		return err
 	}

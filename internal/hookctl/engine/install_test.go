@@ -16,7 +16,7 @@ import (
 )
 
 // system is a folder with configurations of engines, in which State is too.
-func system(t *testing.T, files map[string]string) string {
+func machine(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	old := State
@@ -157,7 +157,7 @@ func TestThereAndBack(t *testing.T) {
 	for _, i := range installations {
 		for _, isDefault := range []bool{false, true} {
 			t.Run(i.engine, func(t *testing.T) {
-				dir := system(t, i.files)
+				dir := machine(t, i.files)
 				before := snapshot(t, dir)
 				r := gpu
 				r.Default = isDefault
@@ -181,7 +181,7 @@ func TestTwoProfiles(t *testing.T) {
 	for _, i := range installations {
 		for _, order := range [][]string{{"gpu", "net"}, {"net", "gpu"}} {
 			t.Run(i.engine+"/"+strings.Join(order, "-"), func(t *testing.T) {
-				dir := system(t, i.files)
+				dir := machine(t, i.files)
 				before := snapshot(t, dir)
 				carryOut(t, i.install(t, dir, gpu))
 				carryOut(t, i.install(t, dir, Runtime{Name: "net", Link: "/usr/local/bin/net"}))
@@ -200,7 +200,7 @@ func TestEveryStepFails(t *testing.T) {
 	for _, i := range installations {
 		for _, what := range []string{"install", "uninstall"} {
 			t.Run(i.engine+"/"+what, func(t *testing.T) {
-				dir := system(t, i.files)
+				dir := machine(t, i.files)
 				plan := func() *Plan { return i.install(t, dir, gpu) }
 				if what == "uninstall" {
 					carryOut(t, plan())
@@ -214,7 +214,7 @@ func TestEveryStepFails(t *testing.T) {
 					}
 					steps++
 					failing := plan()
-					made := change.MissingFolders(filepath.Dir(f.Path))
+					made := change.MissingDirectories(filepath.Dir(f.Path))
 					meddle(t, f)
 					if err := failing.CarryOut(t.Context()); err == nil || !strings.Contains(err.Error(), f.Path+" was changed in between") {
 						t.Errorf("step %d: %v", n, err)
@@ -246,7 +246,7 @@ func TestEveryStepFails(t *testing.T) {
 // TestUndoFails: what cannot be put back is told, and stays remembered.
 func TestUndoFails(t *testing.T) {
 	i := installations[0]
-	dir := system(t, i.files)
+	dir := machine(t, i.files)
 	plan := i.install(t, dir, gpu)
 	fault := errors.New("no reload")
 	err := plan.CarryOut(t.Context(), Step{Do: func() error {
