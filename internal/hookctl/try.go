@@ -1,8 +1,6 @@
 package hookctl
 
 import (
-	"io"
-	"os"
 	"os/signal"
 	"path/filepath"
 	"time"
@@ -67,27 +65,20 @@ leave running is ended, what they leave mounted below the bundle is unmounted.`,
 func (s *streams) try(cmd *cobra.Command, opts try.Options) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
+	if s.Live() && !s.AsJSON {
+		opts.Progress = s.Progress
+	}
 	report, err := try.Run(ctx, opts)
 	if err != nil {
 		return err
 	}
-	if s.json {
-		err = s.printJSON(report)
+	if s.AsJSON {
+		err = s.JSON(report)
 	} else {
-		err = report.Print(s.out, width(s.out), s.colour)
+		s.Trial(report)
 	}
 	if err == nil && len(report.Problems) > 0 {
 		err = errProblems
 	}
 	return err
-}
-
-// width gives the width of the terminal that w is, in characters, or 80.
-func width(w io.Writer) int {
-	if f, isFile := w.(*os.File); isFile {
-		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
-			return int(size.Col)
-		}
-	}
-	return 80
 }
