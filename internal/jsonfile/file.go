@@ -114,9 +114,7 @@ func All(err error) Errors {
 // Read reads the file at path. A file that is not regular (a FIFO, a device, a folder), or is larger than MaxSize, is
 // an error, told without waiting for whoever might write to it.
 func Read(path string) (*File, error) {
-	fd, err := retry(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
-	})
+	fd, err := openFile(unix.AT_FDCWD, path, 0)
 	if err != nil {
 		return nil, unreadable(path, "cannot be opened", err)
 	}
@@ -150,6 +148,13 @@ func Read(path string) (*File, error) {
 			return nil, tooLarge
 		}
 	}
+}
+
+// openFile opens a file for reading, without waiting for whoever might write to it.
+func openFile(dir int, path string, flags int) (int, error) {
+	return retry(func() (int, error) {
+		return unix.Openat(dir, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY|flags, 0)
+	})
 }
 
 // retry calls f again as long as a signal interrupts it, which a slow file system (NFS, FUSE) lets happen.
