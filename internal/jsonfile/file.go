@@ -179,7 +179,7 @@ func (f *File) RefuseUntrusted() error {
 		return nil
 	}
 	return &Error{Path: f.Path, Problem: "anyone may write to it, and its hooks run as root",
-		Remedy: "take that right away: chmod o-w " + f.Path}
+		Remedy: "run: chmod o-w " + f.Path}
 }
 
 // At gives an error about the value that pointer leads to, at a byte offset.

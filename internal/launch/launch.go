@@ -63,7 +63,7 @@ func find(name string, self id) (string, error) {
 			passedOver = ", and " + err.Error()
 		}
 	}
-	return "", fmt.Errorf("runtime %q is in none of the folders %s nor in PATH%s; install it, or name another by --runtime-path or in the hook file",
+	return "", fmt.Errorf("runtime %q is in none of the directories %s nor in PATH%s; install it, or name another by --runtime-path or in the hook file",
 		name, SystemPath, passedOver)
 }
 

@@ -1002,7 +1002,7 @@ func TestRefused(t *testing.T) {
 		{[]string{"--timeout", "0"}, 2, "--timeout must be more than 0"},
 		{[]string{"--nix"}, 2, "unknown flag: --nix"},
 		{[]string{"/nix.json"}, 1, "/nix.json: cannot be opened"},
-		{[]string{"--runtime", "nix"}, 1, `runtime "nix" is in none of the folders`},
+		{[]string{"--runtime", "nix"}, 1, `runtime "nix" is in none of the directories`},
 		{[]string{"--runtime-path", "/nix"}, 1, "/nix cannot be used"},
 		{[]string{"--hooks-dir", "/nix"}, 1, "/nix: the hooks directory cannot be read"},
 	} {
