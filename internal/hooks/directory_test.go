@@ -237,8 +237,8 @@ func TestReadDirectoriesErrors(t *testing.T) {
 		dirs []string
 		want string
 	}{
-		{[]string{good, root + "/none"}, root + "/none: the hooks directory cannot be read: there is nothing of that name (ENOENT); create it, or take it out of hooksDirs and --hooks-dir"},
-		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is no directory (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir"},
+		{[]string{good, root + "/none"}, root + "/none: the hooks directory cannot be read: there is nothing of that name (ENOENT); create it, or remove it from hooksDirs and --hooks-dir"},
+		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is no directory (ENOTDIR); create it, or remove it from hooksDirs and --hooks-dir"},
 		{[]string{bad, good}, bad + "/a.json:2:3: not valid JSON: "}, // masked, but an error all the same
 		{[]string{good, bad}, bad + "/a.json:2:3: not valid JSON: "},
 		{[]string{folder}, folder + "/a.json: is not a regular file"},
@@ -262,7 +262,7 @@ func TestDirectoryRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ReadDirectories([]string{fifo}); err == nil || err.Error() != fifo+": the hooks directory cannot be read: "+
-		"a part of the path is no directory (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir" {
+		"a part of the path is no directory (ENOTDIR); create it, or remove it from hooksDirs and --hooks-dir" {
 		t.Errorf("a FIFO: %v", err)
 	}
 	if os.Geteuid() != 0 {
