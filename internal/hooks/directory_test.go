@@ -180,6 +180,11 @@ func TestRefusedWhenAdded(t *testing.T) {
 			`:1:39: the hook's path "bin/x" is not absolute (/hook/path); give its whole path`},
 		{"timeout 0", `{"version": "1.0.0", "hook": {"path": "PROGRAM", "timeout": 0}, "when": {"hasBindMounts": true}, "stages": ["poststop"]}`,
 			`the timeout is not an integer of at least 1 (/hook/timeout); give seconds in digits alone, 2147483647 at most`},
+		{"Podman's own stage", `{"version": "1.0.0", "hook": {"path": "PROGRAM"}, "when": {"hasBindMounts": true}, "stages": ["poststop", "precreate"]}`,
+			`stage "precreate" is Podman's own: Podman runs the hook before it calls the runtime, and takes config.json from the hook's output; ` +
+				`no runtime has this stage (/stages/1); keep the hook where Podman alone reads it`},
+		{"Podman's own stage alone", `{"hook": "PROGRAM", "hasbindmounts": true, "stage": ["precreate"]}`,
+			`no runtime has this stage (/stage/0); keep the hook where Podman alone reads it`},
 		{"negative timeout", `{"version": "1.0.0", "hook": {"path": "PROGRAM", "timeout": -5}, "when": {"hasBindMounts": true}, "stages": ["poststop"]}`,
 			`the timeout is not an integer of at least 1 (/hook/timeout); give seconds in digits alone, 2147483647 at most`},
 		{"no command", `{"version": "1.0.0", "hook": {"path": "PROGRAM"}, "when": {"hasBindMounts": true, "commands": ["x"]}, "stages": ["poststop"]}`,

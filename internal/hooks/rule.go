@@ -316,10 +316,12 @@ func (r *ruleReader) stages(name string) error {
 			return err
 		}
 		stage := Stage(text)
-		if !known(stage) {
+		switch {
+		case stage == precreate: // Podman runs such a hook where its conditions hold; here it cannot be added
+			r.refuse(r.Fail(precreateFault, precreateRemedy))
+		case !known(stage):
 			return r.Fail(fmt.Sprintf("stage %q is not known", text), "use one of "+stageNames())
-		}
-		if stage == Prestart {
+		case stage == Prestart:
 			stage = CreateRuntime
 		}
 		r.rule.stages = append(r.rule.stages, stage)
