@@ -134,13 +134,20 @@ ROOTS ?= trixie
 export ROOT_CACHE MIRROR
 
 .PHONY: engines
-engines: bin/newer/containerd ## install the engines and tools that the tests and the bench use (Debian), build a newer containerd, make the roots
+engines: bin/newer/containerd ## install the engines and tools that the tests and the bench use (Debian), build newer ones, make the roots
 	scripts/install-engines.sh
+	if command -v cc >/dev/null; then $(MAKE) --no-print-directory bin/newer/runtimes/runc; fi
 	for suite in $(ROOTS); do scripts/root.sh "$$suite" >/dev/null; done
 
-# Debian's containerd is years old. This one comes with the other programs that test/newer pins.
+# Debian's engines are years old. These are the versions that test/newer pins.
 bin/newer/containerd: test/newer/go.mod
-	cd test/newer && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/newer/ tool
+	cd test/newer && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/newer/ \
+		$(addprefix github.com/containerd/containerd/v2/cmd/,containerd containerd-shim-runc-v2 ctr)
+	touch $@
+
+# In a directory of its own, so that only the tests that ask for it meet it. It is the one program here that has C in it.
+bin/newer/runtimes/runc: test/newer/go.mod
+	cd test/newer && CGO_ENABLED=1 go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/newer/runtimes/ github.com/opencontainers/runc
 	touch $@
 
 # gotestsum ends each run by listing what was skipped, and why.
