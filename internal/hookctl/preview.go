@@ -43,7 +43,7 @@ func newPreview(io *streams) *cobra.Command {
 				p.Error = err.Error()
 			}
 			if id != "" {
-				found, err := container.Find(id, roots)
+				found, err := container.Find(io.sys, id, roots)
 				if err != nil {
 					return err
 				}
