@@ -11,17 +11,16 @@ import (
 )
 
 // start is where to start, which the help begins with.
-var start = [][2]string{
-	{"see hooks run", "hookctl try"},
-	{"find mistakes", "hookctl check my-hooks.json"},
-	{"run your hooks", "hookctl try my-hooks.json"},
-	{"make a profile of them", "hookctl profile add mine --hooks my-hooks.json"},
-	{"use it with an engine", "hookctl install docker --profile mine --reload"},
-	{"", "docker run --runtime mine ..."},
-	{"diagnose problems", "hookctl doctor"},
-}
+const start = `  hookctl try                                     # see hooks run
+  hookctl check my-hooks.json                     # find mistakes in yours
+  hookctl try my-hooks.json                       # run them
+  hookctl profile add mine --hooks my-hooks.json  # name them
+  hookctl install docker --profile mine --reload  # register them with an engine
+  docker run --runtime mine ...                   # use them
+  hookctl doctor                                  # diagnose problems`
 
-const exitStatuses = "Exit status: 0 if all is well, 1 if problems were found or something failed, 2 after wrong usage."
+// ExitStatuses explains the exit status of every command.
+const ExitStatuses = "Exit status: 0 if all is well, 1 if problems were found or something failed, 2 after wrong usage."
 
 func newHelp(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
@@ -54,32 +53,32 @@ func printHelp(u *ui.UI, cmd *cobra.Command) {
 	u.Text(cmd.Long)
 	if !cmd.HasParent() {
 		u.Heading("Where to start")
-		u.Definitions(start)
+		u.Printf("%s\n", cmd.Example)
 	}
 	u.Heading("Usage")
 	u.Printf("  %s\n", cmd.UseLine())
 	for _, group := range cmd.Groups() {
 		u.Heading(group.Title)
-		u.Definitions(commandsOf(cmd, group.ID))
+		u.Definitions(Commands(cmd, group.ID))
 	}
 	if len(cmd.Groups()) == 0 && cmd.HasAvailableSubCommands() {
 		u.Heading("Commands")
-		u.Definitions(commandsOf(cmd, ""))
+		u.Definitions(Commands(cmd, ""))
 	}
-	if cmd.Example != "" {
+	if cmd.HasParent() && cmd.Example != "" {
 		u.Heading("Examples")
 		u.Printf("%s\n", cmd.Example)
 	}
 	u.Heading("Options")
-	u.Definitions(optionsOf(cmd))
+	u.Definitions(Options(cmd))
 	if !cmd.HasParent() {
 		u.Printf("\n")
-		u.Text(exitStatuses)
+		u.Text(ExitStatuses)
 	}
 }
 
-// commandsOf returns the commands of a group with what they do.
-func commandsOf(cmd *cobra.Command, group string) (list [][2]string) {
+// Commands returns the commands of a group below cmd, each with what it does.
+func Commands(cmd *cobra.Command, group string) (list [][2]string) {
 	for _, sub := range cmd.Commands() {
 		if (sub.IsAvailableCommand() || sub.Name() == "help") && sub.GroupID == group {
 			list = append(list, [2]string{sub.Name(), sub.Short})
@@ -88,8 +87,9 @@ func commandsOf(cmd *cobra.Command, group string) (list [][2]string) {
 	return list
 }
 
-// optionsOf returns the options of a command with what they do.
-func optionsOf(cmd *cobra.Command) (list [][2]string) {
+// Options returns the options of a command as they are given, such as "--config FILE", each with what it does.
+func Options(cmd *cobra.Command) (list [][2]string) {
+	cmd.InheritedFlags() // which adds those of the commands above to cmd.Flags
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
 		if flag.Hidden {
 			return

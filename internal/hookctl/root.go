@@ -25,6 +25,7 @@ func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Co
 		Use:           "hookctl",
 		Short:         "check, preview, try and install the lifecycle hooks of containers",
 		Long:          "hookctl is for people who write and ship lifecycle hooks of containers. oci-add-hooks, the runtime, adds them.",
+		Example:       start,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
