@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
@@ -23,8 +23,9 @@ var update = flag.Bool("update", false, "write into the scripts what their cmp c
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"hookctl": func() {
-			profile.Dir, engine.State, container.System = os.Getenv("PROFILES"), os.Getenv("STATE"), os.Getenv("SYSTEM")
-			main()
+			sys := system.System{Root: os.Getenv("SYSTEM"), State: os.Getenv("STATE"), Profiles: os.Getenv("PROFILES")}
+			profile.Dir, container.System = sys.Profiles, sys.Root
+			run(sys)
 		},
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/doctor"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
@@ -37,7 +38,7 @@ func newDoctor(io *streams) *cobra.Command {
 			if name != "" && !withCanary {
 				return usageError("--profile is for --canary")
 			}
-			engines, err := examined(args, config)
+			engines, err := io.examined(args, config)
 			if err != nil {
 				return err
 			}
@@ -47,7 +48,7 @@ func newDoctor(io *streams) *cobra.Command {
 			}
 			lines := []doctor.Line{}
 			for _, e := range engines {
-				lines = append(lines, doctor.Examine(e, program)...)
+				lines = append(lines, doctor.Examine(cmd.Context(), io.sys, e, program)...)
 				if withCanary {
 					more, err := canaries(cmd.Context(), e, program, name)
 					if err != nil {
@@ -67,16 +68,16 @@ func newDoctor(io *streams) *cobra.Command {
 	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
 	must(cmd.MarkFlagFilename("config"))
 	complete(cmd, "bin-dir")
-	cmd.ValidArgs = engine.Names
+	cmd.ValidArgs = engines.Names
 	cmd.Args = cobra.MaximumNArgs(1)
 	defineHostRoot(cmd)
 	return cmd
 }
 
 // examined gives the engines that are meant.
-func examined(args []string, config string) ([]engine.Engine, error) {
+func (s *streams) examined(args []string, config string) ([]engine.Engine, error) {
 	if len(args) == 0 {
-		return engine.Here()
+		return engines.Here(s.sys)
 	}
 	if config != "" {
 		abs, err := filepath.Abs(config)
@@ -85,7 +86,7 @@ func examined(args []string, config string) ([]engine.Engine, error) {
 		}
 		config = abs
 	}
-	e, err := engine.New(args[0], config)
+	e, err := engines.New(args[0], config)
 	if err != nil {
 		return nil, usageError(err.Error())
 	}
@@ -94,7 +95,7 @@ func examined(args []string, config string) ([]engine.Engine, error) {
 
 // canaries runs a container by each runtime of an engine that leads to oci-add-hooks, or by the one called name.
 func canaries(ctx context.Context, e engine.Engine, program, name string) (lines []doctor.Line, err error) {
-	registered, err := e.Registered()
+	registered, err := e.Registered(ctx)
 	if err != nil {
 		return nil, nil // which has been told
 	}

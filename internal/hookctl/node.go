@@ -20,6 +20,9 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
@@ -48,7 +51,7 @@ const nodeRun = "/run"
 
 // nodeWork is what is to be done on a node.
 type nodeWork struct {
-	registration
+	enrolment
 	hostRoot string
 	hooks    string // the hook file, in the container
 }
@@ -60,7 +63,7 @@ func (w *nodeWork) define(cmd *cobra.Command) {
 	flags.StringVar(&w.binDir, "bin-dir", nodeBinDir, "the `folder` of the node for the programs and the link")
 	must(errors.Join(cmd.MarkFlagRequired("profile"), cmd.MarkFlagRequired("host-root")))
 	complete(cmd, "host-root", "bin-dir")
-	cmd.ValidArgs = engine.Names
+	cmd.ValidArgs = engines.Names
 	cmd.Args = cobra.ExactArgs(1)
 }
 
@@ -225,7 +228,7 @@ func (s *streams) nodeRemove(cmd *cobra.Command, w nodeWork) error {
 	if err := s.waitUntilUnused(cmd.Context(), program, w.profile); err != nil {
 		return err
 	}
-	if err := refuseInstalled(w.profile); err != nil {
+	if err := refuseInstalled(s.sys, w.profile); err != nil {
 		return err // another engine knows it
 	}
 	steps, err := planNodeRemoval(program, w.profile)
@@ -235,7 +238,7 @@ func (s *streams) nodeRemove(cmd *cobra.Command, w nodeWork) error {
 	if err := s.carryOut(manner{}, steps); err != nil {
 		return err
 	}
-	folders := []string{profile.Dir, engine.State, filepath.Join(engine.State, w.engine), w.binDir}
+	folders := []string{profile.Dir, s.sys.State, filepath.Join(s.sys.State, w.engine), w.binDir}
 	if w.binDir == nodeBinDir {
 		folders = slices.Insert(folders, 0, filepath.Dir(nodeBinDir))
 	}
@@ -276,8 +279,8 @@ func there(path string) bool {
 
 // onNode carries out a plan for the engine, which reads its configuration anew if it changes, or if it did and it is not
 // known whether the engine has read it since: this program may be ended at any moment.
-func (s *streams) onNode(cmd *cobra.Command, w nodeWork, makePlan func() (engine.Engine, *engine.Plan, error)) error {
-	e, plan, err := makePlan()
+func (s *streams) onNode(cmd *cobra.Command, w nodeWork, makePlan func(context.Context, system.System) (engine.Engine, *registration.Plan, error)) error {
+	e, plan, err := makePlan(cmd.Context(), s.sys)
 	if err != nil {
 		return err
 	}
@@ -290,9 +293,9 @@ func (s *streams) onNode(cmd *cobra.Command, w nodeWork, makePlan func() (engine
 		return fmt.Errorf("%s cannot be written: %w", unread, report.Plain(err))
 	}
 	if changes {
-		err = s.carryOutPlan(cmd, w.registration, e, plan)
-	} else if reload := e.Reload(); reload.Command != "" {
-		err = reload.Do()
+		err = s.carryOutPlan(cmd, w.enrolment, e, plan)
+	} else if reload := e.Reload(nil); reload.Command != "" {
+		err = reload.Do(cmd.Context())
 	}
 	if err != nil {
 		return err

@@ -248,7 +248,7 @@ func newProfileRemove(io *streams) *cobra.Command {
 			beside, _ := findProgram("") // another link may be where links are made without --bin-dir
 			steps, err := planRemoval(program, name, linksTo(program, name, filepath.Dir(beside)), how.force)
 			if err == nil && !how.force {
-				err = refuseInstalled(name)
+				err = refuseInstalled(io.sys, name)
 			}
 			if err == nil && !how.force {
 				err = refuseInUse([]string{filepath.Join(filepath.Dir(program), name)}, "the profile "+name+" cannot be removed")

@@ -15,13 +15,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// New gives the command line of hookctl. Execute runs it.
-func New(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
-	io := &streams{ui.New(stdin, stdout, stderr)}
+// New returns the command line of hookctl on a system. Execute runs it.
+func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
+	io := &streams{ui.New(stdin, stdout, stderr), sys}
 	root := &cobra.Command{
 		Use:   "hookctl",
 		Short: "check, preview, try and install the lifecycle hooks of containers",
@@ -52,8 +53,11 @@ func New(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	return root
 }
 
-// streams are what a command reads and writes.
-type streams struct{ *ui.UI }
+// streams are what a command reads and writes, and the system that it examines and changes.
+type streams struct {
+	*ui.UI
+	sys system.System
+}
 
 // errProblems is what a command gives that found problems and has told of them.
 var errProblems = errors.New("problems were found")

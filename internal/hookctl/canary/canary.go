@@ -64,7 +64,7 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 	}
 	defer os.RemoveAll(dir)
 	image := "localhost/" + filepath.Base(dir) + ":latest"
-	r, err := newRunner(opts, dir, image)
+	r, err := newRunner(ctx, opts, dir, image)
 	if err != nil {
 		return proof, err
 	}
@@ -95,17 +95,15 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 	return proof, nil
 }
 
-func newRunner(opts Options, dir, image string) (runner, error) {
-	name := filepath.Base(dir)
-	switch opts.Engine.Name() {
-	case "docker":
-		return newDocker(opts, name, image)
-	case "podman":
-		return newPodman(opts, dir, image)
-	case "containerd":
-		return newContainerd(opts, name, image)
+func newRunner(ctx context.Context, opts Options, dir, image string) (runner, error) {
+	reach, err := opts.Engine.Reach(ctx, opts.Runtime)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("there is no canary for %s: run a container by it, and see hookctl preview --id ID", opts.Engine.Name())
+	if reach.CRI != nil {
+		return newContainerd(reach.CRI, opts.Runtime, filepath.Base(dir), image)
+	}
+	return newClient(reach.Client, dir, image)
 }
 
 // prove looks at the running container with that id.

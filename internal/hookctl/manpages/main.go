@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
 func main() {
@@ -63,7 +64,7 @@ func run(args []string) error {
 
 // fromCommands writes hookctl(1), and a page for each of its commands.
 func fromCommands(dir, source string, date time.Time) error {
-	cmd := hookctl.New(os.Stdin, os.Stdout, os.Stderr)
+	cmd := hookctl.New(system.Host(), os.Stdin, os.Stdout, os.Stderr)
 	cmd.InitDefaultCompletionCmd()
 	disableDate(cmd)
 	return doc.GenManTree(cmd, &doc.GenManHeader{Section: "1", Source: source, Manual: "oci-add-hooks", Date: &date}, dir)

@@ -1,20 +1,23 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 )
 
-// restarting is Reload for a daemon that reads its configuration when it starts.
-func restarting(daemon, config string) Reload {
+// Restarting returns Reload for a daemon that reads its configuration when it starts.
+func Restarting(daemon, config string) Reload {
 	r := Reload{
 		Command: "systemctl restart " + daemon,
 		Effect:  "running containers and pods run on; until it is back, none can be started or stopped",
-		Do:      func() error { return restart(daemon, config) },
+		Do:      func(ctx context.Context) error { return restart(ctx, daemon, config) },
 	}
 	switch units, err := unitsOf(daemon, config); {
 	case err == nil && len(units) == 1:
@@ -26,7 +29,7 @@ func restarting(daemon, config string) Reload {
 }
 
 // restart restarts the daemon that reads a configuration, if systemd has started it: nobody else knows how.
-func restart(daemon, config string) error {
+func restart(ctx context.Context, daemon, config string) error {
 	units, err := unitsOf(daemon, config)
 	if err != nil {
 		return err
@@ -35,11 +38,11 @@ func restart(daemon, config string) error {
 		return fmt.Errorf("%s has to read %s anew, but is run by no unit of systemd, or by several (%d found); restart it as it was started, and do without --reload here",
 			daemon, config, len(units))
 	}
-	systemctl, err := find("systemctl")
+	systemctl, err := command.Find("systemctl")
 	if err != nil {
 		return err
 	}
-	_, err = output(systemctl, "restart", units[0])
+	_, err = command.Output(ctx, systemctl, "restart", units[0])
 	return err
 }
 
@@ -57,7 +60,7 @@ func unitsOf(program, config string) (units []string, err error) {
 		if pidErr != nil || argvErr != nil || cgroupErr != nil { // it has ended
 			continue
 		}
-		if !runs(pid, program) || !reads(strings.Split(string(argv), "\x00"), config) {
+		if !Runs(pid, program) || !Reads(strings.Split(string(argv), "\x00"), config) {
 			continue
 		}
 		for part := range strings.FieldsFuncSeq(string(cgroups), func(r rune) bool { return r == '/' || r == '\n' }) {
@@ -69,14 +72,14 @@ func unitsOf(program, config string) (units []string, err error) {
 	return units, nil
 }
 
-// runs says whether a process is a program of that name.
-func runs(pid int, program string) bool {
+// Runs reports whether a process is a program of that name.
+func Runs(pid int, program string) bool {
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	return err == nil && filepath.Base(strings.TrimSuffix(exe, " (deleted)")) == program
 }
 
-// reads says whether a daemon with these arguments reads a configuration: the one that it is given, or its usual one.
-func reads(argv []string, config string) bool {
+// Reads reports whether a daemon with these arguments reads a configuration: the one that it is given, or its usual one.
+func Reads(argv []string, config string) bool {
 	for i, arg := range argv {
 		name, value, joined := strings.Cut(arg, "=")
 		if !slices.Contains([]string{"--config", "-config", "-c", "--config-file"}, name) {

@@ -1,10 +1,13 @@
-package engine
+// Package tomledit edits TOML text: one value changes, and every other byte stays.
+//
+// It knows the format, and where in a text a table, a key or an item of an array stands. It does not know what the keys mean.
+package tomledit
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,11 +15,11 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// table is a TOML table.
-type table = map[string]any
+// Table is a TOML table.
+type Table = map[string]any
 
-// decode reads the TOML of the file at path. An error names the place.
-func decode(path string, text []byte) (tree table, err error) {
+// Decode reads the TOML of the file at path. An error names the place.
+func Decode(path string, text []byte) (tree Table, err error) {
 	err = toml.Unmarshal(text, &tree)
 	var at *toml.DecodeError
 	if errors.As(err, &at) {
@@ -29,131 +32,77 @@ func decode(path string, text []byte) (tree table, err error) {
 	return tree, nil
 }
 
-// tableName gives the heading of a table.
-func tableName(path []string) string {
+// heading returns the heading of a table.
+func heading(path []string) string {
 	keys := make([]string, len(path))
 	for i, key := range path {
 		keys[i] = key
 		if strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
-			keys[i] = quoted(key)
+			keys[i] = Quote(key)
 		}
 	}
 	return "[" + strings.Join(keys, ".") + "]"
 }
 
-// writeTable writes a table under its whole name, so that it may stand anywhere after other tables; those in it follow. A
+// Write returns a table under its whole name, so that it may stand anywhere after other tables; those in it follow. A
 // table that holds tables alone needs no heading.
-func writeTable(path []string, t table) string {
+func Write(path []string, t Table) string {
 	var text, inner string
 	for _, key := range slices.Sorted(maps.Keys(t)) {
-		if sub, ok := t[key].(table); ok {
-			inner += writeTable(append(path[:len(path):len(path)], key), sub)
+		if sub, ok := t[key].(Table); ok {
+			inner += Write(append(path[:len(path):len(path)], key), sub)
 			continue
 		}
-		line, err := toml.Marshal(table{key: t[key]})
+		line, err := toml.Marshal(Table{key: t[key]})
 		if err != nil {
 			panic(err) // it has been read from TOML
 		}
 		text += string(line)
 	}
 	if text != "" && len(path) > 0 {
-		text = tableName(path) + "\n" + text
+		text = heading(path) + "\n" + text
 	}
 	return text + inner
 }
 
-// imported is a string in the array `imports` of a containerd configuration.
-type imported struct {
-	path string // as it is meant
-	unstable.Range
+// Item is a string in an array.
+type Item struct {
+	Value      string
+	Start, End int // of the item in the text, with its quotation marks
 }
 
-// importsOf gives the imports of a containerd configuration, and where the array's bracket opens; -1 if there is none.
-func importsOf(text []byte) (open int, items []imported, err error) {
+// Array returns the strings in an array above all tables, and the offset of its bracket; -1 if there is no such array.
+func Array(text []byte, key string) (open int, items []Item, err error) {
 	var p unstable.Parser
 	p.Reset(text)
 	open = -1
 	for p.NextExpression() {
 		e := p.Expression()
 		if e.Kind == unstable.Table || e.Kind == unstable.ArrayTable {
-			break // what follows is not at the top
+			break // what follows is in a table
 		}
 		if e.Kind != unstable.KeyValue {
 			continue
 		}
 		names, at := keysOf(e)
-		if !slices.Equal(names, []string{"imports"}) {
+		if !slices.Equal(names, []string{key}) {
 			continue
 		}
 		if e.Value().Kind != unstable.Array {
-			return 0, nil, errors.New("imports is not an array")
+			return 0, nil, errors.New(key + " is not an array")
 		}
 		open = at + strings.IndexByte(string(text[at:]), '[')
 		for item := e.Value().Children(); item.Next(); {
 			if n := item.Node(); n.Kind == unstable.String {
-				items = append(items, imported{string(n.Data), n.Raw})
+				items = append(items, Item{string(n.Data), int(n.Raw.Offset), int(n.Raw.Offset + n.Raw.Length)})
 			}
 		}
 	}
 	return open, items, p.Error()
 }
 
-// importLine is the line that hookctl adds to a containerd configuration without imports.
-func importLine(path string) string {
-	return "imports = [" + quoted(path) + "] # written by hookctl\n"
-}
-
-// addImport has a containerd configuration import the file at path.
-func addImport(text []byte, path string) ([]byte, error) {
-	open, items, err := importsOf(text)
-	switch {
-	case err != nil:
-		return nil, err
-	case open >= 0 && len(items) > 0:
-		last := items[len(items)-1]
-		return insertAt(text, int(last.Offset+last.Length), ", "+quoted(path)), nil
-	case open >= 0:
-		return insertAt(text, open+1, quoted(path)), nil
-	case text == nil:
-		return fmt.Appendf(nil, "version = %d\n%s", dropInVersion, importLine(path)), nil
-	}
-	return insertAt(text, 0, importLine(path)), nil // before all tables
-}
-
-// removeImport takes back what addImport did to the configuration at config, however it has been written since.
-func removeImport(text []byte, path, config string) ([]byte, error) {
-	if line := importLine(path); strings.Contains(string(text), line) {
-		return []byte(strings.Replace(string(text), line, "", 1)), nil
-	}
-	_, items, err := importsOf(text)
-	if err != nil {
-		return nil, err
-	}
-	for i, item := range items {
-		if absolute(item.path, config) != path {
-			continue
-		}
-		start, end := int(item.Offset), int(item.Offset+item.Length)
-		switch {
-		case i > 0:
-			start = int(items[i-1].Offset + items[i-1].Length)
-		case len(items) > 1:
-			end = int(items[1].Offset)
-		}
-		return removeImport(slices.Concat(text[:start], text[end:]), path, config) // it may be there twice
-	}
-	return text, nil
-}
-
-// absolute gives a path that stands in the file config.
-func absolute(path, config string) string {
-	if filepath.IsAbs(path) {
-		return filepath.Clean(path)
-	}
-	return filepath.Join(filepath.Dir(config), path)
-}
-
-func insertAt(text []byte, at int, what string) []byte {
+// Insert returns a text with another one inserted.
+func Insert(text []byte, at int, what string) []byte {
 	return slices.Concat(text[:at], []byte(what), text[at:])
 }
 
@@ -208,8 +157,8 @@ func lineLength(text []byte) int {
 	return len(text)
 }
 
-// setKey gives a key of a table another value, or adds it.
-func setKey(text []byte, path []string, key, value string) ([]byte, error) {
+// SetKey returns a text in which a key of a table has another value, or is added.
+func SetKey(text []byte, path []string, key, value string) ([]byte, error) {
 	at, err := locate(text, path, key)
 	switch {
 	case err != nil:
@@ -217,16 +166,31 @@ func setKey(text []byte, path []string, key, value string) ([]byte, error) {
 	case at.end > 0:
 		return slices.Concat(text[:at.value.Offset], []byte(value), text[at.value.Offset+at.value.Length:]), nil
 	case at.heading >= 0:
-		return insertAt(text, at.heading, key+" = "+value+"\n"), nil
+		return Insert(text, at.heading, key+" = "+value+"\n"), nil
 	}
-	return append(slices.Clone(text), "\n"+tableName(path)+"\n"+key+" = "+value+"\n"...), nil
+	return append(slices.Clone(text), "\n"+heading(path)+"\n"+key+" = "+value+"\n"...), nil
 }
 
-// removeKey takes the line of a key out of a table.
-func removeKey(text []byte, path []string, key string) ([]byte, error) {
+// RemoveKey returns a text without the line of a key of a table.
+func RemoveKey(text []byte, path []string, key string) ([]byte, error) {
 	at, err := locate(text, path, key)
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", err)
 	}
 	return slices.Concat(text[:at.start], text[at.end:]), nil
+}
+
+// HasHeading reports whether a table has a heading of its own.
+func HasHeading(text []byte, path []string) (bool, error) {
+	at, err := locate(text, path, "")
+	return at.heading >= 0, err
+}
+
+// Quote returns a text as a basic string.
+func Quote(text string) string {
+	b, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string can always be encoded
+	}
+	return string(b)
 }

@@ -1,26 +1,29 @@
-package engine
+package containerd
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
-func (c *containerd) Registered() (*Registered, error) {
-	now, err := c.dump()
+func (c *containerd) Registered(ctx context.Context) (*engine.Registered, error) {
+	now, err := c.dump(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &Registered{}
+	r := &engine.Registered{}
 	// What disables it is named as in any version of the configuration: the plugin as a whole in containerd 1.x, its parts
 	// in 2.x.
-	for _, name := range texts(now.tree["disabled_plugins"]) {
+	for _, name := range tomledit.Strings(now.tree["disabled_plugins"]) {
 		if slices.Contains(append(cris, "cri"), name) {
-			r.Faults = append(r.Faults, Fault{
+			r.Faults = append(r.Faults, engine.Fault{
 				Problem: "the CRI plugin is disabled (" + name + " in disabled_plugins): nobody can ask for a handler",
 				Remedy:  "take it out of disabled_plugins, if Kubernetes is to use this containerd; ctr and nerdctl take a link by themselves"})
 		}
@@ -34,28 +37,29 @@ func (c *containerd) Registered() (*Registered, error) {
 			return nil, err
 		}
 	}
-	return sortEntries(r), nil
+	r.Sort()
+	return r, nil
 }
 
-// entry gives a handler.
-func (e *effective) entry(name string, isDefault bool) Entry {
-	h := dig(e.handlers(), name)
-	entry := Entry{Name: name, Path: "runc", Default: isDefault, PodAnnotations: []string{}}
-	entry.PodAnnotations = append(entry.PodAnnotations, texts(h["pod_annotations"])...)
-	options := dig(h, "options")
+// entry returns a handler.
+func (e *effective) entry(name string, isDefault bool) engine.Entry {
+	h := tomledit.Dig(e.handlers(), name)
+	entry := engine.Entry{Name: name, Path: "runc", Default: isDefault, PodAnnotations: []string{}}
+	entry.PodAnnotations = append(entry.PodAnnotations, tomledit.Strings(h["pod_annotations"])...)
+	options := tomledit.Dig(h, "options")
 	if binary, _ := options["BinaryName"].(string); binary != "" {
 		entry.Path = binary
 	}
 	kind, _ := h["runtime_type"].(string)
-	entry.ofType(kind)
+	entry.OfType(kind)
 	if shim, _ := h["runtime_path"].(string); shim != "" {
-		entry.Faults = append(entry.Faults, Fault{Fatal: true,
+		entry.Faults = append(entry.Faults, engine.Fault{Fatal: true,
 			Problem: fmt.Sprintf("runtime_path is %q: containerd calls that as the shim", shim),
 			Remedy:  "take it out; the link belongs into BinaryName, below options"})
 	}
-	if engine, _ := h["runtime_engine"].(string); engine != "" {
-		entry.Faults = append(entry.Faults, Fault{Fatal: true,
-			Problem: fmt.Sprintf("runtime_engine is %q, which is for shims of containerd 1.0 alone", engine),
+	if older, _ := h["runtime_engine"].(string); older != "" {
+		entry.Faults = append(entry.Faults, engine.Fault{Fatal: true,
+			Problem: fmt.Sprintf("runtime_engine is %q, which is for shims of containerd 1.0 alone", older),
 			Remedy:  "take it out; the link belongs into BinaryName, below options"})
 	}
 	return entry
@@ -63,17 +67,17 @@ func (e *effective) entry(name string, isDefault bool) Entry {
 
 // unseen notes the handlers that files name and containerd does not know: in files that it does not read, in the table of
 // a plugin that it does not have, and in files whose CRI section another one replaces.
-func (c *containerd) unseen(now *effective, r *Registered) error {
+func (c *containerd) unseen(now *effective, r *engine.Registered) error {
 	main, err := change.Read(c.config)
 	if err != nil {
 		return err
 	}
-	own, err := decode(c.config, main)
+	own, err := tomledit.Decode(c.config, main)
 	if err != nil {
 		return err
 	}
 	read := []string{c.config}
-	for _, pattern := range texts(own["imports"]) { // see imports, why not those of the dump
+	for _, pattern := range tomledit.Strings(own["imports"]) { // see imports, why not those of the dump
 		matches, err := filepath.Glob(absolute(pattern, c.config))
 		if err != nil {
 			return fmt.Errorf("%s: imports: %q: %w", c.config, pattern, err)
@@ -86,7 +90,7 @@ func (c *containerd) unseen(now *effective, r *Registered) error {
 		if err != nil {
 			return err
 		}
-		tree, err := decode(path, text)
+		tree, err := tomledit.Decode(path, text)
 		if err != nil && !slices.Contains(read, path) {
 			continue // containerd does not stumble over it
 		}
@@ -94,13 +98,13 @@ func (c *containerd) unseen(now *effective, r *Registered) error {
 			return err
 		}
 		for _, plugin := range append(cris, "cri") {
-			handlers := dig(tree, "plugins", plugin, "containerd", "runtimes")
+			handlers := tomledit.Dig(tree, "plugins", plugin, "containerd", "runtimes")
 			for _, name := range slices.Sorted(maps.Keys(handlers)) {
-				binary, _ := dig(handlers, name, "options")["BinaryName"].(string)
-				if there := dig(now.handlers(), name); there != nil && (binary == "" || dig(there, "options")["BinaryName"] == any(binary)) {
+				binary, _ := tomledit.Dig(handlers, name, "options")["BinaryName"].(string)
+				if there := tomledit.Dig(now.handlers(), name); there != nil && (binary == "" || tomledit.Dig(there, "options")["BinaryName"] == any(binary)) {
 					continue
 				}
-				r.Entries = append(r.Entries, Entry{Name: name, Path: binary, Faults: []Fault{now.why(name, path, plugin, slices.Contains(read, path), c.config)}})
+				r.Entries = append(r.Entries, engine.Entry{Name: name, Path: binary, Faults: []engine.Fault{now.why(name, path, plugin, slices.Contains(read, path), c.config)}})
 			}
 		}
 	}
@@ -108,8 +112,8 @@ func (c *containerd) unseen(now *effective, r *Registered) error {
 }
 
 // why says why containerd does not know a handler as a file has it.
-func (e *effective) why(name, path, plugin string, read bool, config string) Fault {
-	f := Fault{Fatal: true}
+func (e *effective) why(name, path, plugin string, read bool, config string) engine.Fault {
+	f := engine.Fault{Fatal: true}
 	switch {
 	case !read:
 		f.Problem = fmt.Sprintf("%s, where the handler is, is not read", path)
@@ -124,36 +128,29 @@ func (e *effective) why(name, path, plugin string, read bool, config string) Fau
 	return f
 }
 
-// CRI is how Kubernetes reaches a containerd, and what its pods are made with.
-type CRI struct {
-	Version      int64  // of its configuration: 3 and more are containerd 2
-	Socket       string // a path
-	SandboxImage string
-	Snapshotter  string
-	Systemd      bool // whether the handler has systemd make cgroups
+// tomlFiles returns the files of the directory in which drop-in files of a configuration lie.
+func tomlFiles(config string) []string {
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(config), "conf.d", "*.toml")) // fails on a bad pattern alone
+	return files
 }
 
-// CRIOf gives how a containerd, as it is configured, makes pods of a handler.
-func CRIOf(e Engine, handler string) (*CRI, error) {
-	c, ok := e.(*containerd)
-	if !ok {
-		return nil, fmt.Errorf("%s is not containerd", e.Name())
-	}
-	now, err := c.ask()
+// Reach is by the CRI.
+func (c *containerd) Reach(ctx context.Context, handler string) (*engine.Reach, error) {
+	now, err := c.ask(ctx)
 	if err != nil {
 		return nil, err
 	}
 	text := func(key string, path ...string) string {
-		value, _ := dig(now.tree, path...)[key].(string)
+		value, _ := tomledit.Dig(now.tree, path...)[key].(string)
 		return value
 	}
 	const old, images = "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"
-	systemd, _ := dig(now.handlers(), handler, "options")["SystemdCgroup"].(bool)
-	return &CRI{
+	systemd, _ := tomledit.Dig(now.handlers(), handler, "options")["SystemdCgroup"].(bool)
+	return &engine.Reach{CRI: &engine.CRI{
 		Version:      now.version,
 		Socket:       cmp.Or(text("address", "grpc"), text("address", "plugins", "io.containerd.server.v1.grpc"), "/run/containerd/containerd.sock"),
 		SandboxImage: cmp.Or(text("sandbox_image", "plugins", old), text("sandbox", "plugins", images, "pinned_images")),
 		Snapshotter:  cmp.Or(text("snapshotter", "plugins", old, "containerd"), text("snapshotter", "plugins", images)),
 		Systemd:      systemd,
-	}, nil
+	}}, nil
 }

@@ -1,4 +1,4 @@
-package engine
+package registration_test
 
 import (
 	"context"
@@ -13,18 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// system is a folder with configurations of engines, in which State is too.
-func machine(t *testing.T, files map[string]string) string {
+// machine returns a system of its own with configurations of engines.
+func machine(t *testing.T, files map[string]string) system.System {
 	t.Helper()
 	dir := t.TempDir()
-	old := State
-	State = filepath.Join(dir, "var/lib/oci-add-hooks")
-	if err := os.MkdirAll(filepath.Dir(State), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { State = old })
+	sys := system.System{Root: dir, State: filepath.Join(dir, "var/lib/oci-add-hooks")}
 	for path, text := range files {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -34,7 +34,10 @@ func machine(t *testing.T, files map[string]string) string {
 			t.Fatal(err)
 		}
 	}
-	return dir
+	if err := os.MkdirAll(filepath.Dir(sys.State), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return sys
 }
 
 // snapshot gives what lies below a folder: every file's text and mode, and every folder.
@@ -96,29 +99,29 @@ var installations = []installation{
 		"[plugins.'io.containerd.cri.v1.runtime'.containerd]\ndefault_runtime_name = 'runc'\n"}},
 }
 
-func (i installation) install(t *testing.T, dir string, r Runtime) *Plan {
+func (i installation) install(t *testing.T, sys system.System, r engine.Runtime) *registration.Plan {
 	t.Helper()
-	plan, err := Install(i.new(t, dir), r)
+	plan, err := registration.Install(t.Context(), sys, i.new(t, sys), r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return plan
 }
 
-func (i installation) uninstall(t *testing.T, dir, name string) *Plan {
+func (i installation) uninstall(t *testing.T, sys system.System, name string) *registration.Plan {
 	t.Helper()
-	rec, text, err := ReadRecord(i.new(t, dir).Name(), name)
+	rec, text, err := registration.ReadRecord(sys, i.new(t, sys).Name(), name)
 	if err != nil || rec == nil {
 		t.Fatalf("the record: %v, %v", rec, err)
 	}
-	plan, err := Uninstall(i.new(t, dir), rec, text)
+	plan, err := registration.Uninstall(sys, i.new(t, sys), rec, text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return plan
 }
 
-func (i installation) new(t *testing.T, dir string) Engine {
+func (i installation) new(t *testing.T, sys system.System) engine.Engine {
 	t.Helper()
 	if i.engine == newerContainerd {
 		bin, err := filepath.Abs("../../../bin/newer")
@@ -132,45 +135,45 @@ func (i installation) new(t *testing.T, dir string) Engine {
 		i.engine = "containerd"
 	}
 	if i.engine == "containerd" {
-		if _, err := find("containerd"); err != nil {
+		if _, err := command.Find("containerd"); err != nil {
 			t.Skipf("skipped: %v (apt-get install containerd)", err)
 		}
 	}
-	e, err := New(i.engine, filepath.Join(dir, i.config))
+	e, err := engines.New(i.engine, filepath.Join(sys.Root, i.config))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return e
 }
 
-func carryOut(t *testing.T, plan *Plan) {
+func carryOut(t *testing.T, plan *registration.Plan) {
 	t.Helper()
 	if err := plan.CarryOut(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-var gpu = Runtime{Name: "gpu", Link: "/usr/local/bin/gpu"}
+var gpu = engine.Runtime{Name: "gpu", Link: "/usr/local/bin/gpu"}
 
 // TestThereAndBack: installing twice changes nothing, and uninstalling leaves no trace: not a byte, a mode, or a folder.
 func TestThereAndBack(t *testing.T) {
 	for _, i := range installations {
 		for _, isDefault := range []bool{false, true} {
 			t.Run(i.engine, func(t *testing.T) {
-				dir := machine(t, i.files)
-				before := snapshot(t, dir)
+				sys := machine(t, i.files)
+				before := snapshot(t, sys.Root)
 				r := gpu
 				r.Default = isDefault
-				carryOut(t, i.install(t, dir, r))
-				installed := snapshot(t, dir)
+				carryOut(t, i.install(t, sys, r))
+				installed := snapshot(t, sys.Root)
 				if cmp.Equal(before, installed) {
 					t.Fatal("nothing was installed")
 				}
-				if again := i.install(t, dir, r); again.Changes() {
+				if again := i.install(t, sys, r); again.Changes() {
 					t.Errorf("a second time changes %+v", again.Files)
 				}
-				carryOut(t, i.uninstall(t, dir, "gpu"))
-				wantSame(t, "uninstalled", before, snapshot(t, dir))
+				carryOut(t, i.uninstall(t, sys, "gpu"))
+				wantSame(t, "uninstalled", before, snapshot(t, sys.Root))
 			})
 		}
 	}
@@ -181,14 +184,14 @@ func TestTwoProfiles(t *testing.T) {
 	for _, i := range installations {
 		for _, order := range [][]string{{"gpu", "net"}, {"net", "gpu"}} {
 			t.Run(i.engine+"/"+strings.Join(order, "-"), func(t *testing.T) {
-				dir := machine(t, i.files)
-				before := snapshot(t, dir)
-				carryOut(t, i.install(t, dir, gpu))
-				carryOut(t, i.install(t, dir, Runtime{Name: "net", Link: "/usr/local/bin/net"}))
+				sys := machine(t, i.files)
+				before := snapshot(t, sys.Root)
+				carryOut(t, i.install(t, sys, gpu))
+				carryOut(t, i.install(t, sys, engine.Runtime{Name: "net", Link: "/usr/local/bin/net"}))
 				for _, name := range order {
-					carryOut(t, i.uninstall(t, dir, name))
+					carryOut(t, i.uninstall(t, sys, name))
 				}
-				wantSame(t, "uninstalled", before, snapshot(t, dir))
+				wantSame(t, "uninstalled", before, snapshot(t, sys.Root))
 			})
 		}
 	}
@@ -200,13 +203,13 @@ func TestEveryStepFails(t *testing.T) {
 	for _, i := range installations {
 		for _, what := range []string{"install", "uninstall"} {
 			t.Run(i.engine+"/"+what, func(t *testing.T) {
-				dir := machine(t, i.files)
-				plan := func() *Plan { return i.install(t, dir, gpu) }
+				sys := machine(t, i.files)
+				plan := func() *registration.Plan { return i.install(t, sys, gpu) }
 				if what == "uninstall" {
 					carryOut(t, plan())
-					plan = func() *Plan { return i.uninstall(t, dir, "gpu") }
+					plan = func() *registration.Plan { return i.uninstall(t, sys, "gpu") }
 				}
-				before := snapshot(t, dir)
+				before := snapshot(t, sys.Root)
 				steps := 0
 				for n, f := range plan().Files {
 					if f.Same() {
@@ -220,24 +223,24 @@ func TestEveryStepFails(t *testing.T) {
 						t.Errorf("step %d: %v", n, err)
 					}
 					mend(t, f, made)
-					wantSame(t, f.Path, before, snapshot(t, dir))
+					wantSame(t, f.Path, before, snapshot(t, sys.Root))
 				}
 				if steps < 2 {
 					t.Errorf("%d steps", steps)
 				}
 				fault := errors.New("no reload")
 				reloads := 0
-				reload := func() error { reloads++; return fault }
-				if err := plan().CarryOut(t.Context(), Step{Do: reload, Undo: func() error { reloads++; return nil }}); reloads != 2 || !errors.Is(err, fault) || !strings.Contains(err.Error(), "everything was put back") {
+				reload := func(context.Context) error { reloads++; return fault }
+				if err := plan().CarryOut(t.Context(), registration.Step{Do: reload, Undo: func(context.Context) error { reloads++; return nil }}); reloads != 2 || !errors.Is(err, fault) || !strings.Contains(err.Error(), "everything was put back") {
 					t.Errorf("reloading fails: %v", err)
 				}
-				wantSame(t, "reload", before, snapshot(t, dir))
+				wantSame(t, "reload", before, snapshot(t, sys.Root))
 				ended, end := context.WithCancel(t.Context())
 				end()
 				if err := plan().CarryOut(ended); !errors.Is(err, context.Canceled) {
 					t.Errorf("interrupted: %v", err)
 				}
-				wantSame(t, "interrupted", before, snapshot(t, dir))
+				wantSame(t, "interrupted", before, snapshot(t, sys.Root))
 			})
 		}
 	}
@@ -246,19 +249,19 @@ func TestEveryStepFails(t *testing.T) {
 // TestUndoFails: what cannot be put back is told, and stays remembered.
 func TestUndoFails(t *testing.T) {
 	i := installations[0]
-	dir := machine(t, i.files)
-	plan := i.install(t, dir, gpu)
+	sys := machine(t, i.files)
+	plan := i.install(t, sys, gpu)
 	fault := errors.New("no reload")
-	err := plan.CarryOut(t.Context(), Step{Do: func() error {
-		meddle(t, change.File{Path: filepath.Join(dir, i.config)})
+	err := plan.CarryOut(t.Context(), registration.Step{Do: func(context.Context) error {
+		meddle(t, change.File{Path: filepath.Join(sys.Root, i.config)})
 		return fault
 	}})
-	if !errors.Is(err, fault) || !strings.Contains(err.Error(), "and not everything could be put back: "+filepath.Join(dir, i.config)+" was changed in between") ||
+	if !errors.Is(err, fault) || !strings.Contains(err.Error(), "and not everything could be put back: "+filepath.Join(sys.Root, i.config)+" was changed in between") ||
 		strings.Contains(err.Error(), "everything was put back") {
 		t.Error(err)
 	}
-	carryOut(t, i.uninstall(t, dir, "gpu"))
-	if text, err := os.ReadFile(filepath.Join(dir, i.config)); err != nil || strings.TrimSpace(string(text)) != i.files[i.config] {
+	carryOut(t, i.uninstall(t, sys, "gpu"))
+	if text, err := os.ReadFile(filepath.Join(sys.Root, i.config)); err != nil || strings.TrimSpace(string(text)) != i.files[i.config] {
 		t.Errorf("uninstalled: %q, %v", text, err)
 	}
 }
@@ -266,19 +269,16 @@ func TestUndoFails(t *testing.T) {
 // TestUmask: whatever the umask, others can read what engines read for them, and nobody else what is remembered.
 func TestUmask(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
-	old := State
-	defer func() { State = old }()
 	for _, i := range []installation{{"podman", "etc/containers/containers.conf", nil}, {"docker", "etc/docker/daemon.json", nil}} {
-		dir := t.TempDir()
-		State = filepath.Join(dir, "state")
-		plan := i.install(t, dir, gpu)
+		sys := machine(t, nil)
+		plan := i.install(t, sys, gpu)
 		carryOut(t, plan)
 		for _, f := range plan.Files {
 			want := fs.FileMode(0o644)
-			if strings.HasPrefix(f.Path, State) {
+			if strings.HasPrefix(f.Path, sys.State) {
 				want = 0o600
 			}
-			for path := f.Path; path != dir; path = filepath.Dir(path) {
+			for path := f.Path; path != sys.Root && path != filepath.Dir(sys.State); path = filepath.Dir(path) {
 				if st, err := os.Stat(path); err != nil || st.Mode().Perm() != want {
 					t.Errorf("%s: %v, %v; want %v", path, st.Mode(), err, want)
 				}

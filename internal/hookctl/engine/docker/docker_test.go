@@ -1,4 +1,4 @@
-package engine
+package docker
 
 import (
 	"bytes"
@@ -8,14 +8,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 )
 
 // planDocker gives daemon.json with gpu as a runtime.
 func planDocker(t *testing.T, before []byte, isDefault bool) ([]byte, error) {
 	t.Helper()
 	d := &docker{config: "/etc/docker/daemon.json"}
-	files, err := d.Plan(Runtime{Name: "gpu", Link: "/bin/gpu", Default: isDefault}, func(string) ([]byte, error) { return before, nil })
+	files, err := d.Plan(t.Context(), engine.Runtime{Name: "gpu", Link: "/bin/gpu", Default: isDefault}, func(string) ([]byte, error) { return before, nil })
 	if err != nil {
 		return nil, err
 	}
@@ -23,6 +23,11 @@ func planDocker(t *testing.T, before []byte, isDefault bool) ([]byte, error) {
 		t.Fatalf("the plan changes %+v", files)
 	}
 	return files[0].After, nil
+}
+
+// installed is an installation of gpu over a daemon.json.
+func installed(before []byte) engine.Installed {
+	return engine.Installed{Name: "gpu", Link: "/bin/gpu", Before: func(string) []byte { return before }}
 }
 
 // What is added is set out as the rest is.
@@ -91,7 +96,7 @@ func TestDockerWithout(t *testing.T) {
 		if test.before == "" {
 			before = nil
 		}
-		r := &Record{Name: "gpu", Link: "/bin/gpu", Files: []RecordedFile{record(change.File{Path: d.config, Before: before})}}
+		r := installed(before)
 		got, err := d.Without(d.config, []byte(test.edited), r)
 		if err != nil || string(got) != test.want || (got == nil) != (test.want == "") {
 			t.Errorf("%s: %q, %v; want %q", test.name, got, err, test.want)
@@ -99,7 +104,7 @@ func TestDockerWithout(t *testing.T) {
 	}
 	// What somebody has pointed elsewhere is theirs.
 	d := &docker{config: "/etc/docker/daemon.json"}
-	r := &Record{Name: "gpu", Link: "/bin/gpu"}
+	r := installed(nil)
 	if _, err := d.Without(d.config, []byte(`{"runtimes": {"gpu": {"path": "/usr/bin/kata"}}}`), r); err == nil ||
 		!strings.Contains(err.Error(), `daemon.json:1:15: somebody has changed the runtime "gpu" since: it does not call /bin/gpu`) {
 		t.Error(err)
@@ -132,7 +137,7 @@ func FuzzDocker(f *testing.F) {
 			t.Fatalf("the runtime is not in\n%s", after)
 		}
 		d := &docker{config: "/etc/docker/daemon.json"}
-		r := &Record{Name: "gpu", Link: "/bin/gpu", Files: []RecordedFile{record(change.File{Path: d.config, Before: before})}}
+		r := installed(before)
 		again, err := d.Without(d.config, after, r)
 		if err != nil {
 			t.Fatal(err)

@@ -1,8 +1,9 @@
-package engine
+package docker
 
 import (
 	"strings"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
@@ -93,7 +94,7 @@ func (o object) set(f *jsonfile.File, name, value string) []byte {
 	if m, ok := o.find(name); ok {
 		return f.Edited([]jsonfile.Edit{{Start: m.after, End: m.end, Text: []byte(value)}})
 	}
-	return o.insert(f, quoted(name)+": "+value)
+	return o.insert(f, tomledit.Quote(name)+": "+value)
 }
 
 // remove takes a member out, if it is there, with its comma and the space before it.

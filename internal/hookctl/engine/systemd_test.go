@@ -22,7 +22,7 @@ func TestReads(t *testing.T) {
 		{[]string{"containerd", "--config"}, usual, false},
 		{[]string{"/usr/bin/crio"}, "/etc/crio/crio.conf", true},
 	} {
-		if got := reads(test.argv, test.config); got != test.want {
+		if got := Reads(test.argv, test.config); got != test.want {
 			t.Errorf("%q reads %s: %t", test.argv, test.config, got)
 		}
 	}
