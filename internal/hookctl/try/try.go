@@ -154,7 +154,7 @@ func (c *container) prepare() (err error) {
 	if err := config.write(path); err != nil {
 		return err
 	}
-	if c.plan, err = inject.Make(uses, path); err != nil {
+	if c.plan, err = inject.Make(uses, path, c.id); err != nil {
 		return err
 	}
 	if c.tasks, err = config.instrument(c.plan, c.inside(), c.outside(), program, c.opts); err != nil {
