@@ -41,6 +41,7 @@ func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Co
 	root.AddCommand(
 		newCheck(io),
 		newPreview(io),
+		newPs(io),
 		newTry(io),
 		newProfile(io),
 		newInstall(io),
