@@ -149,7 +149,7 @@ func (r *enrolment) planUninstall(_ context.Context, sys system.System) (engine.
 		}
 	}
 	if !r.force {
-		if err := refuseInUse([]string{rec.Link}, fmt.Sprintf("%s cannot be uninstalled", r.profile)); err != nil {
+		if err := refuseInUse(sys, []string{rec.Link}, fmt.Sprintf("%s cannot be uninstalled", r.profile)); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -75,7 +75,7 @@ func (o *nodeOptions) on(ctx context.Context, io *streams, name string, prepare 
 	if n.Engine, err = engines.New(name, o.config); err != nil {
 		return err
 	}
-	n.System, n.Users = io.sys, users
+	n.System = io.sys
 	n.Say = func(text string) {
 		lines := strings.Split(text, "\n")
 		for i, line := range lines {

@@ -2,15 +2,11 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
-	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
@@ -60,34 +56,4 @@ func (n *Node) answers(ctx context.Context) error {
 		n.Say(n.Engine.Name() + " answers again")
 	}
 	return err
-}
-
-// podOf returns the namespace and name of a container's pod and the name of the container, as far as the annotations of
-// its config.json have them; empty for one that is of no pod.
-func podOf(use container.Use) string {
-	if use.Bundle == "" {
-		return ""
-	}
-	file, err := jsonfile.Read(filepath.Join(use.Bundle, "config.json"))
-	if err != nil {
-		return "" // it has just ended; its id is printed
-	}
-	var config struct{ Annotations map[string]string }
-	if json.Unmarshal(file.Data, &config) != nil {
-		return ""
-	}
-	for _, keys := range [][3]string{
-		{"io.kubernetes.cri.sandbox-namespace", "io.kubernetes.cri.sandbox-name", "io.kubernetes.cri.container-name"}, // containerd
-		{"io.kubernetes.pod.namespace", "io.kubernetes.pod.name", "io.kubernetes.container.name"},                     // CRI-O
-	} {
-		namespace, pod, name := config.Annotations[keys[0]], config.Annotations[keys[1]], config.Annotations[keys[2]]
-		if pod == "" {
-			continue
-		}
-		if name == "" || name == "POD" {
-			return fmt.Sprintf("pod %s/%s, its sandbox: ", namespace, pod)
-		}
-		return fmt.Sprintf("pod %s/%s, container %s: ", namespace, pod, name)
-	}
-	return ""
 }

@@ -38,7 +38,7 @@ func (n *Node) whileUnused(ctx context.Context, f func(context.Context) error) e
 		if err != nil {
 			return err
 		}
-		if list, err := n.Users(program.LinksTo(n.program(), n.Profile, n.BinDir)); err == nil && len(list) > 0 && !n.DryRun {
+		if list, err := n.users(); err == nil && len(list) > 0 && !n.DryRun {
 			release() // one was started just now
 			continue
 		}
@@ -144,7 +144,7 @@ func (n *Node) waitUntilUnused(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for told := []string(nil); ; {
-		list, err := n.Users(append(program.LinksTo(n.program(), n.Profile), n.link()))
+		list, err := n.users()
 		if err != nil {
 			return fmt.Errorf("whether containers use %s is not known, and nothing is removed: %w", n.Profile, err)
 		}
@@ -166,10 +166,14 @@ func (n *Node) waitUntilUnused(ctx context.Context) error {
 	}
 }
 
-// describe returns a line for each container: its pod where there is one, and a pod's sandbox with its containers.
+// users returns the containers that use the profile. With an error, there may be more.
+func (n *Node) users() ([]container.Use, error) {
+	return container.Using(n.System, program.Uses(n.System, program.Known(n.program(), n.Profile)))
+}
+
 func describe(list []container.Use) (lines []string) {
 	for _, use := range list {
-		lines = append(lines, podOf(use)+use.String())
+		lines = append(lines, use.String())
 	}
 	slices.Sort(lines)
 	return lines
