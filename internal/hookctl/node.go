@@ -13,7 +13,6 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/node"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
@@ -77,7 +76,6 @@ func (o *nodeOptions) on(ctx context.Context, io *streams, name string, prepare 
 		return err
 	}
 	n.System = io.sys
-	n.Users = func(links []string) ([]container.Use, error) { return users(io.sys, links) }
 	n.Say = func(text string) {
 		lines := strings.Split(text, "\n")
 		for i, line := range lines {

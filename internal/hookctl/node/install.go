@@ -121,7 +121,7 @@ func withoutForce(err error) error {
 
 // refuseRuntime returns an error if containers run by the profile, whose runtime is to be another one.
 func (n *Node) refuseRuntime(before string) error {
-	list, err := n.Users([]string{n.link()})
+	list, err := n.users()
 	list = slices.DeleteFunc(list, func(use container.Use) bool { return !use.Running })
 	what := fmt.Sprintf("the profile %s names the runtime %s, which cannot be changed", n.Profile, before)
 	if len(list) > 0 {

@@ -17,7 +17,6 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/lock"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
@@ -42,9 +41,6 @@ type Node struct {
 	Canary         Canary   // of an installation
 	PodAnnotations []string // of an installation: see engine.Runtime
 	DryRun         bool     // change nothing
-
-	// Users returns the containers that use one of links. With an error, there may be more.
-	Users func(links []string) ([]container.Use, error)
 
 	// What happens is reported as it happens: what is done, what a change was, what was found in the hook file, and that
 	// another call holds the lock.

@@ -38,7 +38,7 @@ func (n *Node) whileUnused(ctx context.Context, f func(context.Context) error) e
 		if err != nil {
 			return err
 		}
-		if list, err := n.Users(program.LinksTo(n.program(), n.Profile, n.BinDir)); err == nil && len(list) > 0 && !n.DryRun {
+		if list, err := n.users(); err == nil && len(list) > 0 && !n.DryRun {
 			release() // one was started just now
 			continue
 		}
@@ -144,7 +144,7 @@ func (n *Node) waitUntilUnused(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for told := []string(nil); ; {
-		list, err := n.Users(append(program.LinksTo(n.program(), n.Profile), n.link()))
+		list, err := n.users()
 		if err != nil {
 			return fmt.Errorf("whether containers use %s is not known, and nothing is removed: %w", n.Profile, err)
 		}
@@ -164,6 +164,11 @@ func (n *Node) waitUntilUnused(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// users returns the containers that use the profile. With an error, there may be more.
+func (n *Node) users() ([]container.Use, error) {
+	return container.Using(n.System, program.Uses(n.System, program.Known(n.program(), n.Profile)))
 }
 
 // describe returns a line for each container, those of a pod together.
