@@ -19,7 +19,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 BIN ?= bin
 
 # Modules of their own, so that nothing that only their tests need comes near the runtime.
-TEST_MODULES := $(filter-out test/newer,$(patsubst %/go.mod,%,$(wildcard test/*/go.mod))) packaging
+TEST_MODULES := $(filter-out test/newer test/cluster,$(patsubst %/go.mod,%,$(wildcard test/*/go.mod))) packaging
 
 # Runs, or a time such as 30m: but go then ends a target now and then with an error, because its time is up.
 FUZZTIME ?= 20000x
@@ -126,6 +126,11 @@ test-fuzz: ## every fuzz target for FUZZTIME (20000x: runs; or a time)
 .PHONY: test-modules
 test-modules: bin/gotestsum ## Podman's library side by side; real engines
 	for m in $(TEST_MODULES); do (cd $$m && $(CURDIR)/$(GOTESTSUM) -- -count=1 -timeout 30m ./...); done
+
+.PHONY: test-cluster
+test-cluster: engines ## docs/kubernetes.md on a real cluster of one node (root; some 20 minutes more the first time); not part of test
+	scripts/install-engines.sh cluster
+	cd test/cluster && ./build.sh && go test -count=1 -v -timeout 60m .
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, shellcheck

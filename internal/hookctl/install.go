@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
 // enrolment is what install and uninstall are asked for.
@@ -223,9 +223,7 @@ func (s *streams) told(f change.File) filed {
 		t.Action = "remove"
 	}
 	if !strings.HasPrefix(f.Path, s.sys.State+"/") {
-		text := diff.Diff(f.Path, f.Before, f.Path, f.After)
-		_, unified, _ := strings.Cut(string(text), "\n") // after a line for git
-		t.Diff = unified
+		t.Diff = ui.UnifiedDiff(f.Path, f.Before, f.Path, f.After)
 	}
 	return t
 }
@@ -240,7 +238,7 @@ func (s *streams) carryOutPlan(cmd *cobra.Command, r enrolment, e engine.Engine,
 			return err
 		}
 		if plan.Note != "" {
-			fmt.Fprintf(s.err, "hookctl: note: %s\n", plan.Note)
+			s.Note(plan.Note)
 		}
 	}
 	return s.printPlan(r, s.changed(plan), reload)
@@ -271,8 +269,8 @@ func (s *streams) printPlan(r enrolment, files []filed, reload engine.Reload) er
 	if done := r.reload && !r.dryRun; done == (len(files) > 0) { // it has read it, or there was nothing to read
 		next = engine.Reload{}
 	}
-	if s.json {
-		return s.printJSON(struct {
+	if s.AsJSON {
+		return s.JSON(struct {
 			Engine  string  `json:"engine"`
 			Profile string  `json:"profile"`
 			DryRun  bool    `json:"dryRun"`
@@ -283,9 +281,9 @@ func (s *streams) printPlan(r enrolment, files []filed, reload engine.Reload) er
 		}{r.engine, r.profile, r.dryRun, files, next.Command, next.Effect, r.canary})
 	}
 	if len(files) == 0 {
-		fmt.Fprintln(s.text, "nothing to do: it is so already")
+		s.Printf("nothing to do: it is so already\n")
 		if r.reload && next.Command != "" {
-			fmt.Fprintf(s.text, "if %s has not read it yet: %s\n  (%s)\n", r.engine, s.paint(bold, next.Command), next.Effect)
+			s.Printf("if %s has not read it yet: %s\n  (%s)\n", r.engine, s.Paint(ui.Bold, next.Command), next.Effect)
 		}
 		return nil
 	}
@@ -295,27 +293,25 @@ func (s *streams) printPlan(r enrolment, files []filed, reload engine.Reload) er
 	}
 	switch {
 	case r.canary != "":
-		fmt.Fprintf(s.text, "%s %s\n", s.paint(green, "canary"), legible(r.canary))
+		s.Printf("%s %s\n", s.Paint(ui.Green, "canary"), ui.Escape(r.canary))
 	case r.dryRun && r.isDefault && !r.noCanary:
-		fmt.Fprintln(s.text, "would first start a container by it, which a dry run does not")
+		s.Printf("would first start a container by it, which a dry run does not\n")
 	}
 	for _, f := range files {
-		paint := green
+		paint := ui.Green
 		if f.Action == "remove" {
-			paint = yellow
+			paint = ui.Yellow
 		}
-		fmt.Fprintf(s.text, "%s %s\n", s.paint(paint, would+f.Action), legible(f.Path))
+		s.Printf("%s %s\n", s.Paint(paint, would+f.Action), ui.Escape(f.Path))
 		if r.dryRun {
-			for line := range strings.Lines(f.Diff) {
-				s.printDiffLine(strings.TrimSuffix(line, "\n"))
-			}
+			s.Diff(f.Diff)
 		}
 	}
 	switch {
 	case next.Command != "":
-		fmt.Fprintf(s.text, "%s has to read it: %s\n  (%s)\n", r.engine, s.paint(bold, next.Command), next.Effect)
+		s.Printf("%s has to read it: %s\n  (%s)\n", r.engine, s.Paint(ui.Bold, next.Command), next.Effect)
 	case r.reload && !r.dryRun && reload.Command != "":
-		fmt.Fprintf(s.text, "%s has been told to read it: %s\n", r.engine, reload.Effect)
+		s.Printf("%s has been told to read it: %s\n", r.engine, reload.Effect)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package hookctl
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -79,10 +78,7 @@ func (s *streams) checkDefault(r enrolment) error {
 	if errs == 0 {
 		return nil
 	}
-	told := *s
-	told.text = bufio.NewWriter(s.err)
-	told.printFindings(result.Findings)
-	_ = told.text.Flush() // an error about standard error can be told nowhere
+	s.FindingsToStderr(result.Findings)
 	return fmt.Errorf("%s does not become the default: oci-add-hooks would start no container", r.profile)
 }
 

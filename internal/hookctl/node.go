@@ -23,6 +23,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
@@ -67,7 +68,7 @@ func (w *nodeWork) define(cmd *cobra.Command) {
 }
 
 func (w *nodeWork) begin(io *streams, engine string) error {
-	if io.json {
+	if io.AsJSON {
 		return usageError("hookctl node prints no JSON")
 	}
 	w.engine, w.reload = engine, true
@@ -143,8 +144,8 @@ func newNodeWait(io *streams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM)
 			defer stop()
-			fmt.Fprintln(io.text, "nothing more is done until told to end")
-			err := io.text.Flush()
+			io.Printf("nothing more is done until told to end\n")
+			err := io.Flush()
 			<-ctx.Done()
 			return err
 		},
@@ -206,7 +207,7 @@ func (s *streams) nodeInstall(cmd *cobra.Command, w nodeWork, programs []program
 	if err := s.onNode(cmd, w, w.planInstall); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.text, "this node is ready: %s knows %s\n", w.engine, w.profile)
+	s.Printf("this node is ready: %s knows %s\n", w.engine, w.profile)
 	return nil
 }
 
@@ -242,7 +243,7 @@ func (s *streams) nodeRemove(cmd *cobra.Command, w nodeWork) error {
 		folders = slices.Insert(folders, 0, filepath.Dir(nodeBinDir))
 	}
 	change.RemoveFolders(folders)
-	fmt.Fprintf(s.text, "nothing of %s is left on this node\n", w.profile)
+	s.Printf("nothing of %s is left on this node\n", w.profile)
 	return nil
 }
 
@@ -346,12 +347,12 @@ func (s *streams) waitUntilUnused(ctx context.Context, program, name string) err
 		}
 		var lines []string
 		for _, use := range list {
-			lines = append(lines, legible(use.String()))
+			lines = append(lines, ui.Escape(use.String()))
 		}
 		if text := strings.Join(lines, "\n"); text != told {
 			told = text
-			fmt.Fprintf(s.text, "waiting for %s to end:%s\n", count(len(list), "container"), inset(text))
-			_ = s.text.Flush() // an error stays, and is told in the end
+			s.Printf("waiting for %s to end:%s\n", ui.Count(len(list), "container"), inset(text))
+			_ = s.Flush() // an error stays, and is told in the end
 		}
 		select {
 		case <-ctx.Done():

@@ -6,25 +6,23 @@ package hookctl
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // New returns the command line of hookctl on a system. Execute runs it.
 func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
-	io := &streams{sys: sys, in: stdin, out: stdout, text: bufio.NewWriter(stdout), err: stderr, colour: wantsColour(stdout)}
+	io := &streams{ui.New(stdin, stdout, stderr), sys}
 	root := &cobra.Command{
 		Use:   "hookctl",
 		Short: "check, preview, try and install the lifecycle hooks of containers",
@@ -36,10 +34,10 @@ func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Co
 		SilenceUsage:  true,
 	}
 	root.SetIn(stdin)
-	root.SetOut(io.text)
+	root.SetOut(io.Out())
 	root.SetErr(stderr)
 	root.SetVersionTemplate("{{.Name}} version {{.Version}}\n")
-	root.PersistentFlags().BoolVar(&io.json, "json", false, "print JSON")
+	root.PersistentFlags().BoolVar(&io.AsJSON, "json", false, "print JSON")
 	root.AddCommand(
 		newCheck(io),
 		newPreview(io),
@@ -55,32 +53,10 @@ func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Co
 	return root
 }
 
-// streams are what a command reads and writes, how it is to write, and the system that it examines and changes.
+// streams are what a command reads and writes, and the system that it examines and changes.
 type streams struct {
-	sys      system.System
-	in       io.Reader
-	out, err io.Writer
-	text     *bufio.Writer // to out; Execute flushes it, and tells if that fails
-	json     bool          // --json was given
-	colour   bool          // out is a terminal whose user has nothing against colours
-}
-
-// wantsColour says whether w is a terminal that shows colours, to a user who wants them (https://no-color.org).
-func wantsColour(w io.Writer) bool {
-	f, isFile := w.(*os.File)
-	if !isFile || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
-}
-
-// printJSON prints v, indented.
-func (s *streams) printJSON(v any) error {
-	enc := json.NewEncoder(s.text)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	*ui.UI
+	sys system.System
 }
 
 // errProblems is what a command gives that found problems and has told of them.

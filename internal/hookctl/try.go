@@ -1,8 +1,6 @@
 package hookctl
 
 import (
-	"io"
-	"os"
 	"os/signal"
 	"path/filepath"
 	"time"
@@ -71,23 +69,13 @@ func (s *streams) try(cmd *cobra.Command, opts try.Options) error {
 	if err != nil {
 		return err
 	}
-	if s.json {
-		err = s.printJSON(report)
+	if s.AsJSON {
+		err = s.JSON(report)
 	} else {
-		err = report.Print(s.out, width(s.out), s.colour)
+		err = s.Trial(report)
 	}
 	if err == nil && len(report.Problems) > 0 {
 		err = errProblems
 	}
 	return err
-}
-
-// width gives the width of the terminal that w is, in characters, or 80.
-func width(w io.Writer) int {
-	if f, isFile := w.(*os.File); isFile {
-		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
-			return int(size.Col)
-		}
-	}
-	return 80
 }

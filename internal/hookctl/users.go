@@ -11,6 +11,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
@@ -84,7 +85,7 @@ func refuse(what string, list []container.Use, unknown error) error {
 	if len(list) > 0 {
 		var lines []string
 		for _, use := range list {
-			lines = append(lines, legible(use.String()))
+			lines = append(lines, ui.Escape(use.String()))
 		}
 		return fmt.Errorf("%s while these containers need it; stop and remove them, or give --force and lose control of them:%s",
 			what, inset(strings.Join(lines, "\n")))
@@ -168,25 +169,25 @@ func sameEntry(a, b string) bool {
 }
 
 func (s *streams) printUsers(list []container.Use, unknown error) error {
-	if s.json {
-		return s.printJSON(struct {
+	if s.AsJSON {
+		return s.JSON(struct {
 			Containers []container.Use `json:"containers"`
 		}{append([]container.Use{}, list...)})
 	}
 	if len(list) == 0 {
 		if unknown == nil {
-			fmt.Fprintln(s.text, "no container needs it")
+			s.Printf("no container needs it\n")
 		}
 		return nil
 	}
-	var rows [][]cell
+	var rows [][]ui.Cell
 	for _, use := range list {
-		state := cell{"stopped", dim}
+		state := ui.Dim.Cell("stopped")
 		if use.Running {
-			state = cell{"running", green}
+			state = ui.Green.Cell("running")
 		}
-		rows = append(rows, []cell{{use.ID, bold}, {use.Engine, plain}, state, {use.Call(), plain}})
+		rows = append(rows, []ui.Cell{ui.Bold.Cell(use.ID), ui.Plain.Cell(use.Engine), state, ui.Plain.Cell(use.Call())})
 	}
-	s.printTable([]string{"CONTAINER", "ENGINE", "STATE", "BY"}, rows)
+	s.Table([]string{"CONTAINER", "ENGINE", "STATE", "BY"}, rows)
 	return nil
 }
