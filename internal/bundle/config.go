@@ -105,7 +105,7 @@ func (c *Config) note(err error) {
 // readHooks reads the value of a member "hooks".
 func (c *Config) readHooks(r *jsonfile.Reader) (err error) {
 	if c.hooks.exists() {
-		c.note(r.Fail(`"hooks" is given twice`, "take one of the two out"))
+		c.note(r.Fail(`"hooks" is given twice`, "remove one of the two"))
 		return nil
 	}
 	if r.Kind() != '{' {
@@ -130,7 +130,7 @@ func (c *Config) readHooks(r *jsonfile.Reader) (err error) {
 // readStage reads the value of a stage.
 func (c *Config) readStage(r *jsonfile.Reader, name hooks.Stage) (err error) {
 	if c.stages[name] != nil {
-		c.note(r.Fail(fmt.Sprintf("stage %q is given twice", name), "take one of the two out"))
+		c.note(r.Fail(fmt.Sprintf("stage %q is given twice", name), "remove one of the two"))
 		return nil
 	}
 	s := &stage{}

@@ -95,7 +95,7 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		files[i].Before = now
 		rec.Files = append(rec.Files, record(change.File{Path: f.Path, Before: before, After: files[i].After}))
 		if before == nil {
-			for _, folder := range change.MissingFolders(filepath.Dir(f.Path)) {
+			for _, folder := range change.MissingDirectories(filepath.Dir(f.Path)) {
 				if !slices.Contains(rec.Folders, folder) {
 					rec.Folders = append(rec.Folders, folder)
 				}
@@ -236,7 +236,7 @@ func (p *Plan) CarryOut(ctx context.Context, steps ...Step) error {
 	if err != nil {
 		p.Note = fmt.Sprintf("%s was not asked about the result, for it did not take its configuration before: %v", p.engine.Name(), err)
 	}
-	done, err := change.Apply(p.Files)
+	done, err := change.Apply(ctx, p.sys, p.Files)
 	if err != nil {
 		return err
 	}

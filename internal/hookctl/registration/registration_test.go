@@ -217,7 +217,7 @@ func TestEveryStepFails(t *testing.T) {
 					}
 					steps++
 					failing := plan()
-					made := change.MissingFolders(filepath.Dir(f.Path))
+					made := change.MissingDirectories(filepath.Dir(f.Path))
 					meddle(t, f)
 					if err := failing.CarryOut(t.Context()); err == nil || !strings.Contains(err.Error(), f.Path+" was changed in between") {
 						t.Errorf("step %d: %v", n, err)
