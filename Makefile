@@ -15,11 +15,14 @@ export CGO_ENABLED := 0
 GO_BUILD := go build -trimpath -buildmode=exe
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
+# Where there is internal/early, it is what the kernel enters: calls that add nothing never start Go.
+EARLY := $(if $(filter amd64 arm64,$(or $(GOARCH),$(shell go env GOARCH))),-E github.com/awslabs/oci-add-hooks/internal/early.entry)
+
 # Where the programs are built.
 BIN ?= bin
 
 # Modules of their own, so that nothing that only their tests need comes near the runtime.
-TEST_MODULES := $(filter-out test/newer test/cluster,$(patsubst %/go.mod,%,$(wildcard test/*/go.mod))) packaging
+TEST_MODULES := $(filter-out test/newer test/engines test/cluster,$(patsubst %/go.mod,%,$(wildcard test/*/go.mod)))
 
 # Runs, or a time such as 30m: but go then ends a target now and then with an error, because its time is up.
 FUZZTIME ?= 20000x
@@ -32,9 +35,13 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: build
-build: ## build bin/oci-add-hooks and bin/hookctl
-	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o '$(BIN)/' ./cmd/oci-add-hooks
+build: runtime ## build bin/oci-add-hooks and bin/hookctl
 	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o '$(BIN)/' ./cmd/hookctl
+
+# Tests and the bench build the runtime by this target, so that what they run is what is shipped.
+.PHONY: runtime
+runtime: ## build bin/oci-add-hooks
+	$(GO_BUILD) -ldflags '$(LDFLAGS) $(EARLY)' -o '$(BIN)/' ./cmd/oci-add-hooks
 
 .PHONY: man
 man: ## write the manual pages to bin/man
@@ -94,12 +101,26 @@ image: build ## build the image IMAGE (oci-add-hooks:VERSION) for Kubernetes, by
 demo: build ## run a throwaway container with example hooks under runc
 	scripts/demo.sh
 
+# What make test does, in this order, and what make test-all adds: what takes longest.
+TESTS := engines test-unit test-fuzz test-modules test-engines
+MORE_TESTS := test-packaging
+
 .PHONY: test
-test: engines test-unit test-fuzz test-modules ## install the engines that are missing and run every test
+test: ## install the engines that are missing and run the tests
+	scripts/test.sh $(TESTS)
+
+.PHONY: test-all
+test-all: ## the same, and the tests of packages, which build everything several times
+	scripts/test.sh $(TESTS) $(MORE_TESTS)
+
+# The Debian suites in whose root test/engines runs, besides the machine's own root.
+ROOTS ?= trixie
+export ROOT_CACHE MIRROR
 
 .PHONY: engines
-engines: bin/newer/containerd ## install the engines and tools that the tests and the bench use (Debian), and build a newer containerd
+engines: bin/newer/containerd ## install the engines and tools that the tests and the bench use (Debian), build a newer containerd, make the roots
 	scripts/install-engines.sh
+	for suite in $(ROOTS); do scripts/root.sh "$$suite" >/dev/null; done
 
 # Debian's containerd is years old. This one comes with the other programs that test/newer pins.
 bin/newer/containerd: test/newer/go.mod
@@ -108,12 +129,14 @@ bin/newer/containerd: test/newer/go.mod
 
 # gotestsum ends each run by listing what was skipped, and why.
 GOTESTSUM := bin/gotestsum --format pkgname
+# The limit is for a hang: a busy machine with cold caches may take many times what a quiet one does.
+TEST_FLAGS := -count=1 -timeout 3h
 bin/gotestsum: go.mod
 	go build -o $@ gotest.tools/gotestsum
 
 .PHONY: test-unit
 test-unit: bin/gotestsum ## tables, command scripts, process tests
-	$(GOTESTSUM) -- -count=1 ./...
+	$(GOTESTSUM) -- $(TEST_FLAGS) ./...
 
 .PHONY: test-faults
 test-faults: ## kills, failing system calls, odd files, two thousand calls at once; test-unit has them too
@@ -124,8 +147,24 @@ test-fuzz: ## every fuzz target for FUZZTIME (20000x: runs; or a time)
 	scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: test-modules
-test-modules: bin/gotestsum ## Podman's library side by side; real engines
-	for m in $(TEST_MODULES); do (cd $$m && $(CURDIR)/$(GOTESTSUM) -- -count=1 -timeout 30m ./...); done
+test-modules: bin/gotestsum ## Podman's library side by side, the Kubernetes manifests
+	for m in $(TEST_MODULES); do (cd $$m && $(CURDIR)/$(GOTESTSUM) -- $(TEST_FLAGS) ./...); done
+
+.PHONY: test-engines
+test-engines: bin/gotestsum ## real engines, in the machine's own root and those of ROOTS (trixie)
+	scripts/test-engines.sh machine $(ROOTS)
+
+.PHONY: test-next
+test-next: bin/gotestsum bin/newer/containerd ## the same in a root of Debian sid, whose engines change daily
+	scripts/test-engines.sh sid
+
+.PHONY: test-packaging
+test-packaging: bin/gotestsum ## the packages: installed, upgraded, removed, built twice
+	cd packaging && $(CURDIR)/$(GOTESTSUM) -- $(TEST_FLAGS) ./...
+
+.PHONY: tried
+tried: ## write the engines and versions of the last test runs into README.md
+	scripts/tried.sh README.md
 
 .PHONY: test-cluster
 test-cluster: engines ## docs/kubernetes.md on a real cluster of one node (root; some 20 minutes more the first time); not part of test

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	_ "github.com/awslabs/oci-add-hooks/internal/early" // runs before main, if it runs: see its documentation
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
 	"github.com/awslabs/oci-add-hooks/internal/profile"

@@ -65,6 +65,9 @@ leave running is ended, what they leave mounted below the bundle is unmounted.`,
 func (s *streams) try(cmd *cobra.Command, opts try.Options) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
+	if s.Live() && !s.AsJSON {
+		opts.Progress = s.Progress
+	}
 	report, err := try.Run(ctx, opts)
 	if err != nil {
 		return err
@@ -72,7 +75,7 @@ func (s *streams) try(cmd *cobra.Command, opts try.Options) error {
 	if s.AsJSON {
 		err = s.JSON(report)
 	} else {
-		err = s.Trial(report)
+		s.Trial(report)
 	}
 	if err == nil && len(report.Problems) > 0 {
 		err = errProblems

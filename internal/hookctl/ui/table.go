@@ -26,7 +26,7 @@ func (u *UI) Table(heading []string, rows [][]Cell) {
 	for i, h := range heading {
 		head[i] = Dim.Cell(h)
 	}
-	width, _ := columns(u.out)
+	width, _, _ := terminal(u.out)
 	u.table(head, rows, width)
 }
 

@@ -37,6 +37,7 @@ type UI struct {
 	text   *bufio.Writer // to out
 	err    io.Writer
 	colour bool // out shows colours
+	drawn  int  // how many lines of out are to be drawn over
 }
 
 // New returns a UI of these streams.
@@ -96,26 +97,32 @@ func (u *UI) Paint(c Colour, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
+// Live reports whether what is drawn while something runs can be drawn over: on a terminal that moves its cursor.
+func (u *UI) Live() bool {
+	_, _, isTerminal := terminal(u.out)
+	return isTerminal && os.Getenv("TERM") != "dumb"
+}
+
 // wantsColour reports whether w is a terminal that shows colours, to a user who wants them (https://no-color.org).
 func wantsColour(w io.Writer) bool {
-	_, isTerminal := columns(w)
+	_, _, isTerminal := terminal(w)
 	return isTerminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
-// columns returns the width of the terminal that w is, in characters: 80 if it does not say.
-func columns(w io.Writer) (width int, isTerminal bool) {
+// terminal returns the size of the terminal that w is, in characters: 80 by 24 if it does not say.
+func terminal(w io.Writer) (width, height int, isTerminal bool) {
 	f, isFile := w.(*os.File)
 	if !isFile {
-		return 0, false
+		return 0, 0, false
 	}
 	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	if err != nil || size.Col == 0 {
-		return 80, true
+	if err != nil || size.Col == 0 || size.Row == 0 {
+		return 80, 24, true
 	}
-	return int(size.Col), true
+	return int(size.Col), int(size.Row), true
 }
 
 // Escape returns text with what a terminal might act upon escaped as in a Go string, a line feed too. A tab stays.
