@@ -22,7 +22,6 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
@@ -52,6 +51,7 @@ const nodeRun = "/run"
 // nodeWork is what is to be done on a node.
 type nodeWork struct {
 	enrolment
+	engine   string
 	hostRoot string
 	hooks    string // the hook file, in the container
 }
@@ -72,7 +72,7 @@ func (w *nodeWork) begin(io *streams, engine string) error {
 		return usageError("hookctl node prints no JSON")
 	}
 	w.engine, w.reload = engine, true
-	_, err := w.find() // rather now than when half is done
+	_, err := io.engine(engine, &w.enrolment) // rather now than when half is done
 	return err
 }
 
@@ -204,7 +204,18 @@ func (s *streams) nodeInstall(cmd *cobra.Command, w nodeWork, programs []program
 	if err := s.addProfile(program, w.profile, copied, nil, "", manner{}); err != nil {
 		return err
 	}
-	if err := s.onNode(cmd, w, w.planInstall); err != nil {
+	if err := s.onNode(cmd, w, func() (engine.Engine, *registration.Plan, error) {
+		e, err := s.engine(w.engine, &w.enrolment)
+		if err != nil {
+			return nil, nil, err
+		}
+		runtime, err := s.runtime(w.enrolment)
+		if err != nil {
+			return nil, nil, err
+		}
+		plan, err := registration.Install(cmd.Context(), s.sys, e, runtime)
+		return e, plan, err
+	}); err != nil {
 		return err
 	}
 	s.Printf("this node is ready: %s knows %s\n", w.engine, w.profile)
@@ -221,7 +232,7 @@ func (s *streams) nodeRemove(cmd *cobra.Command, w nodeWork) error {
 		return err
 	}
 	defer unlock()
-	if err := s.onNode(cmd, w, w.planUninstall); err != nil {
+	if err := s.onNode(cmd, w, func() (engine.Engine, *registration.Plan, error) { return s.planUninstall(w.engine, w.enrolment) }); err != nil {
 		return err
 	}
 	// A container may have been started meanwhile. Now that the engine does not know the profile, none will be.
@@ -279,8 +290,8 @@ func there(path string) bool {
 
 // onNode carries out a plan for the engine, which reads its configuration anew if it changes, or if it did and it is not
 // known whether the engine has read it since: this program may be ended at any moment.
-func (s *streams) onNode(cmd *cobra.Command, w nodeWork, makePlan func(context.Context, system.System) (engine.Engine, *registration.Plan, error)) error {
-	e, plan, err := makePlan(cmd.Context(), s.sys)
+func (s *streams) onNode(cmd *cobra.Command, w nodeWork, makePlan func() (engine.Engine, *registration.Plan, error)) error {
+	e, plan, err := makePlan()
 	if err != nil {
 		return err
 	}
@@ -293,7 +304,7 @@ func (s *streams) onNode(cmd *cobra.Command, w nodeWork, makePlan func(context.C
 		return fmt.Errorf("%s cannot be written: %w", unread, report.Plain(err))
 	}
 	if changes {
-		err = s.carryOutPlan(cmd, w.enrolment, e, plan)
+		err = s.carryOutPlan(cmd.Context(), e, plan, w.enrolment)
 	} else if reload := e.Reload(nil); reload.Command != "" {
 		err = reload.Do(cmd.Context())
 	}
