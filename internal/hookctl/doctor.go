@@ -86,7 +86,7 @@ func (s *streams) examined(args []string, config string) ([]engine.Engine, error
 		}
 		config = abs
 	}
-	e, err := engines.New(args[0], config)
+	e, err := engines.New(s.sys, args[0], config)
 	if err != nil {
 		return nil, usageError(err.Error())
 	}

@@ -62,7 +62,7 @@ func (o *nodeOptions) on(ctx context.Context, io *streams, name string, prepare 
 	if err := namesProfile(n.Profile); err != nil {
 		return err
 	}
-	if _, err := engines.New(name, o.config); err != nil {
+	if _, err := engines.New(io.sys, name, o.config); err != nil {
 		return usageError(err.Error())
 	}
 	// What the container has is read before the node's file system takes the place of its own.
@@ -72,7 +72,7 @@ func (o *nodeOptions) on(ctx context.Context, io *streams, name string, prepare 
 	if err := enterRoot(o.hostRoot); err != nil {
 		return err
 	}
-	if n.Engine, err = engines.New(name, o.config); err != nil {
+	if n.Engine, err = engines.New(io.sys, name, o.config); err != nil {
 		return err
 	}
 	n.System = io.sys

@@ -132,8 +132,8 @@ func (n *Node) register(ctx context.Context, plan *registration.Plan, rest ...re
 			return nil
 		}
 		err = plan.CarryOut(ctx, append([]registration.Step{{Do: report}}, rest...)...)
-		if plan.Note != "" {
-			n.Say(plan.Note)
+		for _, note := range plan.Notes {
+			n.Say("note: " + note)
 		}
 	} else {
 		err = carryOut(ctx, rest)
