@@ -152,14 +152,14 @@ func newNodeWait(io *streams) *cobra.Command {
 	}
 }
 
-// program is a program that is copied to a node.
-type program struct {
+// copied is a program that is copied to a node.
+type copied struct {
 	name string
 	text []byte
 }
 
 // ownPrograms reads this program and the runtime beside it.
-func ownPrograms() (programs []program, err error) {
+func ownPrograms() (programs []copied, err error) {
 	runtime, err := findProgram("")
 	if err != nil {
 		return nil, err
@@ -169,12 +169,12 @@ func ownPrograms() (programs []program, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s cannot be read: %w", p.path, report.Plain(err))
 		}
-		programs = append(programs, program{p.name, text})
+		programs = append(programs, copied{p.name, text})
 	}
 	return programs, nil
 }
 
-func (s *streams) nodeInstall(cmd *cobra.Command, w nodeWork, programs []program, hookFile []byte) error {
+func (s *streams) nodeInstall(cmd *cobra.Command, w nodeWork, programs []copied, hookFile []byte) error {
 	unlock, err := lockNode()
 	if err != nil {
 		return err
@@ -327,7 +327,7 @@ func lockNode() (unlock func(), err error) {
 }
 
 // planCopy plans to put a program into a folder.
-func planCopy(p program, binDir string) (step, error) {
+func planCopy(p copied, binDir string) (step, error) {
 	path := filepath.Join(binDir, p.name)
 	s := step{Action: "write", Path: path}
 	old, err := os.ReadFile(path)
@@ -349,7 +349,7 @@ func (s *streams) waitUntilUnused(ctx context.Context, program, name string) err
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for told := ""; ; {
-		list, err := users(knownLinks(program, name))
+		list, err := users(s.sys, links(program, []string{name}))
 		if err != nil {
 			return fmt.Errorf("whether containers use %s cannot be told, and nothing is removed: %w", name, err)
 		}

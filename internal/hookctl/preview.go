@@ -43,13 +43,15 @@ func newPreview(io *streams) *cobra.Command {
 				p.Error = err.Error()
 			}
 			if id != "" {
-				found, err := container.Find(id, roots)
+				found, err := container.Find(io.sys, id, roots)
 				if err != nil {
 					return err
 				}
-				p.Container, bundle = &found, found.Bundle
+				p.Container, bundle, id = &found, found.Bundle, found.ID
+			} else if id, err = idOf(bundle); err != nil {
+				return err
 			}
-			if err := p.fill(uses, filepath.Join(bundle, "config.json")); err != nil {
+			if err := p.fill(uses, filepath.Join(bundle, "config.json"), id); err != nil {
 				return err
 			}
 			if io.AsJSON {
@@ -113,14 +115,23 @@ type decision struct {
 	Reason  string         `json:"reason,omitempty"`
 }
 
+// idOf returns the id that a container of a bundle most likely has: engines name the bundle's directory by it.
+func idOf(bundle string) (string, error) {
+	dir, err := filepath.Abs(bundle)
+	if filepath.Base(dir) == "userdata" { // Podman's and CRI-O's
+		dir = filepath.Dir(dir)
+	}
+	return filepath.Base(dir), err
+}
+
 // fill makes the plan that the runtime would carry out.
-func (p *preview) fill(uses profile.Profile, config string) error {
+func (p *preview) fill(uses profile.Profile, config, id string) error {
 	p.Config = config
 	before, err := jsonfile.Read(config)
 	if err != nil {
 		return err
 	}
-	plan, err := inject.Make(uses, config)
+	plan, err := inject.Make(uses, config, id)
 	if err != nil {
 		return err
 	}

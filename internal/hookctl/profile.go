@@ -211,7 +211,7 @@ func (s *streams) addProfile(program, name, hookFile string, hooksDirs []string,
 	if err != nil {
 		return err
 	}
-	file, err := planFile(profilePath(name), text, content.Runtime, filepath.Join(filepath.Dir(program), name), how.force)
+	file, err := planFile(s.sys, profilePath(name), text, content.Runtime, filepath.Join(filepath.Dir(program), name), how.force)
 	if err != nil {
 		return err
 	}
@@ -251,7 +251,7 @@ func newProfileRemove(io *streams) *cobra.Command {
 				err = refuseInstalled(io.sys, name)
 			}
 			if err == nil && !how.force {
-				err = refuseInUse([]string{filepath.Join(filepath.Dir(program), name)}, "the profile "+name+" cannot be removed")
+				err = refuseInUse(io.sys, []string{filepath.Join(filepath.Dir(program), name)}, "the profile "+name+" cannot be removed")
 			}
 			if err != nil {
 				return err

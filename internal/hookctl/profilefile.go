@@ -13,6 +13,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
@@ -112,7 +113,7 @@ func examine(path string, force bool) (s standing, err error) {
 }
 
 // planFile plans to write a profile, which names runtime and is used by link.
-func planFile(path string, text []byte, runtime, link string, force bool) (step, error) {
+func planFile(sys system.System, path string, text []byte, runtime, link string, force bool) (step, error) {
 	c := step{Action: "write", Path: path, Text: string(text)}
 	old, err := examine(path, force)
 	switch {
@@ -129,7 +130,7 @@ func planFile(path string, text []byte, runtime, link string, force bool) (step,
 	}
 	if !force {
 		if before, err := hooks.ReadRuntime(path); err != nil || before != runtime {
-			if err := refuseRunning([]string{link}, fmt.Sprintf("%s names the runtime %s, which cannot be changed", path, before)); err != nil {
+			if err := refuseRunning(sys, []string{link}, fmt.Sprintf("%s names the runtime %s, which cannot be changed", path, before)); err != nil {
 				return c, err
 			}
 		}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
@@ -126,7 +127,7 @@ func (o Options) prove(id string) (proof Proof, err error) {
 			"it may have yet to read its configuration", use.By, o.Link)
 	}
 	proof.Calls = use.Call()
-	plan, err := inject.Make(o.Uses, filepath.Join(use.Bundle, "config.json"))
+	plan, err := inject.Make(o.Uses, filepath.Join(use.Bundle, "config.json"), id)
 	if err != nil {
 		return proof, err
 	}
@@ -143,7 +144,7 @@ func (o Options) prove(id string) (proof Proof, err error) {
 
 // running gives the container with that id that runs and whose engine calls what matches says.
 func running(id string, matches func(string) bool) (use container.Use, found bool) {
-	list, _ := container.Using(matches) // what could not be examined is not this one
+	list, _ := container.Using(system.Host(), matches) // what could not be examined is not this one
 	for _, use := range list {
 		if use.ID == id && use.Running && use.Bundle != "" {
 			return use, true

@@ -30,6 +30,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
+	plain "github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // Options is what to try.
@@ -104,6 +105,14 @@ func (c *container) bundle() string  { return filepath.Join(c.dir, "bundle") }
 
 // prepare makes the bundle.
 func (c *container) prepare() (err error) {
+	if c.opts.Rootfs != "" {
+		switch info, err := os.Stat(c.opts.Rootfs); {
+		case err != nil:
+			return fmt.Errorf("--rootfs %s: %w", c.opts.Rootfs, plain.Plain(err))
+		case !info.IsDir():
+			return fmt.Errorf("--rootfs %s: it is not a directory", c.opts.Rootfs)
+		}
+	}
 	if c.others, err = childrenOf(os.Getpid()); err != nil {
 		return err
 	}
@@ -154,7 +163,7 @@ func (c *container) prepare() (err error) {
 	if err := config.write(path); err != nil {
 		return err
 	}
-	if c.plan, err = inject.Make(uses, path); err != nil {
+	if c.plan, err = inject.Make(uses, path, c.id); err != nil {
 		return err
 	}
 	if c.tasks, err = config.instrument(c.plan, c.inside(), c.outside(), program, c.opts); err != nil {

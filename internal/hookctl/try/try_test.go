@@ -448,7 +448,7 @@ func TestSameAsWithout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := inject.Make(profile.Profile{Files: []*hooks.File{f}}, config)
+	plan, err := inject.Make(profile.Profile{Files: []*hooks.File{f}}, config, "")
 	if err != nil {
 		t.Fatal(err)
 	}
