@@ -231,7 +231,7 @@ func TestEveryStepFails(t *testing.T) {
 				fault := errors.New("no reload")
 				reloads := 0
 				reload := func(context.Context) error { reloads++; return fault }
-				if err := plan().CarryOut(t.Context(), registration.Step{Do: reload, Undo: func(context.Context) error { reloads++; return nil }}); reloads != 2 || !errors.Is(err, fault) || !strings.Contains(err.Error(), "everything was restored") {
+				if err := plan().CarryOut(t.Context(), registration.Step{Do: reload, Undo: func(context.Context) error { reloads++; return nil }}); reloads != 2 || !errors.Is(err, fault) || !strings.Contains(err.Error(), "\neverything was restored") {
 					t.Errorf("reloading fails: %v", err)
 				}
 				wantSame(t, "reload", before, snapshot(t, sys.Root))
@@ -257,7 +257,7 @@ func TestUndoFails(t *testing.T) {
 		return fault
 	}})
 	if !errors.Is(err, fault) || !strings.Contains(err.Error(), "and not everything was restored: "+filepath.Join(sys.Root, i.config)+" was changed in between") ||
-		strings.Contains(err.Error(), "everything was restored") {
+		strings.Contains(err.Error(), "\neverything was restored") {
 		t.Error(err)
 	}
 	carryOut(t, i.uninstall(t, sys, "gpu"))
