@@ -47,13 +47,19 @@ type Decision struct {
 // if it is not known, and then no container is taken for a sandbox. If there is no hook that could be added, config.json is
 // not read.
 func Make(p profile.Profile, configPath, id string) (*Plan, error) {
-	plan := &Plan{ConfigPath: configPath}
 	dirs, err := hooks.ReadDirectories(p.Dirs)
 	if err != nil {
 		return nil, err
 	}
+	return MakeWith(p.Files, dirs, configPath, id)
+}
+
+// MakeWith is Make where a profile's hooks directories have been read, as they are once for many containers.
+func MakeWith(files []*hooks.File, dirs *hooks.Directories, configPath, id string) (*Plan, error) {
+	plan := &Plan{ConfigPath: configPath}
+	var err error
 	candidates, facts := !dirs.Empty(), !dirs.Empty()
-	for _, f := range p.Files {
+	for _, f := range files {
 		candidates = candidates || len(f.Hooks) > 0
 		facts = facts || f.SkipSandboxes && len(f.Hooks) > 0
 	}
@@ -70,7 +76,7 @@ func Make(p profile.Profile, configPath, id string) (*Plan, error) {
 	var additions []bundle.Addition
 	for _, stage := range hooks.Stages() {
 		a := bundle.Addition{Stage: stage}
-		if a.Prepend, err = plan.missing(stage, plan.fromFiles(stage, p.Files)); err != nil {
+		if a.Prepend, err = plan.missing(stage, plan.fromFiles(stage, files)); err != nil {
 			return nil, err
 		}
 		if a.Append, err = plan.missing(stage, fromDirectories(stage, conditional)); err != nil {
