@@ -23,7 +23,8 @@ type Plan struct {
 	Decisions  []Decision // in the order of the stages; within a stage, hook files first
 	Text       []byte     // the new config.json; nil if it stays as it is
 
-	uses   profile.Profile
+	files  []*hooks.File
+	dirs   *hooks.Directories
 	id     string
 	config *bundle.Config
 }
@@ -51,19 +52,27 @@ type Decision struct {
 // if it is not known, and then no container is taken for a sandbox. If there is no hook that could be added, config.json is
 // not read.
 func Make(p profile.Profile, configPath, id string) (*Plan, error) {
-	plan := &Plan{ConfigPath: configPath, uses: p, id: id}
-	return plan, plan.make()
-}
-
-func (plan *Plan) make() error {
-	p := plan.uses
-	plan.Decisions, plan.Text = nil, nil
 	dirs, err := hooks.ReadDirectories(p.Dirs)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	candidates, facts := !dirs.Empty(), !dirs.Empty()
-	for _, f := range p.Files {
+	return MakeWith(p.Files, dirs, configPath, id)
+}
+
+// MakeWith is Make where a profile's hooks directories have been read, as they are once for many containers.
+func MakeWith(files []*hooks.File, dirs *hooks.Directories, configPath, id string) (*Plan, error) {
+	plan := &Plan{ConfigPath: configPath, files: files, dirs: dirs, id: id}
+	if err := plan.make(); err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
+// make makes the plan for config.json as it is now.
+func (plan *Plan) make() (err error) {
+	plan.Decisions, plan.Text = nil, nil
+	candidates, facts := !plan.dirs.Empty(), !plan.dirs.Empty()
+	for _, f := range plan.files {
 		candidates = candidates || len(f.Hooks) > 0
 		facts = facts || f.SkipSandboxes && len(f.Hooks) > 0
 	}
@@ -73,14 +82,14 @@ func (plan *Plan) make() error {
 	if plan.config, err = bundle.Read(plan.ConfigPath, plan.id, facts); err != nil {
 		return err
 	}
-	conditional, err := dirs.Decide(plan.config.Facts)
+	conditional, err := plan.dirs.Decide(plan.config.Facts)
 	if err != nil {
 		return err
 	}
 	var additions []bundle.Addition
 	for _, stage := range hooks.Stages() {
 		a := bundle.Addition{Stage: stage}
-		if a.Prepend, err = plan.missing(stage, plan.fromFiles(stage, p.Files)); err != nil {
+		if a.Prepend, err = plan.missing(stage, plan.fromFiles(stage, plan.files)); err != nil {
 			return err
 		}
 		if a.Append, err = plan.missing(stage, fromDirectories(stage, conditional)); err != nil {
