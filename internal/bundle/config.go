@@ -48,17 +48,17 @@ type stage struct {
 	last  int // after the last hook
 }
 
-// Read reads the config.json at path; with facts, what conditions ask for too.
-func Read(path string, facts bool) (*Config, error) {
+// Read reads the config.json at path of the container with the given id; with facts, what conditions ask for too.
+func Read(path, id string, facts bool) (*Config, error) {
 	file, err := jsonfile.Read(path)
 	if err != nil {
 		var at *jsonfile.Error
 		if errors.Is(err, unix.ENOENT) && errors.As(err, &at) {
-			at.Remedy = "name the bundle's folder by --bundle, or start there"
+			at.Remedy = "name the bundle's directory by --bundle, or start there"
 		}
 		return nil, err
 	}
-	return parse(file, facts)
+	return parse(file, id, facts)
 }
 
 // Replace puts data in the place of config.json, in one step; a failure leaves it as it was. Nothing is synced to disk: a
@@ -73,8 +73,9 @@ func (c *Config) Replace(data []byte) error {
 
 // parse finds the places. Members are known by what their names mean, however they are escaped. What is none of our
 // business (members given twice elsewhere, invalid UTF-8) is let be.
-func parse(file *jsonfile.File, facts bool) (*Config, error) {
+func parse(file *jsonfile.File, id string, facts bool) (*Config, error) {
 	c := &Config{file: file, stages: map[hooks.Stage]*stage{}}
+	asked := factReader{Container: hooks.Container{ID: id}}
 	r := file.Lenient()
 	c.root = value{inside: r.Next() + 1, empty: true}
 	err := r.Object(func(name string) error {
@@ -84,7 +85,7 @@ func parse(file *jsonfile.File, facts bool) (*Config, error) {
 		}
 		c.note(r.MisspeltCase(name, "hooks"))
 		if facts {
-			return readFact(r, name, &c.Facts)
+			return asked.read(r, name)
 		}
 		return nil
 	})
@@ -92,6 +93,9 @@ func parse(file *jsonfile.File, facts bool) (*Config, error) {
 		return nil, err
 	}
 	c.note(r.Finish())
+	if facts {
+		c.Facts = asked.container()
+	}
 	return c, nil
 }
 
@@ -105,7 +109,7 @@ func (c *Config) note(err error) {
 // readHooks reads the value of a member "hooks".
 func (c *Config) readHooks(r *jsonfile.Reader) (err error) {
 	if c.hooks.exists() {
-		c.note(r.Fail(`"hooks" is given twice`, "take one of the two out"))
+		c.note(r.Fail(`"hooks" is given twice`, "remove one of the two"))
 		return nil
 	}
 	if r.Kind() != '{' {
@@ -130,7 +134,7 @@ func (c *Config) readHooks(r *jsonfile.Reader) (err error) {
 // readStage reads the value of a stage.
 func (c *Config) readStage(r *jsonfile.Reader, name hooks.Stage) (err error) {
 	if c.stages[name] != nil {
-		c.note(r.Fail(fmt.Sprintf("stage %q is given twice", name), "take one of the two out"))
+		c.note(r.Fail(fmt.Sprintf("stage %q is given twice", name), "remove one of the two"))
 		return nil
 	}
 	s := &stage{}

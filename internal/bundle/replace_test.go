@@ -27,7 +27,7 @@ func writeConfig(t *testing.T) (path string) {
 
 func replace(t *testing.T, path, data string) error {
 	t.Helper()
-	c, err := Read(path, false)
+	c, err := Read(path, "", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestReplaceFails(t *testing.T) {
 	})
 	t.Run("the folder is gone", func(t *testing.T) {
 		path := writeConfig(t)
-		c, err := Read(path, false)
+		c, err := Read(path, "", false)
 		if err != nil {
 			t.Fatal(err)
 		}

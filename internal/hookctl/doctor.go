@@ -13,6 +13,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/doctor"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
 func newDoctor(io *streams) *cobra.Command {
@@ -36,7 +38,7 @@ func newDoctor(io *streams) *cobra.Command {
 			if name != "" && !withCanary {
 				return usageError("--profile is for --canary")
 			}
-			engines, err := examined(args, config)
+			engines, err := io.examined(args, config)
 			if err != nil {
 				return err
 			}
@@ -46,7 +48,7 @@ func newDoctor(io *streams) *cobra.Command {
 			}
 			lines := []doctor.Line{}
 			for _, e := range engines {
-				lines = append(lines, doctor.Examine(e, program)...)
+				lines = append(lines, doctor.Examine(cmd.Context(), io.sys, e, program)...)
 				if withCanary {
 					more, err := canaries(cmd.Context(), e, program, name)
 					if err != nil {
@@ -66,16 +68,16 @@ func newDoctor(io *streams) *cobra.Command {
 	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
 	must(cmd.MarkFlagFilename("config"))
 	complete(cmd, "bin-dir")
-	cmd.ValidArgs = engine.Names
+	cmd.ValidArgs = engines.Names
 	cmd.Args = cobra.MaximumNArgs(1)
 	defineHostRoot(cmd)
 	return cmd
 }
 
 // examined gives the engines that are meant.
-func examined(args []string, config string) ([]engine.Engine, error) {
+func (s *streams) examined(args []string, config string) ([]engine.Engine, error) {
 	if len(args) == 0 {
-		return engine.Here()
+		return engines.Here(s.sys)
 	}
 	if config != "" {
 		abs, err := filepath.Abs(config)
@@ -84,7 +86,7 @@ func examined(args []string, config string) ([]engine.Engine, error) {
 		}
 		config = abs
 	}
-	e, err := engine.New(args[0], config)
+	e, err := engines.New(args[0], config)
 	if err != nil {
 		return nil, usageError(err.Error())
 	}
@@ -93,7 +95,7 @@ func examined(args []string, config string) ([]engine.Engine, error) {
 
 // canaries runs a container by each runtime of an engine that leads to oci-add-hooks, or by the one called name.
 func canaries(ctx context.Context, e engine.Engine, program, name string) (lines []doctor.Line, err error) {
-	registered, err := e.Registered()
+	registered, err := e.Registered(ctx)
 	if err != nil {
 		return nil, nil // which has been told
 	}
@@ -137,7 +139,7 @@ func judged(line doctor.Line, proof canary.Proof, err error) doctor.Line {
 		line.Status, line.Message = doctor.Warning, "not proven by a hook: a container ran, and its engine calls "+proof.Calls+", but no hook of the profile is for it"
 		line.Remedy = "run a container that the profile's conditions are for, and see hookctl preview --id ID"
 	default:
-		line.Status, line.Message = doctor.OK, fmt.Sprintf("a container ran; its engine calls %s, and its config.json holds %s of the profile", proof.Calls, count(proof.Hooks, "hook"))
+		line.Status, line.Message = doctor.OK, fmt.Sprintf("a container ran; its engine calls %s, and its config.json holds %s of the profile", proof.Calls, ui.Count(proof.Hooks, "hook"))
 	}
 	return line
 }
@@ -152,8 +154,8 @@ func (s *streams) printDoctor(engines []engine.Engine, lines []doctor.Line) erro
 			warnings++
 		}
 	}
-	if s.json {
-		if err := s.printJSON(struct {
+	if s.AsJSON {
+		if err := s.JSON(struct {
 			Lines    []doctor.Line `json:"lines"`
 			Errors   int           `json:"errors"`
 			Warnings int           `json:"warnings"`
@@ -162,7 +164,7 @@ func (s *streams) printDoctor(engines []engine.Engine, lines []doctor.Line) erro
 		}
 	} else {
 		s.printDoctorLines(engines, lines)
-		fmt.Fprintf(s.text, "%s examined: %s, %s\n", count(len(engines), "engine"), count(errs, "error"), count(warnings, "warning"))
+		s.Printf("%s examined: %s, %s\n", ui.Count(len(engines), "engine"), ui.Count(errs, "error"), ui.Count(warnings, "warning"))
 	}
 	if errs > 0 {
 		return errProblems
@@ -172,9 +174,9 @@ func (s *streams) printDoctor(engines []engine.Engine, lines []doctor.Line) erro
 
 // printDoctorLines prints a table for each engine.
 func (s *streams) printDoctorLines(engines []engine.Engine, lines []doctor.Line) {
-	colours := map[doctor.Status]colour{doctor.OK: green, doctor.Warning: yellow, doctor.Error: red}
+	colours := map[doctor.Status]ui.Colour{doctor.OK: ui.Green, doctor.Warning: ui.Yellow, doctor.Error: ui.Red}
 	for _, e := range engines {
-		var rows [][]cell
+		var rows [][]ui.Cell
 		for _, l := range lines {
 			if l.Engine != e.Name() || l.Config != e.Config() {
 				continue
@@ -183,10 +185,10 @@ func (s *streams) printDoctorLines(engines []engine.Engine, lines []doctor.Line)
 			if l.Remedy != "" {
 				what += "; " + l.Remedy
 			}
-			rows = append(rows, []cell{{string(l.Status), colours[l.Status]}, {l.Runtime, bold}, {l.About, plain}, {what, plain}})
+			rows = append(rows, []ui.Cell{colours[l.Status].Cell(string(l.Status)), ui.Bold.Cell(l.Runtime), ui.Plain.Cell(l.About), ui.Plain.Cell(what)})
 		}
-		fmt.Fprintf(s.text, "%s %s\n", s.paint(bold, e.Name()), legible(e.Config()))
-		s.printTable([]string{"STATUS", "RUNTIME", "ABOUT", ""}, rows)
-		fmt.Fprintln(s.text)
+		s.Printf("%s %s\n", s.Paint(ui.Bold, e.Name()), ui.Escape(e.Config()))
+		s.Table([]string{"STATUS", "RUNTIME", "ABOUT", ""}, rows)
+		s.Printf("\n")
 	}
 }

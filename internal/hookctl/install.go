@@ -1,22 +1,26 @@
 package hookctl
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
-// registration is what install and uninstall are asked for.
-type registration struct {
+// enrolment is what install and uninstall are asked for.
+type enrolment struct {
 	engine                           string
 	config                           string // empty for the usual one
 	profile                          string
@@ -27,7 +31,7 @@ type registration struct {
 	canary                           string // what the container has shown that was started before it became the default
 }
 
-func (r *registration) define(cmd *cobra.Command) {
+func (r *enrolment) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&r.profile, "profile", "", "the `name` of the profile")
 	flags.StringVar(&r.config, "config", "", "the engine's main configuration `file` (default: where it usually is)")
@@ -38,7 +42,7 @@ func (r *registration) define(cmd *cobra.Command) {
 	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
 	must(cmd.MarkFlagFilename("config"))
 	complete(cmd, "bin-dir")
-	cmd.ValidArgs = engine.Names
+	cmd.ValidArgs = engines.Names
 	cmd.Args = cobra.ExactArgs(1)
 	defineHostRoot(cmd)
 }
@@ -48,13 +52,13 @@ const engineConfigs = "The files: docker: /etc/docker/daemon.json. containerd: a
 	"What was changed is remembered in "
 
 func newInstall(io *streams) *cobra.Command {
-	var r registration
+	var r enrolment
 	cmd := &cobra.Command{
 		Use:   "install ENGINE --profile NAME",
 		Short: "make an engine know a profile as a runtime",
 		Long: "Makes an engine (docker, containerd, crio or podman) know a profile, as a runtime of that name. Every byte of its configuration that is not " +
 			"about that stays as it was, and so does, as the engine itself reads it, everything else that it says; else all is put back. The engine is not " +
-			"restarted without --reload.\n\n" + engineConfigs + engine.State + ".",
+			"restarted without --reload.\n\n" + engineConfigs + io.sys.State + ".",
 		Example: "  hookctl install docker --profile gpu-hooks --dry-run\n  hookctl install containerd --profile gpu-hooks --pod-annotation 'com.example.*' --reload",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.engine = args[0]
@@ -73,7 +77,7 @@ func newInstall(io *streams) *cobra.Command {
 }
 
 func newUninstall(io *streams) *cobra.Command {
-	var r registration
+	var r enrolment
 	cmd := &cobra.Command{
 		Use:   "uninstall ENGINE --profile NAME",
 		Short: "take back what install did",
@@ -91,29 +95,29 @@ func newUninstall(io *streams) *cobra.Command {
 	return cmd
 }
 
-func (s *streams) install(cmd *cobra.Command, r registration) error {
+func (s *streams) install(cmd *cobra.Command, r enrolment) error {
 	if r.isDefault && !r.noCanary && !r.dryRun {
 		return s.installDefault(cmd, r)
 	}
-	e, plan, err := r.planInstall()
+	e, plan, err := r.planInstall(cmd.Context(), s.sys)
 	if err != nil {
 		return err
 	}
 	return s.carryOutPlan(cmd, r, e, plan)
 }
 
-func (s *streams) uninstall(cmd *cobra.Command, r registration) error {
-	e, plan, err := r.planUninstall()
+func (s *streams) uninstall(cmd *cobra.Command, r enrolment) error {
+	e, plan, err := r.planUninstall(cmd.Context(), s.sys)
 	if err != nil {
 		return err
 	}
 	if plan == nil {
-		return fmt.Errorf("hookctl has not installed %s for %s: %s has nothing of it; what was registered by hand is to be taken out by hand", r.profile, r.engine, engine.State)
+		return fmt.Errorf("hookctl has not installed %s for %s: %s has nothing of it; what was registered by hand is to be taken out by hand", r.profile, r.engine, s.sys.State)
 	}
 	return s.carryOutPlan(cmd, r, e, plan)
 }
 
-func (r *registration) planInstall() (engine.Engine, *engine.Plan, error) {
+func (r *enrolment) planInstall(ctx context.Context, sys system.System) (engine.Engine, *registration.Plan, error) {
 	e, err := r.find()
 	if err != nil {
 		return nil, nil, err
@@ -122,17 +126,17 @@ func (r *registration) planInstall() (engine.Engine, *engine.Plan, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := engine.Install(e, engine.Runtime{Name: r.profile, Link: link, Default: r.isDefault, PodAnnotations: r.podAnnotations})
+	plan, err := registration.Install(ctx, sys, e, engine.Runtime{Name: r.profile, Link: link, Default: r.isDefault, PodAnnotations: r.podAnnotations})
 	return e, plan, err
 }
 
 // planUninstall gives no plan if there is nothing that was installed.
-func (r *registration) planUninstall() (engine.Engine, *engine.Plan, error) {
+func (r *enrolment) planUninstall(_ context.Context, sys system.System) (engine.Engine, *registration.Plan, error) {
 	e, err := r.find()
 	if err != nil {
 		return nil, nil, err
 	}
-	rec, text, err := engine.ReadRecord(r.engine, r.profile)
+	rec, text, err := registration.ReadRecord(sys, r.engine, r.profile)
 	if err != nil || rec == nil {
 		return e, nil, err
 	}
@@ -140,23 +144,23 @@ func (r *registration) planUninstall() (engine.Engine, *engine.Plan, error) {
 		if r.config != "" {
 			return nil, nil, fmt.Errorf("%s is installed in %s", r.profile, rec.Config)
 		}
-		if e, err = engine.New(r.engine, rec.Config); err != nil {
+		if e, err = engines.New(r.engine, rec.Config); err != nil {
 			return nil, nil, err
 		}
 	}
 	if !r.force {
-		if err := refuseInUse([]string{rec.Link}, fmt.Sprintf("%s cannot be uninstalled", r.profile)); err != nil {
+		if err := refuseInUse(sys, []string{rec.Link}, fmt.Sprintf("%s cannot be uninstalled", r.profile)); err != nil {
 			return nil, nil, err
 		}
 	}
-	plan, err := engine.Uninstall(e, rec, text)
+	plan, err := registration.Uninstall(sys, e, rec, text)
 	return e, plan, err
 }
 
 // refuseInstalled gives an error if an engine has been made to know a profile: its link is the engine's runtime.
-func refuseInstalled(name string) error {
-	for _, e := range engine.Names {
-		rec, _, err := engine.ReadRecord(e, name)
+func refuseInstalled(sys system.System, name string) error {
+	for _, e := range engines.Names {
+		rec, _, err := registration.ReadRecord(sys, e, name)
 		if err != nil {
 			return err
 		}
@@ -168,7 +172,7 @@ func refuseInstalled(name string) error {
 }
 
 // find gives the engine.
-func (r *registration) find() (engine.Engine, error) {
+func (r *enrolment) find() (engine.Engine, error) {
 	if err := namesProfile(r.profile); err != nil {
 		return nil, err
 	}
@@ -179,7 +183,7 @@ func (r *registration) find() (engine.Engine, error) {
 		}
 		r.config = abs
 	}
-	e, err := engine.New(r.engine, r.config)
+	e, err := engines.New(r.engine, r.config)
 	if err != nil {
 		return nil, usageError(err.Error())
 	}
@@ -187,7 +191,7 @@ func (r *registration) find() (engine.Engine, error) {
 }
 
 // link gives the path of the profile's link, by which an engine is to call it.
-func (r *registration) link() (string, error) {
+func (r *enrolment) link() (string, error) {
 	program, err := findProgram(r.binDir)
 	if err != nil {
 		return "", err
@@ -210,7 +214,7 @@ type filed struct {
 }
 
 // told gives the change to a file, as a unified diff; that to hookctl's own record is nobody's concern.
-func told(f change.File) filed {
+func (s *streams) told(f change.File) filed {
 	t := filed{Path: f.Path, Action: "write"}
 	switch {
 	case f.Before == nil:
@@ -218,16 +222,14 @@ func told(f change.File) filed {
 	case f.After == nil:
 		t.Action = "remove"
 	}
-	if !strings.HasPrefix(f.Path, engine.State+"/") {
-		text := diff.Diff(f.Path, f.Before, f.Path, f.After)
-		_, unified, _ := strings.Cut(string(text), "\n") // after a line for git
-		t.Diff = unified
+	if !strings.HasPrefix(f.Path, s.sys.State+"/") {
+		t.Diff = ui.UnifiedDiff(f.Path, f.Before, f.Path, f.After)
 	}
 	return t
 }
 
 // carryOutPlan carries a plan out, unless that is not wanted, and tells of it.
-func (s *streams) carryOutPlan(cmd *cobra.Command, r registration, e engine.Engine, plan *engine.Plan) error {
+func (s *streams) carryOutPlan(cmd *cobra.Command, r enrolment, e engine.Engine, plan *registration.Plan) error {
 	reload := plan.Reload()
 	if !r.dryRun && plan.Changes() {
 		ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
@@ -236,39 +238,39 @@ func (s *streams) carryOutPlan(cmd *cobra.Command, r registration, e engine.Engi
 			return err
 		}
 		if plan.Note != "" {
-			fmt.Fprintf(s.err, "hookctl: note: %s\n", plan.Note)
+			s.Note(plan.Note)
 		}
 	}
-	return s.printPlan(r, changed(plan), reload)
+	return s.printPlan(r, s.changed(plan), reload)
 }
 
 // reloads gives the step by which the engine reads its configuration anew, if that is wanted: and the old one, if it fails.
-func (r *registration) reloads(plan *engine.Plan) []engine.Step {
+func (r *enrolment) reloads(plan *registration.Plan) []registration.Step {
 	if !r.reload {
 		return nil
 	}
 	reload := plan.Reload()
-	return []engine.Step{{Do: reload.Do, Undo: reload.Do}}
+	return []registration.Step{{Do: reload.Do, Undo: reload.Do}}
 }
 
 // changed gives the files that a plan changes.
-func changed(plan *engine.Plan) []filed {
+func (s *streams) changed(plan *registration.Plan) []filed {
 	files := []filed{}
 	for _, f := range plan.Files {
 		if !f.Same() {
-			files = append(files, told(f))
+			files = append(files, s.told(f))
 		}
 	}
 	return files
 }
 
-func (s *streams) printPlan(r registration, files []filed, reload engine.Reload) error {
+func (s *streams) printPlan(r enrolment, files []filed, reload engine.Reload) error {
 	next := reload
 	if done := r.reload && !r.dryRun; done == (len(files) > 0) { // it has read it, or there was nothing to read
 		next = engine.Reload{}
 	}
-	if s.json {
-		return s.printJSON(struct {
+	if s.AsJSON {
+		return s.JSON(struct {
 			Engine  string  `json:"engine"`
 			Profile string  `json:"profile"`
 			DryRun  bool    `json:"dryRun"`
@@ -279,9 +281,9 @@ func (s *streams) printPlan(r registration, files []filed, reload engine.Reload)
 		}{r.engine, r.profile, r.dryRun, files, next.Command, next.Effect, r.canary})
 	}
 	if len(files) == 0 {
-		fmt.Fprintln(s.text, "nothing to do: it is so already")
+		s.Printf("nothing to do: it is so already\n")
 		if r.reload && next.Command != "" {
-			fmt.Fprintf(s.text, "if %s has not read it yet: %s\n  (%s)\n", r.engine, s.paint(bold, next.Command), next.Effect)
+			s.Printf("if %s has not read it yet: %s\n  (%s)\n", r.engine, s.Paint(ui.Bold, next.Command), next.Effect)
 		}
 		return nil
 	}
@@ -291,27 +293,25 @@ func (s *streams) printPlan(r registration, files []filed, reload engine.Reload)
 	}
 	switch {
 	case r.canary != "":
-		fmt.Fprintf(s.text, "%s %s\n", s.paint(green, "canary"), legible(r.canary))
+		s.Printf("%s %s\n", s.Paint(ui.Green, "canary"), ui.Escape(r.canary))
 	case r.dryRun && r.isDefault && !r.noCanary:
-		fmt.Fprintln(s.text, "would first start a container by it, which a dry run does not")
+		s.Printf("would first start a container by it, which a dry run does not\n")
 	}
 	for _, f := range files {
-		paint := green
+		paint := ui.Green
 		if f.Action == "remove" {
-			paint = yellow
+			paint = ui.Yellow
 		}
-		fmt.Fprintf(s.text, "%s %s\n", s.paint(paint, would+f.Action), legible(f.Path))
+		s.Printf("%s %s\n", s.Paint(paint, would+f.Action), ui.Escape(f.Path))
 		if r.dryRun {
-			for line := range strings.Lines(f.Diff) {
-				s.printDiffLine(strings.TrimSuffix(line, "\n"))
-			}
+			s.Diff(f.Diff)
 		}
 	}
 	switch {
 	case next.Command != "":
-		fmt.Fprintf(s.text, "%s has to read it: %s\n  (%s)\n", r.engine, s.paint(bold, next.Command), next.Effect)
+		s.Printf("%s has to read it: %s\n  (%s)\n", r.engine, s.Paint(ui.Bold, next.Command), next.Effect)
 	case r.reload && !r.dryRun && reload.Command != "":
-		fmt.Fprintf(s.text, "%s has been told to read it: %s\n", r.engine, reload.Effect)
+		s.Printf("%s has been told to read it: %s\n", r.engine, reload.Effect)
 	}
 	return nil
 }

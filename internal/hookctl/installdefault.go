@@ -1,7 +1,6 @@
 package hookctl
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -14,16 +13,17 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/doctor"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 )
 
 // installDefault makes a profile an engine's default runtime, once nothing is found wrong with it and it has started a
 // container: a broken default stops a node. For that the engine has to know it first, by its name alone. If anything
 // fails, everything is as it was, and the engine reads that again if it has read the other.
-func (s *streams) installDefault(cmd *cobra.Command, r registration) error {
+func (s *streams) installDefault(cmd *cobra.Command, r enrolment) error {
 	if err := s.checkDefault(r); err != nil {
 		return err
 	}
-	e, plan, err := r.planInstall()
+	e, plan, err := r.planInstall(cmd.Context(), s.sys)
 	if err != nil {
 		return err
 	}
@@ -34,13 +34,13 @@ func (s *streams) installDefault(cmd *cobra.Command, r registration) error {
 	defer stop()
 	reload := plan.Reload()
 	reloads := r.reloads(plan)
-	try := func() (err error) { r.canary, err = s.tryDefault(ctx, r, e); return err }
-	known, err := r.isKnown(e)
+	try := func(ctx context.Context) (err error) { r.canary, err = s.tryDefault(ctx, r, e); return err }
+	known, err := r.isKnown(ctx, e)
 	switch {
 	case err != nil:
 		return err
 	case known:
-		if err = try(); err == nil {
+		if err = try(ctx); err == nil {
 			err = plan.CarryOut(ctx, reloads...)
 		}
 	case !r.reload && reload.Command != "":
@@ -49,12 +49,12 @@ func (s *streams) installDefault(cmd *cobra.Command, r registration) error {
 	default:
 		byName := r
 		byName.isDefault = false
-		_, first, planErr := byName.planInstall()
+		_, first, planErr := byName.planInstall(ctx, s.sys)
 		if planErr != nil {
 			return planErr
 		}
-		err = first.CarryOut(ctx, append(slices.Clone(reloads), engine.Step{Do: try}, engine.Step{Do: func() error {
-			_, second, err := r.planInstall()
+		err = first.CarryOut(ctx, append(slices.Clone(reloads), registration.Step{Do: try}, registration.Step{Do: func(ctx context.Context) error {
+			_, second, err := r.planInstall(ctx, s.sys)
 			if err != nil {
 				return err
 			}
@@ -64,11 +64,11 @@ func (s *streams) installDefault(cmd *cobra.Command, r registration) error {
 	if err != nil {
 		return err
 	}
-	return s.printPlan(r, changed(plan), reload)
+	return s.printPlan(r, s.changed(plan), reload)
 }
 
 // checkDefault refuses a profile with which no container would start.
-func (s *streams) checkDefault(r registration) error {
+func (s *streams) checkDefault(r enrolment) error {
 	program, err := findProgram(r.binDir)
 	if err != nil {
 		return err
@@ -78,20 +78,17 @@ func (s *streams) checkDefault(r registration) error {
 	if errs == 0 {
 		return nil
 	}
-	told := *s
-	told.text = bufio.NewWriter(s.err)
-	told.printFindings(result.Findings)
-	_ = told.text.Flush() // an error about standard error can be told nowhere
+	s.FindingsToStderr(result.Findings)
 	return fmt.Errorf("%s does not become the default: oci-add-hooks would start no container", r.profile)
 }
 
 // isKnown says whether an engine's configuration has the runtime already, as it is to be.
-func (r *registration) isKnown(e engine.Engine) (bool, error) {
+func (r *enrolment) isKnown(ctx context.Context, e engine.Engine) (bool, error) {
 	link, err := r.link()
 	if err != nil {
 		return false, err
 	}
-	registered, err := e.Registered()
+	registered, err := e.Registered(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -101,7 +98,7 @@ func (r *registration) isKnown(e engine.Engine) (bool, error) {
 }
 
 // tryDefault has the runtime start a container, and gives what that has shown.
-func (s *streams) tryDefault(ctx context.Context, r registration, e engine.Engine) (string, error) {
+func (s *streams) tryDefault(ctx context.Context, r enrolment, e engine.Engine) (string, error) {
 	program, err := findProgram(r.binDir)
 	if err != nil {
 		return "", err

@@ -20,6 +20,10 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
@@ -47,7 +51,7 @@ const nodeRun = "/run"
 
 // nodeWork is what is to be done on a node.
 type nodeWork struct {
-	registration
+	enrolment
 	hostRoot string
 	hooks    string // the hook file, in the container
 }
@@ -59,12 +63,12 @@ func (w *nodeWork) define(cmd *cobra.Command) {
 	flags.StringVar(&w.binDir, "bin-dir", nodeBinDir, "the `folder` of the node for the programs and the link")
 	must(errors.Join(cmd.MarkFlagRequired("profile"), cmd.MarkFlagRequired("host-root")))
 	complete(cmd, "host-root", "bin-dir")
-	cmd.ValidArgs = engine.Names
+	cmd.ValidArgs = engines.Names
 	cmd.Args = cobra.ExactArgs(1)
 }
 
 func (w *nodeWork) begin(io *streams, engine string) error {
-	if io.json {
+	if io.AsJSON {
 		return usageError("hookctl node prints no JSON")
 	}
 	w.engine, w.reload = engine, true
@@ -140,22 +144,22 @@ func newNodeWait(io *streams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM)
 			defer stop()
-			fmt.Fprintln(io.text, "nothing more is done until told to end")
-			err := io.text.Flush()
+			io.Printf("nothing more is done until told to end\n")
+			err := io.Flush()
 			<-ctx.Done()
 			return err
 		},
 	}
 }
 
-// program is a program that is copied to a node.
-type program struct {
+// copied is a program that is copied to a node.
+type copied struct {
 	name string
 	text []byte
 }
 
 // ownPrograms reads this program and the runtime beside it.
-func ownPrograms() (programs []program, err error) {
+func ownPrograms() (programs []copied, err error) {
 	runtime, err := findProgram("")
 	if err != nil {
 		return nil, err
@@ -165,12 +169,12 @@ func ownPrograms() (programs []program, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s cannot be read: %w", p.path, report.Plain(err))
 		}
-		programs = append(programs, program{p.name, text})
+		programs = append(programs, copied{p.name, text})
 	}
 	return programs, nil
 }
 
-func (s *streams) nodeInstall(cmd *cobra.Command, w nodeWork, programs []program, hookFile []byte) error {
+func (s *streams) nodeInstall(cmd *cobra.Command, w nodeWork, programs []copied, hookFile []byte) error {
 	unlock, err := lockNode()
 	if err != nil {
 		return err
@@ -203,7 +207,7 @@ func (s *streams) nodeInstall(cmd *cobra.Command, w nodeWork, programs []program
 	if err := s.onNode(cmd, w, w.planInstall); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.text, "this node is ready: %s knows %s\n", w.engine, w.profile)
+	s.Printf("this node is ready: %s knows %s\n", w.engine, w.profile)
 	return nil
 }
 
@@ -224,7 +228,7 @@ func (s *streams) nodeRemove(cmd *cobra.Command, w nodeWork) error {
 	if err := s.waitUntilUnused(cmd.Context(), program, w.profile); err != nil {
 		return err
 	}
-	if err := refuseInstalled(w.profile); err != nil {
+	if err := refuseInstalled(s.sys, w.profile); err != nil {
 		return err // another engine knows it
 	}
 	steps, err := planNodeRemoval(program, w.profile)
@@ -234,12 +238,12 @@ func (s *streams) nodeRemove(cmd *cobra.Command, w nodeWork) error {
 	if err := s.carryOut(manner{}, steps); err != nil {
 		return err
 	}
-	folders := []string{profile.Dir, engine.State, filepath.Join(engine.State, w.engine), w.binDir}
+	folders := []string{profile.Dir, s.sys.State, filepath.Join(s.sys.State, w.engine), w.binDir}
 	if w.binDir == nodeBinDir {
 		folders = slices.Insert(folders, 0, filepath.Dir(nodeBinDir))
 	}
 	change.RemoveFolders(folders)
-	fmt.Fprintf(s.text, "nothing of %s is left on this node\n", w.profile)
+	s.Printf("nothing of %s is left on this node\n", w.profile)
 	return nil
 }
 
@@ -275,8 +279,8 @@ func there(path string) bool {
 
 // onNode carries out a plan for the engine, which reads its configuration anew if it changes, or if it did and it is not
 // known whether the engine has read it since: this program may be ended at any moment.
-func (s *streams) onNode(cmd *cobra.Command, w nodeWork, makePlan func() (engine.Engine, *engine.Plan, error)) error {
-	e, plan, err := makePlan()
+func (s *streams) onNode(cmd *cobra.Command, w nodeWork, makePlan func(context.Context, system.System) (engine.Engine, *registration.Plan, error)) error {
+	e, plan, err := makePlan(cmd.Context(), s.sys)
 	if err != nil {
 		return err
 	}
@@ -289,9 +293,9 @@ func (s *streams) onNode(cmd *cobra.Command, w nodeWork, makePlan func() (engine
 		return fmt.Errorf("%s cannot be written: %w", unread, report.Plain(err))
 	}
 	if changes {
-		err = s.carryOutPlan(cmd, w.registration, e, plan)
-	} else if reload := e.Reload(); reload.Command != "" {
-		err = reload.Do()
+		err = s.carryOutPlan(cmd, w.enrolment, e, plan)
+	} else if reload := e.Reload(nil); reload.Command != "" {
+		err = reload.Do(cmd.Context())
 	}
 	if err != nil {
 		return err
@@ -312,7 +316,7 @@ func lockNode() (unlock func(), err error) {
 }
 
 // planCopy plans to put a program into a folder.
-func planCopy(p program, binDir string) (step, error) {
+func planCopy(p copied, binDir string) (step, error) {
 	path := filepath.Join(binDir, p.name)
 	s := step{Action: "write", Path: path}
 	old, err := os.ReadFile(path)
@@ -334,7 +338,7 @@ func (s *streams) waitUntilUnused(ctx context.Context, program, name string) err
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for told := ""; ; {
-		list, err := users(knownLinks(program, name))
+		list, err := users(s.sys, links(program, []string{name}))
 		if err != nil {
 			return fmt.Errorf("whether containers use %s cannot be told, and nothing is removed: %w", name, err)
 		}
@@ -343,12 +347,12 @@ func (s *streams) waitUntilUnused(ctx context.Context, program, name string) err
 		}
 		var lines []string
 		for _, use := range list {
-			lines = append(lines, legible(use.String()))
+			lines = append(lines, ui.Escape(use.String()))
 		}
 		if text := strings.Join(lines, "\n"); text != told {
 			told = text
-			fmt.Fprintf(s.text, "waiting for %s to end:%s\n", count(len(list), "container"), inset(text))
-			_ = s.text.Flush() // an error stays, and is told in the end
+			s.Printf("waiting for %s to end:%s\n", ui.Count(len(list), "container"), inset(text))
+			_ = s.Flush() // an error stays, and is told in the end
 		}
 		select {
 		case <-ctx.Done():

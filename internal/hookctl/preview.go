@@ -8,11 +8,11 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
@@ -43,17 +43,19 @@ func newPreview(io *streams) *cobra.Command {
 				p.Error = err.Error()
 			}
 			if id != "" {
-				found, err := container.Find(id, roots)
+				found, err := container.Find(io.sys, id, roots)
 				if err != nil {
 					return err
 				}
-				p.Container, bundle = &found, found.Bundle
-			}
-			if err := p.fill(uses, filepath.Join(bundle, "config.json")); err != nil {
+				p.Container, bundle, id = &found, found.Bundle, found.ID
+			} else if id, err = idOf(bundle); err != nil {
 				return err
 			}
-			if io.json {
-				if err := io.printJSON(p); err != nil {
+			if err := p.fill(uses, filepath.Join(bundle, "config.json"), id); err != nil {
+				return err
+			}
+			if io.AsJSON {
+				if err := io.JSON(p); err != nil {
 					return err
 				}
 			} else {
@@ -113,14 +115,23 @@ type decision struct {
 	Reason  string         `json:"reason,omitempty"`
 }
 
+// idOf returns the id that a container of a bundle most likely has: engines name the bundle's directory by it.
+func idOf(bundle string) (string, error) {
+	dir, err := filepath.Abs(bundle)
+	if filepath.Base(dir) == "userdata" { // Podman's and CRI-O's
+		dir = filepath.Dir(dir)
+	}
+	return filepath.Base(dir), err
+}
+
 // fill makes the plan that the runtime would carry out.
-func (p *preview) fill(uses profile.Profile, config string) error {
+func (p *preview) fill(uses profile.Profile, config, id string) error {
 	p.Config = config
 	before, err := jsonfile.Read(config)
 	if err != nil {
 		return err
 	}
-	plan, err := inject.Make(uses, config)
+	plan, err := inject.Make(uses, config, id)
 	if err != nil {
 		return err
 	}
@@ -143,9 +154,7 @@ func (p *preview) fill(uses profile.Profile, config string) error {
 	if err != nil {
 		return err
 	}
-	text := diff.Diff(config, old, config+" with hooks", new)
-	_, unified, _ := strings.Cut(string(text), "\n") // after a line for git
-	p.Diff = unified
+	p.Diff = ui.UnifiedDiff(config, old, config+" with hooks", new)
 	return nil
 }
 
@@ -160,51 +169,34 @@ func indented(text []byte) ([]byte, error) {
 
 func (s *streams) printPreview(p preview) {
 	if p.Container != nil {
-		fmt.Fprintf(s.text, "container %s\n", legible(p.Container.String()))
+		s.Printf("container %s\n", ui.Escape(p.Container.String()))
 	}
 	if p.Error == "" {
-		fmt.Fprintf(s.text, "runtime %s\n\n", legible(p.Runtime))
+		s.Printf("runtime %s\n\n", ui.Escape(p.Runtime))
 	} else {
-		fmt.Fprintf(s.text, "%s\n%s\n\n", s.paint(red, "runtime none: "+legible(p.Error)),
+		s.Printf("%s\n%s\n\n", s.Paint(ui.Red, "runtime none: "+p.Error),
 			"oci-add-hooks would refuse to start the container; with a runtime this would be added:")
 	}
 	if len(p.Hooks) == 0 {
-		fmt.Fprintln(s.text, "there are no hooks to add")
+		s.Printf("there are no hooks to add\n")
 		return
 	}
-	var rows [][]cell
+	var rows [][]ui.Cell
 	for _, h := range p.Hooks {
 		stage := h.Stage
 		if stage == "" {
 			stage = "-"
 		}
-		verdict := map[inject.Verdict]colour{inject.Added: green, inject.AlreadyThere: cyan, inject.NotAdded: yellow}[h.Verdict]
-		rows = append(rows, []cell{{stage, bold}, {h.Path, plain}, {h.File, plain}, {string(h.Verdict), verdict}, {h.Reason, plain}})
+		verdict := map[inject.Verdict]ui.Colour{inject.Added: ui.Green, inject.AlreadyThere: ui.Cyan, inject.NotAdded: ui.Yellow}[h.Verdict]
+		rows = append(rows, []ui.Cell{ui.Bold.Cell(stage), ui.Plain.Cell(h.Path), ui.Plain.Cell(h.File), verdict.Cell(string(h.Verdict)), ui.Plain.Cell(h.Reason)})
 	}
-	s.printTable([]string{"STAGE", "PATH", "FROM", "VERDICT", "REASON"}, rows)
-	fmt.Fprintln(s.text)
+	s.Table([]string{"STAGE", "PATH", "FROM", "VERDICT", "REASON"}, rows)
+	s.Printf("\n")
 	if !p.Changes {
-		fmt.Fprintf(s.text, "%s stays as it is\n", legible(p.Config))
+		s.Printf("%s stays as it is\n", ui.Escape(p.Config))
 		return
 	}
-	for line := range strings.Lines(p.Diff) {
-		s.printDiffLine(strings.TrimSuffix(line, "\n"))
-	}
-}
-
-func (s *streams) printDiffLine(line string) {
-	c := plain
-	switch {
-	case strings.HasPrefix(line, "---"), strings.HasPrefix(line, "+++"):
-		c = bold
-	case strings.HasPrefix(line, "@@"):
-		c = cyan
-	case strings.HasPrefix(line, "-"):
-		c = red
-	case strings.HasPrefix(line, "+"):
-		c = green
-	}
-	fmt.Fprintln(s.text, s.paint(c, legible(line)))
+	s.Diff(p.Diff)
 }
 
 // profilePath gives the path of a profile's hook file.

@@ -1,7 +1,6 @@
 package hookctl
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
@@ -48,8 +48,8 @@ func newProfileList(io *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if io.json {
-				err = io.printJSON(struct {
+			if io.AsJSON {
+				err = io.JSON(struct {
 					Profiles []listed `json:"profiles"`
 				}{list})
 			} else {
@@ -128,10 +128,10 @@ func linksTo(program, name string, folders ...string) []string {
 
 func (s *streams) printProfiles(list []listed, program string) {
 	if len(list) == 0 {
-		fmt.Fprintf(s.text, "there are no profiles in %s\n", profile.Dir)
+		s.Printf("there are no profiles in %s\n", profile.Dir)
 		return
 	}
-	var rows [][]cell
+	var rows [][]ui.Cell
 	for _, p := range list {
 		var hold []string
 		for _, stage := range hooks.Stages() {
@@ -140,22 +140,22 @@ func (s *streams) printProfiles(list []listed, program string) {
 			}
 		}
 		hold = append(hold, p.HooksDirs...)
-		what := cell{strings.Join(hold, ", "), plain}
+		what := ui.Plain.Cell(strings.Join(hold, ", "))
 		if p.Error != "" {
-			what = cell{"broken: " + p.Error, red}
+			what = ui.Red.Cell("broken: " + p.Error)
 		}
-		link := cell{strings.Join(p.Links, ", "), plain}
+		link := ui.Plain.Cell(strings.Join(p.Links, ", "))
 		if len(p.Links) == 0 {
-			link = cell{"none", yellow}
+			link = ui.Yellow.Cell("none")
 			if program == "" {
-				link.text = "unknown"
+				link = ui.Yellow.Cell("unknown")
 			}
 		}
-		rows = append(rows, []cell{{p.Name, bold}, link, {p.Runtime, plain}, what})
+		rows = append(rows, []ui.Cell{ui.Bold.Cell(p.Name), link, ui.Plain.Cell(p.Runtime), what})
 	}
-	s.printTable([]string{"PROFILE", "LINK", "RUNTIME", "HOOKS"}, rows)
+	s.Table([]string{"PROFILE", "LINK", "RUNTIME", "HOOKS"}, rows)
 	if program == "" {
-		fmt.Fprintln(s.text, "\noci-add-hooks is neither beside hookctl nor in PATH; say where it is by --bin-dir, to see the links")
+		s.Printf("\noci-add-hooks is neither beside hookctl nor in PATH; say where it is by --bin-dir, to see the links\n")
 	}
 }
 
@@ -211,7 +211,7 @@ func (s *streams) addProfile(program, name, hookFile string, hooksDirs []string,
 	if err != nil {
 		return err
 	}
-	file, err := planFile(profilePath(name), text, content.Runtime, filepath.Join(filepath.Dir(program), name), how.force)
+	file, err := planFile(s.sys, profilePath(name), text, content.Runtime, filepath.Join(filepath.Dir(program), name), how.force)
 	if err != nil {
 		return err
 	}
@@ -248,10 +248,10 @@ func newProfileRemove(io *streams) *cobra.Command {
 			beside, _ := findProgram("") // another link may be where links are made without --bin-dir
 			steps, err := planRemoval(program, name, linksTo(program, name, filepath.Dir(beside)), how.force)
 			if err == nil && !how.force {
-				err = refuseInstalled(name)
+				err = refuseInstalled(io.sys, name)
 			}
 			if err == nil && !how.force {
-				err = refuseInUse([]string{filepath.Join(filepath.Dir(program), name)}, "the profile "+name+" cannot be removed")
+				err = refuseInUse(io.sys, []string{filepath.Join(filepath.Dir(program), name)}, "the profile "+name+" cannot be removed")
 			}
 			if err != nil {
 				return err
@@ -298,11 +298,8 @@ func (s *streams) compose(program, hookFile string, hooksDirs []string, runtime 
 			return nil, fmt.Errorf("%s is not a hooks directory", dir)
 		}
 	}
-	told := *s
-	told.text = bufio.NewWriter(s.err) // what this command does goes to standard output
 	result := check.Files(program, append(paths, hooksDirs...))
-	told.printFindings(result.Findings)
-	_ = told.text.Flush() // an error about standard error can be told nowhere
+	s.FindingsToStderr(result.Findings) // what this command does goes to standard output
 	if errs, _ := result.Count(); errs > 0 {
 		return nil, errors.New("nothing was written: oci-add-hooks would refuse these hooks")
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
@@ -111,7 +113,7 @@ func examine(path string, force bool) (s standing, err error) {
 }
 
 // planFile plans to write a profile, which names runtime and is used by link.
-func planFile(path string, text []byte, runtime, link string, force bool) (step, error) {
+func planFile(sys system.System, path string, text []byte, runtime, link string, force bool) (step, error) {
 	c := step{Action: "write", Path: path, Text: string(text)}
 	old, err := examine(path, force)
 	switch {
@@ -128,7 +130,7 @@ func planFile(path string, text []byte, runtime, link string, force bool) (step,
 	}
 	if !force {
 		if before, err := hooks.ReadRuntime(path); err != nil || before != runtime {
-			if err := refuseRunning([]string{link}, fmt.Sprintf("%s names the runtime %s, which cannot be changed", path, before)); err != nil {
+			if err := refuseRunning(sys, []string{link}, fmt.Sprintf("%s names the runtime %s, which cannot be changed", path, before)); err != nil {
 				return c, err
 			}
 		}
@@ -216,12 +218,12 @@ func (s *streams) carryOut(how manner, steps []step) error {
 				return fmt.Errorf("%s: cannot %s it: %w; see who may write there (root, most likely), and what has been done already", c.Path, c.Action, report.Plain(err))
 			}
 		}
-		if !s.json {
+		if !s.AsJSON {
 			s.printStep(c, how.dryRun)
 		}
 	}
-	if s.json {
-		return s.printJSON(struct {
+	if s.AsJSON {
+		return s.JSON(struct {
 			DryRun  bool   `json:"dryRun"`
 			Changes []step `json:"changes"`
 		}{how.dryRun, steps})
@@ -234,20 +236,20 @@ func (s *streams) printStep(c step, dryRun bool) {
 	if dryRun && c.Action != "keep" {
 		would = "would "
 	}
-	what := legible(c.Path)
+	what := ui.Escape(c.Path)
 	if c.Action == "link" {
-		what += " -> " + legible(c.Target)
+		what += " -> " + ui.Escape(c.Target)
 	}
 	if c.Action == "keep" {
-		fmt.Fprintf(s.text, "%s %s (it is so already)\n", s.paint(dim, "keep"), what)
+		s.Printf("%s %s (it is so already)\n", s.Paint(ui.Dim, "keep"), what)
 		return
 	}
-	paint := green
+	paint := ui.Green
 	if c.Action == "remove" {
-		paint = yellow
+		paint = ui.Yellow
 	}
-	fmt.Fprintf(s.text, "%s %s\n", s.paint(paint, would+c.Action), what)
+	s.Printf("%s %s\n", s.Paint(paint, would+c.Action), what)
 	if dryRun && c.Text != "" {
-		fmt.Fprint(s.text, c.Text)
+		s.Printf("%s", c.Text)
 	}
 }

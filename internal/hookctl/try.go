@@ -1,10 +1,10 @@
 package hookctl
 
 import (
-	"io"
-	"os"
+	"errors"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,9 +37,6 @@ leave running is ended, what they leave mounted below the bundle is unmounted.`,
 			if (opts.Rootfs == "") != (len(command) == 0) {
 				return usageError("--rootfs DIR and -- COMMAND belong together")
 			}
-			if opts.Timeout <= 0 {
-				return usageError("--timeout must be more than 0")
-			}
 			if opts.Rootfs != "" {
 				var err error
 				if opts.Rootfs, err = filepath.Abs(opts.Rootfs); err != nil {
@@ -55,7 +52,8 @@ leave running is ended, what they leave mounted below the bundle is unmounted.`,
 	flags.StringArrayVar(&opts.RuntimeArgs, "runtime-arg", nil, "an `ARG` for the runtime, before its command (repeatable)")
 	flags.StringArrayVar(&opts.Dirs, "hooks-dir", nil, "add the hooks of this hooks directory `DIR`, oci-hooks(5), whose\nconditions hold (repeatable)")
 	flags.StringVar(&opts.Rootfs, "rootfs", "", "the `DIR` that is the container's root file system, for\nCOMMAND to run in")
-	flags.DurationVar(&opts.Timeout, "timeout", 30*time.Second, "the `TIME` after which a hook, or COMMAND, is said to hang\nand is ended")
+	opts.Timeout = 30 * time.Second
+	flags.Var((*timeLimit)(&opts.Timeout), "timeout", "the `TIME` after which a hook, or COMMAND, is said to hang\nand is ended")
 	flags.StringVar(&opts.Runtime, "runtime-path", "", "what oci-add-hooks calls --runtime")
 	flags.MarkHidden("runtime-path")
 	cmd.MarkFlagDirname("hooks-dir")
@@ -67,14 +65,17 @@ leave running is ended, what they leave mounted below the bundle is unmounted.`,
 func (s *streams) try(cmd *cobra.Command, opts try.Options) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
+	if s.Live() && !s.AsJSON {
+		opts.Progress = s.Progress
+	}
 	report, err := try.Run(ctx, opts)
 	if err != nil {
 		return err
 	}
-	if s.json {
-		err = s.printJSON(report)
+	if s.AsJSON {
+		err = s.JSON(report)
 	} else {
-		err = report.Print(s.out, width(s.out), s.colour)
+		s.Trial(report)
 	}
 	if err == nil && len(report.Problems) > 0 {
 		err = errProblems
@@ -82,12 +83,24 @@ func (s *streams) try(cmd *cobra.Command, opts try.Options) error {
 	return err
 }
 
-// width gives the width of the terminal that w is, in characters, or 80.
-func width(w io.Writer) int {
-	if f, isFile := w.(*os.File); isFile {
-		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
-			return int(size.Col)
-		}
+// timeLimit is an option's value: a time of more than 0, in seconds or with a unit.
+type timeLimit time.Duration
+
+func (l *timeLimit) String() string { return time.Duration(*l).String() }
+
+func (l *timeLimit) Type() string { return "time" }
+
+func (l *timeLimit) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if seconds, notNumber := strconv.ParseFloat(text, 64); notNumber == nil {
+		d, err = time.Duration(seconds*float64(time.Second)), nil
 	}
-	return 80
+	switch {
+	case err != nil:
+		return errors.New("give seconds, as in 5, or a time with its unit, as in 5s or 1m30s")
+	case d <= 0:
+		return errors.New("it must be more than 0")
+	}
+	*l = timeLimit(d)
+	return nil
 }

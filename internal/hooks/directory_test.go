@@ -121,11 +121,47 @@ func TestSandbox(t *testing.T) {
 	root := t.TempDir()
 	low := hooksDir(t, root+"/low", map[string]string{"a.json": always("1"), "b.json": always("2")})
 	high := hooksDir(t, root+"/high", map[string]string{"a.json": strings.ReplaceAll(always("3"), "PROGRAM", "/no/such")})
-	for _, mark := range []string{"io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"} {
-		got, err := decide(t, Container{Annotations: map[string]string{mark: "sandbox"}}, low, high)
+	for mark, id := range map[string]string{"io.kubernetes.cri.container-type": "io.kubernetes.cri.sandbox-id",
+		"io.kubernetes.cri-o.ContainerType": "io.kubernetes.cri-o.SandboxID"} {
+		got, err := decide(t, Container{ID: "c", Annotations: map[string]string{mark: "sandbox", id: "c"}}, low, high)
 		expectLines(t, got, err, "no  "+low+"/a.json: masked by "+high+"/a.json", "no  "+high+"/a.json: sandbox", "no  "+low+"/b.json: sandbox")
 		got, err = decide(t, Container{Annotations: map[string]string{mark: "container"}}, low)
 		expectLines(t, got, err, "yes "+low+"/a.json: always", "yes "+low+"/b.json: always")
+	}
+}
+
+// TestMarks holds rule 22: whom a mark is believed.
+func TestMarks(t *testing.T) {
+	const kind, id, crioKind, crioID = "io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id",
+		"io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID"
+	for _, tt := range []struct {
+		annotations map[string]string
+		want        bool
+	}{
+		{map[string]string{kind: "sandbox", id: "c"}, true},
+		{map[string]string{crioKind: "sandbox", crioID: "c"}, true},
+		{map[string]string{kind: "sandbox", id: "c", crioKind: "sandbox", crioID: "c"}, true},
+		{nil, false},
+		{map[string]string{kind: "sandbox"}, false},
+		{map[string]string{crioKind: "sandbox"}, false},
+		{map[string]string{kind: "sandbox", crioKind: "sandbox"}, false},
+		{map[string]string{kind: "sandbox", id: ""}, false},
+		{map[string]string{kind: "sandbox", id: "other"}, false},
+		{map[string]string{kind: "sandbox", crioID: "c"}, false}, // the id of the other engine
+		{map[string]string{id: "c"}, false},
+		{map[string]string{kind: "Sandbox", id: "c"}, false},
+		{map[string]string{kind: "container", id: "c"}, false},
+		{map[string]string{kind: "container", id: "c", crioKind: "sandbox", crioID: "c"}, false},
+		{map[string]string{kind: "sandbox", id: "c", crioKind: "container", crioID: "c"}, false},
+		{map[string]string{kind: "sandbox", id: "c", crioKind: "container"}, false},
+		{map[string]string{kind: "sandbox", id: "c", crioKind: "sandbox", crioID: "other"}, false},
+	} {
+		if got := (Container{ID: "c", Annotations: tt.annotations}).IsSandbox(); got != tt.want {
+			t.Errorf("%v: %t", tt.annotations, got)
+		}
+	}
+	if (Container{Annotations: map[string]string{kind: "sandbox", id: ""}}).IsSandbox() {
+		t.Error("no id is the id of a sandbox")
 	}
 }
 

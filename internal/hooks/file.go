@@ -29,7 +29,8 @@ var (
 	hookMembers = []string{"path", "args", "env", "timeout"}
 )
 
-// ReadFile reads the hook file at path and checks all of it.
+// ReadFile reads the hook file at path and checks all of it. If several things are wrong with it, the error is a
+// jsonfile.Errors.
 func ReadFile(path string) (*File, error) {
 	file, err := jsonfile.Read(path)
 	if err != nil {
@@ -62,12 +63,17 @@ func ReadRuntime(path string) (string, error) {
 func parseFile(file *jsonfile.File) (*File, error) {
 	f := &File{Path: file.Path}
 	r := file.Strict()
-	empty := true // as long as neither hooks nor hooksDirs is seen
+	if r.Kind() == '[' {
+		return nil, r.Mismatch("an object", hooksRemedy)
+	}
+	empty := true       // as long as neither hooks nor hooksDirs is seen
+	ruleMember := false // a member of a hooks directory's files is seen
 	err := r.Object(func(name string) error {
 		if err := r.MisspeltCase(name, fileMembers...); err != nil {
 			return err
 		}
 		if !slices.Contains(fileMembers, name) {
+			ruleMember = ruleMember || name == "hook"
 			return nil
 		}
 		// Calls that add no hooks look for the plain bytes "runtime" (see parseRuntime).
@@ -93,14 +99,23 @@ func parseFile(file *jsonfile.File) (*File, error) {
 		err = r.Finish()
 	}
 	if err == nil && empty {
-		err = &jsonfile.Error{Path: file.Path, Problem: `has neither "hooks" nor "hooksDirs"`,
-			Remedy: `put the hooks into a member "hooks", as in {"hooks": {"createRuntime": [...]}}`}
+		err = &jsonfile.Error{Path: file.Path, Problem: `has neither "hooks" nor "hooksDirs"`, Remedy: emptyRemedy(ruleMember)}
 	}
 	if err != nil {
 		return nil, err
 	}
 	return f, nil
 }
+
+// emptyRemedy returns what to do about a file that holds no hooks; rule says that it looks like one of a hooks directory.
+func emptyRemedy(rule bool) string {
+	if rule {
+		return `a file of a hooks directory is used by naming its directory in "hooksDirs" or by --hooks-dir`
+	}
+	return hooksRemedy
+}
+
+const hooksRemedy = `put the hooks into a member "hooks", as in {"hooks": {"createRuntime": [...]}}`
 
 func parseRuntime(file *jsonfile.File) (runtime string, err error) {
 	r := file.Lenient()
@@ -134,7 +149,7 @@ func readRuntime(r *jsonfile.Reader) (string, error) {
 	case err != nil:
 		return "", err
 	case name == "":
-		return "", r.Fail("the runtime's name is empty", "name a runtime, or take the member out: runc is the default")
+		return "", r.Fail("the runtime's name is empty", "name a runtime, or remove the member: runc is the default")
 	case strings.Contains(name, "/") && !filepath.IsAbs(name):
 		return "", r.Fail(fmt.Sprintf("the runtime's path %q is not absolute", name), "give its whole path, or its name alone")
 	}
@@ -182,7 +197,9 @@ func readStages(r *jsonfile.Reader) (hooks []Hook, err error) {
 func readHook(r *jsonfile.Reader) (Hook, error) {
 	var hook Hook
 	start := r.Next()
+	hasPath := false
 	err := r.Object(func(name string) error {
+		hasPath = hasPath || strings.EqualFold(name, "path")
 		if err := r.MisspeltCase(name, hookMembers...); err != nil {
 			return err
 		}
@@ -204,32 +221,36 @@ func readHook(r *jsonfile.Reader) (Hook, error) {
 		}
 		return err
 	})
+	if err == nil && !hasPath {
+		err = r.FailAt(start, `the hook has no "path"`, "give it the absolute path of a program")
+	}
 	if err != nil {
 		return hook, err
-	}
-	if hook.Path == "" {
-		return hook, r.FailAt(start, `the hook has no "path"`, "give it the absolute path of a program")
 	}
 	hook.JSON = r.Since(start)
 	return hook, nil
 }
 
-// checkPath gives an error if path, read last, cannot be a hook's.
+// checkPath returns an error if path, read last, cannot be a hook's.
 func checkPath(r *jsonfile.Reader, path string) error {
 	switch {
 	case !filepath.IsAbs(path):
 		return r.Fail(fmt.Sprintf("the hook's path %q is not absolute", path), "give its whole path")
 	case strings.Contains(path, "\x00"):
-		return r.Fail(fmt.Sprintf("the hook's path %q holds a NUL, as no file's can", path), "take it out")
+		return r.Fail(fmt.Sprintf("the hook's path %q holds a NUL, as no file's can", path), "remove it")
 	}
 	return nil
 }
 
-// checkTimeout gives an error if the value read last is no timeout: seconds, at least 1. A number that is spelt
+// checkTimeout returns an error if the value read last is no timeout: seconds, at least 1. A number that is spelt
 // otherwise than by digits (10.0, 1e1), or is larger than 32 bits hold, is one that some runtime doesn't read.
 func checkTimeout(r *jsonfile.Reader) error {
-	if seconds, err := strconv.ParseInt(string(r.Raw()), 10, 32); err != nil || seconds < 1 {
-		return r.Fail("the timeout is not an integer of at least 1", "give seconds in digits alone, 2147483647 at most")
+	const remedy = "give seconds in digits alone, 2147483647 at most"
+	switch seconds, err := strconv.ParseInt(string(r.Raw()), 10, 32); {
+	case errors.Is(err, strconv.ErrRange) && r.Raw()[0] != '-':
+		return r.Fail(fmt.Sprintf("the timeout %s is more than 2147483647", r.Raw()), remedy)
+	case err != nil || seconds < 1:
+		return r.Fail("the timeout is not an integer of at least 1", remedy)
 	}
 	return nil
 }

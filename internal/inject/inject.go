@@ -43,9 +43,10 @@ type Decision struct {
 	Reason  hooks.Reason // empty where there is nothing to say: a hook file's hooks are added to every container
 }
 
-// Make plans what a call that uses profile p adds to the config.json at configPath. If there is no hook that could be
-// added, config.json is not read.
-func Make(p profile.Profile, configPath string) (*Plan, error) {
+// Make plans what a call that uses profile p adds to the config.json at configPath of the container with the given id; ""
+// if it is not known, and then no container is taken for a sandbox. If there is no hook that could be added, config.json is
+// not read.
+func Make(p profile.Profile, configPath, id string) (*Plan, error) {
 	plan := &Plan{ConfigPath: configPath}
 	dirs, err := hooks.ReadDirectories(p.Dirs)
 	if err != nil {
@@ -59,7 +60,7 @@ func Make(p profile.Profile, configPath string) (*Plan, error) {
 	if !candidates {
 		return plan, nil
 	}
-	if plan.config, err = bundle.Read(configPath, facts); err != nil {
+	if plan.config, err = bundle.Read(configPath, id, facts); err != nil {
 		return nil, err
 	}
 	conditional, err := dirs.Decide(plan.config.Facts)

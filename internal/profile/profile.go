@@ -94,7 +94,9 @@ func hookFiles(call cmdline.Call) ([]string, error) {
 }
 
 // ValidName says whether name is one for a profile: a letter or digit, then letters, digits, '.', '_' and '-', nothing
-// that could lead out of Dir.
+// that could lead out of Dir. It keeps the rules of package early, which calls it before Go's runtime has started.
+//
+//go:nosplit
 func ValidName(name string) bool {
 	for i := range len(name) {
 		c := name[i]

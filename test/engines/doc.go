@@ -17,4 +17,11 @@
 // (newer_test.go). make engines installs and builds it all; what is missing is skipped and counted:
 //
 //	go test -count=1
+//
+// The sandbox has the machine's root, or that of OCI_ADD_HOOKS_TEST_ROOT, a directory with another system and its
+// engines (root_test.go). scripts/root.sh makes one from a Debian suite:
+//
+//	OCI_ADD_HOOKS_TEST_ROOT=$(../../scripts/root.sh trixie) go test -count=1
+//
+// A whole run leaves a line about the engines and versions that it tried (tried_test.go).
 package engines

@@ -43,7 +43,7 @@ func TestDocker(t *testing.T) {
 			if d.version < way.since {
 				skip(t, "needs Docker %d, this is %d", way.since, d.version)
 			}
-			suite(t, d, way.name)
+			suite(t, d, way.name, dockerCases...)
 		})
 	}
 }
@@ -77,7 +77,7 @@ func dockerRuntimes(t testing.TB) map[string]any {
 	registered := map[string]any{dockerDefault: dockerWays[0].entry(newProfile(t, dockerDefault, "runc"))}
 	for _, way := range dockerWays {
 		for _, rt := range runtimes {
-			for _, c := range cases() {
+			for _, c := range append(cases(), dockerCases...) {
 				name := profileName(way.name, rt, c.name)
 				registered[name] = way.entry(newProfile(t, name, rt))
 			}

@@ -35,6 +35,9 @@ const (
 	runEnv  = "OCI_ADD_HOOKS_TEST_RUN"  // the number of the run
 )
 
+// rootEnv names the root directory in which the sandbox is, for a caller to set. Empty: the machine's own.
+const rootEnv = "OCI_ADD_HOOKS_TEST_ROOT"
+
 // cgroup is the parent of every container's cgroup.
 var cgroup = cgroups + os.Getenv(runEnv)
 
@@ -53,6 +56,7 @@ func TestMain(m *testing.M) {
 		if err = prepare(); err == nil {
 			code = m.Run()
 			summarize()
+			err = recordTried(code == 0)
 		}
 	}
 	if err != nil {
@@ -75,6 +79,9 @@ func enterSandbox(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer built.Close()
+	if err := shareToolchain(); err != nil {
+		return 0, err
+	}
 	removeCgroups()
 	defer removeCgroups()
 	os.Setenv(runEnv, strconv.Itoa(os.Getpid()))
@@ -128,18 +135,20 @@ func self(role string) *exec.Cmd {
 // initProcess is the sandbox's first process. It gives the sandbox its own /proc, /run and /dev/shm, puts the
 // program in place, and reaps every orphan until the tests end.
 func initProcess() (int, error) {
-	for _, m := range []struct {
-		source, target, fstype, data string
-		flags                        uintptr
-	}{
-		{"none", "/", "", "", syscall.MS_REC | syscall.MS_PRIVATE},
-		{"proc", "/proc", "proc", "", 0},
-		{"tmpfs", "/run", "tmpfs", "mode=755", 0},
-		{"tmpfs", "/dev/shm", "tmpfs", "mode=1777", 0}, // Podman keeps its locks there
-	} {
-		if err := syscall.Mount(m.source, m.target, m.fstype, m.flags, m.data); err != nil {
-			return 0, fmt.Errorf("mounting %s: %w", m.target, err)
+	if err := mountAll(mount{"none", "/", "", syscall.MS_REC | syscall.MS_PRIVATE, ""}); err != nil {
+		return 0, err
+	}
+	if root := os.Getenv(rootEnv); root != "" {
+		if err := enterRoot(root); err != nil {
+			return 0, err
 		}
+	}
+	if err := mountAll(
+		mount{"proc", "/proc", "proc", 0, ""},
+		mount{"tmpfs", "/run", "tmpfs", 0, "mode=755"},
+		mount{"tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777"}, // Podman keeps its locks there
+	); err != nil {
+		return 0, err
 	}
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return 0, err

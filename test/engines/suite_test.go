@@ -70,10 +70,15 @@ func (c container) runOptions(detached bool) []string {
 // suite shows what must be so under every engine, and what else the engine has to show. Each case has a profile of
 // its own; name tells the engine's ways of being registered apart.
 func suite(t *testing.T, e engine, name string, more ...suiteCase) {
+	runCases(t, e, name, append(cases(), more...))
+}
+
+// runCases shows these alone.
+func runCases(t *testing.T, e engine, name string, cases []suiteCase) {
 	for _, rt := range runtimes {
 		t.Run(rt, func(t *testing.T) {
 			needRuntime(t, rt)
-			for _, c := range append(cases(), more...) {
+			for _, c := range cases {
 				leaf(t, c.name, func(t *testing.T) {
 					t.Parallel()
 					c.test(t, e, newContainer(t, e, profileName(name, rt, c.name), rt))

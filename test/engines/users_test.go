@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -40,6 +41,24 @@ var builtHookctl = sync.OnceValues(func() (string, error) {
 type user struct {
 	ID, Engine, By, Calls string
 	Running               bool
+}
+
+// script is the path of the script that dockerd writes for a runtime with arguments. Docker 24 and later add a digest to
+// the runtime's name.
+func (d docker) script(t *testing.T, runtime string) string {
+	t.Helper()
+	var scripts []string
+	for _, pattern := range []string{"", ".*"} {
+		found, err := filepath.Glob(d.data + "/runtimes/" + runtime + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts = append(scripts, found...)
+	}
+	if len(scripts) != 1 {
+		t.Fatalf("the scripts of %s: %q", runtime, scripts)
+	}
+	return scripts[0]
 }
 
 // While an engine controls a container by a profile, hookctl says so, and takes neither the profile nor its runtime away;
@@ -91,7 +110,7 @@ func testInUse(t *testing.T, e engine, c container) {
 	case docker:
 		want.Engine = "docker"
 		if strings.HasPrefix(c.profile.name, "README-") { // without the link
-			want.By, want.Calls = e.data+"/runtimes/"+c.profile.name, c.profile.file
+			want.By, want.Calls = e.script(t, c.profile.name), c.profile.file
 		}
 	case containerd:
 		want.ID, want.Engine = c.name, "containerd, namespace "+e.namespace

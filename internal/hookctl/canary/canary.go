@@ -25,6 +25,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
@@ -64,7 +65,7 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 	}
 	defer os.RemoveAll(dir)
 	image := "localhost/" + filepath.Base(dir) + ":latest"
-	r, err := newRunner(opts, dir, image)
+	r, err := newRunner(ctx, opts, dir, image)
 	if err != nil {
 		return proof, err
 	}
@@ -95,17 +96,15 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 	return proof, nil
 }
 
-func newRunner(opts Options, dir, image string) (runner, error) {
-	name := filepath.Base(dir)
-	switch opts.Engine.Name() {
-	case "docker":
-		return newDocker(opts, name, image)
-	case "podman":
-		return newPodman(opts, dir, image)
-	case "containerd":
-		return newContainerd(opts, name, image)
+func newRunner(ctx context.Context, opts Options, dir, image string) (runner, error) {
+	reach, err := opts.Engine.Reach(ctx, opts.Runtime)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("there is no canary for %s: run a container by it, and see hookctl preview --id ID", opts.Engine.Name())
+	if reach.CRI != nil {
+		return newContainerd(reach.CRI, opts.Runtime, filepath.Base(dir), image)
+	}
+	return newClient(reach.Client, dir, image)
 }
 
 // prove looks at the running container with that id.
@@ -128,7 +127,7 @@ func (o Options) prove(id string) (proof Proof, err error) {
 			"it may have yet to read its configuration", use.By, o.Link)
 	}
 	proof.Calls = use.Call()
-	plan, err := inject.Make(o.Uses, filepath.Join(use.Bundle, "config.json"))
+	plan, err := inject.Make(o.Uses, filepath.Join(use.Bundle, "config.json"), id)
 	if err != nil {
 		return proof, err
 	}
@@ -145,7 +144,7 @@ func (o Options) prove(id string) (proof Proof, err error) {
 
 // running gives the container with that id that runs and whose engine calls what matches says.
 func running(id string, matches func(string) bool) (use container.Use, found bool) {
-	list, _ := container.Using(matches) // what could not be examined is not this one
+	list, _ := container.Using(system.Host(), matches) // what could not be examined is not this one
 	for _, use := range list {
 		if use.ID == id && use.Running && use.Bundle != "" {
 			return use, true

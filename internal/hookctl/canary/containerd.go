@@ -24,16 +24,12 @@ type containerd struct {
 	loaded               bool
 }
 
-func newContainerd(opts Options, name, image string) (*containerd, error) {
-	reached, err := engine.CRIOf(opts.Engine, opts.Runtime)
-	if err != nil {
-		return nil, err
-	}
+func newContainerd(reached *engine.CRI, handler, name, image string) (*containerd, error) {
 	conn, err := grpc.NewClient("unix://"+reached.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, err
 	}
-	c := &containerd{CRI: reached, name: name, image: image, handler: opts.Runtime,
+	c := &containerd{CRI: reached, name: name, image: image, handler: handler,
 		runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn)}
 	var there bool
 	for deadline := time.Now().Add(settling); ; time.Sleep(100 * time.Millisecond) { // it may just have been started

@@ -5,6 +5,7 @@
 package doctor
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
@@ -41,10 +44,10 @@ type Line struct {
 }
 
 // Examine looks at an engine, and at each of its runtimes that leads to the oci-add-hooks at program, or should.
-func Examine(e engine.Engine, program string) []Line {
-	x := &examination{engine: e, program: program}
-	x.version()
-	registered, err := e.Registered()
+func Examine(ctx context.Context, sys system.System, e engine.Engine, program string) []Line {
+	x := &examination{sys: sys, engine: e, program: program}
+	x.version(ctx)
+	registered, err := e.Registered(ctx)
 	if err != nil {
 		x.note("", Error, "registration", err.Error(), "")
 		return x.lines
@@ -68,6 +71,7 @@ func Examine(e engine.Engine, program string) []Line {
 
 // examination is an engine that is looked at.
 type examination struct {
+	sys     system.System
 	engine  engine.Engine
 	program string // the path of oci-add-hooks; empty if it is not known
 	lines   []Line
@@ -85,8 +89,8 @@ func (x *examination) fault(runtime string, f engine.Fault) {
 	x.note(runtime, status, "registration", f.Problem, f.Remedy)
 }
 
-func (x *examination) version() {
-	if version, err := engine.Version(x.engine); err != nil {
+func (x *examination) version(ctx context.Context) {
+	if version, err := engine.Version(ctx, x.engine); err != nil {
 		x.note("", Warning, "version", err.Error(), "")
 	} else {
 		x.note("", OK, "version", version, "")
@@ -95,7 +99,7 @@ func (x *examination) version() {
 
 // installed says whether hookctl has installed a runtime of that name.
 func (x *examination) installed(name string) bool {
-	rec, _, err := engine.ReadRecord(x.engine.Name(), name)
+	rec, _, err := registration.ReadRecord(x.sys, x.engine.Name(), name)
 	return err == nil && rec != nil && rec.Config == x.engine.Config()
 }
 
@@ -262,7 +266,7 @@ func features(stages []hooks.Stage) string {
 
 // records looks at what hookctl has installed.
 func (x *examination) records(registered *engine.Registered) {
-	records, err := engine.Records(x.engine)
+	records, err := registration.Records(x.sys, x.engine)
 	if err != nil {
 		x.note("", Error, "record", err.Error(), "")
 		return
@@ -280,7 +284,7 @@ func (x *examination) records(registered *engine.Registered) {
 		case registered.Entries[i].Path != rec.Link:
 			x.note(name, Error, "record", fmt.Sprintf("hookctl has installed it as %s, and now it is %s", rec.Link, registered.Entries[i].Path), again)
 		}
-		edited, err := engine.Edited(x.engine, rec)
+		edited, err := registration.Edited(x.sys, x.engine, rec)
 		if err != nil {
 			x.note(name, Error, "record", err.Error(), "")
 			continue

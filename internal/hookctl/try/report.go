@@ -1,15 +1,11 @@
 package try
 
 import (
-	"bytes"
+	"cmp"
 	"fmt"
-	"io"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
@@ -59,6 +55,7 @@ const (
 	NotStarted  Result = "not started"  // its program could not be executed
 	Interrupted Result = "interrupted"  // it was ended because hookctl was
 	NeverCalled Result = "never called" // by the runtime
+	Running     Result = "running"      // in a report of what has happened so far
 )
 
 // NotAdded is a file of a hooks directory whose hook is not added.
@@ -102,7 +99,7 @@ func (c *Call) problem() string {
 	}
 	switch c.Result {
 	case Failed:
-		return what + " failed: " + c.outcome()
+		return what + " failed: " + c.how()
 	case Hung:
 		return fmt.Sprintf("%s hung: it was ended after %v (--timeout)", what, c.limit)
 	case Killed:
@@ -120,10 +117,18 @@ func (c *Call) problem() string {
 	return ""
 }
 
+// how says how the call failed.
+func (c *Call) how() string {
+	if c.Signal != "" {
+		return c.Signal
+	}
+	return "exit " + strconv.Itoa(*c.ExitStatus)
+}
+
 // faults gives what is wrong: hooks that failed, what the runtime says of that, and hooks that were never called.
 func (r *Report) faults(runtime []string) []string {
 	var failed, never []string
-	for _, c := range r.inOrder() {
+	for _, c := range r.InOrder() {
 		switch p := c.problem(); {
 		case p == "":
 		case c.Result != NeverCalled:
@@ -137,104 +142,38 @@ func (r *Report) faults(runtime []string) []string {
 	return slices.Concat(failed, runtime, never)
 }
 
-// outcome gives the exit status or what there is in its place, in few words.
-func (c *Call) outcome() string {
-	switch {
-	case c.Signal != "" && c.Result == Failed:
-		return c.Signal
-	case c.Result == OK || c.Result == Failed:
-		return "exit " + strconv.Itoa(*c.ExitStatus)
-	}
-	return string(c.Result)
-}
-
-// The colours of a terminal (ECMA-48, Select Graphic Rendition).
-const (
-	plain  = ""
-	bold   = "1"
-	dim    = "2"
-	red    = "31"
-	green  = "32"
-	yellow = "33"
-	cyan   = "36"
-)
-
-func (c *Call) colour() string {
-	switch c.Result {
-	case OK:
-		if c.Stage == "" {
-			return cyan
+// add takes the calls of a task.
+func (r *Report) add(t *task, calls []Call) {
+	if t.stage == "" {
+		if len(calls) > 0 {
+			r.Process = calls[0]
 		}
-		return green
-	case Interrupted:
-		return yellow
-	case NeverCalled:
-		return dim
+		return
 	}
-	return red
+	r.Hooks = append(r.Hooks, calls...)
 }
 
-// printer writes text of which parts may be coloured.
-type printer struct {
-	bytes.Buffer
-	colours bool
-}
-
-// put writes text in a colour. It makes control characters visible: some of the text comes from the container.
-func (p *printer) put(colour, text string) {
-	var b strings.Builder
-	for _, r := range text {
-		if strconv.IsPrint(r) || r == '\t' {
-			b.WriteRune(r)
-		} else {
-			q := strconv.QuoteRune(r)
-			b.WriteString(q[1 : len(q)-1])
+// sort brings the hooks into the order in which they began, and those that were never called to the end.
+func (r *Report) sort() {
+	slices.SortStableFunc(r.Hooks, func(a, b Call) int {
+		switch {
+		case a.Start == nil && b.Start == nil:
+			return 0
+		case a.Start == nil:
+			return 1
+		case b.Start == nil:
+			return -1
 		}
-	}
-	if text = b.String(); p.colours && colour != plain {
-		text = "\x1b[" + colour + "m" + text + "\x1b[0m"
-	}
-	p.WriteString(text)
+		return cmp.Compare(a.begin, b.begin)
+	})
 }
 
-func (p *printer) line(colour, text string) {
-	p.put(colour, text)
-	p.WriteByte('\n')
-}
-
-// Print writes the report for people, its time line in lines of at most width characters.
-func (r *Report) Print(w io.Writer, width int, colours bool) error {
-	p := &printer{colours: colours}
-	r.timeline(p, width)
-	for _, c := range r.inOrder() {
-		c.output(p)
+// InOrder returns the hooks and the container's process in the order in which they began. A process that is not there yet
+// is left out.
+func (r *Report) InOrder() []Call {
+	if r.Process.Result == "" {
+		return r.Hooks
 	}
-	p.WriteByte('\n')
-	for _, n := range r.NotAdded {
-		p.line(plain, fmt.Sprintf("not added: %s (%s): %s", n.Path, n.File, n.Reason))
-	}
-	for _, n := range r.Notes {
-		p.put(yellow, "note: ")
-		p.line(plain, n)
-	}
-	for _, s := range r.Problems {
-		p.put(red, "problem: ")
-		p.line(plain, s)
-	}
-	if len(r.Problems) == 0 {
-		p.put(green, "fine: ")
-		how := "as root"
-		if r.Rootless {
-			how = "without root"
-		}
-		p.line(plain, fmt.Sprintf("%s called every hook, %s; none failed, and nothing is left behind", r.Runtime, how))
-	}
-	_, err := w.Write(p.Bytes())
-	return err
-}
-
-// inOrder gives the hooks and the container's process in the order in which they began.
-func (r *Report) inOrder() []Call {
 	at := slices.IndexFunc(r.Hooks, func(c Call) bool {
 		return c.Start == nil || r.Process.Start != nil && *c.Start > *r.Process.Start
 	})
@@ -242,136 +181,4 @@ func (r *Report) inOrder() []Call {
 		at = len(r.Hooks)
 	}
 	return slices.Insert(slices.Clone(r.Hooks), at, r.Process)
-}
-
-// Widths of columns, in characters.
-const (
-	stageWidth = len(hooks.CreateContainer)
-	timeWidth  = len("123.4 ms")
-	minName    = 6
-	minBar     = 6
-	maxBar     = 100
-)
-
-// timeline writes a table with a row for each call, and in it a bar on a line that stands for all of the time.
-func (r *Report) timeline(p *printer, width int) {
-	calls := r.inOrder()
-	longest, outcomes := minName, len("result")
-	for i := range calls {
-		longest = max(longest, utf8.RuneCountInString(calls[i].title()))
-		outcomes = max(outcomes, len(calls[i].outcome()))
-	}
-	left := width - (stageWidth + 2 + 2 + 2 + outcomes)
-	times := left >= minName+minBar+2*(timeWidth+2) // a narrow terminal has no room for them
-	if times {
-		left -= 2 * (timeWidth + 2)
-	}
-	name := min(longest, max(left*2/5, minName))
-	bar := min(max(left-name, minBar), maxBar)
-
-	row := func(stage, title, start, took, line, outcome, colour, lineColour string) {
-		p.put(colour, fmt.Sprintf("%-*s  %-*s  ", stageWidth, stage, name, cut(title, name)))
-		if times {
-			p.put(colour, fmt.Sprintf("%*s  %*s  ", timeWidth, start, timeWidth, took))
-		}
-		p.put(lineColour, line)
-		p.line(lineColour, "  "+outcome)
-	}
-	total := time.Duration(r.Seconds * float64(time.Second))
-	row("STAGE", "HOOK", "START", "TOOK", ruler(bar, duration(total)), "RESULT", bold, bold)
-	for i := range calls {
-		c := &calls[i]
-		stage, start, took, line := string(c.Stage), "", "", strings.Repeat(" ", bar)
-		if c.Stage == "" {
-			stage = "container"
-		}
-		if c.Start != nil {
-			s, t := toDuration(*c.Start), toDuration(*c.Took)
-			start, took, line = duration(s), duration(t), barOf(bar, s, t, total)
-		}
-		row(stage, c.title(), start, took, line, c.outcome(), plain, c.colour())
-	}
-}
-
-func toDuration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
-
-// duration gives d in at most timeWidth characters, up to a day.
-func duration(d time.Duration) string {
-	if ms := float64(d) / float64(time.Millisecond); ms < 999.95 {
-		return fmt.Sprintf("%.1f ms", ms)
-	}
-	if s := d.Seconds(); s < 9999.5 {
-		return fmt.Sprintf("%.*f s", 2, s)
-	}
-	return d.Round(time.Minute).String()
-}
-
-// ruler is the head of the time line.
-func ruler(width int, total string) string {
-	line := width - len("0 ") - len(" ") - len(total)
-	if line < 1 {
-		return fmt.Sprintf("%*s", width, cut(total, width))
-	}
-	return "0 " + strings.Repeat("─", line) + " " + total
-}
-
-// barOf gives a bar of at least one character on a line of width characters.
-func barOf(width int, start, took, total time.Duration) string {
-	if total <= 0 {
-		total = 1
-	}
-	at := func(d time.Duration) float64 { return float64(width) * float64(d) / float64(total) }
-	from := min(max(int(at(start)), 0), width-1)
-	to := min(max(int(at(start+took)+0.999), from+1), width)
-	return strings.Repeat(" ", from) + strings.Repeat("━", to-from) + strings.Repeat(" ", width-to)
-}
-
-// title gives the command by which the reader knows the call.
-func (c *Call) title() string {
-	words := []string{filepath.Base(c.Path)}
-	if len(c.Args) > 1 {
-		words = append(words, c.Args[1:]...)
-	}
-	return oneLine(strings.Join(words, " "))
-}
-
-// oneLine makes what would take other room than one character each, visible or not.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '·'
-		}
-		return r
-	}, s)
-}
-
-// cut gives s in at most width characters.
-func cut(s string, width int) string {
-	if runes := []rune(s); len(runes) > width {
-		return strings.TrimRight(string(runes[:width-1]), " ") + "…"
-	}
-	return s
-}
-
-// output writes what the call printed, if it printed anything.
-func (c *Call) output(p *printer) {
-	if c.Stdout == "" && c.Stderr == "" {
-		return
-	}
-	what := "container"
-	if c.Stage != "" {
-		what = string(c.Stage)
-	}
-	p.line(plain, "")
-	p.put(bold, what)
-	p.line(plain, " "+strings.Join(append([]string{c.Path}, c.Args[min(1, len(c.Args)):]...), " "))
-	for _, stream := range []struct{ name, text, colour string }{{"stdout", c.Stdout, dim}, {"stderr", c.Stderr, yellow}} {
-		for l := range strings.Lines(stream.text) {
-			p.put(stream.colour, "  "+stream.name+"  ")
-			p.line(plain, strings.TrimSuffix(l, "\n"))
-		}
-	}
-	if c.Truncated {
-		p.line(dim, "  (it printed more)")
-	}
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
+	plain "github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // Options is what to try.
@@ -41,6 +42,7 @@ type Options struct {
 	Rootfs      string        // the container's root file system; empty for one that holds this program alone
 	Command     []string      // what runs in Rootfs
 	Timeout     time.Duration // after which a hook or Command hangs
+	Progress    func(*Report) // called with what has happened so far, some times a second; nil if nobody looks
 }
 
 // Where the container finds the folder with what happens in it, and this program. It lies on the container's own /dev,
@@ -75,8 +77,10 @@ func Run(ctx context.Context, opts Options) (report *Report, err error) {
 		return nil, err
 	}
 	begin := time.Now().UnixNano()
+	stop := c.watch(begin)
 	problems := c.live()
 	end := time.Now().UnixNano()
+	stop()
 	return c.report(begin, end, problems)
 }
 
@@ -101,6 +105,14 @@ func (c *container) bundle() string  { return filepath.Join(c.dir, "bundle") }
 
 // prepare makes the bundle.
 func (c *container) prepare() (err error) {
+	if c.opts.Rootfs != "" {
+		switch info, err := os.Stat(c.opts.Rootfs); {
+		case err != nil:
+			return fmt.Errorf("--rootfs %s: %w", c.opts.Rootfs, plain.Plain(err))
+		case !info.IsDir():
+			return fmt.Errorf("--rootfs %s: it is not a directory", c.opts.Rootfs)
+		}
+	}
 	if c.others, err = childrenOf(os.Getpid()); err != nil {
 		return err
 	}
@@ -151,7 +163,7 @@ func (c *container) prepare() (err error) {
 	if err := config.write(path); err != nil {
 		return err
 	}
-	if c.plan, err = inject.Make(uses, path); err != nil {
+	if c.plan, err = inject.Make(uses, path, c.id); err != nil {
 		return err
 	}
 	if c.tasks, err = config.instrument(c.plan, c.inside(), c.outside(), program, c.opts); err != nil {
@@ -390,34 +402,73 @@ func lastLine(path string) string {
 	return lines[len(lines)-1]
 }
 
-// report puts together what was recorded.
-func (c *container) report(begin, end int64, problems []string) (*Report, error) {
-	r := &Report{
-		Runtime: c.runtime, Rootless: os.Geteuid() != 0, Seconds: seconds(end - begin),
-		Hooks: []Call{}, NotAdded: []NotAdded{}, Problems: []string{}, Notes: []string{},
+// watchInterval is how often somebody who looks is told of the progress.
+const watchInterval = 100 * time.Millisecond
+
+// watch reports the progress until stop is called.
+func (c *container) watch(begin int64) (stop func()) {
+	if c.opts.Progress == nil {
+		return func() {}
 	}
-	var never []Call
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(watchInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+			}
+			if r, err := c.progress(begin, time.Now().UnixNano()); err == nil { // an error is reported in the end
+				c.opts.Progress(r)
+			}
+		}
+	}()
+	return func() { close(end); <-ended }
+}
+
+// progress returns what has happened until now: the calls that have begun.
+func (c *container) progress(begin, now int64) (*Report, error) {
+	r := &Report{Runtime: c.runtime, Seconds: seconds(now - begin)}
 	for _, t := range c.tasks {
 		calls, err := t.calls()
 		if err != nil {
 			return nil, err
 		}
 		for i := range calls {
+			if calls[i].Result == Killed { // or it has not ended yet
+				calls[i].Result, calls[i].end = Running, now
+			}
+			calls[i].place(begin, now)
+		}
+		r.add(t, calls)
+	}
+	r.sort()
+	return r, nil
+}
+
+// report puts together what was recorded.
+func (c *container) report(begin, end int64, problems []string) (*Report, error) {
+	r := &Report{
+		Runtime: c.runtime, Rootless: os.Geteuid() != 0, Seconds: seconds(end - begin),
+		Hooks: []Call{}, NotAdded: []NotAdded{}, Problems: []string{}, Notes: []string{},
+	}
+	for _, t := range c.tasks {
+		calls, err := t.calls()
+		if err != nil {
+			return nil, err
+		}
+		if len(calls) == 0 {
+			calls = []Call{t.call()}
+		}
+		for i := range calls {
 			calls[i].place(begin, end)
 		}
-		switch {
-		case t.stage == "" && len(calls) > 0:
-			r.Process = calls[0]
-		case t.stage == "":
-			r.Process = t.call()
-		case len(calls) > 0:
-			r.Hooks = append(r.Hooks, calls...)
-		default:
-			never = append(never, t.call())
-		}
+		r.add(t, calls)
 	}
-	slices.SortStableFunc(r.Hooks, func(a, b Call) int { return cmp.Compare(a.begin, b.begin) })
-	r.Hooks = append(r.Hooks, never...)
+	r.sort()
 	r.Problems = append(r.Problems, r.faults(problems)...)
 	for _, d := range c.plan.Decisions {
 		if d.Verdict == inject.NotAdded {

@@ -448,7 +448,7 @@ func TestSameAsWithout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := inject.Make(profile.Profile{Files: []*hooks.File{f}}, config)
+	plan, err := inject.Make(profile.Profile{Files: []*hooks.File{f}}, config, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -806,8 +806,22 @@ func TestKilled(t *testing.T) {
 type terminal struct {
 	*trial
 	screen *os.File
+	lock   sync.Mutex // for text
 	text   bytes.Buffer
 	shown  chan struct{} // closed when all is read
+}
+
+func (term *terminal) Write(text []byte) (int, error) {
+	term.lock.Lock()
+	defer term.lock.Unlock()
+	return term.text.Write(text)
+}
+
+// sofar returns what has been shown so far.
+func (term *terminal) sofar() string {
+	term.lock.Lock()
+	defer term.lock.Unlock()
+	return strings.ReplaceAll(term.text.String(), "\r\n", "\n")
 }
 
 func onTerminal(t *testing.T, width int, tr *trial) *terminal {
@@ -841,7 +855,7 @@ func onTerminal(t *testing.T, width int, tr *trial) *terminal {
 		t.Fatal(err)
 	}
 	go func() {
-		io.Copy(&term.text, screen) // until the other end is closed: EIO
+		io.Copy(term, screen) // until the other end is closed: EIO
 		close(term.shown)
 	}()
 	return term
@@ -852,7 +866,7 @@ func (term *terminal) finish(t *testing.T) string {
 	t.Helper()
 	term.trial.finish(t)
 	<-term.shown
-	return strings.ReplaceAll(term.text.String(), "\r\n", "\n")
+	return term.sofar()
 }
 
 var escape = regexp.MustCompile("\x1b\\[[0-9]*m")
@@ -879,10 +893,10 @@ func TestTerminal(t *testing.T) {
 			if escape.MatchString(text) != tt.colours {
 				t.Errorf("colours: %q", text)
 			}
-			if tt.colours && (!strings.Contains(text, "\x1b[32m") || !strings.Contains(text, "\x1b[1mSTAGE ")) {
+			if tt.colours && (!strings.Contains(text, "\x1b[32m  ") || !strings.Contains(text, "\x1b[1mSTAGE ")) {
 				t.Errorf("the bars should be green, the head bold: %q", text)
 			}
-			table, _, _ := strings.Cut(escape.ReplaceAllString(text, ""), "\n\n")
+			table, _, _ := strings.Cut(escape.ReplaceAllString(onScreen(text), ""), "\n\n")
 			all := strings.Split(table, "\n")
 			if len(all) != 8 {
 				t.Fatalf("%d lines:\n%s", len(all), table)
@@ -890,17 +904,50 @@ func TestTerminal(t *testing.T) {
 			widest := 0
 			for i, l := range all {
 				widest = max(widest, utf8.RuneCountInString(l))
-				if i > 0 && !strings.Contains(l, "━") {
-					t.Errorf("no bar: %s", l)
+				if i > 0 && strings.Contains(l, "━") != (tt.width >= 80) {
+					t.Errorf("bar or no bar: %s", l)
+				}
+				if i > 0 && strings.Count(l, " ms ") != 2 {
+					t.Errorf("no numbers: %s", l)
 				}
 			}
-			if widest != tt.width {
+			if widest > tt.width || tt.width >= 80 && widest != tt.width {
 				t.Errorf("the widest line has %d characters, the terminal %d:\n%s", widest, tt.width, table)
 			}
 			if !strings.Contains(text, "\nfine: ") && !strings.Contains(text, "fine: \x1b[0m") {
 				t.Errorf("it does not say that all is fine:\n%s", text)
 			}
 		})
+	}
+}
+
+// onScreen returns what stays of a text whose lines were drawn over.
+func onScreen(text string) string {
+	parts := regexp.MustCompile("\x1b\\[[0-9]+A\r\x1b\\[J").Split(text, -1)
+	return parts[len(parts)-1]
+}
+
+// On a terminal, a hook is shown as soon as it runs: this one ends only when it has been seen. Elsewhere nothing is drawn
+// over.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	seen := filepath.Join(t.TempDir(), "seen")
+	path := hookFile(t, "createRuntime", sh("until test -e "+seen+"; do sleep 0.05; done"), "poststop", sh("true"))
+	term := onTerminal(t, 80, newTrial(t, append(args, path)...))
+	eventually(t, "the hook to be shown", func() bool {
+		return regexp.MustCompile(`createRuntime .* ms .* running`).MatchString(escape.ReplaceAllString(term.sofar(), ""))
+	})
+	if err := os.WriteFile(seen, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	text := term.finish(t)
+	if left := onScreen(text); strings.Contains(left, "running") || strings.Count(left, "createRuntime") != 1 || !strings.Contains(left, "fine: ") {
+		t.Errorf("%q", left)
+	}
+	tr := newTrial(t, append(args, path)...)
+	if status := tr.run(t); status != 0 || strings.Contains(tr.stdout.String(), "\x1b") {
+		t.Errorf("status %d, %q", status, &tr.stdout)
 	}
 }
 

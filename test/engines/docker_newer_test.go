@@ -1,0 +1,102 @@
+package engines
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// dockerCases are what there is to show of Docker alone.
+var dockerCases = []suiteCase{
+	{"read-only-mounts", testDockerReadOnly},
+	{"compose", testDockerCompose},
+}
+
+// From Docker 25 on a read-only bind mount is so with all that is mounted in it, where the runtime's features say that it
+// knows how. dockerd asks for them at its start, but only for runtimes that have a path.
+func testDockerReadOnly(t *testing.T, e engine, c container) {
+	const since = 25
+	d := e.(docker)
+	if d.version < since {
+		skip(t, "recursive read-only mounts need Docker %d, this is %d", since, d.version)
+	}
+	outer := c.dir + "/outer"
+	inner := outer + "/inner"
+	if err := os.MkdirAll(inner, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := mountAll(mount{"tmpfs", inner, "tmpfs", 0, ""}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(inner, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	ok(t, d.command("run", "--rm", "--runtime", c.profile.name, "--network", "none", "--volume", c.dir+":"+c.dir,
+		"--volume", outer+":/outer:ro", image, "sh", "-c", "echo >/outer/inner/written; ! echo >/outer/written"))
+	wantAllStages(t, c.dir)
+	_, err := os.Stat(inner + "/written")
+	if byPath, recursive := !strings.HasPrefix(c.profile.name, "BinaryName-"), err != nil; byPath != recursive {
+		t.Errorf("registered with a path: %v, and what is mounted in a read-only mount is read-only: %v", byPath, recursive)
+	}
+}
+
+// A service of docker compose names its runtime.
+func testDockerCompose(t *testing.T, e engine, c container) {
+	d := e.(docker)
+	if o := do(t, d.command("compose", "version")); o.code != 0 {
+		skip(t, "docker compose is not installed (apt-get install docker-compose)")
+	}
+	text, err := json.Marshal(map[string]any{"services": map[string]any{"service": map[string]any{
+		"image":        image,
+		"runtime":      c.profile.name,
+		"network_mode": "none",
+		"volumes":      []string{c.dir + ":" + c.dir},
+		"command":      []string{"sh", "-c", "exit 3"},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := c.dir + "/compose.yaml"
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	compose := func(args ...string) outcome {
+		return do(t, d.command(append([]string{"compose", "--file", file, "--project-name", strings.ToLower(c.name)}, args...)...))
+	}
+	if o := compose("up", "--exit-code-from", "service"); o.code != 3 {
+		t.Errorf("the service exits with 3: %v", o)
+	}
+	wantAllStages(t, c.dir)
+	if o := compose("down"); o.code != 0 {
+		t.Error(o)
+	}
+}
+
+// Docker keeps images in containerd's store, the only one from Docker 29 on for a new daemon, where it is told to.
+func TestDockerImageStore(t *testing.T) {
+	need(t, "dockerd", "docker", "containerd")
+	const since = 24
+	registered := map[string]any{}
+	some := slices.DeleteFunc(cases(), func(c suiteCase) bool {
+		return !slices.Contains([]string{"stages", "refused", "hooks-directories", "in-use", "removed"}, c.name)
+	})
+	for _, rt := range runtimes {
+		for _, c := range some {
+			name := profileName("store", rt, c.name)
+			registered[name] = map[string]any{"path": newProfile(t, name, rt).link}
+		}
+	}
+	d := startDocker(t, map[string]any{"runtimes": registered, "features": map[string]any{"containerd-snapshotter": true}})
+	if d.version < since {
+		skip(t, "containerd's image store needs Docker %d, this is %d", since, d.version)
+	}
+	if o := ok(t, d.command("info", "--format", "{{.DriverStatus}}")); !strings.Contains(o.stdout, "io.containerd.snapshotter.v1") {
+		t.Fatalf("the images are not in containerd's store: %v", o)
+	}
+	runCases(t, d, "store", some)
+}
