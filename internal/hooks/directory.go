@@ -39,6 +39,7 @@ type entry struct {
 // Decision says of a file whether its hook is added to a container.
 type Decision struct {
 	File   string         // the file
+	Dir    int            // which of the directories that were read it lies in
 	Path   string         // the hook's program; empty if there is no file behind the name
 	Stages []Stage        // where the hook goes, once for each time the file names the stage; prestart is createRuntime here
 	Added  bool           // whether it is added
@@ -156,7 +157,7 @@ func (d *Directories) Decide(c Container) ([]Decision, error) {
 	decisions := make([]Decision, 0, len(d.entries))
 	for i := range d.entries {
 		e := &d.entries[i]
-		n := Decision{File: e.path}
+		n := Decision{File: e.path, Dir: e.place}
 		if e.rule != nil {
 			n.Path, n.Stages = e.rule.path, e.rule.stages
 		}

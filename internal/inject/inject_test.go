@@ -178,9 +178,11 @@ func TestNothingToAdd(t *testing.T) {
 // TestString: the line for the log names the hooks that are there now, and their files.
 func TestString(t *testing.T) {
 	plan := &Plan{ConfigPath: "/b/config.json", Decisions: []Decision{
-		{hooks.Prestart, "/a", "/f.json", Added, nil}, {hooks.Poststop, "/b", "/f.json", AlreadyThere, nil},
-		{hooks.Poststop, "/b", "/d/1.json", NotAdded, hooks.Reason{{About: hooks.Sandbox}}}}}
-	if got, want := plan.String(), "/b/config.json: prestart /a from /f.json: added; poststop /b from /f.json: already there"; got != want {
+		{Stage: hooks.Prestart, Path: "/a", File: "/f.json", Verdict: Added},
+		{Stage: hooks.Poststop, Path: "/b", File: "/f.json", Verdict: AlreadyThere, Supervised: &Supervised{Timeout: 5, Policy: "ignore"}},
+		{Stage: hooks.Poststop, Path: "/b", File: "/d/1.json", Verdict: NotAdded, Reason: hooks.Reason{{About: hooks.Sandbox}}}}}
+	const want = "/b/config.json: prestart /a from /f.json: added; poststop /b from /f.json: already there, supervised: 5 s, ignore"
+	if got := plan.String(); got != want {
 		t.Errorf("%s; want %s", got, want)
 	}
 }

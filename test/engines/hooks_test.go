@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,14 +65,16 @@ func (p profile) record(t testing.TB, dir string) {
 	p.writeJSON(t, map[string]any{"hooks": hooks, "runtime": p.runtime})
 }
 
-// writeJSON replaces the hook file.
+// writeJSON replaces the hook file, which names a runtime. That comes first, as in what hookctl writes.
 func (p profile) writeJSON(t testing.TB, file map[string]any) {
 	t.Helper()
-	text, err := json.MarshalIndent(file, "", "  ")
+	rest := maps.Clone(file)
+	delete(rest, "runtime")
+	text, err := json.MarshalIndent(rest, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.write(t, string(text))
+	p.write(t, fmt.Sprintf("{\n  \"runtime\": %q,%s", file["runtime"], text[1:]))
 }
 
 // recorder writes a program that records its calls in dir, and returns its path.
@@ -139,6 +142,12 @@ func forget(t testing.TB, dir string) {
 // wantAllStages checks that the six hooks ran once each, in order, each with the container's state. It waits for
 // the last: engines delete a container after they have said that it ended.
 func wantAllStages(t testing.TB, dir string) {
+	t.Helper()
+	wantStages(t, dir, stages...)
+}
+
+// wantStages checks the same of a runtime that knows these stages alone.
+func wantStages(t testing.TB, dir string, stages ...string) {
 	t.Helper()
 	eventually(t, "all hooks to run", func() string {
 		if calls := recorded(t, dir); len(calls) < len(stages) {

@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	// MaxFile is the size in bytes of the largest file that Open opens. An engine's configuration has some 20 kB.
+	// MaxFile is the size in bytes of the largest file that is read. An engine's configuration has some 20 kB.
 	MaxFile = 4 << 20
 
 	// maxArgs is the size in bytes of the longest command line that is read.
@@ -240,33 +240,66 @@ func (p Process) sharesRoot(dir int) (bool, error) {
 	return same(own, systems), nil
 }
 
-// Open opens a regular file of at most MaxFile bytes below the root directory of a process. Links lead nowhere else, and
-// nothing is waited for.
+// Opener opens a regular file of a file system, whose path there it is given. Nothing is waited for.
+type Opener func(path string) (*os.File, error)
+
+// Below returns the opener of the file system whose root is the directory root.
+func Below(root string) Opener {
+	return func(path string) (*os.File, error) {
+		path = filepath.Join(root, path)
+		fd, err := unix.Open(path, openFlags, 0)
+		return regular(fd, path, err)
+	}
+}
+
+// Open is the opener of a process's own file system: links lead to nothing outside its root directory.
 func (p Process) Open(path string) (*os.File, error) {
 	fd, err := p.openFile(path)
 	shown := filepath.Join(p.Dir, "root", path)
 	if shares, _ := p.SharesRoot(); shares {
 		shown = p.sys.Path(path)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s cannot be opened: %w", shown, report.Plain(err))
-	}
-	file := os.NewFile(uintptr(fd), shown)
-	switch st, err := file.Stat(); {
-	case err != nil:
-		_ = file.Close()
-		return nil, fmt.Errorf("%s cannot be examined: %w", shown, report.Plain(err))
-	case !st.Mode().IsRegular():
-		_ = file.Close()
-		return nil, fmt.Errorf("%s is not a regular file", shown)
-	case st.Size() > MaxFile:
-		_ = file.Close()
-		return nil, tooLarge(shown)
-	}
-	return file, nil
+	return regular(fd, shown, err)
 }
 
-func tooLarge(path string) error { return fmt.Errorf("%s is larger than %d MiB", path, MaxFile>>20) }
+// regular returns the file that was opened, if it is one.
+func regular(fd int, path string, err error) (*os.File, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be opened: %w", path, report.Plain(err))
+	}
+	file := os.NewFile(uintptr(fd), path)
+	st, err := file.Stat()
+	if err == nil && st.Mode().IsRegular() {
+		return file, nil
+	}
+	_ = file.Close()
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be examined: %w", path, report.Plain(err))
+	}
+	return nil, fmt.Errorf("%s %w", path, ErrNotRegular)
+}
+
+// ErrNotRegular is the end of an error about what is no regular file.
+var ErrNotRegular = errors.New("is not a regular file")
+
+// Read returns the text of a file of at most MaxFile bytes.
+func (open Opener) Read(path string) ([]byte, error) {
+	file, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, MaxFile+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s cannot be read: %w", file.Name(), report.Plain(err))
+	case len(text) > MaxFile:
+		return nil, fmt.Errorf("%s is larger than %d MiB", file.Name(), MaxFile>>20)
+	}
+	return text, nil
+}
+
+const openFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
 
 func (p Process) openFile(path string) (int, error) {
 	dir, err := p.open()
@@ -279,37 +312,20 @@ func (p Process) openFile(path string) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(root)
-	how := &unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	}
+	how := &unix.OpenHow{Flags: openFlags, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	fd, err := unix.Openat2(root, path, how)
 	for err == unix.EAGAIN || err == unix.EINTR { // a directory was renamed meanwhile
 		fd, err = unix.Openat2(root, path, how)
 	}
 	// Linux before 5.6 has no openat2. Where the root is that of this process, nothing lies outside of it.
 	if shares, _ := p.sharesRoot(dir); err == unix.ENOSYS && shares && p.sys.Root == "/" {
-		return unix.Open(path, int(how.Flags), 0)
+		return unix.Open(path, openFlags, 0)
 	}
 	return fd, err
 }
 
-// Read returns what a file has that Open opens.
-func (p Process) Read(path string) ([]byte, error) {
-	file, err := p.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, MaxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", file.Name(), report.Plain(err))
-	}
-	if len(text) > MaxFile { // it has grown
-		return nil, tooLarge(file.Name())
-	}
-	return text, nil
-}
+// Read returns the text of a file that Open opens, of at most MaxFile bytes.
+func (p Process) Read(path string) ([]byte, error) { return Opener(p.Open).Read(path) }
 
 // open opens the directory of a process in /proc, if it is still that of this process.
 func (p Process) open() (int, error) {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,16 +32,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// program copies this program into dir, for everyone to execute.
+// program copies this program into dir, for everyone to execute. A process of its own does so: a file that this one has open
+// for writing might be so in a child of another test too, and could not be executed.
 func program(t *testing.T, dir string) string {
 	t.Helper()
-	text, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(dir, "dockerd")
-	if err := os.WriteFile(path, text, 0o755); err != nil {
-		t.Fatal(err)
+	if out, err := exec.Command("install", "-m", "755", "/proc/"+strconv.Itoa(os.Getpid())+"/exe", path).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 	return path
 }

@@ -1,19 +1,18 @@
-package hookctl
+package program
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/awslabs/oci-add-hooks/internal/profile"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
 // A link is known by whatever leads to it, and a profile by whatever has the program called by its name; what leads to the
 // same program by another link has nothing to do with either.
 func TestUses(t *testing.T) {
 	root := t.TempDir()
-	profile.Dir = filepath.Join(root, "profiles")
-	t.Cleanup(func() { profile.Dir = "/etc/oci-add-hooks" })
+	sys := system.System{Profiles: filepath.Join(root, "profiles")}
 	t.Setenv("PATH", filepath.Join(root, "bin"))
 	for _, dir := range []string{"bin", "opt", "sbin", "profiles", "copy"} {
 		if err := os.Mkdir(filepath.Join(root, dir), 0o755); err != nil {
@@ -68,37 +67,37 @@ func TestUses(t *testing.T) {
 		"opt/loop":           "",
 		"nowhere/gpu":        "",
 	} {
-		wantUses(t, root, filepath.Join(root, word), links, want)
+		wantUses(t, sys, root, filepath.Join(root, word), links, want)
 	}
 	for word, want := range map[string]string{"gpu": "gu", "./gpu": "gu", "runc": "r", "oci-add-hooks": "p", "gpux": "", "": ""} {
-		wantUses(t, root, word, links, want)
+		wantUses(t, sys, root, word, links, want)
 	}
 
 	program := filepath.Join(root, "bin/oci-add-hooks")
 	for word, want := range map[string]bool{"bin/gpu": true, "opt/long": true, "opt/gpu": true, "usr/oci-add-hooks": true, "bin/oci-add-hooks": true,
 		"sbin/runc": false, "sbin/gpu": false, "copy/gpu": false, "opt/broken": false, "profiles/gpu.json": false} {
-		if got := callsProgram(filepath.Join(root, word), program); got != want {
+		if got := Calls(program)(filepath.Join(root, word)); got != want {
 			t.Errorf("%s calls the program: %v", word, got)
 		}
 	}
 	for word, want := range map[string]bool{"gpu": true, "oci-add-hooks": true, "runc": true, "crun": false} {
-		if got := callsProgram(word, program); got != want {
+		if got := Calls(program)(word); got != want {
 			t.Errorf("%s calls the program: %v", word, got)
 		}
 	}
 	if err := os.Remove(program); err != nil {
 		t.Fatal(err)
 	}
-	if !callsProgram(filepath.Join(root, "bin/gpu"), program) {
+	if !Calls(program)(filepath.Join(root, "bin/gpu")) {
 		t.Error("a link to the program is not known once it is gone")
 	}
 }
 
-func wantUses(t *testing.T, root, word string, links map[string]string, want string) {
+func wantUses(t *testing.T, sys system.System, root, word string, links map[string]string, want string) {
 	t.Helper()
 	got := ""
 	for _, letter := range []string{"g", "u", "o", "r", "x", "p"} {
-		if usesAny(word, []string{filepath.Join(root, links[letter])}) {
+		if Uses(sys, []string{filepath.Join(root, links[letter])})(word) {
 			got += letter
 		}
 	}
