@@ -86,7 +86,8 @@ func (e Errors) Unwrap() []error {
 	return list
 }
 
-func (e Errors) err() error {
+// Err returns the errors in the order of their places, or nil if there are none.
+func (e Errors) Err() error {
 	switch len(e) {
 	case 0:
 		return nil
