@@ -219,14 +219,3 @@ func testPodmanDirectories(t *testing.T, e engine, c container) {
 	ok(t, e.run(c, false))
 	wantRan(t, c.dir, want)
 }
-
-// --hooks-dir takes the place of the profile, as --hook-config-path does.
-func testPodmanRuntimeFlag(t *testing.T, e engine, c container) {
-	p := e.(podman)
-	for _, dir := range writeDirectories(t, c.dir) {
-		p.global = append(p.global, "--runtime-flag", "hooks-dir="+dir)
-	}
-	p.global = append(p.global, "--runtime-flag", "runtime-path="+c.profile.runtime)
-	ok(t, p.run(c.command("true"), false))
-	wantRan(t, c.dir, wantLabels("sh", "mount"))
-}

@@ -98,6 +98,7 @@ type suiteCase struct {
 func cases() []suiteCase {
 	all := []suiteCase{
 		{"stages", testStages},
+		{"create-to-delete", testCreateToDelete},
 		{"refused", testRefused},
 		{"exit-status", testExitStatus},
 		{"stdin", testStdin},
