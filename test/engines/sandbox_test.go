@@ -220,7 +220,7 @@ func shimCrun() error {
 	}
 	crun, shim := work+"/crun", work+"/crun-shim"
 	text := `#!/bin/sh
-exec unshare --mount sh -c '
+exec unshare --mount --cgroup sh -c '
 	mount -t cgroup2 none /sys/fs/cgroup && exec ` + crun + ` --cgroup-manager=disabled "$@"
 ' crun "$@"
 `
