@@ -71,8 +71,8 @@ func parseFile(file *jsonfile.File) (*File, error) {
 	if r.Kind() == '[' {
 		return nil, r.Mismatch("an object", hooksRemedy)
 	}
-	empty := true       // as long as neither hooks nor hooksDirs is seen
-	ruleMember := false // a member of a hooks directory's files is seen
+	empty := true        // as long as neither hooks nor hooksDirs is seen
+	ruleMember := false  // a member of a hooks directory's files is seen
 	var whole *supervise // the file's member
 	var own []*supervise // those of Hooks
 	err := r.Object(func(name string) error {
