@@ -113,6 +113,17 @@ type decision struct {
 	File    string         `json:"file"`
 	Verdict inject.Verdict `json:"verdict"`
 	Reason  string         `json:"reason,omitempty"`
+
+	Supervised *supervised `json:"supervised,omitempty"`
+}
+
+// supervised is how a supervised hook would be run.
+type supervised struct {
+	Timeout       int    `json:"timeout"` // in seconds
+	FailurePolicy string `json:"failurePolicy"`
+	Reason        string `json:"reason,omitempty"` // why a failure is ignored, where the container decides it
+
+	text string
 }
 
 // idOf returns the id that a container of a bundle most likely has: engines name the bundle's directory by it.
@@ -139,6 +150,9 @@ func (p *preview) fill(uses profile.Profile, config, id string) error {
 		row := decision{Stage: string(d.Stage), Path: d.Path, File: d.File, Verdict: d.Verdict}
 		if d.Reason != nil {
 			row.Reason = d.Reason.String()
+		}
+		if s := d.Supervised; s != nil {
+			row.Supervised = &supervised{Timeout: s.Timeout, FailurePolicy: s.Policy, Reason: s.Why.String(), text: s.String()}
 		}
 		p.Hooks = append(p.Hooks, row)
 	}
@@ -187,8 +201,12 @@ func (s *streams) printPreview(p preview) {
 		if stage == "" {
 			stage = "-"
 		}
+		reason := h.Reason
+		if h.Supervised != nil {
+			reason = strings.TrimPrefix(reason+"; "+h.Supervised.text, "; ")
+		}
 		verdict := map[inject.Verdict]ui.Colour{inject.Added: ui.Green, inject.AlreadyThere: ui.Cyan, inject.NotAdded: ui.Yellow}[h.Verdict]
-		rows = append(rows, []ui.Cell{ui.Bold.Cell(stage), ui.Plain.Cell(h.Path), ui.Plain.Cell(h.File), verdict.Cell(string(h.Verdict)), ui.Plain.Cell(h.Reason)})
+		rows = append(rows, []ui.Cell{ui.Bold.Cell(stage), ui.Plain.Cell(h.Path), ui.Plain.Cell(h.File), verdict.Cell(string(h.Verdict)), ui.Plain.Cell(reason)})
 	}
 	s.Table([]string{"STAGE", "PATH", "FROM", "VERDICT", "REASON"}, rows)
 	s.Printf("\n")

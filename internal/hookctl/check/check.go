@@ -104,8 +104,9 @@ func newChecker(program string) *checker {
 
 // group is what adds hooks together: a hook file and the directories that it names.
 type group struct {
-	runtime string            // the path of the low-level runtime; empty if none is known
-	seen    map[string]string // hooks, by stage and canonical form: where each stands
+	runtime     string             // the path of the low-level runtime; empty if none is known
+	seen        map[string]string  // hooks, by stage and canonical form: where each stands
+	supervision *hooks.Supervision // of the hooks of the directories; nil if they are not supervised
 }
 
 func newGroup() *group { return &group{seen: map[string]string{}} }
@@ -164,10 +165,13 @@ func (c *checker) hookFile(path string) {
 	}
 	c.exposure(root.wholeFile(), path)
 	if root.get("ociVersion") == nil { // a whole config.json is a valid hook file
-		c.unknownKeys(root, []string{"runtime", "hooksDirs", "skipSandboxes", "hooks"})
+		c.unknownKeys(root, []string{"runtime", "hooksDirs", "skipSandboxes", "supervise", "hooks"})
 	}
 	g := newGroup()
 	g.runtime = c.findRuntime(root, file.Runtime)
+	g.supervision = file.Supervision
+	c.supervisor(file)
+	read := file.Hooks // those that follow
 	for _, stage := range root.get("hooks").list() {
 		name := hooks.Stage(stage.key)
 		if len(stage.list()) == 0 {
@@ -179,8 +183,10 @@ func (c *checker) hookFile(path string) {
 		}
 		c.stageInUse(g.runtime, name, stage)
 		for _, hook := range stage.list() {
-			c.unknownKeys(hook, []string{"path", "args", "env", "timeout"})
+			c.unknownKeys(hook, []string{"path", "args", "env", "timeout", "supervise"})
 			h := hookOf(hook, []hooks.Stage{name})
+			h.supervision, read = read[0].Supervision, read[1:]
+			c.neverSupervised(root, h)
 			c.hook(h)
 			c.twice(g, h, name, hook.raw)
 		}
@@ -252,6 +258,9 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 		h = hookOf(root.get("hook"), nil)
 	}
 	h.stages = rule.Stages()
+	if slices.ContainsFunc(h.stages, func(s hooks.Stage) bool { return s != hooks.StartContainer }) {
+		h.supervision = g.supervision
+	}
 	for _, member := range []string{"stages", "stage"} {
 		for _, stage := range root.get(member).list() {
 			name := hooks.Stage(stage.text())

@@ -19,7 +19,8 @@ type hook struct {
 	node                     *node // the hook object; in the old format of hooks directories the whole file
 	path, args, env, timeout *node
 	stages                   []hooks.Stage
-	old                      bool // the old format: env and timeout cannot be given
+	old                      bool               // the old format: env and timeout cannot be given
+	supervision              *hooks.Supervision // nil if it is not supervised
 }
 
 func hookOf(n *node, stages []hooks.Stage) hook {
@@ -34,6 +35,10 @@ func (c *checker) hook(h hook) {
 		c.exposure(h.path, h.path.text())
 	}
 	c.argv0(h)
+	if h.supervision != nil { // which has bounds and an environment of its own
+		c.patience(h)
+		return
+	}
 	if h.env == nil {
 		problem, hint := "no env: the hook inherits the environment that the engine gave the runtime", "give it what it needs, such as"
 		if slices.Contains(h.stages, hooks.CreateContainer) {
