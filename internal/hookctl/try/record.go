@@ -71,6 +71,8 @@ type end struct {
 	OutOfTime   bool   `json:"outOfTime"`   // it was ended after Own
 	Held        bool   `json:"held"`        // what it had started kept its output open
 	Interrupted bool   `json:"interrupted"` // it was ended because hookctl was
+
+	Left []survivor `json:"left,omitempty"` // what the hook has left running
 }
 
 func (t *task) write(n int) error {
@@ -157,6 +159,8 @@ func (t *task) run(stdout, stderr *os.File, gone <-chan struct{}) end {
 		if errors.Is(o.Err, os.ErrNotExist) {
 			e.Status = 127
 		}
+	case o.Result == hookrun.OK && !t.Container:
+		e.Left = survivors()
 	case o.Signal != 0:
 		e.Signal = unix.SignalName(o.Signal)
 		e.Status = 128 + int(o.Signal)

@@ -48,7 +48,7 @@ func TestPlace(t *testing.T) {
 		start, took float64
 	}{
 		{Call{begin: 12 * second, end: 13 * second}, 2, 1},
-		{Call{begin: 12 * second}, 2, 8},           // killed: until the end
+		{Call{begin: 12 * second}, 2, 8}, // killed: until the end
 	} {
 		tt.call.place(10*second, 20*second)
 		if *tt.call.Start != tt.start || *tt.call.Took != tt.took {

@@ -96,7 +96,9 @@ func Run(ctx context.Context, opts Options) (report *Report, err error) {
 type container struct {
 	ctx     context.Context
 	opts    Options
-	dir     string // the temporary folder that holds everything
+	dir     string   // the temporary directory that holds everything
+	lock    *os.File // dir, locked
+	notes   []string // about what was found before
 	id      string
 	runtime string
 	tasks   []*task // the hooks, and last the container's command
@@ -126,7 +128,14 @@ func (c *container) prepare() (err error) {
 	if err := WantStatic(program); err != nil {
 		return err
 	}
+	c.notes = sweep()
 	if c.dir, err = makeTemp(); err != nil {
+		return err
+	}
+	if c.lock, err = lockDirectory(c.dir); err != nil {
+		return err
+	}
+	if err := (remains{}).write(c.dir); err != nil {
 		return err
 	}
 	c.id = filepath.Base(c.dir)
@@ -180,6 +189,9 @@ func (c *container) prepare() (err error) {
 		if c.created, err = missingBelow(rootfs, config.Mounts); err != nil {
 			return err
 		}
+	}
+	if err := (remains{c.runtime, c.opts.RuntimeArgs, c.created}).write(c.dir); err != nil {
+		return err
 	}
 	return config.write(path)
 }
@@ -263,9 +275,12 @@ func WantStatic(program string) error {
 	return nil
 }
 
+// tempPrefix begins the name of a try's temporary directory.
+const tempPrefix = "hookctl-try-"
+
 // makeTemp makes a temporary folder from which programs can be executed, and gives its absolute path without links.
 func makeTemp() (path string, err error) {
-	dir, err := os.MkdirTemp("", "hookctl-try-")
+	dir, err := os.MkdirTemp("", tempPrefix)
 	if err != nil {
 		return "", err
 	}
@@ -524,7 +539,7 @@ func (c *container) progress(begin, now int64) (*Report, error) {
 func (c *container) report(begin, end int64, problems []string) (*Report, error) {
 	r := &Report{
 		Runtime: c.runtime, Rootless: os.Geteuid() != 0, Seconds: seconds(end - begin),
-		Hooks: []Call{}, NotAdded: []NotAdded{}, Problems: []string{}, Notes: []string{},
+		Hooks: []Call{}, NotAdded: []NotAdded{}, Problems: []string{}, Notes: append([]string{}, c.notes...),
 	}
 	if c.opts.Rootfs == "" && len(c.opts.Command) > 0 {
 		r.Notes = append(r.Notes, "conditions saw the command "+c.opts.Command[0]+"; without --rootfs, a program of hookctl's own ran in its place")

@@ -901,6 +901,92 @@ func TestKilled(t *testing.T) {
 	})
 }
 
+// Killed at any moment, it leaves what the next one removes: its directory, cgroups, mounts, a process that a hook has left,
+// and what was made in the root file system. Another one that lives is left alone, and so is what only looks like a try's.
+func TestSweep(t *testing.T) {
+	args := needRuntime(t, "runc")
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: it takes root to mount")
+	}
+	for i, moment := range []string{"/try.json", "/state/*", "/outside/0-*/begin", "/outside/1-*/begin", "/inside/3-*/begin"} {
+		t.Run(moment, func(t *testing.T) {
+			t.Parallel()
+			dir := rootfs(t)
+			undone := filepath.Join(t.TempDir(), "undone")
+			path := hookFile(t,
+				"prestart", sh(fmt.Sprintf("setsid sleep 434%d >/dev/null 2>&1 & mkdir mnt && mount -t tmpfs none mnt && sleep 0.2", i)),
+				"createRuntime", sh("sleep 0.2"), "poststop", sh(">"+undone))
+			killed := newTrial(t, slices.Concat(args, []string{path, "--rootfs", dir, "--", "/bin/busybox", "sh", "-c", "echo; exec sleep 4349"})...)
+			if err := killed.Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, moment, func() bool {
+				paths, _ := filepath.Glob(killed.temp + "/hookctl-try-*" + moment)
+				return len(paths) > 0
+			})
+			id := filepath.Base(only(t, killed.temp+"/hookctl-try-*"))
+			killed.Process.Kill()
+			killed.Wait()
+
+			like := filepath.Join(killed.temp, "hookctl-try-1")
+			if err := os.Mkdir(like, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			next := newTrial(t, append(args, hookFile(t, "poststop", sh("cat")))...)
+			next.temp, next.Env = killed.temp, killed.Env
+			if err := next.Start(); err != nil {
+				t.Fatal(err)
+			}
+			next.Wait()
+			if text := next.stdout.String(); next.ProcessState.ExitCode() != 0 || !strings.Contains(text, "note: a try that was killed had left "+killed.temp+"/"+id+", which was removed") {
+				t.Errorf("%v\n%s%s", next.ProcessState, &next.stdout, &next.stderr)
+			}
+			if err := os.Remove(like); err != nil {
+				t.Error(err)
+			}
+			next.wantNothingLeft(t)
+			next.stdout.WriteString(id)
+			next.wantNothingLeft(t)
+			if diff := cmp.Diff([]string{dir, dir + "/bin", dir + "/bin/busybox"}, tree(t, dir)); diff != "" {
+				t.Errorf("the root file system (-want +got):\n%s", diff)
+			}
+			for _, p := range processes(t, func(c string) bool { return strings.HasPrefix(c, fmt.Sprintf("sleep 434%d ", i)) }) {
+				t.Errorf("left running: %s", p)
+			}
+		})
+	}
+	t.Run("alive", func(t *testing.T) {
+		t.Parallel()
+		begun, end := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "end")
+		alive := newTrial(t, append(args, hookFile(t, "createRuntime", sh(">"+begun+"; until test -e "+end+"; do sleep 0.05; done")))...)
+		if err := alive.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the hook", func() bool { _, err := os.Stat(begun); return err == nil })
+		next := newTrial(t, append(args, hookFile(t, "poststop", sh("true")))...)
+		next.Env = alive.Env
+		if err := next.Run(); err != nil {
+			t.Errorf("%v\n%s%s", err, &next.stdout, &next.stderr)
+		}
+		if err := os.WriteFile(end, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if status := alive.finish(t); status != 0 {
+			t.Errorf("status %d\n%s%s", status, &alive.stdout, &alive.stderr)
+		}
+	})
+}
+
+// only returns the one path that matches a pattern.
+func only(t *testing.T, pattern string) string {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) != 1 {
+		t.Fatalf("%s: %q, %v", pattern, paths, err)
+	}
+	return paths[0]
+}
+
 // A terminal is one end of a pseudo-terminal, on whose other end hookctl runs, as in a window.
 type terminal struct {
 	*trial
