@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,8 +18,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 	"github.com/awslabs/oci-add-hooks/internal/hookrun"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/inject"
 )
 
 // What is recorded lies in a folder as files:
@@ -29,9 +32,11 @@ import (
 //	    end          how it ended; missing if the recorder itself was killed
 //	    stdout
 //	    stderr
+//	    record       what its supervisor says of a supervised hook
 //	alive            a FIFO that hookctl holds open for writing: when it closes, whatever runs is to end
 const (
 	beginFile, endFile, stdoutFile, stderrFile = "begin", "end", "stdout", "stderr"
+	recordFile                                 = "record"
 	aliveFile                                  = "alive"
 )
 
@@ -49,12 +54,14 @@ type task struct {
 	Own   time.Duration `json:"own"`   // the timeout that a hook has of its own; 0 for none
 	Grace time.Duration `json:"grace"` // how much longer it may run after hookctl was interrupted
 
-	Container bool `json:"container"` // it is the container's command, not a hook
+	Container  bool `json:"container"`  // it is the container's command, not a hook
+	Supervised int  `json:"supervised"` // where in Args the hook begins that the supervisor runs, after its options; 0 for none
 
-	stage  hooks.Stage // empty for the container's command
-	file   string      // the file that a hook comes from
-	folder string      // where it is recorded
-	name   string      // and under which name
+	supervised *inject.Supervised // how the hook is run; nil if it is not supervised
+	stage      hooks.Stage        // empty for the container's command
+	file       string             // the file that a hook comes from
+	folder     string             // where it is recorded
+	name       string             // and under which name
 }
 
 // begin and end are what is recorded of a call. Times are since 1970: a sandbox may have a monotonic clock of its own.
@@ -113,6 +120,9 @@ func record(base string) (status int, err error) {
 	}
 	if err := writeJSON(filepath.Join(dir, beginFile), begin{time.Now().UnixNano()}); err != nil {
 		return 1, err
+	}
+	if t.Supervised > 0 {
+		t.Args = slices.Insert(t.Args, t.Supervised, "--log="+filepath.Join(dir, recordFile))
 	}
 	ended := t.run(stdout, stderr, closed(filepath.Join(filepath.Dir(base), aliveFile)))
 	if err := writeJSON(filepath.Join(dir, endFile), ended); err != nil {
@@ -236,9 +246,24 @@ func (t *task) calls() ([]Call, error) {
 		}
 		c.Stdout, c.Truncated = readOutput(dir, filepath.Join(e.Name(), stdoutFile), c.Truncated)
 		c.Stderr, c.Truncated = readOutput(dir, filepath.Join(e.Name(), stderrFile), c.Truncated)
+		if t.Supervised > 0 {
+			_, err := hooklog.Read(filepath.Join(t.folder, e.Name(), recordFile), func(r *hooklog.Record) error { c.take(r); return nil })
+			if err != nil {
+				return nil, err
+			}
+		}
 		calls = append(calls, c)
 	}
 	return calls, nil
+}
+
+// take takes what the supervisor of a hook has recorded of it.
+func (c *Call) take(r *hooklog.Record) {
+	if c.Result != OK && c.Result != Failed {
+		return // the supervisor itself was ended
+	}
+	c.Result, c.ExitStatus, c.Signal, c.Error, c.Ignored = Result(r.Result), r.ExitStatus, r.Signal, r.Error, r.Ignored
+	c.Stdout, c.Stderr, c.Truncated = r.Stdout, r.Stderr, r.Truncated
 }
 
 func (e end) result(hasEnded bool) Result {

@@ -559,6 +559,11 @@ func (c *container) report(begin, end int64, problems []string) (*Report, error)
 	}
 	r.sort()
 	r.Problems = append(r.Problems, r.faults(problems)...)
+	for _, h := range r.Hooks {
+		if h.Ignored {
+			r.Notes = append(r.Notes, h.problem()+"; its failure policy is to ignore that")
+		}
+	}
 	for _, d := range c.plan.Decisions {
 		if d.Verdict == inject.NotAdded {
 			r.NotAdded = append(r.NotAdded, NotAdded{File: d.File, Path: d.Path, Reason: d.Reason.String()})

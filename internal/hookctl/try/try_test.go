@@ -26,6 +26,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // The tests here run hookctl as it is built for users, under the runtimes that are installed.
@@ -40,7 +41,7 @@ var hookctl = sync.OnceValues(func() (string, error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // for somebody who is not root
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-o", dir, "../../../cmd/hookctl")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", dir, "../../../cmd/hookctl", "../../../cmd/oci-run-hook")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building hookctl: %w\n%s", err, out)
@@ -898,6 +899,36 @@ func TestKilled(t *testing.T) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return (err != nil || strings.Contains(string(stat), ") Z ")) &&
 			len(processes(t, func(c string) bool { return strings.Contains(c, tr.temp) || strings.Contains(c, "sleep 4327") })) == 0
+	})
+}
+
+// A supervised hook is run by its supervisor, within its limits, and shown as itself: its output, its end, and a failure that
+// is ignored. Nothing of that gets into the records of real containers.
+func TestSupervised(t *testing.T) {
+	under(t, func(t *testing.T, args []string) {
+		path := file(t, "hooks.json", `{"supervise": {"timeout": 1}, "hooks": {
+			"createRuntime": [`+sh("echo good; sleep 4350 & exit 0")+`, `+sh("echo bad >&2; exit 3", `"supervise": {"failurePolicy": "ignore"}`)+`],
+			"poststop": [`+sh("echo begun; sleep 4351; true")+`]}}`, 0o644)
+		r, status := newTrial(t, append(args, path)...).report(t)
+		if want := []string{"createRuntime ok", "createRuntime failed", "poststop timed out"}; !slices.Equal(stages(r.Hooks), want) || status != 0 {
+			t.Fatalf("%q, status %d, problems %q", stages(r.Hooks), status, r.Problems)
+		}
+		good, bad, late := r.Hooks[0], r.Hooks[1], r.Hooks[2]
+		if good.Path != "/bin/sh" || good.Args[0] != "sh" || good.File != path || good.Stdout != "good\n" || good.Held || good.Ignored {
+			t.Errorf("%+v", good)
+		}
+		if !bad.Ignored || *bad.ExitStatus != 3 || bad.Stderr != "bad\n" || !late.Ignored || late.Stdout != "begun\n" || *late.Took > 20 {
+			t.Errorf("%+v\n%+v", bad, late)
+		}
+		if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "failed: exit 3; its failure policy is to ignore that") ||
+			!strings.Contains(notes, "its timeout of 1s had passed; its failure policy") {
+			t.Errorf("notes: %q", r.Notes)
+		}
+		if records, err := report.Records(); err != nil {
+			t.Error(err)
+		} else if text, _ := os.ReadFile(records); bytes.Contains(text, []byte(path)) {
+			t.Errorf("it is in %s", records)
+		}
 	})
 }
 
