@@ -264,6 +264,10 @@ func (c *Call) take(r *hooklog.Record) {
 	}
 	c.Result, c.ExitStatus, c.Signal, c.Error, c.Ignored = Result(r.Result), r.ExitStatus, r.Signal, r.Error, r.Ignored
 	c.Stdout, c.Stderr, c.Truncated = r.Stdout, r.Stderr, r.Truncated
+	if n := unix.SignalNum(r.Signal); n > 0 {
+		status := 128 + int(n)
+		c.ExitStatus = &status
+	}
 }
 
 func (e end) result(hasEnded bool) Result {
