@@ -1,5 +1,5 @@
 // Manpages writes the manual pages into a folder: those of hookctl, made from its commands, and those that are written
-// by hand in docs/man. `make man` runs it in the project's folder.
+// by hand in docs/man. `make man` runs it in the project's directory.
 //
 //	manpages VERSION DIR
 //

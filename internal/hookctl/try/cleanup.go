@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cleanUp ends and removes all that there still is of the container and of what its hooks left. It gives what is worth
+// cleanUp ends and removes all that there still is of the container and of what its hooks left. It returns what is worth
 // knowing of that, and an error about what remains.
 func (c *container) cleanUp() (notes []string, err error) {
 	c.stop()
@@ -81,7 +81,7 @@ func endChildren(others []int) (notes []string, err error) {
 	}
 }
 
-// childrenOf gives the children of a process, whichever of its threads they belong to.
+// childrenOf returns the children of a process, whichever of its threads they belong to.
 func childrenOf(parent int) (children []int, err error) {
 	entries, err := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -124,7 +124,7 @@ func removeCgroups(id string) {
 	}
 }
 
-// unmountBelow takes away what hooks have mounted below the folder dir, whose path has no links in it.
+// unmountBelow takes away what hooks have mounted below the directory dir, whose path has no links in it.
 func unmountBelow(dir string) (notes []string, err error) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -139,7 +139,7 @@ func unmountBelow(dir string) (notes []string, err error) {
 	return notes, nil
 }
 
-// mountsBelow gives the mount points at dir and below in the text of a mountinfo file, in the order of mounting.
+// mountsBelow returns the mount points at dir and below in the text of a mountinfo file, in the order of mounting.
 func mountsBelow(dir, mountinfo string) (points []string) {
 	for line := range strings.Lines(mountinfo) {
 		fields := strings.Fields(line)

@@ -111,8 +111,8 @@ func (c config) write(path string) error {
 }
 
 // instrument puts this program, as a recorder, in the place of each hook that the plan added and of the container's
-// command, and gives the tasks, the container's command last. A task that runs in the container is recorded in the
-// folder inside, which is mounted there; any other in the folder outside.
+// command, and returns the tasks, the container's command last. A task that runs in the container is recorded in the
+// directory inside, which is mounted there; any other in the directory outside.
 func (c *config) instrument(plan *inject.Plan, inside, outside, program string, opts Options) ([]*task, error) {
 	var added struct{ Hooks map[hooks.Stage][]hook }
 	if err := json.Unmarshal(plan.Text, &added); err != nil && plan.Text != nil {
@@ -129,10 +129,10 @@ func (c *config) instrument(plan *inject.Plan, inside, outside, program string, 
 	for _, stage := range hooks.Stages() {
 		for i, h := range added.Hooks[stage] {
 			d := from[stage][i]
-			t := &task{stage: stage, file: d.File, folder: outside, Limit: opts.Timeout, supervised: d.Supervised}
+			t := &task{stage: stage, file: d.File, dir: outside, Limit: opts.Timeout, supervised: d.Supervised}
 			where, recorder := outside, program
 			if stage == hooks.StartContainer {
-				t.folder, where, recorder = inside, mountedAt, mountedProgram
+				t.dir, where, recorder = inside, mountedAt, mountedProgram
 			}
 			if stage == hooks.Poststop { // it undoes what other hooks did
 				t.Grace = poststopGrace
@@ -151,7 +151,7 @@ func (c *config) instrument(plan *inject.Plan, inside, outside, program string, 
 			tasks = append(tasks, t)
 		}
 	}
-	t := &task{Container: true, folder: inside, Path: c.Process.Args[0], Args: c.Process.Args}
+	t := &task{Container: true, dir: inside, Path: c.Process.Args[0], Args: c.Process.Args}
 	if opts.Rootfs != "" {
 		t.Limit = opts.Timeout
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 )
 
-// What is recorded lies in a folder as files:
+// What is recorded lies in a directory as files:
 //
 //	7.task           what to run: the seventh task, written before the container is created
 //	7-RANDOM/        a call of it: a runtime may call a hook twice, or not at all
@@ -60,7 +60,7 @@ type task struct {
 	supervised *inject.Supervised // how the hook is run; nil if it is not supervised
 	stage      hooks.Stage        // empty for the container's command
 	file       string             // the file that a hook comes from
-	folder     string             // where it is recorded
+	dir        string             // where it is recorded
 	name       string             // and under which name
 }
 
@@ -84,7 +84,7 @@ type end struct {
 
 func (t *task) write(n int) error {
 	t.name = strconv.Itoa(n)
-	return writeJSON(filepath.Join(t.folder, t.name+".task"), t)
+	return writeJSON(filepath.Join(t.dir, t.name+".task"), t)
 }
 
 func writeJSON(path string, v any) error {
@@ -96,7 +96,7 @@ func writeJSON(path string, v any) error {
 }
 
 // record runs the task that is written at base with the arguments, the environment, the standard input and the working
-// folder that the runtime gave this process, writes down what came of it, and gives its exit status.
+// directory that the runtime gave this process, writes down what came of it, and returns its exit status.
 func record(base string) (status int, err error) {
 	var t task
 	text, err := os.ReadFile(base + ".task")
@@ -193,7 +193,7 @@ func (k *keeper) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// closed gives a channel that is closed when nobody holds the FIFO at path open for writing any more. Where it cannot be
+// closed returns a channel that is closed when nobody holds the FIFO at path open for writing any more. Where it cannot be
 // opened (gVisor has no FIFOs of the host), that is never.
 func closed(path string) <-chan struct{} {
 	c := make(chan struct{})
@@ -214,15 +214,15 @@ func replay(to io.Writer, from *os.File) {
 	io.Copy(to, io.NewSectionReader(from, 0, maxOutput))
 }
 
-// calls gives what was recorded of a task. What lies in the folder may have been written by whatever ran in the
+// calls returns what was recorded of a task. What lies in the directory may have been written by whatever ran in the
 // container: it is not followed out of it, nor waited for.
 func (t *task) calls() ([]Call, error) {
-	dir, err := os.OpenRoot(t.folder)
+	dir, err := os.OpenRoot(t.dir)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	entries, err := os.ReadDir(t.folder)
+	entries, err := os.ReadDir(t.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +247,7 @@ func (t *task) calls() ([]Call, error) {
 		c.Stdout, c.Truncated = readOutput(dir, filepath.Join(e.Name(), stdoutFile), c.Truncated)
 		c.Stderr, c.Truncated = readOutput(dir, filepath.Join(e.Name(), stderrFile), c.Truncated)
 		if t.Supervised > 0 {
-			_, err := hooklog.Read(filepath.Join(t.folder, e.Name(), recordFile), func(r *hooklog.Record) error { c.take(r); return nil })
+			_, err := hooklog.Read(filepath.Join(t.dir, e.Name(), recordFile), func(r *hooklog.Record) error { c.take(r); return nil })
 			if err != nil {
 				return nil, err
 			}

@@ -90,7 +90,7 @@ func (c *Call) place(begin, end int64) {
 	c.Start, c.Took = &start, &took
 }
 
-// seconds gives nanoseconds in seconds, to the microsecond.
+// seconds returns nanoseconds in seconds, to the microsecond.
 func seconds(ns int64) float64 { return float64(ns/1000) / 1e6 }
 
 // name returns what the call is called in a message.
@@ -135,7 +135,7 @@ func (c *Call) how() string {
 	return "exit " + strconv.Itoa(*c.ExitStatus)
 }
 
-// faults gives what is wrong: hooks that failed, what the runtime says of that, and hooks that were never called.
+// faults returns what is wrong: hooks that failed, what the runtime says of that, and hooks that were never called.
 func (r *Report) faults(runtime []string) []string {
 	var failed, never []string
 	for _, c := range r.InOrder() {

@@ -53,7 +53,7 @@ type Mount struct {
 	ReadOnly            bool
 }
 
-// Where the container finds the folder with what happens in it, and this program. It lies on the container's own /dev,
+// Where the container finds the directory with what happens in it, and this program. It lies on the container's own /dev,
 // so that nothing is created in Rootfs for it.
 const (
 	mountedAt      = "/dev/hookctl"
@@ -262,7 +262,7 @@ func resolveIn(root int, path string) (string, error) {
 	return os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 }
 
-// WantStatic gives an error if the program needs a library, which a container need not have.
+// WantStatic returns an error if the program needs a library, which a container need not have.
 func WantStatic(program string) error {
 	f, err := elf.Open(program)
 	if err != nil {
@@ -278,7 +278,7 @@ func WantStatic(program string) error {
 // tempPrefix begins the name of a try's temporary directory.
 const tempPrefix = "hookctl-try-"
 
-// makeTemp makes a temporary folder from which programs can be executed, and gives its absolute path without links.
+// makeTemp makes a temporary directory from which programs can be executed, and returns its absolute path without links.
 func makeTemp() (path string, err error) {
 	dir, err := os.MkdirTemp("", tempPrefix)
 	if err != nil {
@@ -291,7 +291,7 @@ func makeTemp() (path string, err error) {
 	}()
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err == nil && fs.Flags&unix.ST_NOEXEC != 0 {
-		return "", fmt.Errorf("no program may be executed from %s (it is mounted noexec); set TMPDIR to a folder that allows it", os.TempDir())
+		return "", fmt.Errorf("no program may be executed from %s (it is mounted noexec); set TMPDIR to a directory that allows it", os.TempDir())
 	}
 	if path, err = filepath.Abs(dir); err != nil { // TMPDIR may be relative
 		return "", err
@@ -299,7 +299,7 @@ func makeTemp() (path string, err error) {
 	return filepath.EvalSymlinks(path)
 }
 
-// profile gives the hooks to try.
+// profile returns the hooks to try.
 func (c *container) profile(program string) (profile.Profile, error) {
 	if len(c.opts.Files)+len(c.opts.Dirs) > 0 {
 		return profile.Load(cmdline.Call{
@@ -426,7 +426,7 @@ func (c *container) call(ctx context.Context, stdin *os.File, command string, ar
 	return fmt.Errorf("%s %s: %s", filepath.Base(c.runtime), command, cmp.Or(lastError(log), lastLine(stderr), err.Error()))
 }
 
-// within says whether done is closed in time: as long as hooks may take, or after an interruption, poststop hooks.
+// within reports whether done is closed in time: as long as hooks may take, or after an interruption, poststop hooks.
 func (c *container) within(ctx context.Context, done <-chan struct{}) bool {
 	each := func(limit time.Duration) <-chan time.Time {
 		return time.After(time.Duration(len(c.tasks))*limit + grace)
@@ -470,7 +470,7 @@ func (c *container) wait(pidFile string) error {
 	return nil
 }
 
-// lastError gives the last error in a log in JSON, which is where engines read what a runtime says.
+// lastError returns the last error in a log in JSON, which is where engines read what a runtime says.
 func lastError(path string) (message string) {
 	text, _ := os.ReadFile(path)
 	for line := range bytes.Lines(text) {

@@ -31,7 +31,7 @@ import (
 
 // The tests here run hookctl as it is built for users, under the runtimes that are installed.
 
-// hookctl builds the program once, and gives its path.
+// hookctl builds the program once, and returns its path.
 var hookctl = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "hookctl-built-")
 	if err != nil {
@@ -49,10 +49,10 @@ var hookctl = sync.OnceValues(func() (string, error) {
 	return filepath.Join(dir, "hookctl"), nil
 })
 
-// built is the folder of that program, to be removed in the end.
+// built is the directory of that program, to be removed in the end.
 var built string
 
-// A trial is a call of hookctl try with a temporary folder of its own.
+// A trial is a call of hookctl try with a temporary directory of its own.
 type trial struct {
 	*exec.Cmd
 	temp           string // its TMPDIR
@@ -79,7 +79,7 @@ func newTrial(t *testing.T, args ...string) *trial {
 	return tr
 }
 
-// run runs it, and gives its exit status. Nothing may be left behind.
+// run runs it, and returns its exit status. Nothing may be left behind.
 func (tr *trial) run(t *testing.T) int {
 	t.Helper()
 	if err := tr.Start(); err != nil {
@@ -127,7 +127,7 @@ func (tr *trial) wantNothingLeft(t *testing.T) {
 	})
 }
 
-// processes gives the command lines of processes that match.
+// processes returns the command lines of processes that match.
 func processes(t *testing.T, match func(cmdline string) bool) (found []string) {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -167,7 +167,7 @@ func under(t *testing.T, test func(t *testing.T, args []string)) {
 	}
 }
 
-// needRuntime gives the arguments by which hookctl uses a runtime, or skips the test. On a host with hybrid cgroups,
+// needRuntime returns the arguments by which hookctl uses a runtime, or skips the test. On a host with hybrid cgroups,
 // crun is called where there is a cgroup2 alone, and leaves that alone.
 func needRuntime(t *testing.T, name string) []string {
 	t.Helper()
@@ -213,7 +213,7 @@ func userNamespace(uid, gid int) *syscall.SysProcAttr {
 	}
 }
 
-// script writes a shell script and gives its path.
+// script writes a shell script and returns its path.
 func script(t *testing.T, text string) string {
 	t.Helper()
 	return file(t, "script", "#!/bin/sh\n"+text+"\n", 0o755)
@@ -228,7 +228,7 @@ func file(t *testing.T, name, text string, mode fs.FileMode) string {
 	return path
 }
 
-// sh gives a hook that runs a shell script.
+// sh returns a hook that runs a shell script.
 func sh(text string, more ...string) string {
 	args, _ := json.Marshal([]string{"sh", "-c", text})
 	return fmt.Sprintf(`{"path": "/bin/sh", "args": %s%s}`, args, strings.Join(append([]string{""}, more...), ", "))
@@ -454,7 +454,7 @@ func rootfs(t *testing.T) string {
 	return dir
 }
 
-// A command in another root file system: what it does is shown, and the folder is as it was.
+// A command in another root file system: what it does is shown, and the directory is as it was.
 func TestRootfs(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		dir := rootfs(t)
@@ -478,7 +478,7 @@ func TestRootfs(t *testing.T) {
 	})
 }
 
-// Under the recorder, a hook gets what it gets from the runtime alone: arguments, environment, working folder and the
+// Under the recorder, a hook gets what it gets from the runtime alone: arguments, environment, working directory and the
 // container's state.
 func TestSameAsWithout(t *testing.T) {
 	args := needRuntime(t, "runc")
@@ -678,7 +678,7 @@ func TestHookPrintsMuch(t *testing.T) {
 	}
 }
 
-// The temporary folder may be named from where one stands.
+// The temporary directory may be named from where one stands.
 func TestRelativeTemp(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -850,7 +850,7 @@ func TestInterruptedCommand(t *testing.T) {
 	})
 }
 
-// initPid gives the pid of the container's process from the state that a hook printed; 0 if the runtime keeps it for
+// initPid returns the pid of the container's process from the state that a hook printed; 0 if the runtime keeps it for
 // itself.
 func initPid(t *testing.T, temp string) int {
 	t.Helper()
@@ -1077,7 +1077,7 @@ func onTerminal(t *testing.T, width int, tr *trial) *terminal {
 	return term
 }
 
-// finish waits for the end and gives what was shown.
+// finish waits for the end and returns what was shown.
 func (term *terminal) finish(t *testing.T) string {
 	t.Helper()
 	term.trial.finish(t)
