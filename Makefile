@@ -59,17 +59,33 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
+DOCS ?= $(PREFIX)/share/doc/oci-add-hooks
 FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
 
+# What install installs, and uninstall removes: the mode, the directory, the files.
+INSTALLED = \
+	'0755 $(PREFIX)/bin bin/oci-add-hooks bin/hookctl' \
+	'0644 $(PREFIX)/share/man/man1 bin/man/*.1' \
+	'0644 $(PREFIX)/share/man/man5 bin/man/*.5' \
+	'0644 $(PREFIX)/share/man/man8 bin/man/*.8' \
+	'0644 $(BASH_COMPLETIONS) bin/completions/hookctl' \
+	'0644 $(ZSH_COMPLETIONS) bin/completions/_hookctl' \
+	'0644 $(FISH_COMPLETIONS) bin/completions/hookctl.fish' \
+	'0644 $(DOCS) LICENSE NOTICE *.md' \
+	'0644 $(DOCS)/docs docs/*.md' \
+	'0644 $(DOCS)/examples examples/*.json' \
+	'0644 $(DOCS)/deploy/kubernetes deploy/kubernetes/*.*' \
+	'0644 $(DOCS)/deploy/kubernetes/example deploy/kubernetes/example/*'
+
 .PHONY: install
-install: build man completions ## install the programs, manual pages and completions below PREFIX (/usr/local), in DESTDIR
-	install -D -m 0755 -t '$(DESTDIR)$(PREFIX)/bin' bin/oci-add-hooks bin/hookctl
-	install -D -m 0644 -t '$(DESTDIR)$(PREFIX)/share/man/man1' bin/man/*.1
-	install -D -m 0644 -t '$(DESTDIR)$(PREFIX)/share/man/man5' bin/man/*.5
-	install -D -m 0644 -t '$(DESTDIR)$(PREFIX)/share/man/man8' bin/man/*.8
-	install -D -m 0644 -t '$(DESTDIR)$(BASH_COMPLETIONS)' bin/completions/hookctl
-	install -D -m 0644 -t '$(DESTDIR)$(ZSH_COMPLETIONS)' bin/completions/_hookctl
-	install -D -m 0644 -t '$(DESTDIR)$(FISH_COMPLETIONS)' bin/completions/hookctl.fish
+install: build man completions ## install the programs, manual pages, completions and documents below PREFIX (/usr/local), in DESTDIR
+	for line in $(INSTALLED); do set -- $$line; install -D -m "$$1" -t "$(DESTDIR)$$2" "$${@:3}"; done
+
+.PHONY: uninstall
+uninstall: man completions ## remove what install installed, unless a container or an engine needs it
+	@[ -n '$(DESTDIR)' ] || packaging/preremove.sh remove '$(PREFIX)'
+	for line in $(INSTALLED); do set -- $$line; for file in "$${@:3}"; do rm -f "$(DESTDIR)$$2/$${file##*/}"; done; done
+	if [ -d '$(DESTDIR)$(DOCS)' ]; then find '$(DESTDIR)$(DOCS)' -depth -type d -exec rmdir --ignore-fail-on-non-empty {} +; fi
 
 RELEASE_ARCHS := amd64 arm64 arm 386 riscv64 ppc64le s390x
 
@@ -118,13 +134,20 @@ ROOTS ?= trixie
 export ROOT_CACHE MIRROR
 
 .PHONY: engines
-engines: bin/newer/containerd ## install the engines and tools that the tests and the bench use (Debian), build a newer containerd, make the roots
+engines: bin/newer/containerd ## install the engines and tools that the tests and the bench use (Debian), build newer ones, make the roots
 	scripts/install-engines.sh
+	if command -v cc >/dev/null; then $(MAKE) --no-print-directory bin/newer/runtimes/runc; fi
 	for suite in $(ROOTS); do scripts/root.sh "$$suite" >/dev/null; done
 
-# Debian's containerd is years old. This one comes with the other programs that test/newer pins.
+# Debian's engines are years old. These are the versions that test/newer pins.
 bin/newer/containerd: test/newer/go.mod
-	cd test/newer && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/newer/ tool
+	cd test/newer && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/newer/ \
+		$(addprefix github.com/containerd/containerd/v2/cmd/,containerd containerd-shim-runc-v2 ctr)
+	touch $@
+
+# In a directory of its own, so that only the tests that ask for it meet it. It is the one program here that has C in it.
+bin/newer/runtimes/runc: test/newer/go.mod
+	cd test/newer && CGO_ENABLED=1 go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/newer/runtimes/ github.com/opencontainers/runc
 	touch $@
 
 # gotestsum ends each run by listing what was skipped, and why.

@@ -65,8 +65,7 @@ type call struct {
 	path path        // of a profile's hook file, then of a runtime that is searched for
 	self unix.Stat_t // this program
 	stat unix.Stat_t // any other file
-	size int         // of text
-	text [4096]byte  // the beginning of a hook file
+	text [4096]byte  // the beginning of a hook file, and zeros
 }
 
 // decide reports whether the call certainly passes through, and to which runtime. If so, argv is what the runtime gets.
@@ -224,9 +223,7 @@ func (c *call) read(hookFile string) bool {
 	}
 	_, ok = system(unix.SYS_FSTAT, fd, uintptr(unsafe.Pointer(&c.stat)), 0, 0)
 	if ok && c.stat.Mode&unix.S_IFMT == unix.S_IFREG && c.stat.Mode&unix.S_IWOTH == 0 && c.stat.Size <= jsonfile.MaxSize {
-		var size uintptr
-		size, ok = system(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&c.text)), uintptr(len(c.text)), 0)
-		c.size = int(size)
+		_, ok = system(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&c.text)), uintptr(len(c.text)), 0)
 	} else {
 		ok = false
 	}
@@ -274,7 +271,7 @@ func (c *call) runtime() string {
 //
 //go:nosplit
 func (c *call) char(i int) byte {
-	if i >= c.size || uint(i) >= uint(len(c.text)) {
+	if uint(i) >= uint(len(c.text)) {
 		return 0
 	}
 	return c.text[i]
@@ -290,8 +287,8 @@ func (c *call) afterSpace(i int) int {
 	return i
 }
 
-// find returns the address of the runtime's path: name itself if it is an absolute path, or the first in directories, which
-// colons separate. It returns 0 if there is none, and wherever there may be doubt.
+// find returns the address of the runtime's path, a C string: name itself, behind which a zero stands, if it is an absolute
+// path, or else the first in directories, which colons separate. It returns 0 if there is none, and in any doubt.
 //
 //go:nosplit
 func (c *call) find(name, directories string) uintptr {

@@ -140,6 +140,12 @@ func forget(t testing.TB, dir string) {
 // the last: engines delete a container after they have said that it ended.
 func wantAllStages(t testing.TB, dir string) {
 	t.Helper()
+	wantStages(t, dir, stages...)
+}
+
+// wantStages checks the same of a runtime that knows these stages alone.
+func wantStages(t testing.TB, dir string, stages ...string) {
+	t.Helper()
 	eventually(t, "all hooks to run", func() string {
 		if calls := recorded(t, dir); len(calls) < len(stages) {
 			return fmt.Sprintf("these ran: %+v", calls)
