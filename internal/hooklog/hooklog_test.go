@@ -93,7 +93,9 @@ func TestLine(t *testing.T) {
 	if diff := cmp.Diff(full(), got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	const least = `{"time":"2026-02-03T04:05:06Z","seconds":0.000000,"args":[],"result":"ok","ignored":false,"truncated":false}` + "\n"
+	const least = `{"time":"2026-02-03T04:05:06Z","seconds":0.000000,"stage":"","path":"","args":[],"container":"","podNamespace":"","podName":"",` +
+		`"containerName":"","bundle":"","profile":"","file":"","result":"ok","exitStatus":null,"signal":"","error":"","ignored":false,` +
+		`"stdout":"","stderr":"","truncated":false}` + "\n"
 	if got := string((&Record{Time: time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC), Result: "ok"}).line()); got != least {
 		t.Errorf("%s", got)
 	}

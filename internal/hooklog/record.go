@@ -10,8 +10,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// A Record is what one run of a hook came to. In a line of the file, a member whose value is empty is left out, but for
-// result, ignored and truncated.
+// A Record is what one run of a hook came to. A line of the file has a member for each field, named as the field with a
+// small letter; exitStatus is null where there is none.
 type Record struct {
 	Time          time.Time // when the hook began; RFC 3339, UTC
 	Seconds       float64   // how long it ran, to the microsecond
@@ -71,16 +71,20 @@ func (r *Record) line() []byte {
 	w.text("file", r.File)
 	w.member("result")
 	w.quote(r.Result)
+	w.member("exitStatus")
 	if r.ExitStatus != nil {
-		w.member("exitStatus")
 		w = strconv.AppendInt(w, int64(*r.ExitStatus), 10)
+	} else {
+		w = append(w, "null"...)
 	}
 	w.text("signal", r.Signal)
 	w.text("error", r.Error)
 	w.member("ignored")
 	w = strconv.AppendBool(w, r.Ignored)
-	w.output("stdout", r.Stdout)
-	w.output("stderr", r.Stderr)
+	w.member("stdout")
+	w.quote(r.Stdout)
+	w.member("stderr")
+	w.quote(r.Stderr)
 	w.member("truncated")
 	w = strconv.AppendBool(w, r.Truncated)
 	return append(w, '}', '\n')
@@ -100,13 +104,9 @@ func (w *writer) member(name string) {
 // quote appends a string. A byte that is not UTF-8 becomes U+FFFD.
 func (w *writer) quote(text string) { *w, _ = jsontext.AppendQuote(*w, text) }
 
-func (w *writer) text(name, text string) { w.output(name, cut(text, MaxText)) }
-
-func (w *writer) output(name, text string) {
-	if text != "" {
-		w.member(name)
-		w.quote(text)
-	}
+func (w *writer) text(name, text string) {
+	w.member(name)
+	w.quote(cut(text, MaxText))
 }
 
 func cut(text string, most int) string {
@@ -140,7 +140,7 @@ func parse(line []byte) (*Record, error) {
 			if number, err = r.Value(); err == nil {
 				rec.Seconds, err = strconv.ParseFloat(string(number), 64)
 			}
-		case name == "exitStatus":
+		case name == "exitStatus" && r.Kind() != 'n':
 			var number jsontext.Value
 			if number, err = r.Value(); err == nil {
 				status := 0

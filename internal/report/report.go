@@ -30,11 +30,18 @@ type Log struct {
 // Error tells of err in one line: on standard error, and in the log if there is one. That the log cannot be written is
 // told on standard error too.
 func Error(err error, log Log) {
-	message := prefix + Legible(err.Error())
+	message := prefix + legible(err.Error())
 	text := message + "\n"
 	if logErr := log.write("error", message); logErr != nil {
-		text += prefix + Legible(logErr.Error()) + "\n"
+		text += prefix + legible(logErr.Error()) + "\n"
 	}
+	print(text)
+}
+
+// Line prints message as one line to standard error, after the name of the program.
+func Line(program, message string) { print(program + ": " + legible(message) + "\n") }
+
+func print(text string) {
 	// Not by os.Stderr, which has the process killed by SIGPIPE where nobody reads: the exit status is to be ours. What
 	// cannot be written here can be told nowhere else.
 	_, _ = unix.Write(unix.Stderr, []byte(text))
@@ -43,7 +50,7 @@ func Error(err error, log Log) {
 // Debug writes a line to the log. It never writes to standard error, which is the container's by now; if the log cannot
 // be written, the runtime, which opens it next, says so.
 func Debug(message string, log Log) {
-	_ = log.write("debug", prefix+Legible(message))
+	_ = log.write("debug", prefix+legible(message))
 }
 
 func (l Log) write(level, message string) error {
@@ -55,7 +62,7 @@ func (l Log) write(level, message string) error {
 	var line []byte
 	if l.Format == "json" {
 		line = append(line, `{"level":"`+level+`","msg":`...)
-		line, _ = jsontext.AppendQuote(line, message) // fails on invalid UTF-8 alone, which Legible leaves none of
+		line, _ = jsontext.AppendQuote(line, message) // fails on invalid UTF-8 alone, which legible leaves none of
 		line = append(line, `,"time":"`+now+`"}`...)
 	} else {
 		line = fmt.Appendf(line, "time=%q level=%s msg=%q", now, level, message)
@@ -89,9 +96,9 @@ var actedOn = []string{
 	"process already finished", "container not running",
 }
 
-// Legible makes of message one line of printable text, cut where it is too long, that holds no phrase that engines act
+// legible makes of message one line of printable text, cut where it is too long, that holds no phrase that engines act
 // on: what a path or a file's contents bring in is escaped, and the spaces of such a phrase become underscores.
-func Legible(message string) string {
+func legible(message string) string {
 	var text []byte
 	for i := 0; i < len(message); {
 		r, n := utf8.DecodeRuneInString(message[i:])

@@ -66,7 +66,7 @@ func TestLegible(t *testing.T) {
 		strings.Repeat("x", longest+1):              strings.Repeat("x", longest) + "...",
 		strings.Repeat("x", longest-1) + "é":        strings.Repeat("x", longest-1) + "...",
 	} {
-		if got := Legible(message); got != want {
+		if got := legible(message); got != want {
 			t.Errorf("%q became\n%q, not\n%q", message, got, want)
 		}
 	}
@@ -77,12 +77,12 @@ func FuzzLegible(f *testing.F) {
 	f.Add("permission denied\n\xff")
 	f.Add("no such no such file or directory or directory")
 	f.Fuzz(func(t *testing.T, message string) {
-		got := Legible(message)
+		got := legible(message)
 		if enginesRead.MatchString(got) || strings.ContainsAny(got, "\n\r\x00\x1b\x7f") || len(got) > longest+len("...") {
 			t.Errorf("%.100q became %.100q", message, got)
 		}
-		if len(got) <= longest && Legible(got) != got { // a cut message ends in "...", and might be cut again
-			t.Errorf("%.100q became %.100q, and that %.100q", message, got, Legible(got))
+		if len(got) <= longest && legible(got) != got { // a cut message ends in "...", and might be cut again
+			t.Errorf("%.100q became %.100q, and that %.100q", message, got, legible(got))
 		}
 	})
 }

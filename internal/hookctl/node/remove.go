@@ -171,6 +171,7 @@ func (n *Node) users() ([]container.Use, error) {
 	return container.Using(n.System, program.Uses(n.System, program.Known(n.program(), n.Profile)))
 }
 
+// describe returns a line for each container, those of a pod together.
 func describe(list []container.Use) (lines []string) {
 	for _, use := range list {
 		lines = append(lines, use.String())

@@ -13,13 +13,14 @@ import (
 
 // config is as much of the runtime specification's config.json as a throwaway container needs.
 type config struct {
-	Version  string                 `json:"ociVersion"`
-	Hostname string                 `json:"hostname"`
-	Process  process                `json:"process"`
-	Root     root                   `json:"root"`
-	Mounts   []mount                `json:"mounts"`
-	Linux    linux                  `json:"linux"`
-	Hooks    map[hooks.Stage][]hook `json:"hooks,omitempty"`
+	Version     string                 `json:"ociVersion"`
+	Hostname    string                 `json:"hostname"`
+	Process     process                `json:"process"`
+	Root        root                   `json:"root"`
+	Mounts      []mount                `json:"mounts"`
+	Annotations map[string]string      `json:"annotations,omitempty"`
+	Linux       linux                  `json:"linux"`
+	Hooks       map[hooks.Stage][]hook `json:"hooks,omitempty"`
 }
 
 type process struct {
@@ -62,9 +63,9 @@ type idMapping struct {
 // hook is a hook object, with the members that we don't know.
 type hook map[string]json.RawMessage
 
-// newConfig gives the config.json of a container that runs args in the root file system at path. Somebody who is not
-// root becomes root in a user namespace.
-func newConfig(path string, readonly bool, args []string) config {
+// newConfig returns the config.json of a container that runs args in the root file system at path, which it cannot write to if
+// it is the user's. Somebody who is not root becomes root in a user namespace.
+func newConfig(path string, opts Options, args []string) config {
 	keep := []string{"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"} // what runc spec gives
 	c := config{
 		Version:  "1.0.2",
@@ -76,12 +77,20 @@ func newConfig(path string, readonly bool, args []string) config {
 			Capabilities:    map[string][]string{"bounding": keep, "effective": keep, "permitted": keep},
 			NoNewPrivileges: true,
 		},
-		Root: root{Path: path, Readonly: readonly},
+		Root:        root{Path: path, Readonly: opts.Rootfs != ""},
+		Annotations: opts.Annotations,
 		Mounts: []mount{
 			{Destination: "/proc", Type: "proc", Source: "proc"},
 			{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		},
 		Linux: linux{Namespaces: []namespace{{"pid"}, {"ipc"}, {"uts"}, {"mount"}, {"network"}}},
+	}
+	for _, m := range opts.Mounts {
+		access := "rw"
+		if m.ReadOnly {
+			access = "ro"
+		}
+		c.Mounts = append(c.Mounts, mount{Destination: m.Destination, Type: "bind", Source: m.Source, Options: []string{"rbind", access}})
 	}
 	if uid := os.Geteuid(); uid != 0 {
 		c.Linux.Namespaces = append(c.Linux.Namespaces, namespace{"user"})
@@ -139,7 +148,7 @@ func (c *config) instrument(plan *inject.Plan, inside, outside, program string, 
 		}
 	}
 	t := &task{folder: inside, Path: c.Process.Args[0], Args: c.Process.Args}
-	if len(opts.Command) > 0 {
+	if opts.Rootfs != "" {
 		t.Limit = opts.Timeout
 	}
 	if err := t.write(len(tasks)); err != nil {
