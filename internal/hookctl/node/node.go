@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
@@ -113,11 +114,21 @@ func (n *Node) register(ctx context.Context, plan *registration.Plan, rest ...re
 	_, err := os.Lstat(unread)
 	if changes || err == nil {
 		reload := n.Engine.Reload(nil)
+		read := reload.Do
 		if plan != nil {
-			reload = plan.Reload()
+			step, err := plan.Reloading()
+			if err != nil {
+				return err
+			}
+			reload, read = plan.Reload(), step.Do
 		}
-		reread := func(ctx context.Context) error { return n.reload(ctx, reload) }
-		rest = append([]registration.Step{{Do: reread, Undo: reread}}, rest...)
+		if reload.Refused != nil {
+			return reload.Refused
+		}
+		rest = append([]registration.Step{{
+			Do:   func(ctx context.Context) error { return n.reload(ctx, reload, read) },
+			Undo: func(ctx context.Context) error { return n.reload(ctx, reload, reload.Do) },
+		}}, rest...)
 		if err := os.WriteFile(unread, nil, 0o600); err != nil {
 			return fmt.Errorf("%s cannot be written: %w", unread, report.Plain(err))
 		}
@@ -132,8 +143,8 @@ func (n *Node) register(ctx context.Context, plan *registration.Plan, rest ...re
 			return nil
 		}
 		err = plan.CarryOut(ctx, append([]registration.Step{{Do: report}}, rest...)...)
-		if plan.Note != "" {
-			n.Say(plan.Note)
+		for _, note := range plan.Notes {
+			n.Say(note)
 		}
 	} else {
 		err = carryOut(ctx, rest)
@@ -162,13 +173,27 @@ func carryOut(ctx context.Context, steps []registration.Step) error {
 
 // reload has the engine read its configuration, and waits until it answers again: what is printed meanwhile may be lost
 // with the container's output, which the engine itself takes up.
-func (n *Node) reload(ctx context.Context, reload engine.Reload) error {
+func (n *Node) reload(ctx context.Context, reload engine.Reload, read func(context.Context) error) error {
 	if reload.Command == "" {
 		return nil
 	}
 	n.Say(fmt.Sprintf("%s reads its configuration again (%s): %s", n.Engine.Name(), reload.Command, reload.Effect))
-	if err := reload.Do(ctx); err != nil {
+	if err := read(ctx); err != nil {
 		return err
 	}
-	return n.answers(ctx)
+	err := engine.Settled(ctx, settling, func(ctx context.Context) error {
+		if err := n.Engine.Daemon().Renew(); err != nil {
+			return err
+		}
+		_, err := n.Engine.Known(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s does not answer any more: %w", n.Engine.Name(), err)
+	}
+	n.Say(n.Engine.Name() + " answers again")
+	return nil
 }
+
+// settling is how long an engine may take until it answers again.
+const settling = time.Minute
