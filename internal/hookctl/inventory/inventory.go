@@ -83,6 +83,7 @@ type Inventory struct {
 // loaded is a profile that has been read.
 type loaded struct {
 	uses profile.Profile
+	dirs *hooks.Directories
 	err  error
 }
 
@@ -134,7 +135,7 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		e.fail(w.err)
 	case c.Bundle == "" && w.through: // the next start reads the profile
 		e.State, e.Reason = Unknown, "it does not run, and its engine keeps no config.json for it"
-		if _, err := v.Load(w.call); err != nil {
+		if err := v.load(w.call).err; err != nil {
 			e.fail(err)
 		}
 	case w.known && !w.through:
@@ -142,7 +143,7 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 	case err != nil:
 		e.fail(err)
 	case w.through:
-		e.compare(v.plan(w.call, path, c.ID))
+		e.compare(v.load(w.call).plan(path, c.ID))
 	case len(v.opts.Profiles) == 0:
 		e.State, e.Reason = Unknown, "nothing says which program was called for it; --profile NAME compares it with a profile"
 	default:
@@ -224,8 +225,8 @@ func Name(call cmdline.Call) string {
 	return call.Name
 }
 
-// Load returns what a call uses. It is read once.
-func (v *Inventory) Load(call cmdline.Call) (profile.Profile, error) {
+// load returns what a call uses. It is read once.
+func (v *Inventory) load(call cmdline.Call) loaded {
 	call.Kind = cmdline.AddHooks
 	if len(call.HookFiles)+len(call.HooksDirs) == 0 {
 		call.HookFiles = []string{v.sys.Profile(call.Name)}
@@ -233,20 +234,28 @@ func (v *Inventory) Load(call cmdline.Call) (profile.Profile, error) {
 	key := strings.Join(slices.Concat(call.HookFiles, []string{""}, call.HooksDirs), "\x00")
 	known, ok := v.loaded[key]
 	if !ok {
-		known.uses, known.err = profile.Load(call)
+		if known.uses, known.err = profile.Load(call); known.err == nil {
+			known.dirs, known.err = hooks.ReadDirectories(known.uses.Dirs)
+		}
 		v.loaded[key] = known
 	}
+	return known
+}
+
+// Load returns what a call uses.
+func (v *Inventory) Load(call cmdline.Call) (profile.Profile, error) {
+	known := v.load(call)
 	return known.uses, known.err
 }
 
 func named(name string) cmdline.Call { return cmdline.Call{Name: name} }
 
-func (v *Inventory) plan(call cmdline.Call, path, id string) (*inject.Plan, error) {
-	uses, err := v.Load(call)
-	if err != nil {
-		return nil, err
+// plan plans what the profile would add to a container's config.json.
+func (l loaded) plan(path, id string) (*inject.Plan, error) {
+	if l.err != nil {
+		return nil, l.err
 	}
-	return inject.Make(uses, path, id)
+	return inject.MakeWith(l.uses, l.dirs, path, id)
 }
 
 // compare sets the state from the plan of what the container's profile would add to it today.
@@ -283,7 +292,7 @@ func (e *Entry) closest(v *Inventory, path string) {
 	for _, name := range v.opts.Profiles {
 		tried := *e
 		tried.Profile, tried.From, tried.Problems = name, map[Place]string{}, []string{}
-		plan, err := v.plan(named(name), path, e.ID)
+		plan, err := v.load(named(name)).plan(path, e.ID)
 		if err != nil {
 			tried.fail(err)
 		} else {
@@ -300,15 +309,14 @@ func (e *Entry) closest(v *Inventory, path string) {
 
 // expect notes a problem if a container should have gone through the expected profile, and did not.
 func (v *Inventory) expect(e *Entry, path string, unread error) {
-	call := named(v.opts.Expect)
-	uses, err := v.Load(call)
-	if err != nil {
-		e.Problems = append(e.Problems, err.Error())
+	expected := v.load(named(v.opts.Expect))
+	if expected.err != nil {
+		e.Problems = append(e.Problems, expected.err.Error())
 		return
 	}
 	lacks := 0
 	if e.Bundle == "" { // conditions cannot be judged
-		for _, f := range uses.Files {
+		for _, f := range expected.uses.Files {
 			lacks += len(f.Hooks)
 		}
 	} else {
@@ -318,7 +326,7 @@ func (v *Inventory) expect(e *Entry, path string, unread error) {
 			}
 			return
 		}
-		plan, err := inject.Make(uses, path, e.ID)
+		plan, err := expected.plan(path, e.ID)
 		if err != nil {
 			e.Problems = append(e.Problems, err.Error())
 			return
