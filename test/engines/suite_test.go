@@ -105,6 +105,7 @@ func cases() []suiteCase {
 		{"hooks-directories", testDirectories},
 		{"hooks-directories-annotation", testDirectoriesAnnotation},
 		{"hooks-directories-no-match", testDirectoriesNoMatch},
+		{"sandbox-claimed", testSandboxClaimed},
 		{"hooks-directories-malformed", testDirectoriesMalformed},
 		{"in-use", testInUse},
 		{"ps", testPs},
