@@ -169,12 +169,16 @@ func written(t *testing.T) (paths []string) {
 func TestVersions(t *testing.T) {
 	need(t, map[string]string{"dpkg": "dpkg", "rpm": "rpm"})
 	versions := []string{
-		"9a3bc1a", "v0.9.0", "v1.0.0-rc.1", "v1.0.0-rc.1-3-gabcdef0", "v1.0.0-rc.2", "v1.0.0", "v1.0.0-3-gabcdef0",
+		"20201231 fabcdef", "20210101 9a3bc1a", "20210102 0a3bc1a", "v0.9.0", "v1.0.0-rc.1", "v1.0.0-rc.1-3-gabcdef0", "v1.0.0-rc.2", "v1.0.0", "v1.0.0-3-gabcdef0",
 		"v1.0.0-3-gabcdef0-dirty", "v1.0.1", "v1.10.0",
 	}
 	before := ""
 	for _, v := range versions {
-		version := strings.TrimSpace(ok(t, "./version.sh", v))
+		day, v, dated := strings.Cut(v, " ")
+		if !dated {
+			day, v = "20000101", day
+		}
+		version := strings.TrimSpace(ok(t, "sh", "-c", `SOURCE_DATE_EPOCH=$(date -u -d "$0" +%s) ./version.sh "$1"`, day, v))
 		ok(t, "dpkg", "--validate-version", version)
 		if before != "" {
 			ok(t, "dpkg", "--compare-versions", before, "lt", version)
@@ -184,8 +188,10 @@ func TestVersions(t *testing.T) {
 		}
 		before = version
 	}
-	if said := ok(t, "./version.sh", "v1.2.3"); said != "1.2.3\n" {
-		t.Errorf("v1.2.3 has become %q", said)
+	for v, want := range map[string]string{"v1.2.3": "1.2.3\n", "9a3bc1a": "0~git20201231.9a3bc1a\n"} {
+		if said := ok(t, "env", "SOURCE_DATE_EPOCH=1609459199", "./version.sh", v); said != want {
+			t.Errorf("%s has become %q", v, said)
+		}
 	}
 }
 

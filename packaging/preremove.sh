@@ -4,8 +4,13 @@
 # it, which only hookctl, of the same package, takes back. An upgrade puts the new programs in the old ones' place by a
 # rename, and does no harm.
 #
-# OCI_ADD_HOOKS_REMOVE=force in the environment overrides that.
+# OCI_ADD_HOOKS_REMOVE=force in the environment overrides that. A second argument names another prefix than /usr.
 set -eu
+prefix=${2-/usr}
+case $prefix in
+/*) ;;
+*) prefix=/usr ;; # dpkg's "in-favour", of deb-prerm(5)
+esac
 
 case ${1-} in
 remove | 0) ;; # dpkg's word and rpm's
@@ -14,13 +19,13 @@ esac
 
 refuse() {
 	printf 'oci-add-hooks is not removed: %s\n' "$1" >&2
-	echo 'To remove it all the same, set OCI_ADD_HOOKS_REMOVE=force in the environment of the package manager.' >&2
+	echo 'To remove it all the same, set OCI_ADD_HOOKS_REMOVE=force in the environment of the command that removes it.' >&2
 	exit 1
 }
 
 if [ "${OCI_ADD_HOOKS_REMOVE-}" != force ]; then
 	status=0
-	users=$(/usr/bin/hookctl profile users) || status=$?
+	users=$("$prefix/bin/hookctl" profile users) || status=$?
 	if [ "$status" -ne 0 ] && [ -n "$users" ]; then
 		refuse "these containers need it, for their engine to stop and delete them:
 $users
@@ -46,7 +51,7 @@ for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
 	[ ! -L "$folder" ] || continue # it is another of them
 	for link in "$folder"/*; do
 		# shellcheck disable=SC3013 # dash, bash and busybox have -ef
-		if [ -L "$link" ] && [ "$link" -ef /usr/bin/oci-add-hooks ]; then
+		if [ -L "$link" ] && [ "$link" -ef "$prefix/bin/oci-add-hooks" ]; then
 			links="$links $link"
 		fi
 	done

@@ -1,13 +1,16 @@
 #!/bin/sh
 # Prints the version that a deb and an rpm of a version by `git describe --tags --always --dirty` has. It sorts as the
-# commits do: v1.0.0-rc.1 before v1.0.0, and what comes after a tag after it. Without a tag, it is before all versions.
+# commits do: v1.0.0-rc.1 before v1.0.0, and what comes after a tag after it. Without a tag, it is before all versions, and
+# the day of the commit orders it, by SOURCE_DATE_EPOCH (seconds).
 #
-#   packaging/version.sh VERSION
+#   SOURCE_DATE_EPOCH=SECONDS packaging/version.sh VERSION
 set -eu
+
+day=$(date -u -d "@${SOURCE_DATE_EPOCH:?}" +%Y%m%d)
 
 printf '%s\n' "$1" | sed -E '
 	s/-dirty$/+dirty/
-	s/^([0-9a-f]{7,40}|devel)(\+dirty)?$/0~\1\2/
+	s/^([0-9a-f]{7,40}|devel)(\+dirty)?$/0~git'"$day"'.\1\2/
 	s/^v([0-9])/\1/
 	s/-([0-9]+)-g([0-9a-f]+)(\+dirty)?$/+\1.g\2\3/
 	s/-/~/

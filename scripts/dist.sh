@@ -2,7 +2,7 @@
 # Makes what a release consists of, in dist. `make dist` and `make package` call it, when manual pages and completions are
 # in bin:
 #
-#   scripts/dist.sh archive ARCH...    an archive for each of Go's architectures
+#   scripts/dist.sh archive ARCH...    an archive for each of Go's architectures, and a bill of materials for each program
 #   scripts/dist.sh package ARCH...    a deb and an rpm for each
 #
 # VERSION, COMMIT and SOURCE_DATE_EPOCH are the environment's. The same commit, built by the same Go, comes to the same
@@ -17,6 +17,7 @@ export LC_ALL=C TZ=UTC0
 export GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 GOARM=7 GO386=sse2 GORISCV64=rva20u64 GOPPC64=power8
 : "${VERSION:?}" "${COMMIT:?}" "${SOURCE_DATE_EPOCH:?}"
 version=${VERSION#v}
+programs=(oci-add-hooks hookctl)
 
 # tree FOLDER ARCH: all that there is for one architecture.
 tree() {
@@ -26,6 +27,7 @@ tree() {
 	cp LICENSE NOTICE ./*.md "$1"
 	cp examples/*.json "$1/examples"
 	cp docs/*.md "$1/docs"
+	cp -r deploy "$1" # the documents refer to it
 	cp bin/completions/* "$1/completions"
 	cp bin/man/* "$1/man"
 	gzip -9n "$1"/man/*
@@ -41,6 +43,15 @@ licences() {
 			printf '\n==== %s %s ====\n\n' "$path" "$module_version"
 			cat "$dir"/LICENSE*
 		done
+}
+
+# bills TREE writes a bill of materials (CycloneDX) of each program beside the archive: the modules that are linked into it.
+bills() {
+	local program
+	for program in "${programs[@]}"; do
+		bin/cyclonedx-gomod bin -json -std -noserial -notimestamp -version "$VERSION" \
+			-output "dist/$1-$program.cdx.json" "dist/$1/$program" 2>/dev/null
+	done
 }
 
 archive() {
@@ -69,7 +80,10 @@ package() {
 
 mkdir -p dist
 case $kind in
-archive) rm -f dist/*.tar.gz ;;
+archive)
+	rm -f dist/*.tar.gz dist/*.cdx.json
+	go build -C packaging -trimpath -o ../bin/cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	;;
 package)
 	rm -f dist/*.deb dist/*.rpm
 	go build -C packaging -o ../bin/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm
@@ -79,10 +93,13 @@ for arch in "$@"; do
 	name=oci-add-hooks-$version-linux-$arch
 	tree "dist/$name" "$arch"
 	case $kind in
-	archive) archive "$name" ;;
+	archive)
+		archive "$name"
+		bills "$name"
+		;;
 	package) package "dist/$name" "$arch" ;;
 	esac
 	rm -rf "dist/$name"
 done
 cd dist
-find . -maxdepth 1 -name '*.tar.gz' -o -name '*.deb' -o -name '*.rpm' | sed 's|^\./||' | sort | xargs sha256sum >SHA256SUMS
+find . -maxdepth 1 -name '*.tar.gz' -o -name '*.cdx.json' -o -name '*.deb' -o -name '*.rpm' | sed 's|^\./||' | sort | xargs sha256sum >SHA256SUMS

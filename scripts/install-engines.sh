@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
 # Installs, on Debian and its kin, the engines, runtimes and tools that the tests and the bench use and that are missing.
+# With the argument `cluster`, also what test/cluster takes.
 # Elsewhere, and without root and sudo, it says what is missing and goes on: the tests that need it are skipped.
 set -euo pipefail
 
 # program:package
 wanted=(runc:runc crun:crun dockerd:docker.io docker:docker.io containerd:containerd podman:podman
 	busybox:busybox-static iptables:iptables cc:gcc groff:groff
-	rpm:rpm man:man-db)
+	rpm:rpm man:man-db qemu-aarch64:qemu-user)
+
+if [ "${1:-}" = cluster ]; then
+	wanted+=(/lib/systemd/systemd:systemd ip:iproute2 /usr/lib/cni/bridge:containernetworking-plugins openssl:openssl dbus-daemon:dbus)
+fi
 
 missing=()
 for pair in "${wanted[@]}"; do

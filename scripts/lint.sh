@@ -33,5 +33,5 @@ if ! command -v shellcheck >/dev/null; then
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends shellcheck >/dev/null
 fi
-shellcheck scripts/*.sh packaging/*.sh .ci/run
+shellcheck -x scripts/*.sh packaging/*.sh test/cluster/*.sh .ci/run
 go tool actionlint

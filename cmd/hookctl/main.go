@@ -7,13 +7,16 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/try"
 )
 
 // version is set by the linker in a release, and else taken from what Go notes in the binary.
 var version string
 
-func main() {
+func main() { run(system.Host()) }
+
+func run(sys system.System) {
 	if try.IsRole(os.Args) { // a runtime called it, in the place of a hook that is tried
 		os.Exit(try.Role(os.Args))
 	}
@@ -21,7 +24,7 @@ func main() {
 		canary.Role(os.Args)
 		return
 	}
-	cmd := hookctl.New(os.Stdin, os.Stdout, os.Stderr)
+	cmd := hookctl.New(sys, os.Stdin, os.Stdout, os.Stderr)
 	cmd.Version = version
 	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
 		cmd.Version = info.Main.Version

@@ -13,8 +13,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc/proctest"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
@@ -23,8 +23,9 @@ var update = flag.Bool("update", false, "write into the scripts what their cmp c
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"hookctl": func() {
-			profile.Dir, engine.State, container.System = os.Getenv("PROFILES"), os.Getenv("STATE"), os.Getenv("SYSTEM")
-			main()
+			sys := system.System{Root: os.Getenv("SYSTEM"), State: os.Getenv("STATE"), Profiles: os.Getenv("PROFILES")}
+			profile.Dir = sys.Profiles
+			run(sys)
 		},
 	})
 }
@@ -34,6 +35,7 @@ func TestMain(m *testing.M) {
 //
 //	status N COMMAND...  runs a command, which must exit with status N
 //	expand FILE...       puts the values of variables into files
+//	process SYSTEM PID ARG...  puts a process of this user into the /proc of a system
 //
 // are the commands of their own.
 func TestScripts(t *testing.T) {
@@ -56,8 +58,9 @@ func TestScripts(t *testing.T) {
 		},
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": cmdStatus,
-			"expand": cmdExpand,
+			"status":  cmdStatus,
+			"expand":  cmdExpand,
+			"process": cmdProcess,
 		},
 	})
 }
@@ -82,6 +85,16 @@ func condition(name string) (bool, error) {
 			exec.Command("test", "-d", "/usr/share/containers").Run() == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+func cmdProcess(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 3 || neg {
+		ts.Fatalf("usage: process SYSTEM PID ARG...")
+	}
+	pid, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	_, err = proctest.Add(ts.MkAbs(args[0]), pid, args[2:]...)
+	ts.Check(err)
 }
 
 func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {

@@ -17,7 +17,7 @@ func TestPackagesLinked(t *testing.T) {
 	const module = "github.com/awslabs/oci-add-hooks/"
 	allowed := regexp.MustCompile(`^(` + strings.Join([]string{
 		module + `cmd/oci-add-hooks`,
-		module + `internal/(cmdline|profile|hooks|bundle|inject|launch|report|jsonfile)`,
+		module + `internal/(early|cmdline|profile|hooks|bundle|inject|launch|report|jsonfile)`,
 		`github\.com/go-json-experiment/json/(jsontext|internal(/.*)?)`,
 		`golang\.org/x/sys/unix`,
 	}, "|") + `)$`)

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	_ "github.com/awslabs/oci-add-hooks/internal/early" // runs before main, if it runs: see its documentation
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
@@ -60,7 +61,7 @@ func addHooks(uses profile.Profile, call cmdline.Call) error {
 	// Garbage is not worth collecting in a process that lives for milliseconds and holds a few times what it reads: with a
 	// config.json of 10 MB, collecting it takes as long as all the rest.
 	debug.SetGCPercent(-1)
-	plan, err := inject.Make(uses, call.ConfigPath)
+	plan, err := inject.Make(uses, call.ConfigPath, call.ID)
 	if err != nil {
 		return err
 	}

@@ -56,13 +56,12 @@ func testMain(m *testing.M) int {
 			return 1
 		}
 	}
-	flags := "-X main.version=1.2.3 -X main.commit=c0ffee -X github.com/awslabs/oci-add-hooks/internal/profile.Dir=" + profilesDir
-	for _, args := range [][]string{
-		{"-o", program, "-ldflags", flags, "."},
-		{"-o", fakeRuntime, "./testdata/fakeruntime"},
+	flags := "-s -w -X main.version=1.2.3 -X main.commit=c0ffee -X github.com/awslabs/oci-add-hooks/internal/profile.Dir=" + profilesDir
+	for _, cmd := range []*exec.Cmd{
+		exec.Command("make", "--no-print-directory", "-C", "../..", "runtime", "BIN="+binDir, "LDFLAGS="+flags), // what is shipped
+		exec.Command("go", "build", "-trimpath", "-o", fakeRuntime, "./testdata/fakeruntime"),
 	} {
-		cmd := exec.Command("go", append([]string{"build", "-trimpath", "-buildvcs=false"}, args...)...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+os.Getenv("GOFLAGS")+" -buildvcs=false")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n%s", cmd, err, out)
 			return 1

@@ -48,33 +48,44 @@ type stage struct {
 	last  int // after the last hook
 }
 
-// Read reads the config.json at path; with facts, what conditions ask for too.
-func Read(path string, facts bool) (*Config, error) {
+// Read reads the config.json at path of the container with the given id; with facts, what conditions ask for too.
+func Read(path, id string, facts bool) (*Config, error) {
 	file, err := jsonfile.Read(path)
 	if err != nil {
 		var at *jsonfile.Error
 		if errors.Is(err, unix.ENOENT) && errors.As(err, &at) {
-			at.Remedy = "name the bundle's folder by --bundle, or start there"
+			at.Remedy = "name the bundle's directory by --bundle, or start there"
 		}
 		return nil, err
 	}
-	return parse(file, facts)
+	return parse(file, id, facts)
 }
 
-// Replace puts data in the place of config.json, in one step; a failure leaves it as it was. Nothing is synced to disk: a
-// bundle does not outlive a power cut.
+// Replace puts data in the place of config.json, in one step; a failure leaves it as it was, and is jsonfile.ErrChanged if
+// it is not the file that was read any more. Nothing is synced to disk: a bundle does not outlive a power cut.
 func (c *Config) Replace(data []byte) error {
-	if err := c.file.Replace(data, false); err != nil {
-		return &jsonfile.Error{Path: c.file.Path, Problem: "cannot be replaced: " + err.Error(),
-			Remedy: "the file is as it was, and no container was started", Err: err}
+	return c.fail(c.file.Replace(data))
+}
+
+// Lock waits until no other call of this program is about to replace config.json.
+func (c *Config) Lock() (unlock func(), err error) {
+	unlock, err = c.file.Lock()
+	return unlock, c.fail(err)
+}
+
+func (c *Config) fail(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return &jsonfile.Error{Path: c.file.Path, Problem: "cannot be replaced: " + err.Error(),
+		Remedy: "the file is as it was, and no container was started", Err: err}
 }
 
 // parse finds the places. Members are known by what their names mean, however they are escaped. What is none of our
 // business (members given twice elsewhere, invalid UTF-8) is let be.
-func parse(file *jsonfile.File, facts bool) (*Config, error) {
+func parse(file *jsonfile.File, id string, facts bool) (*Config, error) {
 	c := &Config{file: file, stages: map[hooks.Stage]*stage{}}
+	asked := factReader{Container: hooks.Container{ID: id}}
 	r := file.Lenient()
 	c.root = value{inside: r.Next() + 1, empty: true}
 	err := r.Object(func(name string) error {
@@ -84,7 +95,7 @@ func parse(file *jsonfile.File, facts bool) (*Config, error) {
 		}
 		c.note(r.MisspeltCase(name, "hooks"))
 		if facts {
-			return readFact(r, name, &c.Facts)
+			return asked.read(r, name)
 		}
 		return nil
 	})
@@ -92,6 +103,9 @@ func parse(file *jsonfile.File, facts bool) (*Config, error) {
 		return nil, err
 	}
 	c.note(r.Finish())
+	if facts {
+		c.Facts = asked.container()
+	}
 	return c, nil
 }
 
@@ -105,7 +119,7 @@ func (c *Config) note(err error) {
 // readHooks reads the value of a member "hooks".
 func (c *Config) readHooks(r *jsonfile.Reader) (err error) {
 	if c.hooks.exists() {
-		c.note(r.Fail(`"hooks" is given twice`, "take one of the two out"))
+		c.note(r.Fail(`"hooks" is given twice`, "remove one of the two"))
 		return nil
 	}
 	if r.Kind() != '{' {
@@ -130,7 +144,7 @@ func (c *Config) readHooks(r *jsonfile.Reader) (err error) {
 // readStage reads the value of a stage.
 func (c *Config) readStage(r *jsonfile.Reader, name hooks.Stage) (err error) {
 	if c.stages[name] != nil {
-		c.note(r.Fail(fmt.Sprintf("stage %q is given twice", name), "take one of the two out"))
+		c.note(r.Fail(fmt.Sprintf("stage %q is given twice", name), "remove one of the two"))
 		return nil
 	}
 	s := &stage{}

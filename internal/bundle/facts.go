@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -8,9 +9,19 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// readFact reads the member of config.json that is called name into facts, if it is one that conditions ask for. Null
-// stands for an absent member, as it does for runtimes.
-func readFact(r *jsonfile.Reader, name string, facts *hooks.Container) error {
+// factReader reads what conditions ask for.
+type factReader struct {
+	hooks.Container
+	binds       []mount
+	cgroupsPath string
+}
+
+// mount is a bind mount.
+type mount struct{ source, destination string }
+
+// read reads the member of config.json that is called name, if it is one that conditions ask for. Null stands for an absent
+// member, as it does for runtimes.
+func (facts *factReader) read(r *jsonfile.Reader, name string) error {
 	if r.Kind() == 'n' {
 		return nil
 	}
@@ -29,12 +40,19 @@ func readFact(r *jsonfile.Reader, name string, facts *hooks.Container) error {
 			}
 			return err
 		})
+	case "linux":
+		return r.Object(func(name string) (err error) {
+			if name == "cgroupsPath" && r.Kind() != 'n' {
+				facts.cgroupsPath, err = r.String()
+			}
+			return err
+		})
 	case "mounts":
-		facts.BindMounts = nil
+		facts.binds = nil
 		return r.Array(func() error {
-			destination, err := readBindMount(r)
-			if destination != "" && !isEngines(destination) {
-				facts.BindMounts = append(facts.BindMounts, destination)
+			m, bind, err := readMount(r)
+			if bind {
+				facts.binds = append(facts.binds, m)
 			}
 			return err
 		})
@@ -42,16 +60,17 @@ func readFact(r *jsonfile.Reader, name string, facts *hooks.Container) error {
 	return nil
 }
 
-// readBindMount reads a mount and gives its destination if it is a bind mount, else "".
-func readBindMount(r *jsonfile.Reader) (destination string, err error) {
-	bind := false
+// readMount reads a mount, and reports whether it is a bind mount.
+func readMount(r *jsonfile.Reader) (m mount, bind bool, err error) {
 	err = r.Object(func(name string) (err error) {
 		if r.Kind() == 'n' {
 			return nil
 		}
 		switch name {
 		case "destination":
-			destination, err = r.String()
+			m.destination, err = r.String()
+		case "source":
+			m.source, err = r.String()
 		case "type":
 			var kind string
 			kind, err = r.String()
@@ -63,25 +82,87 @@ func readBindMount(r *jsonfile.Reader) (destination string, err error) {
 		}
 		return err
 	})
-	if !bind {
-		return "", err
+	return m, bind, err
+}
+
+// container returns the facts about a container, when all of config.json has been read.
+func (facts *factReader) container() hooks.Container {
+	c := facts.Container
+	own := facts.engineDirs()
+	for _, m := range facts.binds {
+		if m.destination != "" && !isEngines(m, own) {
+			c.BindMounts = append(c.BindMounts, m.destination)
+		}
 	}
-	return destination, err
+	return c
 }
 
-// enginesMounts are the destinations at which engines bind-mount things of their own; those that end in a slash are
-// meant with all below. By them alone the user's mounts can be told apart in a config.json, so that hasBindMounts is an
-// approximation of what Podman and CRI-O know.
-var enginesMounts = []string{
-	"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/passwd", "/etc/group",
-	"/dev/shm", "/dev/termination-log",
+// Engines bind-mount files of their own at these destinations, or below if it ends in a slash. Users may do so too. What
+// is the engine's lies where the engine keeps what belongs to the container or its pod, in a directory that bears an id;
+// nobody else can know that before. What cannot be told is taken for the user's, so that a hook is added rather than
+// left out. So hasBindMounts is an approximation of what Podman and CRI-O know.
+var engineFiles = []string{
+	"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/passwd", "/etc/group", "/dev/shm", "/dev/termination-log",
 	"/run/.containerenv", "/run/secrets", "/var/run/secrets/kubernetes.io/",
-	"/sys/",
-	"/sbin/docker-init", "/run/podman-init",
 }
 
-func isEngines(destination string) bool {
-	return slices.ContainsFunc(enginesMounts, func(m string) bool {
+// engineInits are the destinations of the init program that engines add, and the names that the program has.
+var engineInits = map[string][]string{
+	"/sbin/docker-init": {"docker-init", "tini"},
+	"/run/podman-init":  {"catatonit", "tini", "dumb-init"},
+}
+
+// podIDs are the annotations in which containerd and CRI-O name the pod: the id of its sandbox, and its own.
+var podIDs = []string{
+	"io.kubernetes.cri.sandbox-id", "io.kubernetes.cri.sandbox-uid",
+	"io.kubernetes.cri-o.SandboxID", "io.kubernetes.pod.uid",
+}
+
+// engineDirs returns the directories in which an engine keeps a directory for each container or pod: those that are seen
+// to have one for this container.
+func (facts *factReader) engineDirs() (dirs []string) {
+	ids := []string{facts.ID, idOfCgroup(facts.cgroupsPath)}
+	for _, name := range podIDs {
+		ids = append(ids, facts.Annotations[name])
+	}
+	for _, m := range facts.binds {
+		if !isAmong(m.destination, engineFiles) {
+			continue
+		}
+		for dir := path.Clean(m.source); len(dir) > 1; dir = path.Dir(dir) {
+			if slices.Contains(ids, path.Base(dir)) {
+				dirs = append(dirs, path.Dir(dir)+"/")
+			}
+		}
+	}
+	return dirs
+}
+
+// idOfCgroup returns the container's id that an engine put at the end of the cgroup's path; "" if none is to be seen.
+func idOfCgroup(cgroupsPath string) string {
+	id := strings.TrimSuffix(cgroupsPath, ".scope")
+	id = id[strings.LastIndexAny(id, "/:-")+1:]
+	if len(id) != 64 || strings.Trim(id, "0123456789abcdef") != "" {
+		return ""
+	}
+	return id
+}
+
+// isEngines reports whether a bind mount is the engine's own.
+func isEngines(m mount, engineDirs []string) bool {
+	source := path.Clean(m.source)
+	switch {
+	case isAmong(m.destination, engineFiles):
+		return slices.ContainsFunc(engineDirs, func(dir string) bool { return strings.HasPrefix(source, dir) })
+	case isAmong(m.destination, []string{"/sys/"}):
+		return source == path.Clean(m.destination)
+	}
+	return slices.Contains(engineInits[m.destination], path.Base(source))
+}
+
+// isAmong reports whether destination is one of list, or below one that ends in a slash.
+func isAmong(destination string, list []string) bool {
+	return slices.ContainsFunc(list, func(m string) bool {
 		return destination == strings.TrimSuffix(m, "/") || strings.HasSuffix(m, "/") && strings.HasPrefix(destination, m)
 	})
 }

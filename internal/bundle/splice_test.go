@@ -19,7 +19,7 @@ import (
 
 func parseText(t *testing.T, text string) *Config {
 	t.Helper()
-	c, err := parse(&jsonfile.File{Path: "config.json", Data: []byte(text)}, false)
+	c, err := parse(&jsonfile.File{Path: "config.json", Data: []byte(text)}, "", false)
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -165,7 +165,7 @@ func TestSyntax(t *testing.T) {
 		"\xef\xbb\xbf{}":          "config.json:1:1: not valid JSON: invalid character",
 		"{\"é\":\"\n\"}":          "config.json:1:7: not valid JSON: invalid character '\\n'", // columns count characters
 	} {
-		_, err := parse(&jsonfile.File{Path: "config.json", Data: []byte(config)}, false)
+		_, err := parse(&jsonfile.File{Path: "config.json", Data: []byte(config)}, "", false)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v; want %s", config, err, want)
 		}
@@ -221,21 +221,12 @@ func FuzzSplice(f *testing.F) {
 
 func checkSplice(t *testing.T, text []byte) {
 	// Facts that cannot be read are an error; all else is the same with and without them.
-	var withFacts *Config
-	var err error
 	corpus.CheckMemory(t, len(text), func() {
-		if withFacts, err = parse(&jsonfile.File{Path: "config.json", Data: text}, true); err == nil {
+		if withFacts, err := parse(&jsonfile.File{Path: "config.json", Data: text}, "", true); err == nil {
 			_, _ = add(withFacts, allStages()...)
 		}
 	})
-	if c := withFacts; err == nil {
-		for _, destination := range c.Facts.BindMounts {
-			if isEngines(destination) {
-				t.Fatalf("the engine's own %s counts", destination)
-			}
-		}
-	}
-	c, err := parse(&jsonfile.File{Path: "config.json", Data: text}, false)
+	c, err := parse(&jsonfile.File{Path: "config.json", Data: text}, "", false)
 	if err != nil {
 		return
 	}

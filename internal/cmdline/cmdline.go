@@ -40,6 +40,7 @@ type Call struct {
 
 	Args       []string // what the runtime gets after its argv[0]
 	ConfigPath string   // the config.json of the bundle; with AddHooks alone
+	ID         string   // the container's; with AddHooks alone; empty if it is missing or could be any of several words
 
 	Log       string // the runtime's --log; empty if there is none
 	LogFormat string // the runtime's --log-format
@@ -70,13 +71,16 @@ func Parse(argv []string) (Call, error) {
 		return call, err
 	}
 	call.Args = slices.Concat(globals, []string{command}, rest)
-	if !slices.Contains(addingCommands, command) || asksForHelp(globals, globalValueOptions) || asksForHelp(rest, valueOptions) {
+	if !slices.Contains(addingCommands, command) || asksForHelp(globals, globalValues) || asksForHelp(rest, commandValues) {
 		return call, err
 	}
 	call.Kind = AddHooks
 	var noBundle error
 	if call.ConfigPath, noBundle = findConfig(command, rest); err == nil {
 		err = noBundle
+	}
+	if words := options(rest, commandValues, func(_, _, _ string, _ bool) {}); len(words) == 1 {
+		call.ID = words[0]
 	}
 	return call, err
 }
@@ -89,9 +93,15 @@ func (c *Call) splitGlobals(args []string) (globals []string, command string, re
 			fault = err
 		}
 	}
+	unknown := false // the word before may be an option that takes a value
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
-		if name, value, hasValue := strings.Cut(arg, "="); ownValue(name) != "" {
+		name, value, hasValue := strings.Cut(arg, "=")
+		if name == optLogPath {
+			note(fmt.Errorf("%s is an option of awslabs/oci-add-hooks, and not one of this program or of a runtime; "+
+				"remove it and its value: errors are in the engine's message and in the runtime's log", name))
+		}
+		if ownValue(name) != "" {
 			if !hasValue {
 				if i++; i < len(args) {
 					value = args[i]
@@ -108,20 +118,22 @@ func (c *Call) splitGlobals(args []string) (globals []string, command string, re
 				note(fmt.Errorf("option %s has an empty value; give it one: %s %s", name, name, ownValue(name)))
 			}
 			c.set(name, value)
+			unknown = false
 			continue
 		}
-		if slices.Contains(commands, arg) {
+		if slices.Contains(commands, arg) && (!unknown || slices.Contains(addingCommands, arg) || !addsLater(args[i+1:])) {
 			return globals, arg, args[i+1:], fault
 		}
 		globals = append(globals, arg)
-		name, value, hasValue := option(arg)
-		if slices.Contains(globalValueOptions, name) && !hasValue && i+1 < len(args) {
+		name, value, hasValue = option(arg)
+		unknown = isUnknown(name, hasValue)
+		if slices.Contains(globalValues, name) && !hasValue && i+1 < len(args) {
 			i++
 			value = args[i]
 			globals = append(globals, value)
 		}
 		switch name {
-		case "log":
+		case "log", "l":
 			c.Log = value
 		case "log-format":
 			c.LogFormat = value
@@ -130,6 +142,42 @@ func (c *Call) splitGlobals(args []string) (globals []string, command string, re
 		}
 	}
 	return globals, "", nil, fault
+}
+
+// isUnknown reports whether an option before the command may take the word behind it as its value, or may not.
+func isUnknown(name string, hasValue bool) bool {
+	return name != "" && !hasValue && !slices.Contains(globalValues, name) && !slices.Contains(globalSwitches, name) && !slices.Contains(probes, name)
+}
+
+// addsLater reports whether args, which stand behind an unknown option and a command's name, go on as they do if that name
+// is the option's value: with more options, and create, run or restore with a bundle.
+func addsLater(args []string) bool {
+	for i := 0; i < len(args); i++ {
+		name, _, hasValue := option(args[i])
+		own, _, ownHasValue := strings.Cut(args[i], "=")
+		switch {
+		case slices.Contains(addingCommands, args[i]):
+			return namesBundle(args[i+1:])
+		case name == "":
+			return false
+		case ownValue(own) != "" && !ownHasValue, slices.Contains(globalValues, name) && !hasValue:
+			i++
+		case isUnknown(name, hasValue) && i+1 < len(args):
+			if next, _, _ := option(args[i+1]); next == "" && !slices.Contains(addingCommands, args[i+1]) {
+				i++
+			}
+		}
+	}
+	return false
+}
+
+// namesBundle reports whether one of the options behind create, run or restore names a bundle.
+func namesBundle(rest []string) bool {
+	named := false
+	options(rest, commandValues, func(arg, name, _ string, _ bool) {
+		named = named || isBundle(arg, name)
+	})
+	return named
 }
 
 func (c *Call) set(name, value string) {
@@ -152,19 +200,26 @@ func option(arg string) (name, value string, hasValue bool) {
 	return name, value, hasValue
 }
 
-// options calls each for every option among args, with its value if it takes one, up to "--".
-func options(args, takeValue []string, each func(arg, name, value string, hasValue bool)) {
-	for i := 0; i < len(args) && args[i] != "--"; i++ {
+// options calls each for every option among args, with its value if it takes one, up to "--". It returns the words that
+// are neither options nor their values.
+func options(args, takeValue []string, each func(arg, name, value string, hasValue bool)) (words []string) {
+	for i := 0; i < len(args); i++ {
 		arg := args[i]
+		if arg == "--" {
+			return append(words, args[i+1:]...)
+		}
 		name, value, hasValue := option(arg)
+		if name == "" {
+			words = append(words, arg)
+			continue
+		}
 		if slices.Contains(takeValue, name) && !hasValue && i+1 < len(args) {
 			i++
 			value, hasValue = args[i], true
 		}
-		if name != "" {
-			each(arg, name, value, hasValue)
-		}
+		each(arg, name, value, hasValue)
 	}
+	return words
 }
 
 // asksForHelp says whether a runtime given these arguments prints its help or version and does nothing else.
@@ -176,28 +231,38 @@ func asksForHelp(args, takeValue []string) bool {
 	return asks
 }
 
+// isBundle reports whether an option behind create, run or restore names the bundle: --bundle, -b, or -bDIR.
+func isBundle(arg, name string) bool {
+	return name == "bundle" || name == "b" || isJoined(arg, name, 'b')
+}
+
+// isJoined reports whether an option behind create, run or restore is this short one, with its value joined to it.
+func isJoined(arg, name string, short byte) bool {
+	return arg[1] == short && len(name) > 1 && !slices.Contains(commandValues, name) && !slices.Contains(commandSwitches, name)
+}
+
 // findConfig gives the path of config.json for create, run or restore: that of the last bundle named, else that of the
 // working directory; or crun's --config.
 func findConfig(command string, rest []string) (string, error) {
 	bundle, config := ".", "config.json"
 	var err error
-	options(rest, valueOptions, func(arg, name, value string, hasValue bool) {
-		short := !strings.HasPrefix(arg, "--")
+	options(rest, commandValues, func(arg, name, value string, hasValue bool) {
+		short := arg[1] != '-'
 		switch {
-		case name == "bundle", name == "b":
+		case isBundle(arg, name) && name != "bundle" && name != "b":
+			bundle = arg[len("-b"):] // -bDIR
+		case isBundle(arg, name):
 			if !hasValue {
-				err = fmt.Errorf("option %s has no value; give it the bundle's folder", arg)
+				err = fmt.Errorf("option %s has no value; give it the bundle's directory", arg)
 			}
 			bundle = value
-		case short && arg[1] == 'b' && !slices.Contains(valueOptions, name):
-			bundle = arg[len("-b"):] // -bDIR
 		case command == "restore": // which has no --config
 		case name == "config" && !short, name == "f" && short:
 			if value == "" {
 				err = fmt.Errorf("option %s has no value; give it the path of a config.json", arg)
 			}
 			config = value
-		case short && arg[1] == 'f' && !slices.Contains(valueOptions, name):
+		case isJoined(arg, name, 'f'):
 			config = arg[len("-f"):] // -fFILE
 		}
 	})

@@ -46,6 +46,11 @@ func TestBundle(t *testing.T) {
 		"run -f config.json --bundle /b ID":              "/b/config.json",
 		"create --config config.json --bundle /b ID":     "/b/config.json",
 		"restore -f other.json --bundle /b ID":           "/b/config.json",
+		"restore -background --bundle /b ID":             "/b/config.json",
+		"restore --bundle /b -file-locks ID":             "/b/config.json",
+		"run -fs-restore-direct --bundle /b ID":          "/b/config.json",
+		"create --bundle /b --log --bundle ID":           "/b/config.json", // runc 1.5 takes global options here too
+		"create -c -bx -p -bx -b /b ID":                  "/b/config.json", // youki
 		"--systemd-cgroup create --bundle /b -p /p ID":   "/b/config.json",
 		"--root /r --log /l --debug create -b /b create": "/b/config.json",
 	} {
@@ -115,6 +120,122 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// runtimes are the options before the command, as the runtimes' sources have them: those that take a value, and those
+// that take none.
+var runtimes = map[string]struct{ values, switches string }{
+	"runc":         {"root log log-format criu", "debug systemd-cgroup"},
+	"crun":         {"cgroup-manager log log-format log-level root", "debug systemd-cgroup"},
+	"youki":        {"log log-format log-level root l r", "debug systemd-cgroup s systemd-log"},
+	"kata-runtime": {"config kata-config log log-format root", "show-default-config-paths kata-show-default-config-paths systemd-cgroup"},
+	"runsc": {`root log log-format debug-log debug-command panic-log coverage-report pcap-log debug-log-format traceback
+		metric-server final-metrics-log profiling-metrics profiling-metrics-log profiling-metrics-rate-us strace-syscalls
+		strace-log-size platform platform_device_path watchdog-action panic-signal profile-block profile-cpu
+		profile-gc-interval profile-heap profile-mutex trace ref-leak-mode signal-unkillable-policy pod-init-config
+		host-settings sidecar-release-enforcement-policy sidecar-usage-policy restore-spec-validation
+		control-rpc-stop-timeout shared-root file-access file-access-mounts overlay2 host-uds host-fifo
+		character-device-policy override-procs in-sandbox-cgroup fdlimit dcache network network-proxy-path
+		gofer-network-namespace qdisc qdisc-tbf-rate qdisc-tbf-burst num-network-channels network-processors-per-channel
+		EXPERIMENTAL-xdp nvproxy-driver-version nvproxy-allowed-driver-capabilities TESTONLY-test-name-env
+		TESTONLY-autosave-image-path log-fd debug-log-fd panic-log-fd coverage-fd`,
+		`debug systemd-cgroup log-packets debug-to-user-log alsologtostderr allow-flag-override strace strace-event profile
+		cpu-num-from-quota oci-seccomp enable-core-tags systrap-disable-syscall-patching systrap-disable-fast-path
+		allow-suid kvm-use-cpu-nums allow-rootfs-tar-annotation app-huge-pages overlay gvisor-marker-file ignore-cgroups
+		iouring directfs TESTONLY-nftables net-raw allow-packet-socket-write allow-live-tcp-migration gso software-gso
+		tx-checksum-offload rx-checksum-offload EXPERIMENTAL-xdp-need-wakeup reproduce-nat reproduce-nftables
+		net-disconnect-ok pause-external-networking allow-connected-on-save nvproxy nvproxy-docker
+		nvproxy-allow-unsupported-driver rdmaproxy tpuproxy TESTONLY-unsafe-nonroot TESTONLY-afs-syscall-panic
+		TESTONLY-autosave-resume`},
+}
+
+// TestRuntimesOptions holds rule 2: whatever option of a runtime's stands before the command, and whatever its value is,
+// the command is found.
+func TestRuntimesOptions(t *testing.T) {
+	for runtime, options := range runtimes {
+		check := func(line string, want Kind) {
+			t.Helper()
+			call, err := Parse(append([]string{"gpu"}, strings.Fields(line)...))
+			if err != nil || call.Kind != want || want == AddHooks && (call.ConfigPath != "/b/config.json" || call.ID != "ID") {
+				t.Errorf("%s: %s: %+v, %v", runtime, line, call, err)
+			}
+		}
+		for _, command := range commands {
+			for option := range strings.FieldsSeq(options.values) {
+				for _, dashes := range []string{"-", "--"} {
+					check(dashes+option+" "+command+" create --bundle /b ID", AddHooks)
+					check(dashes+option+"="+command+" create --bundle /b ID", AddHooks)
+					check(dashes+option+" "+command+" kill ID", PassThrough)
+				}
+			}
+			if slices.Contains(addingCommands, command) {
+				continue
+			}
+			for option := range strings.FieldsSeq(options.switches) {
+				check("--"+option+" create --bundle /b ID", AddHooks)
+				check("--"+option+" "+command+" create", PassThrough)
+				check("--"+option+"=true "+command+" create", PassThrough)
+			}
+		}
+	}
+}
+
+// TestUnknownOption holds rule 2: a command's name behind an option that is not known may be its value. If what follows
+// makes a container, hooks are added.
+func TestUnknownOption(t *testing.T) {
+	for line, want := range map[string]Kind{
+		"--new kill create --bundle /b ID":                        AddHooks,
+		"-new kill run -b /b ID":                                  AddHooks,
+		"--new kill --root /r --debug create --bundle /b ID":      AddHooks,
+		"--new kill --newer delete --bundle=x create -b/b ID":     AddHooks,
+		"--new kill --newer value restore --bundle /b ID":         AddHooks,
+		"--new kill --newer create --bundle /b ID":                AddHooks,
+		"--new kill --hook-config-path create run --bundle /b ID": AddHooks,
+		"--new kill --runtime-path=create create --bundle /b ID":  AddHooks,
+		"--debug --new state --root kill create --bundle /b ID":   AddHooks,
+		"--rootless kill create --bundle /b ID":                   AddHooks, // a switch of runsc, else it takes a value
+		"--gvisor-gro kill create --bundle /b ID":                 AddHooks,
+		"--new create kill --bundle /b":                           AddHooks,
+		"--new kill create":                                       PassThrough, // a container's name
+		"--new kill create 9":                                     PassThrough,
+		"--new kill ID create --bundle /b":                        PassThrough, // no value, but kill's argument
+		"--new exec ID run --bundle /b":                           PassThrough,
+		"--new exec --cwd / ID run --bundle /b":                   PassThrough,
+		"--new kill -- create --bundle /b":                        PassThrough,
+		"--new=x kill create --bundle /b ID":                      PassThrough,
+		"--debug kill create --bundle /b ID":                      PassThrough,
+		"--new kill":                                              PassThrough,
+		"--new kill --newer":                                      PassThrough,
+	} {
+		if call, err := Parse(append([]string{"gpu"}, strings.Fields(line)...)); err != nil || call.Kind != want {
+			t.Errorf("%s: %+v, %v", line, call, err)
+		}
+	}
+}
+
+// TestID: the container's id, however it stands on the command line.
+func TestID(t *testing.T) {
+	for line, want := range map[string]string{
+		"create --bundle /b ID":                               "ID",
+		"create ID":                                           "ID",
+		"create ID --bundle /b":                               "ID",
+		"create ID -b/b --pid-file /p":                        "ID",
+		"run -d --keep --bundle=/b ID":                        "ID",
+		"create --bundle /b -- ID":                            "ID",
+		"create --bundle /b -- -ID":                           "-ID",
+		"create --bundle ID create":                           "create",
+		"restore -no-subreaper --image-path i --bundle b ID":  "ID",
+		"run --pass-fd 1:2 -exec-fd 3 --user-log u ID":        "ID",
+		"create --preserve-fds 3 -c s -p f -f config.json ID": "ID",
+		"--root create create --console-socket s --new ID":    "ID",
+		"create --new value ID":                               "", // which of them, the runtime alone knows
+		"create --bundle /b":                                  "",
+		"create a b":                                          "",
+	} {
+		if call, err := Parse(append([]string{"gpu"}, strings.Fields(line)...)); err != nil || call.ID != want {
+			t.Errorf("%s: %q, %v; want %q", line, call.ID, err, want)
+		}
+	}
+}
+
 // TestOwnOptions holds rule 1: what is ours, wherever it stands before the command, and what the runtime gets.
 func TestOwnOptions(t *testing.T) {
 	for _, test := range []struct {
@@ -144,7 +265,7 @@ func TestOwnOptions(t *testing.T) {
 		{"create --bundle /b --log /x ID", // after the command nothing is a global option
 			Call{Args: []string{"create", "--bundle", "/b", "--log", "/x", "ID"}}},
 	} {
-		test.want.Kind, test.want.Name, test.want.ConfigPath = AddHooks, "oci-add-hooks", "/b/config.json"
+		test.want.Kind, test.want.Name, test.want.ConfigPath, test.want.ID = AddHooks, "oci-add-hooks", "/b/config.json", "ID"
 		got, err := Parse(append([]string{"/usr/bin/oci-add-hooks"}, strings.Fields(test.line)...))
 		if err != nil {
 			t.Errorf("%s: %v", test.line, err)
@@ -168,6 +289,8 @@ func TestFaults(t *testing.T) {
 		{[]string{"--hooks-dir=", "create"}, "--hooks-dir has an empty value"},
 		{[]string{"--runtime-path="}, "--runtime-path has an empty value"},
 		{[]string{"--runtime-path"}, "--runtime-path has no value; give it one: --runtime-path RUNTIME"},
+		{[]string{"--log-path", "/var/log/x", "--runtime-path", "runc", "create"}, "--log-path is an option of awslabs/oci-add-hooks, and not one of this program or of a runtime; remove it"},
+		{[]string{"--hook-config-path", "f", "--log-path=/x", "kill"}, "--log-path is an option of awslabs/oci-add-hooks"},
 		{[]string{"create", "--bundle"}, "--bundle has no value"},
 		{[]string{"create", "-b"}, "-b has no value"},
 		{[]string{"run", "--config"}, "--config has no value"},

@@ -7,6 +7,9 @@ const (
 	optRuntime  = "--runtime-path" // as in awslabs/oci-add-hooks
 )
 
+// optLogPath is an option of awslabs/oci-add-hooks that this program doesn't have. No runtime has it.
+const optLogPath = "--log-path"
+
 // ownValue says what kind of value an own option takes, as `--name value` or `--name=value`; "" if it is none of ours.
 func ownValue(name string) string {
 	switch name {
@@ -26,37 +29,88 @@ var addingCommands = []string{"create", "run", "restore"}
 
 // commands are the commands of runc, crun, youki, gVisor's runsc and Kata's runtime after which words of the user's may
 // come (a container may be called "create"), or a command of their own (runsc trace create). The list is closed, so that
-// the value of an option that we don't know is not taken for the command.
+// the value of an option that is not known here is not taken for the command.
 var commands = []string{
 	// the runtime specification's, and the ones that all runtimes share
 	"create", "run", "restore", "start", "state", "kill", "delete", "exec", "ps", "pause", "resume", "list", "spec",
 	"events", "update", "checkpoint", "features", "help", "h",
 	// runc and crun
 	"init", "mounts",
+	// youki
+	"info", "completion", "checkpointt",
 	// runsc
-	"boot", "debug", "do", "fscheckpoint", "gofer", "install", "uninstall", "port-forward", "read-control",
-	"write-control", "statefile", "symbolize", "tar", "trace", "umount", "usage", "wait", "metric-server",
+	"boot", "bwrap", "cpu-features", "debug", "do", "export-metrics", "fscheckpoint", "gofer", "install", "mitigate",
+	"uninstall", "nvproxy", "platforms", "port-forward", "read-control", "write-control", "sandboxexec", "statefile",
+	"symbolize", "syscalls", "tar", "trace", "umount", "usage", "wait", "metric-server", "metric-metadata", "flags", "commands",
 	// kata-runtime
-	"factory", "iptables", "metrics", "volume", "direct-volume",
+	"check", "env", "factory", "iptables", "metrics", "policy", "version", "volume", "direct-volume",
 }
 
-// globalValueOptions are the options before the command that take a value in every runtime that has them. --rootless is
-// not among them: it takes none in runsc.
-var globalValueOptions = []string{
-	"root", "log", "log-format", "log-level", "criu", "cgroup-manager",
-	// Of runsc's many, those whose value may be the name of a command.
-	"host-uds", "debug-command",
+// Options before the command, as the runtimes' sources have them (August 2026, and what older releases had). An option
+// that takes a value in one runtime and none in another is in neither list: --rootless, and runsc's --gvisor-gro, whose
+// type has changed.
+
+// globalValues are the options before the command that take a value.
+var globalValues = []string{
+	// runc, crun, youki, runsc and kata-runtime
+	"root", "log", "log-format",
+	// runc, crun and youki
+	"criu", "cgroup-manager", "log-level",
+	// youki: --root and --log
+	"r", "l",
+	// kata-runtime
+	"config", "kata-config",
+	// runsc
+	"EXPERIMENTAL-xdp", "EXPERIMENTAL-xdp-redirect-host", "TESTONLY-autosave-image-path", "TESTONLY-test-name-env",
+	"character-device-policy", "control-rpc-stop-timeout", "controls", "coverage-fd", "coverage-report", "cpu-num-min",
+	"dcache", "debug-command", "debug-log", "debug-log-dir", "debug-log-fd", "debug-log-format", "fdlimit", "file-access",
+	"file-access-mounts", "final-metrics-log", "gofer-network-namespace", "host-fifo", "host-settings", "host-uds",
+	"in-sandbox-cgroup", "log-fd", "metric-exporter-prefix", "metric-server", "network", "network-processors-per-channel",
+	"network-proxy-path", "num-network-channels", "nvproxy-allowed-driver-capabilities", "nvproxy-driver-version",
+	"overlay2", "override-procs", "panic-log", "panic-log-fd", "panic-signal", "pcap-log", "platform",
+	"platform_device_path", "pod-init-config", "profile-block", "profile-cpu", "profile-gc-interval", "profile-heap",
+	"profile-mutex", "profiling-metrics", "profiling-metrics-fd", "profiling-metrics-log", "profiling-metrics-rate-us",
+	"qdisc", "qdisc-tbf-burst", "qdisc-tbf-rate", "ref-leak-mode", "refs-leak-mode", "restore-spec-validation",
+	"shared-root", "sidecar-release-enforcement-policy", "sidecar-usage-policy", "signal-unkillable-policy",
+	"strace-log-size", "strace-syscalls", "trace", "trace-signal", "traceback", "watchdog-action",
 }
 
-// valueOptions are the options of create, run and restore that take a value, in runc, crun, youki and runsc: their
-// values are not to be taken for options. A short one stands here only if it means the same in every runtime.
-var valueOptions = []string{
-	"bundle", "b", "config", "f", "console-socket", "pid-file", "pidfd-socket", "preserve-fds",
+// globalSwitches are the options before the command that take no value as a word of its own.
+var globalSwitches = []string{
+	// runc, crun, youki and kata-runtime
+	"debug", "systemd-cgroup", "s", "systemd-log", "log-stderr", "show-default-config-paths",
+	"kata-show-default-config-paths",
+	// runsc
+	"EXPERIMENTAL-afxdp", "EXPERIMENTAL-reproduce-nat", "EXPERIMENTAL-xdp-need-wakeup", "TESTONLY-afs-syscall-panic",
+	"TESTONLY-allow-packet-endpoint-write", "TESTONLY-autosave-resume", "TESTONLY-nftables",
+	"TESTONLY-save-restore-netstack", "TESTONLY-unsafe-nonroot", "allow-connected-on-save", "allow-flag-override",
+	"allow-live-tcp-migration", "allow-packet-socket-write", "allow-rootfs-tar-annotation", "allow-suid",
+	"alsologtostderr", "app-huge-pages", "buffer-pooling", "cgroupfs", "cpu-num-from-quota", "debug-to-user-log",
+	"directfs", "enable-core-tags", "fsgofer-host-uds", "fsgofer-host-uds-allowed", "fuse", "gso", "gvisor-marker-file",
+	"ignore-cgroups", "iouring", "kvm-use-cpu-nums", "lisafs", "log-packets", "metric-server-allow-unknown-root",
+	"mount-cgroup-v2", "multi-container", "net-disconnect-ok", "net-raw", "nvproxy", "nvproxy-allow-unsupported-driver",
+	"nvproxy-docker", "oci-seccomp", "overlay", "overlayfs-stale-read", "pause-external-networking", "profile",
+	"rdmaproxy", "reproduce-nat", "reproduce-nftables", "rx-checksum-offload", "save-restore-netstack", "software-gso",
+	"strace", "strace-event", "systrap-disable-fast-path", "systrap-disable-syscall-patching", "tpuproxy",
+	"tx-checksum-offload", "unsafe-skip-restore-spec-validation", "verity", "vfs2",
+}
+
+// commandValues are the options of create, run and restore that take a value, in runc, crun, youki and runsc: their
+// values are not to be taken for options. A short one stands here only if it means the same in every runtime. The last
+// ones are global options, which runc takes here too from 1.5 on.
+var commandValues = []string{
+	"bundle", "b", "config", "f", "console-socket", "c", "console", "pid-file", "p", "pidfd-socket", "preserve-fds",
 	// restore
 	"image-path", "work-path", "parent-path", "lsm-profile", "lsm-mount-context", "manage-cgroups-mode", "empty-ns",
+	"config-file", "runtime-file",
 	// runsc
 	"user-log", "pass-fd", "exec-fd", "fs-restore-image-path",
+	"root", "log", "log-format",
 }
+
+// commandSwitches are options of create, run and restore that take no value, and look with one dash like a short option
+// joined to one: -background is not -b ackground.
+var commandSwitches = []string{"background", "file-locks", "fs-restore-direct"}
 
 // probes are the options that make a runtime print something and do nothing else.
 var probes = []string{"version", "help", "h"}

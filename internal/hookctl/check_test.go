@@ -1,7 +1,6 @@
 package hookctl
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
 // manyFindings writes a hook file with n hooks and four findings about each, and gives its path.
@@ -45,29 +45,10 @@ func BenchmarkCheck(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
 				path := manyFindings(b, n, separator)
 				for b.Loop() {
-					s := &streams{text: bufio.NewWriter(io.Discard)}
-					s.printFindings(check.Files("", []string{path}).Findings)
+					ui.New(nil, io.Discard, io.Discard).Findings(check.Files("", []string{path}).Findings)
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(4*n), "ns/finding")
 			})
 		}
-	}
-}
-
-// TestTakeWhatWasChecked: what is written is what was checked, though the file was changed in between.
-func TestTakeWhatWasChecked(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "hooks.json")
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(`{"runtime": "/bin/true", "hooks": {"poststop": []}}`)
-	result := check.Files("", []string{path})
-	write(`{"runtime": "/bin/false", "hooks": {"poststart": []}}`)
-	var text profileText
-	if err := text.take(result.File(path)); err != nil || text.Runtime != "/bin/true" || string(text.Hooks) != `{"poststop": []}` {
-		t.Errorf("%+v, %v", text, err)
 	}
 }

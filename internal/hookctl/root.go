@@ -6,163 +6,71 @@ package hookctl
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// New gives the command line of hookctl. Execute runs it.
-func New(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
-	io := &streams{in: stdin, out: stdout, text: bufio.NewWriter(stdout), err: stderr, colour: wantsColour(stdout)}
+// New returns the command line of hookctl on a system. Execute runs it.
+func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
+	u := ui.New(stdin, stdout, stderr)
+	s := &streams{u, sys}
 	root := &cobra.Command{
-		Use:   "hookctl",
-		Short: "check, preview, try and install the lifecycle hooks of containers",
-		Long: "hookctl is the tool for people who write and ship hooks for oci-add-hooks.\n\n" +
-			"Exit status: 0 if all is well, 1 if problems were found or something failed, 2 if it was used wrongly.",
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:           "hookctl",
+		Short:         "check, preview, try and install the lifecycle hooks of containers",
+		Long:          "hookctl is for people who write and ship lifecycle hooks of containers. oci-add-hooks, the runtime, adds them.",
+		Example:       start,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.SetIn(stdin)
-	root.SetOut(io.text)
+	root.SetOut(u.Out())
 	root.SetErr(stderr)
 	root.SetVersionTemplate("{{.Name}} version {{.Version}}\n")
-	root.PersistentFlags().BoolVar(&io.json, "json", false, "print JSON")
-	root.AddCommand(
-		newCheck(io),
-		newPreview(io),
-		newTry(io),
-		newProfile(io),
-		newInstall(io),
-		newUninstall(io),
-		newDoctor(io),
-		newNode(io),
-	)
-	root.SetHelpCommand(newHelp(root))
-	markFailures(root)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(u, cmd) })
+	root.SetFlagErrorFunc(wrongOption)
+	root.PersistentFlags().BoolVar(&u.AsJSON, "json", false, "print JSON")
+	root.Flags().BoolP("version", "v", false, "print the version")
+	help := newHelp(root)
+	root.SetHelpCommand(help)
+	for _, group := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Write hooks", []*cobra.Command{newTry(s), newCheck(s), newPreview(s)}},
+		{"Use them with an engine", []*cobra.Command{newProfile(s), newInstall(s), newUninstall(s), newNode(s)}},
+		{"See what is so", []*cobra.Command{newPs(s), newDoctor(s)}},
+		{"Help", []*cobra.Command{help, newVersion(u), newCompletion(u)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
+		for _, cmd := range group.commands {
+			cmd.GroupID = group.title
+			root.AddCommand(cmd)
+		}
+	}
+	prepare(root)
 	return root
 }
 
-// streams are what a command reads and writes, and how it is to write.
+func init() { cobra.EnableCommandSorting = false } // the help lists them in the order of their use
+
+// streams are what a command reads and writes, and the system that it examines and changes.
 type streams struct {
-	in       io.Reader
-	out, err io.Writer
-	text     *bufio.Writer // to out; Execute flushes it, and tells if that fails
-	json     bool          // --json was given
-	colour   bool          // out is a terminal whose user has nothing against colours
+	*ui.UI
+	sys system.System
 }
 
-// wantsColour says whether w is a terminal that shows colours, to a user who wants them (https://no-color.org).
-func wantsColour(w io.Writer) bool {
-	f, isFile := w.(*os.File)
-	if !isFile || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
-}
-
-// printJSON prints v, indented.
-func (s *streams) printJSON(v any) error {
-	enc := json.NewEncoder(s.text)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
-// errProblems is what a command gives that found problems and has told of them.
-var errProblems = errors.New("problems were found")
-
-// usageError is about how a command was called, found only when it ran.
-type usageError string
-
-func (e usageError) Error() string { return string(e) }
-
-// failure is an error of a command that was called rightly.
-type failure struct{ error }
-
-func (f failure) Unwrap() error { return f.error }
-
-// markFailures makes failures of the errors that commands give when they run: all others are about wrong usage.
-func markFailures(cmd *cobra.Command) {
-	if run := cmd.RunE; run != nil {
-		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			err := refuseEmpty(cmd)
-			if err == nil {
-				err = run(cmd, args)
-			}
-			var usage usageError
-			if err == nil || errors.As(err, &usage) {
-				return err
-			}
-			return failure{err}
-		}
-	}
-	for _, sub := range cmd.Commands() {
-		markFailures(sub)
-	}
-}
-
-// refuseEmpty gives an error if an option's value is empty, as that of a variable that is not set: it never means the
-// default.
-func refuseEmpty(cmd *cobra.Command) (err error) {
-	cmd.Flags().Visit(func(flag *pflag.Flag) {
-		values := []string{flag.Value.String()}
-		if list, ok := flag.Value.(pflag.SliceValue); ok {
-			values = list.GetSlice()
-		}
-		if err == nil && slices.Contains(values, "") {
-			err = usageError("the value of --" + flag.Name + " is empty")
-		}
-	})
-	return err
-}
-
-// newHelp gives the command `help`, which cobra's own ends with status 0 whatever it was asked for.
-func newHelp(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{
-		Use:   "help [COMMAND]",
-		Short: "say how a command is used",
-		RunE: func(_ *cobra.Command, args []string) error {
-			cmd, rest, err := root.Find(args)
-			if err != nil || len(rest) > 0 {
-				return usageError(fmt.Sprintf("there is no command %q to tell of", strings.Join(args, " ")))
-			}
-			cmd.InitDefaultHelpFlag()
-			return cmd.Help()
-		},
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
-			if cmd, _, err := root.Find(args); err == nil {
-				for _, sub := range cmd.Commands() {
-					if sub.IsAvailableCommand() {
-						names = append(names, sub.Name())
-					}
-				}
-			}
-			return names, cobra.ShellCompDirectiveNoFileComp
-		},
-	}
-}
-
-// Execute runs the command line that New gave, tells of an error, and gives the exit status: 0, 1 if problems were
-// found or something failed, 2 after wrong usage.
+// Execute runs the command line that New returned, reports an error, and returns the exit status: 0, 1 if problems were found
+// or something failed, 2 after wrong usage.
 func Execute(root *cobra.Command) int {
-	root.InitDefaultCompletionCmd()
-	if cmd, _, err := root.Find([]string{"completion"}); err == nil && cmd.RunE == nil { // else it takes any argument
-		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	}
 	cmd, err := root.ExecuteC()
+	u := ui.New(nil, nil, root.ErrOrStderr())
 	var lost error // standard output's
 	if text, ok := root.OutOrStdout().(*bufio.Writer); ok {
 		lost = text.Flush()
@@ -174,14 +82,15 @@ func Execute(root *cobra.Command) int {
 	case errors.Is(err, errProblems):
 		status = 1
 	case errors.As(err, &failed):
-		fmt.Fprintf(root.ErrOrStderr(), "hookctl: %v\n", err)
+		u.Error(err.Error())
 		status = 1
 	default:
-		fmt.Fprintf(root.ErrOrStderr(), "hookctl: %v\nhookctl: '%s --help' says how it is used\n", err, cmd.CommandPath())
+		u.Error(err.Error())
+		u.Error(fmt.Sprintf("see '%s --help'", cmd.CommandPath()))
 		status = 2
 	}
 	if lost != nil {
-		fmt.Fprintf(root.ErrOrStderr(), "hookctl: standard output cannot be written: %v\n", report.Plain(lost))
+		u.Error("standard output cannot be written: " + report.Plain(lost).Error())
 		status = max(status, 1)
 	}
 	return status

@@ -226,138 +226,34 @@ func show(text string) string {
 // expressions are the expressions met so far, by their text.
 type expressions map[string]*expression
 
-// get gives the expression, or says what is wrong with it.
+// get returns the expression, or what is wrong with it.
 func (e expressions) get(text string) (expr *expression, problem string) {
 	if expr, met := e[text]; met {
 		return expr, ""
 	}
-	expr = &expression{text: text}
-	if !expr.parsePlain() {
-		// Whether it is valid has to be known now; compiling it costs more, and most are never asked.
-		if _, err := syntax.Parse(text, syntax.Perl); err != nil {
-			var at *syntax.Error
-			if errors.As(err, &at) {
-				return nil, fmt.Sprintf("not a regular expression: %s: %q", at.Code, at.Expr)
-			}
-			return nil, "not a regular expression"
+	// Whether it is valid has to be known now; compiling it costs more, and most are never asked.
+	if _, err := syntax.Parse(text, syntax.Perl); err != nil {
+		var at *syntax.Error
+		if errors.As(err, &at) {
+			return nil, fmt.Sprintf("not a regular expression: %s: %q", at.Code, at.Expr)
 		}
+		return nil, "not a regular expression"
 	}
+	expr = &expression{text: text}
 	e[text] = expr
 	return expr, ""
 }
 
-// expression is a regular expression as Go's regexp understands it. Most of those in use are little more than a text
-// to look for, and are matched as such.
+// expression is a valid regular expression of Go's, compiled when it is first asked.
 type expression struct {
-	text  string
-	plain []plainText
-	re    *regexp.Regexp
+	text string
+	re   *regexp.Regexp
 }
 
-// plainText is an expression that says what a text contains, begins with, ends with or is.
-type plainText struct {
-	text        string
-	first, last bool // ^ stands before it, $ behind it
-}
-
-// match says whether the expression matches somewhere in s.
+// match reports whether the expression matches somewhere in s.
 func (e *expression) match(s string) bool {
-	for _, p := range e.plain {
-		if p.match(s) {
-			return true
-		}
-	}
-	if e.plain != nil {
-		return false
-	}
 	if e.re == nil {
-		e.re = regexp.MustCompile(e.text) // get has seen that it is valid
+		e.re = regexp.MustCompile(e.text)
 	}
 	return e.re.MatchString(s)
-}
-
-func (p *plainText) match(s string) bool {
-	switch {
-	case p.first && p.last:
-		return s == p.text
-	case p.first:
-		return strings.HasPrefix(s, p.text)
-	case p.last:
-		return strings.HasSuffix(s, p.text)
-	}
-	return strings.Contains(s, p.text)
-}
-
-// parsePlain looks whether the expression is plain texts of printable ASCII, separated by |. Before a text, .* means
-// nothing unless ^ stands before it, nor behind it unless $ follows.
-func (e *expression) parsePlain() bool {
-	rest := e.text
-	for {
-		p, after, ok := cutPlain(rest)
-		if !ok {
-			e.plain = nil
-			return false
-		}
-		e.plain = append(e.plain, p)
-		if after == "" {
-			return true
-		}
-		rest = after[1:]
-	}
-}
-
-// cutPlain takes a plain text off the beginning of an expression; after is empty or begins with |.
-func cutPlain(expr string) (p plainText, after string, ok bool) {
-	if strings.HasPrefix(expr, "^") {
-		p.first, expr = true, expr[1:]
-	} else {
-		expr = strings.TrimPrefix(expr, ".*")
-	}
-	var unescaped []byte // nil as long as nothing was escaped
-	end := func(i int) string {
-		if unescaped != nil {
-			return string(unescaped)
-		}
-		return expr[:i]
-	}
-	for i := 0; i < len(expr); i++ {
-		c := expr[i]
-		switch {
-		case c < ' ' || c > '~':
-			return p, "", false
-		case c == '|':
-			p.text = end(i)
-			return p, expr[i:], true
-		case c == '$' && ends(expr[i+1:]):
-			p.text, p.last = end(i), true
-			return p, expr[i+1:], true
-		case c == '.' && strings.HasPrefix(expr[i:], ".*") && ends(expr[i+2:]):
-			p.text = end(i)
-			return p, expr[i+2:], true
-		case c == '\\':
-			if i+1 == len(expr) || !punctuation(expr[i+1]) {
-				return p, "", false
-			}
-			if unescaped == nil {
-				unescaped = append(make([]byte, 0, len(expr)), expr[:i]...)
-			}
-			i++
-			c = expr[i]
-		case strings.IndexByte(`.+*?()[]{}^$`, c) >= 0:
-			return p, "", false
-		}
-		if unescaped != nil {
-			unescaped = append(unescaped, c)
-		}
-	}
-	p.text = end(len(expr))
-	return p, "", true
-}
-
-// ends says whether an alternative ends here.
-func ends(rest string) bool { return rest == "" || rest[0] == '|' }
-
-// punctuation says whether \ takes the meaning from c.
-func punctuation(c byte) bool {
-	return '!' <= c && c <= '/' || ':' <= c && c <= '@' || '[' <= c && c <= '`' || '{' <= c && c <= '~'
 }

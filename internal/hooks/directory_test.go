@@ -121,11 +121,47 @@ func TestSandbox(t *testing.T) {
 	root := t.TempDir()
 	low := hooksDir(t, root+"/low", map[string]string{"a.json": always("1"), "b.json": always("2")})
 	high := hooksDir(t, root+"/high", map[string]string{"a.json": strings.ReplaceAll(always("3"), "PROGRAM", "/no/such")})
-	for _, mark := range []string{"io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"} {
-		got, err := decide(t, Container{Annotations: map[string]string{mark: "sandbox"}}, low, high)
+	for mark, id := range map[string]string{"io.kubernetes.cri.container-type": "io.kubernetes.cri.sandbox-id",
+		"io.kubernetes.cri-o.ContainerType": "io.kubernetes.cri-o.SandboxID"} {
+		got, err := decide(t, Container{ID: "c", Annotations: map[string]string{mark: "sandbox", id: "c"}}, low, high)
 		expectLines(t, got, err, "no  "+low+"/a.json: masked by "+high+"/a.json", "no  "+high+"/a.json: sandbox", "no  "+low+"/b.json: sandbox")
 		got, err = decide(t, Container{Annotations: map[string]string{mark: "container"}}, low)
 		expectLines(t, got, err, "yes "+low+"/a.json: always", "yes "+low+"/b.json: always")
+	}
+}
+
+// TestMarks holds rule 22: whom a mark is believed.
+func TestMarks(t *testing.T) {
+	const kind, id, crioKind, crioID = "io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id",
+		"io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID"
+	for _, tt := range []struct {
+		annotations map[string]string
+		want        bool
+	}{
+		{map[string]string{kind: "sandbox", id: "c"}, true},
+		{map[string]string{crioKind: "sandbox", crioID: "c"}, true},
+		{map[string]string{kind: "sandbox", id: "c", crioKind: "sandbox", crioID: "c"}, true},
+		{nil, false},
+		{map[string]string{kind: "sandbox"}, false},
+		{map[string]string{crioKind: "sandbox"}, false},
+		{map[string]string{kind: "sandbox", crioKind: "sandbox"}, false},
+		{map[string]string{kind: "sandbox", id: ""}, false},
+		{map[string]string{kind: "sandbox", id: "other"}, false},
+		{map[string]string{kind: "sandbox", crioID: "c"}, false}, // the id of the other engine
+		{map[string]string{id: "c"}, false},
+		{map[string]string{kind: "Sandbox", id: "c"}, false},
+		{map[string]string{kind: "container", id: "c"}, false},
+		{map[string]string{kind: "container", id: "c", crioKind: "sandbox", crioID: "c"}, false},
+		{map[string]string{kind: "sandbox", id: "c", crioKind: "container", crioID: "c"}, false},
+		{map[string]string{kind: "sandbox", id: "c", crioKind: "container"}, false},
+		{map[string]string{kind: "sandbox", id: "c", crioKind: "sandbox", crioID: "other"}, false},
+	} {
+		if got := (Container{ID: "c", Annotations: tt.annotations}).IsSandbox(); got != tt.want {
+			t.Errorf("%v: %t", tt.annotations, got)
+		}
+	}
+	if (Container{Annotations: map[string]string{kind: "sandbox", id: ""}}).IsSandbox() {
+		t.Error("no id is the id of a sandbox")
 	}
 }
 
@@ -137,7 +173,7 @@ func TestRefusedWhenAdded(t *testing.T) {
 		{"missing program of 0.1.0", `{"hook": "/no/such", "hasbindmounts": true, "stages": ["prestart"]}`,
 			`:1:10: the hook's program "/no/such" cannot be found: there is nothing of that name (ENOENT) (/hook); install it, or take this file away`},
 		{"program below a file", `{"hook": "PROGRAM/x", "hasbindmounts": true, "stages": ["prestart"]}`,
-			`:1:10: the hook's program "PROGRAM/x" cannot be found: a part of the path is not a folder (ENOTDIR) (/hook); install it, or take this file away`},
+			`:1:10: the hook's program "PROGRAM/x" cannot be found: a part of the path is no directory (ENOTDIR) (/hook); install it, or take this file away`},
 		{"relative path", `{"version": "1.0.0", "hook": {"path": "bin/x"}, "when": {"hasBindMounts": true}, "stages": ["poststop"]}`,
 			`:1:39: the hook's path "bin/x" is not absolute (/hook/path); give its whole path`},
 		{"relative path at startContainer", `{"version": "1.0.0", "hook": {"path": "bin/x"}, "when": {"hasBindMounts": true}, "stages": ["startContainer"]}`,
@@ -202,7 +238,7 @@ func TestReadDirectoriesErrors(t *testing.T) {
 		want string
 	}{
 		{[]string{good, root + "/none"}, root + "/none: the hooks directory cannot be read: there is nothing of that name (ENOENT); create it, or take it out of hooksDirs and --hooks-dir"},
-		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is not a folder (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir"},
+		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is no directory (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir"},
 		{[]string{bad, good}, bad + "/a.json:2:3: not valid JSON: "}, // masked, but an error all the same
 		{[]string{good, bad}, bad + "/a.json:2:3: not valid JSON: "},
 		{[]string{folder}, folder + "/a.json: is not a regular file"},
@@ -226,7 +262,7 @@ func TestDirectoryRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ReadDirectories([]string{fifo}); err == nil || err.Error() != fifo+": the hooks directory cannot be read: "+
-		"a part of the path is not a folder (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir" {
+		"a part of the path is no directory (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir" {
 		t.Errorf("a FIFO: %v", err)
 	}
 	if os.Geteuid() != 0 {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
@@ -21,15 +23,19 @@ type File struct {
 	Dirs          []string // hooks directories, absolute
 	SkipSandboxes bool     // Kubernetes sandboxes get none of Hooks
 	Hooks         []Hook   // in the order of the stages; within a stage in the file's
+
+	// Supervision is how the hooks of Dirs are run; nil if they are not supervised. Each of Hooks has its own.
+	Supervision *Supervision
 }
 
 // The members of a hook file, and of a hook in it.
 var (
-	fileMembers = []string{"runtime", "hooksDirs", "skipSandboxes", "hooks"}
-	hookMembers = []string{"path", "args", "env", "timeout"}
+	fileMembers = []string{"runtime", "hooksDirs", "skipSandboxes", "supervise", "hooks"}
+	hookMembers = []string{"path", "args", "env", "timeout", "supervise"}
 )
 
-// ReadFile reads the hook file at path and checks all of it.
+// ReadFile reads the hook file at path and checks all of it. If several things are wrong with it, the error is a
+// jsonfile.Errors.
 func ReadFile(path string) (*File, error) {
 	file, err := jsonfile.Read(path)
 	if err != nil {
@@ -62,12 +68,19 @@ func ReadRuntime(path string) (string, error) {
 func parseFile(file *jsonfile.File) (*File, error) {
 	f := &File{Path: file.Path}
 	r := file.Strict()
-	empty := true // as long as neither hooks nor hooksDirs is seen
+	if r.Kind() == '[' {
+		return nil, r.Mismatch("an object", hooksRemedy)
+	}
+	empty := true       // as long as neither hooks nor hooksDirs is seen
+	ruleMember := false // a member of a hooks directory's files is seen
+	var whole *supervise // the file's member
+	var own []*supervise // those of Hooks
 	err := r.Object(func(name string) error {
 		if err := r.MisspeltCase(name, fileMembers...); err != nil {
 			return err
 		}
 		if !slices.Contains(fileMembers, name) {
+			ruleMember = ruleMember || name == "hook"
 			return nil
 		}
 		// Calls that add no hooks look for the plain bytes "runtime" (see parseRuntime).
@@ -83,9 +96,11 @@ func parseFile(file *jsonfile.File) (*File, error) {
 			f.Dirs, err = readDirs(r)
 		case "skipSandboxes":
 			f.SkipSandboxes, err = r.Bool()
+		case "supervise":
+			whole, err = readSupervise(r)
 		case "hooks":
 			empty = false
-			f.Hooks, err = readStages(r)
+			f.Hooks, own, err = readStages(r)
 		}
 		return err
 	})
@@ -93,14 +108,29 @@ func parseFile(file *jsonfile.File) (*File, error) {
 		err = r.Finish()
 	}
 	if err == nil && empty {
-		err = &jsonfile.Error{Path: file.Path, Problem: `has neither "hooks" nor "hooksDirs"`,
-			Remedy: `put the hooks into a member "hooks", as in {"hooks": {"createRuntime": [...]}}`}
+		err = &jsonfile.Error{Path: file.Path, Problem: `has neither "hooks" nor "hooksDirs"`, Remedy: emptyRemedy(ruleMember)}
 	}
 	if err != nil {
 		return nil, err
 	}
+	f.Supervision = supervision(whole, nil)
+	for i := range f.Hooks {
+		if h := &f.Hooks[i]; h.Stage != StartContainer {
+			h.Supervision = supervision(whole, own[i])
+		}
+	}
 	return f, nil
 }
+
+// emptyRemedy returns what to do about a file that holds no hooks; rule says that it looks like one of a hooks directory.
+func emptyRemedy(rule bool) string {
+	if rule {
+		return `a file of a hooks directory is used by naming its directory in "hooksDirs" or by --hooks-dir`
+	}
+	return hooksRemedy
+}
+
+const hooksRemedy = `put the hooks into a member "hooks", as in {"hooks": {"createRuntime": [...]}}`
 
 func parseRuntime(file *jsonfile.File) (runtime string, err error) {
 	r := file.Lenient()
@@ -134,7 +164,7 @@ func readRuntime(r *jsonfile.Reader) (string, error) {
 	case err != nil:
 		return "", err
 	case name == "":
-		return "", r.Fail("the runtime's name is empty", "name a runtime, or take the member out: runc is the default")
+		return "", r.Fail("the runtime's name is empty", "name a runtime, or remove the member: runc is the default")
 	case strings.Contains(name, "/") && !filepath.IsAbs(name):
 		return "", r.Fail(fmt.Sprintf("the runtime's path %q is not absolute", name), "give its whole path, or its name alone")
 	}
@@ -154,10 +184,11 @@ func readDirs(r *jsonfile.Reader) (dirs []string, err error) {
 }
 
 // readStages reads the specification's hooks object. Null is allowed for it and for a stage, as in a config.json.
-func readStages(r *jsonfile.Reader) (hooks []Hook, err error) {
+// Beside each hook it returns the hook's own member supervise, or nil.
+func readStages(r *jsonfile.Reader) (hooks []Hook, own []*supervise, err error) {
 	if r.Kind() == 'n' {
 		_, err := r.Value()
-		return nil, err
+		return nil, nil, err
 	}
 	err = r.Object(func(name string) error {
 		stage := Stage(name)
@@ -168,22 +199,31 @@ func readStages(r *jsonfile.Reader) (hooks []Hook, err error) {
 			return nil
 		}
 		return r.Array(func() error {
-			hook, err := readHook(r)
+			hook, supervise, err := readHook(r)
 			hook.Stage = stage
-			hooks = append(hooks, hook)
+			hooks, own = append(hooks, hook), append(own, supervise)
 			return err
 		})
 	})
-	return hooks, err
+	return hooks, own, err
 }
 
 // readHook reads a hook object and keeps it byte for byte, with the members that we don't know: the specification has
-// runtimes ignore these.
-func readHook(r *jsonfile.Reader) (Hook, error) {
-	var hook Hook
+// runtimes ignore these. The member supervise is ours: it is returned beside the hook, and left out of it.
+func readHook(r *jsonfile.Reader) (hook Hook, own *supervise, err error) {
+	var superviseStart, superviseEnd int // the member's place, if there is one
 	start := r.Next()
-	err := r.Object(func(name string) error {
+	hasPath := false
+	err = r.Object(func(name string) error {
+		hasPath = hasPath || strings.EqualFold(name, "path")
 		if err := r.MisspeltCase(name, hookMembers...); err != nil {
+			return err
+		}
+		if name == "supervise" {
+			superviseStart = r.Start()
+			var err error
+			own, err = readSupervise(r)
+			superviseEnd = r.End()
 			return err
 		}
 		if name != "path" && r.Kind() == 'n' {
@@ -198,38 +238,66 @@ func readHook(r *jsonfile.Reader) (Hook, error) {
 		case "args", "env":
 			_, err = r.Strings()
 		case "timeout":
-			if _, err = r.Value(); err == nil {
-				err = checkTimeout(r)
-			}
+			_, err = readTimeout(r)
 		}
 		return err
 	})
-	if err != nil {
-		return hook, err
+	if err == nil && !hasPath {
+		err = r.FailAt(start, `the hook has no "path"`, "give it the absolute path of a program")
 	}
-	if hook.Path == "" {
-		return hook, r.FailAt(start, `the hook has no "path"`, "give it the absolute path of a program")
+	if err != nil {
+		return hook, nil, err
 	}
 	hook.JSON = r.Since(start)
-	return hook, nil
+	if superviseEnd > 0 {
+		hook.JSON = withoutMember(hook.JSON, superviseStart-start, superviseEnd-start)
+	}
+	return hook, own, nil
 }
 
-// checkPath gives an error if path, read last, cannot be a hook's.
+// withoutMember returns an object without the member from start to end, and without the comma that parts it from another.
+func withoutMember(object jsontext.Value, start, end int) jsontext.Value {
+	after := bytes.TrimLeft(object[end:], " \t\r\n")
+	if after[0] == ',' {
+		after = bytes.TrimLeft(after[1:], " \t\r\n")
+	} else if before := bytes.TrimRight(object[:start], " \t\r\n"); before[len(before)-1] == ',' {
+		start, after = len(before)-1, object[end:]
+	}
+	return slices.Concat(object[:start], after)
+}
+
+// checkPath returns an error if path, read last, cannot be a hook's.
 func checkPath(r *jsonfile.Reader, path string) error {
 	switch {
 	case !filepath.IsAbs(path):
 		return r.Fail(fmt.Sprintf("the hook's path %q is not absolute", path), "give its whole path")
 	case strings.Contains(path, "\x00"):
-		return r.Fail(fmt.Sprintf("the hook's path %q holds a NUL, as no file's can", path), "take it out")
+		return r.Fail(fmt.Sprintf("the hook's path %q holds a NUL, as no file's can", path), "remove it")
 	}
 	return nil
 }
 
-// checkTimeout gives an error if the value read last is no timeout: seconds, at least 1. A number that is spelt
+// readTimeout reads a timeout, in seconds.
+func readTimeout(r *jsonfile.Reader) (int, error) {
+	text, err := r.Value()
+	if err == nil {
+		err = checkTimeout(r)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(text))
+}
+
+// checkTimeout returns an error if the value read last is no timeout: seconds, at least 1. A number that is spelt
 // otherwise than by digits (10.0, 1e1), or is larger than 32 bits hold, is one that some runtime doesn't read.
 func checkTimeout(r *jsonfile.Reader) error {
-	if seconds, err := strconv.ParseInt(string(r.Raw()), 10, 32); err != nil || seconds < 1 {
-		return r.Fail("the timeout is not an integer of at least 1", "give seconds in digits alone, 2147483647 at most")
+	const remedy = "give seconds in digits alone, 2147483647 at most"
+	switch seconds, err := strconv.ParseInt(string(r.Raw()), 10, 32); {
+	case errors.Is(err, strconv.ErrRange) && r.Raw()[0] != '-':
+		return r.Fail(fmt.Sprintf("the timeout %s is more than 2147483647", r.Raw()), remedy)
+	case err != nil || seconds < 1:
+		return r.Fail("the timeout is not an integer of at least 1", remedy)
 	}
 	return nil
 }

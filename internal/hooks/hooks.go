@@ -45,22 +45,43 @@ func known(s Stage) bool { return slices.Contains(Stages(), s) }
 type Hook struct {
 	Stage Stage
 	Path  string         // the program, absolute
-	JSON  jsontext.Value // the hook object to be written
+	JSON  jsontext.Value // the hook object to be written, if it is not supervised
+
+	// Supervision is how it is run; nil if it is not supervised.
+	Supervision *Supervision
 }
 
 // Container is what conditions ask about a container.
 type Container struct {
+	ID          string // as the engine gave it to the runtime; empty if it is not known
 	Annotations map[string]string
 	HasProcess  bool     // config.json has a process
 	Args        []string // process.args: the command and its arguments
 	BindMounts  []string // the destinations of the bind mounts that the user asked for (an approximation, see bundle)
 }
 
-// sandboxMarks are the annotations by which containerd and CRI-O mark the sandbox ("pause") container of a Kubernetes
-// pod; its value is "sandbox" then, and "container" for the pod's other containers.
-var sandboxMarks = []string{"io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"}
+// sandboxMarks are the annotations by which containerd and CRI-O mark the sandbox ("pause") container of a Kubernetes pod
+// and its other containers: whether it is one, and the id of the pod's.
+var sandboxMarks = []struct{ kind, id string }{
+	{"io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id"},
+	{"io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID"},
+}
 
-// IsSandbox says whether the container is the sandbox of a Kubernetes pod.
+// IsSandbox reports whether the container is the sandbox of a Kubernetes pod, to judge by marks that its engine alone can
+// have made: users write annotations too, but cannot know a container's id before it is made. So the id beside a mark
+// must be this container's, and no mark may say otherwise.
 func (c Container) IsSandbox() bool {
-	return slices.ContainsFunc(sandboxMarks, func(mark string) bool { return c.Annotations[mark] == "sandbox" })
+	marked := false
+	for _, mark := range sandboxMarks {
+		kind, hasKind := c.Annotations[mark.kind]
+		id, hasID := c.Annotations[mark.id]
+		if !hasKind && !hasID {
+			continue
+		}
+		if kind != "sandbox" || id != c.ID || c.ID == "" {
+			return false
+		}
+		marked = true
+	}
+	return marked
 }

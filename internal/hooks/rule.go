@@ -48,61 +48,70 @@ type ruleReader struct {
 	arguments                       []byte   // of version 0.1.0
 	args, env, timeout              []byte   // of version 1.0.0
 	pathJSON                        []byte
+
+	hasPath, hasStages bool // something stands there, be it wrong: it is not missing
 }
 
 // readRule reads a file of a hooks directory. Expressions that it has in common with files read before are shared by
-// way of seen.
+// way of seen. If several things are wrong with the file, the error is a jsonfile.Errors.
 func readRule(f *jsonfile.File, seen expressions) (*rule, error) {
 	r := &ruleReader{Reader: f.Strict(), file: f, rule: &rule{file: f}, seen: seen}
 	var members func(name string) error
 	err := r.Object(func(name string) error {
-		if members == nil { // the first member; nearly always it is the version itself
-			version := version010
-			var err error
-			if name == "version" {
-				version, err = r.version()
-			} else {
-				version, err = findVersion(f)
+		if name == "version" {
+			version, err := r.version()
+			if members == nil {
+				members = r.members(version)
 			}
-			if err != nil {
-				return err
-			}
-			members, r.rule.when.any = r.member010, true
-			if version == version100 {
-				members, r.rule.when.any = r.member100, false
-			}
-			if name == "version" {
-				return nil
-			}
+			return err
+		}
+		if members == nil { // nearly always the version comes first
+			members = r.members(findVersion(f))
 		}
 		return members(name)
 	})
 	if err == nil {
+		if members == nil {
+			r.members(version010)
+		}
+		r.complete()
 		err = r.Finish()
-	}
-	if err == nil {
-		err = r.complete()
 	}
 	if err != nil {
 		return nil, err
 	}
+	r.putTogether()
 	return r.rule, nil
 }
 
-// findVersion looks for the version of a file that doesn't begin with it.
-func findVersion(f *jsonfile.File) (string, error) {
-	version := version010
-	r := ruleReader{Reader: f.Strict()}
-	err := r.Object(func(name string) (err error) {
-		if name == "version" {
-			version, err = r.version()
-			return err
-		}
-		return r.MisspeltCase(name, "version")
-	})
-	return version, err
+// members returns the function that reads a member of a file of that version. What a member of an unknown version means
+// cannot be told.
+func (r *ruleReader) members(version string) func(name string) error {
+	switch version {
+	case version100:
+		return r.member100
+	case version010:
+		r.rule.when.any = true
+		return r.member010
+	}
+	r.hasPath, r.hasStages = true, true
+	return func(string) error { return nil }
 }
 
+// findVersion looks for the version of a file that doesn't begin with it; "" if it is none that is known.
+func findVersion(f *jsonfile.File) string {
+	version := version010
+	r := ruleReader{Reader: f.Lenient()}
+	_ = r.Object(func(name string) (err error) { // an error is found where the file is read whole
+		if name == "version" {
+			version, err = r.version()
+		}
+		return err
+	})
+	return version
+}
+
+// version reads the version; it is "" if it is none that is known.
 func (r *ruleReader) version() (string, error) {
 	if r.null() {
 		return version010, nil
@@ -124,12 +133,14 @@ func (r *ruleReader) null() bool { return r.Kind() == 'n' }
 
 func (r *ruleReader) member100(name string) error {
 	if err := r.MisspeltCase(name, "version", "hook", "when", "stages"); err != nil {
+		r.hasPath, r.hasStages = r.hasPath || strings.EqualFold(name, "hook"), r.hasStages || strings.EqualFold(name, "stages")
 		return err
 	}
 	switch {
 	case r.null():
 		return nil
 	case name == "hook":
+		r.hasPath = r.Kind() != '{'
 		return r.Object(r.hookMember)
 	case name == "when":
 		return r.Object(r.whenMember)
@@ -140,6 +151,7 @@ func (r *ruleReader) member100(name string) error {
 }
 
 func (r *ruleReader) hookMember(name string) (err error) {
+	r.hasPath = r.hasPath || strings.EqualFold(name, "path") && !r.null()
 	if err := r.MisspeltCase(name, "path", "args", "env", "timeout"); err != nil {
 		return err
 	}
@@ -177,7 +189,7 @@ func (r *ruleReader) whenMember(name string) error {
 		return r.Object(func(key string) error {
 			keyExpr, err := r.expression(key)
 			if err != nil {
-				return err
+				r.Note(err) // and the value may be wrong as well
 			}
 			value, err := r.String()
 			if err != nil {
@@ -194,6 +206,7 @@ func (r *ruleReader) whenMember(name string) error {
 func (r *ruleReader) member010(name string) (err error) {
 	if err := r.MisspeltCase(name, "version", "hook", "arguments", "stages", "stage", "cmds", "cmd",
 		"annotations", "annotation", "hasbindmounts"); err != nil {
+		r.hasPath, r.hasStages = r.hasPath || strings.EqualFold(name, "hook"), r.hasStages || strings.EqualFold(name, "stages") || strings.EqualFold(name, "stage")
 		return err
 	}
 	if r.null() {
@@ -201,6 +214,7 @@ func (r *ruleReader) member010(name string) (err error) {
 	}
 	switch name {
 	case "hook":
+		r.hasPath = true
 		if r.Kind() == '{' { // the version was forgotten, most likely
 			if _, err := r.Value(); err != nil {
 				return err
@@ -295,7 +309,7 @@ func (r *ruleReader) refuse(err error) {
 }
 
 func (r *ruleReader) stages(name string) error {
-	r.stagesMember = name
+	r.stagesMember, r.hasStages = name, true
 	return r.Array(func() error {
 		text, err := r.String()
 		if err != nil {
@@ -347,16 +361,18 @@ func (r *ruleReader) expression(text string) (*expression, error) {
 
 const expressionRemedy = "conditions are regular expressions of Go (RE2)"
 
-// complete checks that nothing is missing, and puts together what the members gave.
-func (r *ruleReader) complete() error {
+// complete notes what is missing, and makes the condition of which the members of version 0.1.0 are parts.
+func (r *ruleReader) complete() {
 	rule := r.rule
 	switch {
-	case r.pathJSON == nil && rule.when.any:
-		return rule.fail("the hook is missing", `add "hook", the path of a program`)
-	case r.pathJSON == nil:
-		return rule.fail("the hook's path is missing", `add "hook": {"path": ...}`, "hook")
-	case r.stagesMember == "":
-		return rule.fail("the stages are missing", `add "stages", a list of `+stageNames())
+	case r.hasPath:
+	case rule.when.any:
+		r.Note(rule.fail("the hook is missing", `add "hook", the path of a program`))
+	default:
+		r.Note(rule.fail("the hook's path is missing", `add "hook": {"path": ...}`, "hook"))
+	}
+	if !r.hasStages {
+		r.Note(rule.fail("the stages are missing", `add "stages", a list of `+stageNames()))
 	}
 	if r.annotationsMember != "" {
 		// The library makes one expression of them, to match the value of an annotation of any name. So a list that
@@ -365,20 +381,23 @@ func (r *ruleReader) complete() error {
 		key, _ := r.seen.get(".*")
 		expr, problem := r.seen.get(value)
 		if problem != "" {
-			return rule.fail(problem, expressionRemedy, r.annotationsMember)
+			r.Note(rule.fail(problem, expressionRemedy, r.annotationsMember))
 		}
 		rule.when.annotations = []pair{{key, expr, [2]string{".*", value}}}
 	}
+}
+
+// putTogether makes the hook of what the members gave.
+func (r *ruleReader) putTogether() {
 	if r.arguments != nil {
 		r.args = r.withPath(r.arguments)
 	}
-	rule.members = append(make([]member, 0, 4), member{"path", r.pathJSON})
+	r.rule.members = append(make([]member, 0, 4), member{"path", r.pathJSON})
 	for _, m := range []member{{"args", r.args}, {"env", r.env}, {"timeout", r.timeout}} {
 		if m.value != nil && !emptyArray(m.value) {
-			rule.members = append(rule.members, m)
+			r.rule.members = append(r.rule.members, m)
 		}
 	}
-	return nil
 }
 
 func emptyArray(value []byte) bool {

@@ -58,8 +58,8 @@ func TestPlan(t *testing.T) {
 		{"files in order", profile.Profile{Files: both}, `{"hooks":{"prestart":[{"path":"/old"}]}}`,
 			`{"hooks":{"poststop":[{"path":"/stop"}],"prestart":[{"path":"/1a"},{"path":"/1b"},{"path":"/2"},{"path":"/old"}]}}`,
 			`prestart first.json added: | prestart first.json added: | prestart second.json added: | poststop first.json added:`},
-		{"a sandbox", profile.Profile{Files: both}, `{"annotations":{"io.kubernetes.cri.container-type":"sandbox"}}`,
-			`{"hooks":{"prestart":[{"path":"/1a"},{"path":"/1b"}],"poststop":[{"path":"/stop"}]},"annotations":{"io.kubernetes.cri.container-type":"sandbox"}}`,
+		{"a sandbox", profile.Profile{Files: both}, `{"annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-id":"c"}}`,
+			`{"hooks":{"prestart":[{"path":"/1a"},{"path":"/1b"}],"poststop":[{"path":"/stop"}]},"annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-id":"c"}}`,
 			`prestart first.json added: | prestart first.json added: | prestart second.json not added: sandbox | poststop first.json added:`},
 		{"one block is there", profile.Profile{Files: both}, `{"hooks":{"prestart":[{"path":"/1a"},{"path":"/1b"},{"path":"/2"}]}}`,
 			`{"hooks":{"poststop":[{"path":"/stop"}],"prestart":[{"path":"/1a"},{"path":"/1b"},{"path":"/2"}]}}`,
@@ -75,13 +75,13 @@ func TestPlan(t *testing.T) {
 				`],"poststop":[{"path":"/stop"},{"path":"/old"},` + always + `,` + gpu + `]}}`,
 			`prestart first.json added: | prestart first.json added: | createRuntime 10-always.json added: always | poststop first.json added: | ` +
 				`poststop 10-always.json added: always | poststop 20-gpu.json added: annotation ^gpu$=^true$ matches gpu=true |  30-nowhere.json not added: no stage is given`},
-		{"directories and a sandbox", profile.Profile{Dirs: dirs}, `{"annotations":{"io.kubernetes.cri-o.ContainerType":"sandbox"}}`, "",
+		{"directories and a sandbox", profile.Profile{Dirs: dirs}, `{"annotations":{"io.kubernetes.cri-o.ContainerType":"sandbox","io.kubernetes.cri-o.SandboxID":"c"}}`, "",
 			`createRuntime 10-always.json not added: sandbox | poststop 10-always.json not added: sandbox | ` +
 				`poststop 20-gpu.json not added: sandbox |  30-nowhere.json not added: sandbox`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			config := write(t, t.TempDir(), "config.json", test.config)
-			plan, err := Make(test.uses, config)
+			plan, err := Make(test.uses, config, "c")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +113,7 @@ func TestPlan(t *testing.T) {
 			if text, _ := os.ReadFile(config); string(text) != want {
 				t.Errorf("carried out, it wrote %s", text)
 			}
-			again, err := Make(test.uses, config)
+			again, err := Make(test.uses, config, "c")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,6 +121,35 @@ func TestPlan(t *testing.T) {
 				t.Errorf("the second plan: %s", again.Text)
 			}
 		})
+	}
+}
+
+// TestChangedMeanwhile: a config.json that is another one by the time the plan is carried out gets the hooks as it is then.
+func TestChangedMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	file, err := hooks.ReadFile(write(t, dir, "hooks.json", `{"hooks":{"poststop":[{"path":"/a"}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for theirs, want := range map[string]string{
+		`{"theirs":1}`:                           `{"hooks":{"poststop":[{"path":"/a"}]},"theirs":1}`,
+		`{"hooks":{"poststop":[{"path":"/b"}]}}`: `{"hooks":{"poststop":[{"path":"/a"},{"path":"/b"}]}}`,
+		`{"hooks":{"poststop":[{"path":"/a"}]}}`: `{"hooks":{"poststop":[{"path":"/a"}]}}`,
+	} {
+		config := write(t, dir, "config.json", `{}`)
+		plan, err := Make(profile.Profile{Files: []*hooks.File{file}}, config, "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(write(t, dir, "new", theirs), config); err != nil {
+			t.Fatal(err)
+		}
+		if err := plan.CarryOut(); err != nil {
+			t.Errorf("%s: %v", theirs, err)
+		}
+		if got, err := os.ReadFile(config); err != nil || string(got) != want {
+			t.Errorf("%s became %s, %v", theirs, got, err)
+		}
 	}
 }
 
@@ -133,7 +162,7 @@ func TestNothingToAdd(t *testing.T) {
 	}
 	write(t, dir, "d/readme.txt", "no hook")
 	for _, uses := range []profile.Profile{{}, {Files: []*hooks.File{empty}}, {Dirs: []string{filepath.Join(dir, "d")}}} {
-		plan, err := Make(uses, filepath.Join(dir, "missing"))
+		plan, err := Make(uses, filepath.Join(dir, "missing"), "")
 		if err != nil || plan.Text != nil || len(plan.Decisions) != 0 {
 			t.Errorf("%+v: %+v, %v", uses, plan, err)
 		}
@@ -149,9 +178,11 @@ func TestNothingToAdd(t *testing.T) {
 // TestString: the line for the log names the hooks that are there now, and their files.
 func TestString(t *testing.T) {
 	plan := &Plan{ConfigPath: "/b/config.json", Decisions: []Decision{
-		{hooks.Prestart, "/a", "/f.json", Added, nil}, {hooks.Poststop, "/b", "/f.json", AlreadyThere, nil},
-		{hooks.Poststop, "/b", "/d/1.json", NotAdded, hooks.Reason{{About: hooks.Sandbox}}}}}
-	if got, want := plan.String(), "/b/config.json: prestart /a from /f.json: added; poststop /b from /f.json: already there"; got != want {
+		{Stage: hooks.Prestart, Path: "/a", File: "/f.json", Verdict: Added},
+		{Stage: hooks.Poststop, Path: "/b", File: "/f.json", Verdict: AlreadyThere, Supervised: &Supervised{Timeout: 5, Policy: "ignore"}},
+		{Stage: hooks.Poststop, Path: "/b", File: "/d/1.json", Verdict: NotAdded, Reason: hooks.Reason{{About: hooks.Sandbox}}}}}
+	const want = "/b/config.json: prestart /a from /f.json: added; poststop /b from /f.json: already there, supervised: 5 s, ignore"
+	if got := plan.String(); got != want {
 		t.Errorf("%s; want %s", got, want)
 	}
 }

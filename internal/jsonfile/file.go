@@ -7,9 +7,11 @@ package jsonfile
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -57,15 +59,62 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Errors is all that is wrong with a file, in the order of the places.
+type Errors []*Error
+
+// Error returns the first error in a line, and the number of the others.
+func (e Errors) Error() string {
+	switch len(e) {
+	case 1:
+		return e[0].Error()
+	case 2:
+		return fmt.Sprintf("%v (and 1 more error: hookctl check %s)", e[0], e[0].Path)
+	}
+	return fmt.Sprintf("%v (and %d more errors: hookctl check %s)", e[0], len(e)-1, e[0].Path)
+}
+
+// Unwrap returns the errors.
+func (e Errors) Unwrap() []error {
+	list := make([]error, len(e))
+	for i, err := range e {
+		list[i] = err
+	}
+	return list
+}
+
+func (e Errors) err() error {
+	switch len(e) {
+	case 0:
+		return nil
+	case 1:
+		return e[0]
+	}
+	slices.SortStableFunc(e, func(a, b *Error) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
+	return e
+}
+
+// All returns the errors about a file of which err consists. An error of another kind is one about no file.
+func All(err error) Errors {
+	var all Errors
+	var one *Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &all):
+		return all
+	case errors.As(err, &one):
+		return Errors{one}
+	}
+	return Errors{{Problem: err.Error(), Err: err}}
+}
 
 // Read reads the file at path. A file that is not regular (a FIFO, a device, a folder), or is larger than MaxSize, is
 // an error, told without waiting for whoever might write to it.
 func Read(path string) (*File, error) {
-	fd, err := retry(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
-	})
+	fd, err := openFile(unix.AT_FDCWD, path, 0)
 	if err != nil {
 		return nil, unreadable(path, "cannot be opened", err)
 	}
@@ -101,6 +150,13 @@ func Read(path string) (*File, error) {
 	}
 }
 
+// openFile opens a file for reading, without waiting for whoever might write to it.
+func openFile(dir int, path string, flags int) (int, error) {
+	return retry(func() (int, error) {
+		return unix.Openat(dir, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY|flags, 0)
+	})
+}
+
 // retry calls f again as long as a signal interrupts it, which a slow file system (NFS, FUSE) lets happen.
 func retry(f func() (int, error)) (int, error) {
 	for {
@@ -123,7 +179,7 @@ func (f *File) RefuseUntrusted() error {
 		return nil
 	}
 	return &Error{Path: f.Path, Problem: "anyone may write to it, and its hooks run as root",
-		Remedy: "take that right away: chmod o-w " + f.Path}
+		Remedy: "run: chmod o-w " + f.Path}
 }
 
 // At gives an error about the value that pointer leads to, at a byte offset.
@@ -140,16 +196,14 @@ func (f *File) At(offset int, pointer jsontext.Pointer, problem, remedy string) 
 	}
 }
 
-// syntax turns an error of jsontext's decoder into one that names the place. It is io.ErrUnexpectedEOF, to errors.Is, if
-// the file is empty or ends too early, as one does that is half written.
+// syntax turns an error of jsontext's decoder into one that names the place and the likely cause. It is
+// io.ErrUnexpectedEOF, to errors.Is, if the file is empty or ends too early, as one does that is half written.
 func (f *File) syntax(err error) error {
 	var at *jsontext.SyntacticError
 	switch {
-	case errors.As(err, &at) && at.Err == jsontext.ErrDuplicateName:
-		return f.At(int(at.ByteOffset), at.JSONPointer,
-			fmt.Sprintf("member %q is given twice", at.JSONPointer.LastToken()), "take one of them out")
 	case errors.As(err, &at) && at.Err != io.ErrUnexpectedEOF:
-		return f.At(int(at.ByteOffset), at.JSONPointer, "not valid JSON: "+at.Err.Error(), "")
+		problem := at.Err.Error()
+		return f.At(int(at.ByteOffset), at.JSONPointer, "not valid JSON: "+problem, f.syntaxRemedy(int(at.ByteOffset), problem))
 	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
 		if len(bytes.TrimSpace(f.Data)) == 0 {
 			return &Error{Path: f.Path, Problem: "is empty", Err: io.ErrUnexpectedEOF}
@@ -159,4 +213,33 @@ func (f *File) syntax(err error) error {
 		return early
 	}
 	return &Error{Path: f.Path, Problem: err.Error(), Err: err}
+}
+
+// syntaxRemedy returns what to do about the text at an offset, where the JSON stops being valid: the mistakes that
+// people make, from what stands there.
+func (f *File) syntaxRemedy(offset int, problem string) string {
+	at := f.Data[min(offset, len(f.Data)):]
+	starts := func(prefixes ...string) bool {
+		return slices.ContainsFunc(prefixes, func(prefix string) bool { return bytes.HasPrefix(at, []byte(prefix)) })
+	}
+	const plainJSON = "JSON has no comments, and no comma after the last of a list"
+	switch {
+	case bytes.HasPrefix(f.Data, []byte("\xef\xbb\xbf")):
+		return "the file begins with a byte order mark: save it as UTF-8 without one"
+	case bytes.IndexByte(f.Data, 0) >= 0, len(at) > 0 && at[0] >= utf8.RuneSelf && !utf8.Valid(f.Data):
+		return "save the file as UTF-8"
+	case starts("'"):
+		return "write strings in double quotes"
+	case starts("\n", "\r", "\t"):
+		return `a line break in a string is written \n, a tab \t`
+	case starts("\u201c", "\u201d", "\u2018", "\u2019"):
+		return `write strings in plain double quotes: "`
+	case starts("//", "/*", "#", ","):
+		return plainJSON
+	case strings.Contains(problem, "after object name"):
+		return "put a colon before it"
+	case strings.Contains(problem, "after object value"), strings.Contains(problem, "after array element"):
+		return "put a comma before it"
+	}
+	return plainJSON
 }

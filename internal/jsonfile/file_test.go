@@ -2,11 +2,14 @@ package jsonfile
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,7 +39,7 @@ func TestReadRefuses(t *testing.T) {
 		at("large"):   "is larger than 64 MiB",
 		at("zeros"):   "is larger than 64 MiB",
 		at("loop"):    "cannot be opened: too many symbolic links (ELOOP)",
-		at("large/x"): "cannot be opened: a part of the path is not a folder (ENOTDIR)",
+		at("large/x"): "cannot be opened: a part of the path is no directory (ENOTDIR)",
 	} {
 		_, err := Read(path)
 		if err == nil || err.Error() != path+": "+want {
@@ -132,17 +135,30 @@ func TestReader(t *testing.T) {
 		`{"strings":{}}`:              `f:1:12: must be an array, not an object (/strings)`,
 		`{"bool":"true"}`:             `f:1:9: must be true or false, not a string (/bool)`,
 		`{"object":true}`:             `f:1:11: must be an object, not a boolean (/object)`,
-		`{"a":1,"a":2}`:               `f:1:8: member "a" is given twice (/a); take one of them out`,
-		`{"a":{"b":1,"b":2}}`:         `f:1:13: member "b" is given twice (/a/b); take one of them out`,
-		"{\"a\":\"\xff\"}":            `f:1:7: not valid JSON: invalid UTF-8 (/a)`,
+		`{"a":1,"a":2}`:               `f:1:8: member "a" is given twice (/a); remove one of them`,
+		`{"a":{"b":1,"b":2}}`:         `f:1:13: member "b" is given twice (/a/b); remove one of them`,
+		"{\"a\":1,\n}":                `f:1:7: not valid JSON: invalid character ',' at start of value; JSON has no comments, and no comma after the last of a list`,
+		`{"array":[1, ]}`:             `f:1:12: not valid JSON: invalid character ',' at start of value (/array); JSON has no comments, and no comma after the last of a list`,
+		`{,}`:                         `f:1:2: not valid JSON: invalid character ',' at start of value; JSON has no comments, and no comma after the last of a list`,
+		`{"array":[,1]}`:              `f:1:11: not valid JSON: invalid character ',' at start of value (/array); JSON has no comments, and no comma after the last of a list`,
+		"{ // x\n}":                   `f:1:3: not valid JSON: invalid character '/' at start of value; JSON has no comments, and no comma after the last of a list`,
+		"{\"a\":1 /* x */}":           `f:1:8: not valid JSON: invalid character '/' after object value (expecting ',' or '}'); JSON has no comments, and no comma after the last of a list`,
+		"# x\n{}":                     `f:1:1: not valid JSON: invalid character '#' at start of value; JSON has no comments, and no comma after the last of a list`,
+		`{'a':1}`:                     `f:1:2: not valid JSON: invalid character '\'' at start of value; write strings in double quotes`,
+		`{“a”:1}`:                     `f:1:2: not valid JSON: invalid character '“' at start of value; write strings in plain double quotes: "`,
+		"\xef\xbb\xbf{}":              "f:1:1: not valid JSON: invalid character '\\ufeff' at start of value; the file begins with a byte order mark: save it as UTF-8 without one",
+		"\xff\xfe{\x00}\x00":          `f:1:1: not valid JSON: invalid character '\xff' at start of value; save the file as UTF-8`,
+		"{\"a\":\"x\ny\"}":            `f:1:8: not valid JSON: invalid character '\n' in string (expecting non-control character) (/a); a line break in a string is written \n, a tab \t`,
+		`{"a":1 "b":2}`:               `f:1:8: not valid JSON: invalid character '"' after object value (expecting ',' or '}'); put a comma before it`,
+		"{\"a\":\"\xff\"}":            `f:1:7: not valid JSON: invalid UTF-8 (/a); save the file as UTF-8`,
 		`{"a":1`:                      `f:1:7: not valid JSON: the file ends too early`,
 		`{"array":[1`:                 `f:1:12: not valid JSON: the file ends too early`,
 		`{"string":"x`:                `f:1:13: not valid JSON: the file ends too early`,
-		`{"a" 1}`:                     `f:1:6: not valid JSON: invalid character '1' after object name (expecting ':') (/a)`,
-		`{"array":[1 2]}`:             `f:1:13: not valid JSON: invalid character '2' after array element (expecting ',' or ']') (/array)`,
-		`{a:1}`:                       `f:1:2: not valid JSON: invalid character 'a' at start of value`,
-		`{} {}`:                       `f:1:4: text follows the end of the JSON value; take it out`,
-		`{"string":"x","bool":maybe}`: `f:1:22: not valid JSON: invalid character 'm' at start of value (/bool)`,
+		`{"a" 1}`:                     `f:1:6: not valid JSON: invalid character '1' after object name (expecting ':') (/a); put a colon before it`,
+		`{"array":[1 2]}`:             `f:1:13: not valid JSON: invalid character '2' after array element (expecting ',' or ']') (/array); put a comma before it`,
+		`{a:1}`:                       `f:1:2: not valid JSON: invalid character 'a' at start of value; JSON has no comments, and no comma after the last of a list`,
+		`{} {}`:                       `f:1:4: text follows the end of the JSON value; remove it`,
+		`{"string":"x","bool":maybe}`: `f:1:22: not valid JSON: invalid character 'm' at start of value (/bool); JSON has no comments, and no comma after the last of a list`,
 	} {
 		if err := read(text); err == nil || err.Error() != want {
 			t.Errorf("%s: %v; want %s", text, err, want)
@@ -150,9 +166,74 @@ func TestReader(t *testing.T) {
 	}
 }
 
+// TestAllErrors: a file with several errors has all of them told, in order, and one that is not JSON the place where it
+// ends to be JSON alone.
+func TestAllErrors(t *testing.T) {
+	read := func(text string) Errors {
+		r := (&File{Path: "f", Data: []byte(text)}).Strict()
+		err := r.Object(func(name string) error {
+			if err := r.MisspeltCase(name, "number", "string", "list"); err != nil {
+				return err
+			}
+			switch name {
+			case "string":
+				_, err := r.String()
+				return err
+			case "list":
+				_, err := r.Strings()
+				return err
+			}
+			return nil
+		})
+		if err == nil {
+			r.Note((&File{Path: "f", Data: []byte(text)}).At(0, "", "noted", ""))
+			err = r.Finish()
+		}
+		return All(err)
+	}
+	for text, want := range map[string][]string{
+		`{}`: {"f:1:1: noted"},
+		"{\"string\": 1,\n\"list\": [1, \"a\", {\"b\": 1, \"b\": 2}, null],\n\"String\": 2, \"x\": [{\"a\": {}, \"a\": [[\"\"]]}],\n\"x\": 3} 4": {
+			"f:1:1: noted",
+			"f:1:12: must be a string, not a number (/string)",
+			"f:2:10: must be a string, not a number (/list/0)",
+			"f:2:18: must be a string, not an object (/list/2)",
+			`f:2:27: member "b" is given twice (/list/2/b); remove one of them`,
+			"f:2:36: must be a string, not null (/list/3)",
+			`f:3:1: member "String" differs from "string" in the case of letters alone (/String); write "string"`,
+			`f:3:30: member "a" is given twice (/x/0/a); remove one of them`,
+			`f:4:1: member "x" is given twice (/x); remove one of them`,
+			"f:4:9: text follows the end of the JSON value; remove it",
+		},
+		`{"string": 1, "list": [1, 2}`: {"f:1:28: not valid JSON: invalid character '}' after array element (expecting ',' or ']') (/list); put a comma before it"},
+	} {
+		var got []string
+		for _, err := range read(text) {
+			got = append(got, err.Error())
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", text, diff)
+		}
+	}
+	// An object of many members costs no more for each than one of few.
+	var many strings.Builder
+	for i := range 200000 {
+		fmt.Fprintf(&many, `"%d": 0, `, i)
+	}
+	if err := read("{" + many.String() + `"7": 0, "199999": 0}`); len(err) != 3 {
+		t.Errorf("%d errors: %v", len(err), err)
+	}
+	for n, want := range map[int]string{1: "f: p", 2: "f: p (and 1 more error: hookctl check f)", 3: "f: p (and 2 more errors: hookctl check f)"} {
+		if got := Errors(slices.Repeat([]*Error{{Path: "f", Problem: "p"}}, n)).Error(); got != want {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
+}
+
 func TestMisspeltCase(t *testing.T) {
 	r := (&File{Path: "f", Data: []byte(`{"PATH":1}`)}).Strict()
-	err := r.Object(func(name string) error { return r.MisspeltCase(name, "args", "path") })
+	_ = r.Object(func(name string) error { return r.MisspeltCase(name, "args", "path") })
+	err := r.Finish()
 	if want := `f:1:2: member "PATH" differs from "path" in the case of letters alone (/PATH); write "path"`; err == nil || err.Error() != want {
 		t.Errorf("%v; want %s", err, want)
 	}

@@ -2,8 +2,10 @@ package jsonfile
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,15 +14,25 @@ import (
 // Reader walks through a file's JSON, once, from beginning to end. Its methods read the next value; its errors are
 // of type *Error. Start, End, Raw and Fail are about what was read last.
 type Reader struct {
-	file  *File
-	dec   *jsontext.Decoder
-	start int
+	file   *File
+	dec    *jsontext.Decoder
+	start  int
+	strict bool
+	faults Errors // of a strict reader: what is wrong with members and elements read so far
+	broken bool   // what follows is not JSON
 }
 
-// Strict reads JSON as RFC 8259 advises: a member given twice and invalid UTF-8 are errors.
-func (f *File) Strict() *Reader { return f.reader() }
+// Strict returns a reader of JSON as RFC 8259 advises: a member given twice and invalid UTF-8 are errors. It finds all
+// errors of a file: Object and Array keep an error that a member or an element has, and go on with the next one, as long
+// as the file is JSON. Finish returns what they have kept.
+func (f *File) Strict() *Reader {
+	r := f.reader(jsontext.AllowDuplicateNames(true)) // Object finds these, since the decoder stops at the first
+	r.strict = true
+	return r
+}
 
-// Lenient reads JSON as runtimes do: a member may be given twice, and a string may hold any bytes.
+// Lenient returns a reader of JSON as runtimes read it: a member may be given twice, and a string may hold any bytes. It
+// stops at the first error.
 func (f *File) Lenient() *Reader {
 	return f.reader(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
@@ -60,20 +72,36 @@ func (r *Reader) token() (jsontext.Token, error) {
 	before := r.End()
 	tok, err := r.dec.ReadToken()
 	if err != nil {
-		return tok, r.file.syntax(err)
+		return tok, r.syntax(err)
 	}
 	r.start = r.after(before)
 	return tok, nil
 }
 
+func (r *Reader) syntax(err error) error {
+	r.broken = true
+	return r.file.syntax(err)
+}
+
 // Value reads a value of any kind, whole.
 func (r *Reader) Value() (jsontext.Value, error) {
-	before := r.End()
-	// ReadValue is faster than SkipValue, which goes from token to token.
-	if _, err := r.dec.ReadValue(); err != nil {
-		return nil, r.file.syntax(err)
+	start := r.Next()
+	var err error
+	switch kind := r.Kind(); {
+	case r.strict && kind == '{': // which may have a member twice
+		err = r.Object(func(string) error { return nil })
+	case r.strict && kind == '[':
+		err = r.Array(func() error { _, err := r.Value(); return err })
+	default:
+		// ReadValue is faster than SkipValue, which goes from token to token.
+		if _, err = r.dec.ReadValue(); err != nil {
+			err = r.syntax(err)
+		}
 	}
-	r.start = r.after(before)
+	if err != nil {
+		return nil, err
+	}
+	r.start = start
 	return r.Raw(), nil
 }
 
@@ -89,12 +117,18 @@ func (r *Reader) after(end int) int {
 // want reads the next token if it is of the given kind, and fails at the whole value if it is not.
 func (r *Reader) want(kind jsontext.Kind, name string) (jsontext.Token, error) {
 	if got := r.Kind(); got != kind && got != 0 {
-		if _, err := r.Value(); err != nil {
-			return jsontext.Token{}, err
-		}
-		return jsontext.Token{}, r.Fail("must be "+name+", not "+kindName(got), "")
+		return jsontext.Token{}, r.Mismatch(name, "")
 	}
 	return r.token()
+}
+
+// Mismatch reads the next value and returns an error that it is not what it must be: "an object".
+func (r *Reader) Mismatch(want, remedy string) error {
+	got := r.Kind()
+	if _, err := r.Value(); err != nil {
+		return err
+	}
+	return r.Fail("must be "+want+", not "+kindName(got), remedy)
 }
 
 func kindName(k jsontext.Kind) string {
@@ -120,13 +154,19 @@ func (r *Reader) Object(each func(name string) error) error {
 	if _, err := r.want('{', "an object"); err != nil {
 		return err
 	}
+	var seen names
 	for r.Kind() != '}' {
 		tok, err := r.token()
 		if err != nil {
 			return err
 		}
 		name, named := tok.String(), r.End()
-		if err := each(name); err != nil {
+		if r.strict && seen.have(name) {
+			err = r.Fail(fmt.Sprintf("member %q is given twice", name), "remove one of them")
+		} else {
+			err = each(name)
+		}
+		if err = r.keep(err); err != nil {
 			return err
 		}
 		if r.End() == named {
@@ -149,12 +189,50 @@ func (r *Reader) Array(each func() error) error {
 			_, err := r.token()
 			return err
 		}
-		if err := each(); err != nil {
+		if err := r.keep(each()); err != nil {
 			return err
 		}
 	}
 	_, err := r.token()
 	return err
+}
+
+// keep keeps an error for Finish, and returns nil, unless the reader cannot go on.
+func (r *Reader) keep(err error) error {
+	var at *Error
+	if err == nil || !r.strict || r.broken || !errors.As(err, &at) {
+		return err
+	}
+	r.faults = append(r.faults, at)
+	return nil
+}
+
+// Note keeps an error about the file for Finish.
+func (r *Reader) Note(err error) { r.faults = append(r.faults, All(err)...) }
+
+// names are the members of an object.
+type names struct {
+	few  []string // as long as they are few
+	many map[string]bool
+}
+
+// have reports whether name is among the names, and adds it.
+func (n *names) have(name string) bool {
+	const few = 16
+	switch {
+	case n.many[name], n.many == nil && slices.Contains(n.few, name):
+		return true
+	case n.many != nil:
+		n.many[name] = true
+	case len(n.few) < few:
+		n.few = append(n.few, name)
+	default:
+		n.many = map[string]bool{name: true}
+		for _, name := range n.few {
+			n.many[name] = true
+		}
+	}
+	return false
 }
 
 // String reads a string and gives what it means.
@@ -188,13 +266,14 @@ func (r *Reader) Bool() (bool, error) {
 	return k == 't', err
 }
 
-// Finish gives an error if anything but white space follows.
+// Finish is called when the file's value has been read. It returns what is wrong with the file: what Object and Array
+// have kept, and that text follows the value.
 func (r *Reader) Finish() error {
 	before := r.End()
-	if _, err := r.dec.ReadToken(); err == io.EOF {
-		return nil
+	if _, err := r.dec.ReadToken(); err != io.EOF {
+		r.faults = append(r.faults, r.file.At(r.after(before), "", "text follows the end of the JSON value", "remove it"))
 	}
-	return r.file.At(r.after(before), "", "text follows the end of the JSON value", "take it out")
+	return r.faults.err()
 }
 
 // MisspeltCase gives an error if name, read last, differs from one of the known names in the case of its letters

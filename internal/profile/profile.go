@@ -26,7 +26,18 @@ const defaultRuntime = "runc"
 type Profile struct {
 	Runtime string        // a name or a path
 	Files   []*hooks.File // in the order in which their hooks are prepended
-	Dirs    []string      // hooks directories, in increasing precedence
+	Dirs    []string      // hooks directories, in increasing precedence: those that Files name, then others
+}
+
+// NamedBy returns the hook file that names the hooks directory Dirs[i]; nil if an option does.
+func (p Profile) NamedBy(i int) *hooks.File {
+	for _, f := range p.Files {
+		if i < len(f.Dirs) {
+			return f
+		}
+		i -= len(f.Dirs)
+	}
+	return nil
 }
 
 // Load gives what call uses. If it adds hooks, its hook files are read and checked whole. For any other call, the
@@ -94,7 +105,9 @@ func hookFiles(call cmdline.Call) ([]string, error) {
 }
 
 // ValidName says whether name is one for a profile: a letter or digit, then letters, digits, '.', '_' and '-', nothing
-// that could lead out of Dir.
+// that could lead out of Dir. It keeps the rules of package early, which calls it before Go's runtime has started.
+//
+//go:nosplit
 func ValidName(name string) bool {
 	for i := range len(name) {
 		c := name[i]

@@ -35,6 +35,13 @@ func Error(err error, log Log) {
 	if logErr := log.write("error", message); logErr != nil {
 		text += prefix + legible(logErr.Error()) + "\n"
 	}
+	print(text)
+}
+
+// Line prints message as one line to standard error, after the name of the program.
+func Line(program, message string) { print(program + ": " + legible(message) + "\n") }
+
+func print(text string) {
 	// Not by os.Stderr, which has the process killed by SIGPIPE where nobody reads: the exit status is to be ours. What
 	// cannot be written here can be told nowhere else.
 	_, _ = unix.Write(unix.Stderr, []byte(text))

@@ -216,7 +216,7 @@ func TestDeviationWritableByAnyone(t *testing.T) {
 
 func TestDeviationSandbox(t *testing.T) {
 	c := server
-	c.annotations = map[string]string{sandboxMark: "sandbox"}
+	c.annotations = map[string]string{sandboxMark: "sandbox", sandboxID: "c"}
 	theirs, ours := ask(c, files(t, "a.json", rule("PROGRAM", "a", alwaysTrue, "prestart")))
 	expect(t, "library", theirs, "a")
 	expect(t, "ours", ours, "")

@@ -274,12 +274,17 @@ type container struct {
 }
 
 func (c container) facts() hooks.Container {
-	return hooks.Container{Annotations: c.annotations, HasProcess: c.process, Args: c.args, BindMounts: c.bindMounts}
+	return hooks.Container{ID: "c", Annotations: c.annotations, HasProcess: c.process, Args: c.args, BindMounts: c.bindMounts}
 }
 
-func (c container) isSandbox() bool { return c.annotations[sandboxMark] == "sandbox" }
+func (c container) isSandbox() bool {
+	return c.annotations[sandboxMark] == "sandbox" && c.annotations[sandboxID] == "c"
+}
 
-const sandboxMark = "io.kubernetes.cri.container-type"
+const (
+	sandboxMark = "io.kubernetes.cri.container-type"
+	sandboxID   = "io.kubernetes.cri.sandbox-id"
+)
 
 // world is a random set of directories, and what is known of it.
 type world struct {
@@ -605,7 +610,7 @@ func (w *world) container() container {
 		c.annotations[pick(w, keys...)] = pick(w, values...)
 	}
 	if w.chance(0.05) {
-		c.annotations[sandboxMark] = pick(w, "sandbox", "sandbox", "container")
+		c.annotations[sandboxMark], c.annotations[sandboxID] = pick(w, "sandbox", "sandbox", "container"), pick(w, "c", "c", "other")
 	}
 	if c.process = w.chance(0.92); c.process && w.chance(0.95) {
 		c.args = append(c.args, pick(w, commands...))

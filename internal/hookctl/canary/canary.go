@@ -14,17 +14,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
@@ -64,7 +64,7 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 	}
 	defer os.RemoveAll(dir)
 	image := "localhost/" + filepath.Base(dir) + ":latest"
-	r, err := newRunner(opts, dir, image)
+	r, err := newRunner(ctx, opts, dir, image)
 	if err != nil {
 		return proof, err
 	}
@@ -77,14 +77,14 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 		return proof, err
 	}
 	if err := ctx.Err(); err != nil {
-		return proof, errors.New("interrupted")
+		return proof, fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
 	id, err := r.start()
 	if err != nil {
 		return proof, fmt.Errorf("the container did not start: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
-		return proof, errors.New("interrupted")
+		return proof, fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
 	if proof, err = opts.prove(id); err != nil {
 		return proof, err
@@ -95,17 +95,15 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 	return proof, nil
 }
 
-func newRunner(opts Options, dir, image string) (runner, error) {
-	name := filepath.Base(dir)
-	switch opts.Engine.Name() {
-	case "docker":
-		return newDocker(opts, name, image)
-	case "podman":
-		return newPodman(opts, dir, image)
-	case "containerd":
-		return newContainerd(opts, name, image)
+func newRunner(ctx context.Context, opts Options, dir, image string) (runner, error) {
+	reach, err := opts.Engine.Reach(ctx, opts.Runtime)
+	if err != nil {
+		return nil, Impossible(err.Error())
 	}
-	return nil, fmt.Errorf("there is no canary for %s: run a container by it, and see hookctl preview --id ID", opts.Engine.Name())
+	if reach.CRI != nil {
+		return newContainerd(ctx, reach.CRI, opts.Runtime, filepath.Base(dir), image)
+	}
+	return newClient(reach.Client, dir, image)
 }
 
 // prove looks at the running container with that id.
@@ -128,7 +126,7 @@ func (o Options) prove(id string) (proof Proof, err error) {
 			"it may have yet to read its configuration", use.By, o.Link)
 	}
 	proof.Calls = use.Call()
-	plan, err := inject.Make(o.Uses, filepath.Join(use.Bundle, "config.json"))
+	plan, err := inject.Make(o.Uses, filepath.Join(use.Bundle, "config.json"), id)
 	if err != nil {
 		return proof, err
 	}
@@ -145,7 +143,7 @@ func (o Options) prove(id string) (proof Proof, err error) {
 
 // running gives the container with that id that runs and whose engine calls what matches says.
 func running(id string, matches func(string) bool) (use container.Use, found bool) {
-	list, _ := container.Using(matches) // what could not be examined is not this one
+	list, _ := container.Using(system.Host(), matches) // what could not be examined is not this one
 	for _, use := range list {
 		if use.ID == id && use.Running && use.Bundle != "" {
 			return use, true
@@ -166,28 +164,37 @@ const patience = 2 * time.Minute
 // settling is how long an engine may take until it knows what it has been told.
 const settling = 10 * time.Second
 
-// call runs an engine's client. Ctrl-C is not for it: what has begun comes to its end, and is removed then. What it leaves
-// running may keep its output open.
+// call runs an engine's client. An interrupt is not for it: what has begun comes to its end, and is removed then.
 func call(name string, args ...string) (string, error) {
-	path, err := exec.LookPath(name)
+	path, err := command.Find(name)
 	if err != nil {
-		return "", fmt.Errorf("%s, by which a container is run, is not installed", name)
+		return "", Impossible(fmt.Sprintf("%s, by which a container is run, is not installed", name))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, args...)
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		said := strings.TrimSpace(stderr.String())
-		if ctx.Err() != nil {
-			said = strings.TrimSpace(said + " (ended after " + patience.String() + ")")
-		}
-		return "", fmt.Errorf("%s: %s: %s", name, err, said)
+	text, err := command.OutputWithin(context.Background(), patience, path, args...)
+	return strings.TrimSpace(text), err
+}
+
+// Impossible is why no container can be run: something that it takes is not there, and nothing is known of the runtime.
+type Impossible string
+
+func (i Impossible) Error() string { return string(i) }
+
+// Answers waits until an engine answers that was just told to read its configuration. Only by the CRI has one to be asked:
+// there the engine may have been restarted.
+func Answers(ctx context.Context, e engine.Engine, runtime string) error {
+	reach, err := e.Reach(ctx, runtime)
+	if err != nil {
+		return Impossible(err.Error())
 	}
-	return strings.TrimSpace(stdout.String()), nil
+	if reach.CRI == nil {
+		return nil
+	}
+	c, err := connect(reach.CRI)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return c.answers(ctx, patience)
 }
 
 // role is the first argument with which this program is the container's process, and marker a file that tells it, called

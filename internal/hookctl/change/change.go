@@ -1,11 +1,18 @@
-// Package change changes files of the system: all that belong together, or none.
+// Package change makes changes to the system: all that belong together, or none.
 //
-// It knows how a file is put in place in one step, how a failure is undone, and how what was done is remembered, so that
-// it can be taken back. It does not know what the files are.
+// It is the one executor of changes: of files, of links, of programs that are copied. It knows how each takes its place in
+// one step, how a failure or an interrupt is undone, how the next call undoes what a killed one left half done, and which
+// directories were made and are to go when they are empty. It does not know what the files are, and takes no lock: its
+// callers hold the one of package lock.
+//
+// A temporary file never lies beside the file whose place it takes, for an engine may read all files of that directory
+// (CRI-O does, in subdirectories too). It lies in the directory above; beside it only where that is another mount or
+// cannot be written.
 package change
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,23 +22,42 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// File is a file and what is to become of it. A text of nil stands for no file.
+// File is a path and what it is to become. A text of nil stands for nothing there.
 type File struct {
 	Path          string
-	Before, After []byte
-	Mode          fs.FileMode // of a file that is made; one that is there keeps its own
+	Before, After []byte // a regular file's text (a symbolic link to it is followed), or a link's target
+
+	// Mode says what kind of file it is: a regular one, fs.ModeSymlink, or fs.ModeNamedPipe, which can only be removed. What
+	// is of another kind before and after takes two of them. Its permissions are those of a file that is made; one that
+	// is there keeps its own, with its owner and attributes.
+	Mode fs.FileMode
+
+	// Own says that the file is hookctl's own: one that is there gets those permissions too.
+	Own bool
 }
 
-// Same says whether the file stays as it is.
-func (f File) Same() bool {
-	return (f.Before == nil) == (f.After == nil) && bytes.Equal(f.Before, f.After)
+// Same reports whether the file stays as it is.
+func (f File) Same() bool { return same(f.Before, f.After) }
+
+func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
+
+// Link returns a link as a File has it: "" stands for none.
+func Link(path, before, after string) File {
+	text := func(target string) []byte {
+		if target == "" {
+			return nil
+		}
+		return []byte(target)
+	}
+	return File{Path: path, Before: text(before), After: text(after), Mode: fs.ModeSymlink}
 }
 
-// Read gives the text of the file at path, nil if there is none.
+// Read returns the text of the file at path, nil if there is none. A symbolic link is followed.
 func Read(path string) ([]byte, error) {
 	file, err := jsonfile.Read(path)
 	if errors.Is(err, unix.ENOENT) {
@@ -45,116 +71,215 @@ func Read(path string) ([]byte, error) {
 
 // Done is what has been done, so that it can be undone.
 type Done struct {
-	files   []File   // in order
-	folders []string // that were made, outermost first
+	sys     system.System
+	entries []*entry
 }
 
-// Apply makes of each file, in order, what it is to become. Each must still be as it was Before. If one fails, those
-// before it are put back. A write outlives a power cut.
-func Apply(files []File) (*Done, error) {
-	d := &Done{}
+// Apply makes of each file, in order, what it is to become. Each must still be as it was Before. If one fails, or ctx ends,
+// those before it are put back; if the process is killed, Recover does that. Directories that are missing are made, and
+// remembered: one of these that becomes empty is removed. A change outlives a power cut.
+func Apply(ctx context.Context, sys system.System, files []File) (*Done, error) {
+	d := &Done{sys: sys}
 	for _, f := range files {
-		if f.Same() {
-			continue
+		if !f.Same() {
+			d.entries = append(d.entries, newEntry(f))
 		}
-		err := d.apply(f)
-		if err == nil {
-			continue
-		}
-		if undoErr := d.Undo(); undoErr != nil {
-			err = fmt.Errorf("%w\nand not everything could be put back: %w", err, undoErr)
-		}
+	}
+	if len(d.entries) == 0 {
+		return d, nil
+	}
+	j, err := begin(sys, d.entries)
+	if err != nil {
 		return nil, err
 	}
-	return d, nil
-}
-
-// Undo puts back what has been done, the last first. It stops at the first failure: what came first, and says what there is
-// to put back, stays.
-func (d *Done) Undo() error {
-	for _, f := range slices.Backward(d.files) {
-		f.Before, f.After = f.After, f.Before
-		if err := (&Done{}).apply(f); err != nil {
-			return err
+	for i, e := range d.entries {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
+		} else {
+			err = e.check()
 		}
-	}
-	RemoveFolders(d.folders)
-	return nil
-}
-
-// RemoveFolders removes those of the folders that are empty, the innermost first. One that is not has come to be used.
-func RemoveFolders(folders []string) {
-	for _, folder := range slices.Backward(folders) {
-		_ = os.Remove(folder) // fails if it is in use
-	}
-}
-
-func (d *Done) apply(f File) error {
-	text, err := Read(f.Path)
-	if err != nil {
-		return err
-	}
-	if !(File{Before: text, After: f.Before}).Same() {
-		return fmt.Errorf("%s was changed in between; try again", f.Path)
-	}
-	switch {
-	case f.After == nil:
-		var st fs.FileInfo
-		if st, err = os.Stat(f.Path); err == nil {
-			f.Mode = st.Mode().Perm() // to put it back
-			err = os.Remove(f.Path)
+		if err != nil {
+			j.Unfinished = d.entries[:i]
+			break
 		}
-	case f.Before == nil:
-		var made []string
-		made, err = makeFolders(filepath.Dir(f.Path))
-		d.folders = append(d.folders, made...)
-		if err == nil {
-			err = Place(f.Path, WriteFile(f.After, f.Mode), os.Link)
-		}
-	default:
-		var file *jsonfile.File
-		if file, err = jsonfile.Read(f.Path); err == nil {
-			err = file.Replace(f.After, true)
+		if err = e.become(e.Before, e.after, e.perm); err != nil {
+			j.Unfinished = d.entries[:i+1]
+			break
 		}
 	}
 	if err == nil {
-		d.files = append(d.files, f)
-		err = sync(filepath.Dir(f.Path))
+		err = j.finish()
 	}
+	if err == nil {
+		return d, nil
+	}
+	if undoErr := j.undo(); undoErr != nil {
+		return nil, fmt.Errorf("%w\nand not everything was restored: %w", err, undoErr)
+	}
+	return nil, err
+}
+
+// Undo puts back what has been done, the last first. It stops at the first failure: what came first, and says what there is
+// to put back, stays. The next call tries again, unless somebody else has changed the file: then it is theirs.
+func (d *Done) Undo() error {
+	if len(d.entries) == 0 {
+		return nil
+	}
+	j, err := begin(d.sys, d.entries)
 	if err != nil {
-		return fmt.Errorf("%s cannot be changed: %w; see who may write there (root, most likely)", f.Path, report.Plain(err))
+		return err
+	}
+	d.entries = nil
+	return j.undo()
+}
+
+// text returns what is at the path of an entry now: nil for nothing.
+func (e *entry) text() ([]byte, error) {
+	if e.Mode.IsRegular() {
+		return Read(e.Path)
+	}
+	st, err := os.Lstat(e.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%s cannot be examined: %w", e.Path, report.Plain(err))
+	case st.Mode().Type() != e.Mode.Type():
+		return nil, e.changed()
+	case e.Mode.Type() == fs.ModeNamedPipe:
+		return []byte{}, nil
+	}
+	target, err := os.Readlink(e.Path)
+	return []byte(target), err
+}
+
+// changedError is about a file that somebody else has changed.
+type changedError string
+
+func (e changedError) Error() string { return string(e) + " was changed in between; try again" }
+
+func (e *entry) changed() error { return changedError(e.Path) }
+
+// check returns an error if a file is not what it was.
+func (e *entry) check() error {
+	now, err := e.text()
+	if err == nil && !same(now, e.Before) {
+		err = e.changed()
+	}
+	return err
+}
+
+// undo makes of a file what it was, if it has become another.
+func (e *entry) undo() error {
+	now, err := e.text()
+	switch {
+	case err != nil:
+		return err
+	case same(now, e.Before):
+		return e.sweep()
+	case digest(now) != e.AfterSHA256:
+		return e.changed()
+	}
+	return e.become(now, e.Before, e.Mode.Perm())
+}
+
+// become gives a file another text than the one it has now; nil removes it. A file that is made, or is hookctl's own, gets
+// the permissions.
+func (e *entry) become(now, text []byte, perm fs.FileMode) error {
+	at := e.Path // or where its link leads
+	err := e.sweep()
+	switch {
+	case err != nil:
+	case text == nil:
+		err = os.Remove(at)
+	default:
+		if err = e.create(text, perm); err != nil {
+			break
+		}
+		if now == nil { // nothing may be there
+			err = errors.Join(os.Link(e.Temporary, at), os.Remove(e.Temporary))
+			break
+		}
+		if e.Mode.IsRegular() {
+			at, err = filepath.EvalSymlinks(at)
+		}
+		if err == nil {
+			err = os.Rename(e.Temporary, at)
+		}
+	}
+	if err == nil {
+		err = sync(filepath.Dir(at))
+	}
+	if err == nil {
+		return nil
+	}
+	if sweepErr := e.sweep(); sweepErr != nil {
+		err = fmt.Errorf("%w; and %w", err, sweepErr)
+	}
+	return fmt.Errorf("%s cannot be changed: %w%s", e.Path, report.Plain(err), remedy(err))
+}
+
+// remedy returns what to do about a change that failed.
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, unix.EEXIST):
+		return "; is it a link that leads nowhere? Then remove it"
+	case errors.Is(err, unix.EROFS):
+		return "; the file system is read-only: choose another place, or mount it writable"
+	case os.Geteuid() != 0 && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)):
+		return "; run it as root"
+	}
+	return ""
+}
+
+// create creates the temporary file, with a text.
+func (e *entry) create(text []byte, perm fs.FileMode) error {
+	if err := MakeDirectories(filepath.Dir(e.Path)); err != nil {
+		return err
+	}
+	switch e.Mode.Type() {
+	case fs.ModeSymlink:
+		return os.Symlink(string(text), e.Temporary)
+	case fs.ModeNamedPipe:
+		return unix.Mkfifo(e.Temporary, uint32(perm))
+	}
+	file, err := os.OpenFile(e.Temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if _, err := file.Write(text); err != nil {
+		return err
+	}
+	switch old, err := jsonfile.Read(e.Path); {
+	case errors.Is(err, unix.ENOENT), e.Own && err == nil:
+		if err := file.Chmod(perm); err != nil { // whatever the umask
+			return err
+		}
+	case err != nil:
+		return err
+	default:
+		if err := old.Dress(int(file.Fd())); err != nil {
+			return err
+		}
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// sweep removes the temporary file, if there is one.
+func (e *entry) sweep() error {
+	if err := os.Remove(e.Temporary); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+		return fmt.Errorf("the temporary file %s cannot be removed: %w", e.Temporary, report.Plain(err))
 	}
 	return nil
 }
 
-// MissingFolders gives the folders that there are not, of path and those above it, outermost first.
-func MissingFolders(path string) (missing []string) {
-	for at := path; at != filepath.Dir(at); at = filepath.Dir(at) {
-		if _, err := os.Stat(at); err == nil {
-			break
-		}
-		missing = append([]string{at}, missing...)
-	}
-	return missing
-}
-
-// makeFolders makes a folder and those above it, for everyone to read whatever the umask, and gives the new ones.
-func makeFolders(path string) (made []string, err error) {
-	missing := MissingFolders(path)
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		return nil, err
-	}
-	for _, folder := range missing {
-		if err := os.Chmod(folder, 0o755); err != nil {
-			return missing, err
-		}
-	}
-	return missing, nil
-}
-
-// sync has a folder outlive a power cut with what has become of its files.
-func sync(folder string) error {
-	f, err := os.Open(folder)
+// sync has a directory outlive a power cut with what has become of its files.
+func sync(dir string) error {
+	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -186,7 +311,7 @@ func WriteFile(text []byte, mode fs.FileMode) func(string) error {
 // Place makes something under a temporary name and puts it at path: by os.Rename, or by os.Link if nothing may be there.
 func Place(path string, create func(string) error, put func(from, to string) error) error {
 	dir := filepath.Dir(path)
-	if _, err := makeFolders(dir); err != nil {
+	if err := MakeDirectories(dir); err != nil {
 		return err
 	}
 	temporary, err := os.MkdirTemp(dir, ".hookctl-")
@@ -199,4 +324,11 @@ func Place(path string, create func(string) error, put func(from, to string) err
 		return err
 	}
 	return put(made, path)
+}
+
+// RemoveFolders removes those of the folders that are empty, the innermost first. One that is not has come to be used.
+func RemoveFolders(folders []string) {
+	for _, folder := range slices.Backward(folders) {
+		_ = os.Remove(folder) // fails if it is in use
+	}
 }

@@ -285,7 +285,7 @@ func (c *checker) twice(g *group, h hook, stage hooks.Stage, hook jsontext.Value
 	key := string(stage) + " " + string(hook)
 	at := h.node.file.at(h.node.start, "", "", "")
 	if before, seen := g.seen[key]; seen {
-		c.warn("duplicate", h.node, fmt.Sprintf("the same hook is in %s already, at %s", stage, before), "take one of the two out")
+		c.warn("duplicate", h.node, fmt.Sprintf("the same hook is in %s already, at %s", stage, before), "remove one of the two")
 		return
 	}
 	g.seen[key] = fmt.Sprintf("%s:%d:%d", at.Path, at.Line, at.Column)

@@ -1,11 +1,9 @@
 package check
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -35,33 +33,24 @@ type Finding struct {
 	Offset   int      `json:"-"`              // in bytes: where the column is in Text
 }
 
-// fail notes an error of the runtime's.
+// fail notes errors of the runtime's.
 func (c *checker) fail(err error) {
-	at := &jsonfile.Error{}
-	if !errors.As(err, &at) {
-		at = &jsonfile.Error{Problem: err.Error()}
+	for _, at := range jsonfile.All(err) {
+		if at.Remedy == "" {
+			at.Remedy = c.remedy(at)
+		}
+		p := place{Error: at}
+		if file, err := c.read(at.Path); err == nil {
+			p = file.locate(at)
+		}
+		c.note(Error, "refused", p)
 	}
-	if at.Remedy == "" {
-		at.Remedy = c.remedy(at)
-	}
-	p := place{Error: at}
-	if file, err := c.read(at.Path); err == nil {
-		p = file.locate(at)
-	}
-	c.note(Error, "refused", p)
 }
 
-// remedy says what to do about an error which leaves that open: the runtime's messages are short.
+// remedy returns what to do about an error which leaves that open: the runtime's messages are short.
 func (c *checker) remedy(at *jsonfile.Error) string {
 	var system unix.Errno
-	file := c.result.File(at.Path)
 	switch {
-	case file != nil && bytes.HasPrefix(file.Data, []byte("\xef\xbb\xbf")):
-		return "the file begins with a byte order mark: save it as UTF-8 without one"
-	case strings.HasPrefix(at.Problem, "not valid JSON: invalid UTF-8"), file != nil && at.Line > 0 && bytes.IndexByte(file.Data, 0) >= 0:
-		return "save the file as UTF-8"
-	case strings.HasPrefix(at.Problem, "not valid JSON"):
-		return "JSON has no comments, and no comma after the last of a list"
 	case at.Line > 0:
 		return "oci-add-hooks.json(5) says how it is written"
 	case errors.As(at.Err, &system):

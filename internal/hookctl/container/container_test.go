@@ -7,48 +7,81 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc/proctest"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// system makes a file system with a container of each engine, whose ids begin with the name of the engine.
-func system(t *testing.T) string {
-	root := t.TempDir()
-	t.Setenv("HOME", filepath.Join(root, "home"))
-	t.Setenv("XDG_DATA_HOME", "")
-	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(root, "run/user/1000"))
+const task = "run/containerd/io.containerd.runtime.v2.task/"
+
+// machine makes a system with a container of each engine, whose ids begin with the name of the engine.
+func machine(t *testing.T) system.System {
+	sys := system.System{Root: t.TempDir()}
 	for path, text := range map[string]string{
-		"run/containerd/io.containerd.runtime.v2.task/moby/docker1/config.json":                "{}",
-		"run/containerd/io.containerd.runtime.v2.task/k8s.io/cri1/config.json":                 "{}",
-		"run/containerd/io.containerd.runtime.v2.task/default/docker2/config.json":             "{}",
+		task + "moby/docker1/config.json":                                                      "{}",
+		task + "k8s.io/cri1/config.json":                                                       cri("app", "", "web"),
+		task + "k8s.io/sandbox1/config.json":                                                   cri("app", "", ""),
+		task + "k8s.io/cri2/config.json":                                                       cri("app2", "img", "web"),
+		task + "default/docker2/config.json":                                                   `{"annotations": {"nerdctl/name": "nice"}}`,
 		"run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/own1/config.json":     "{}",
 		"srv/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/elsewhere1/config.json": "{}",
 		"srv/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/elsewhere2/config.json": "{}",
-		"run/containerd/io.containerd.runtime.v2.task/moby/gone1/log.json":                     "{}",
+		task + "moby/gone1/log.json":                                                           "{}",
+		"var/lib/docker/containers/docker1/hostconfig.json":                                    `{"Runtime": "runc"}`,
+		"var/lib/docker/containers/docker1/config.v2.json":                                     `{"Name": "/angry_mole", "Config": {"Image": "busybox"}}`,
 		"var/lib/containers/storage/overlay-containers/podman1/userdata/config.json":           "{}",
-		"home/.local/share/containers/storage/vfs-containers/rootless1/userdata/config.json":   "{}",
+		"var/lib/containers/storage/overlay-containers/containers.json":                        `[{"id": "podman1", "names": ["kind_seal"], "metadata": "{\"image-name\": \"docker.io/a\"}"}]`,
+		"var/lib/containers/storage/overlay-containers/crio1/userdata/config.json":             crio,
+		"run/containers/storage/overlay-containers/crio1/userdata/config.json":                 crio,
 		"srv/storage/overlay-containers/conmon1/userdata/config.json":                          "{}",
-		"run/runc/runc1/state.json":           `{"config":{"labels":["bundle=` + root + `/b/runc1"]}}`,
-		"run/user/1000/runc/runc2/state.json": `{"config":{"labels":["bundle=` + root + `/b/runc2"]}}`,
-		"run/crun/crun1/status":               `{"bundle":"` + root + `/b/crun1"}`,
-		"srv/state/runc3/state.json":          `{"config":{"labels":["bundle=` + root + `/b/runc3"]}}`,
-		"b/runc1/config.json":                 "{}",
-		"b/runc2/config.json":                 "{}",
-		"b/runc3/config.json":                 "{}",
-		"b/crun1/config.json":                 "{}",
-		"proc/7/cmdline":                      "/usr/bin/containerd-shim-runc-v2\x00-namespace\x00moby\x00-id\x00elsewhere1\x00",
-		"proc/8/cmdline":                      "/usr/bin/conmon\x00--api-version\x001\x00-c\x00conmon1\x00-b\x00" + root + "/srv/storage/overlay-containers/conmon1/userdata\x00",
-		"proc/7/status":                       "Name:\tcontainerd-shim\nUid:\t0\t0\t0\t0\n",
-		"proc/8/status":                       fmt.Sprintf("Uid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\nGid:\t1\t1\t1\t1\n", os.Geteuid()),
-		"proc/10/status":                      "Uid:\t0\t0\t0\t0\n",
-		"proc/9/cmdline":                      "",
-		"proc/10/cmdline":                     "/usr/bin/conmon\x00-c\x00podman1\x00-b\x00" + root + "/var/lib/containers/storage/overlay-containers/podman1/userdata\x00",
+		"srv/storage/overlay-containers/ended1/userdata/config.json":                           "{}",
+		"run/runc/runc1/state.json":                                                            `{"config":{"labels":["bundle=/b/runc1"]}}`,
+		"run/runc/podman1/state.json":                                                          `{"config":{"labels":["bundle=/var/lib/containers/storage/overlay-containers/podman1/userdata"]}}`,
+		"run/crun/crun1/status":                                                                `{"pid": 1, "bundle": "/b/crun1"}`,
+		"srv/state/runc3/state.json":                                                           `{"config":{"labels":["bundle=/b/runc3"]}}`,
+		"b/runc1/config.json":                                                                  "{}",
+		"b/runc3/config.json":                                                                  "{}",
+		"b/crun1/config.json":                                                                  "{}",
 	} {
-		write(t, filepath.Join(root, path), text)
+		write(t, sys.Path(path), text)
 	}
-	if err := os.Symlink(filepath.Join(root, "srv/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/elsewhere1"), filepath.Join(root, "proc/7/cwd")); err != nil {
+	shim := add(t, sys, 7, "/usr/bin/containerd-shim-runc-v2", "-namespace", "moby", "-id", "elsewhere1")
+	link(t, sys.Path("srv/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/elsewhere1"), shim+"/cwd")
+	add(t, sys, 8, "/usr/bin/conmon", "--api-version", "1", "-c", "conmon1", "-b", "/srv/storage/overlay-containers/conmon1/userdata", "-r", "/x", "-n", "brave_ant")
+	add(t, sys, 9, "/usr/bin/conmon", "-c", "conmon1", "-b", "/srv/storage/overlay-containers/conmon1/userdata/session", "-r", "/x", "-e")
+	add(t, sys, 10, "/usr/bin/conmon", "-c", "podman1", "-r", "/x", "-b", "/var/lib/containers/storage/overlay-containers/podman1/userdata")
+	add(t, sys, 11, "/usr/bin/conmon", "-c", "crio1", "-r", "/x", "-b", "/run/containers/storage/overlay-containers/crio1/userdata", "-n", "k8s_a_b_c")
+	return sys
+}
+
+// cri returns the config.json of a container of a pod, as containerd writes it.
+func cri(pod, image, name string) string {
+	return fmt.Sprintf(`{"annotations": {"io.kubernetes.cri.sandbox-namespace": "shop", "io.kubernetes.cri.sandbox-name": %q,
+		"io.kubernetes.cri.image-name": %q, "io.kubernetes.cri.container-name": %q}}`, pod, image, name)
+}
+
+// crio is the config.json of a container of a pod, as CRI-O writes it.
+const crio = `{"annotations": {"io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.pod.namespace": "shop", "io.kubernetes.pod.name": "till",
+	"io.kubernetes.container.name": "beep", "io.kubernetes.cri-o.ImageName": "quay.io/beep"}}`
+
+// add adds a process, and returns its directory.
+func add(t *testing.T, sys system.System, pid int, args ...string) string {
+	t.Helper()
+	dir, err := proctest.Add(sys.Root, pid, args...)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return root
+	return dir
+}
+
+func link(t *testing.T, target, path string) {
+	t.Helper()
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func write(t *testing.T, path, text string) {
@@ -61,45 +94,54 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// TestFind finds containers by the whole of an id, its beginning, and a name.
 func TestFind(t *testing.T) {
-	root := system(t)
+	sys := machine(t)
 	for id, want := range map[string]Container{
-		"docker1":    {"docker1", "docker", "run/containerd/io.containerd.runtime.v2.task/moby/docker1"},
-		"docker2":    {"docker2", "containerd, namespace default", "run/containerd/io.containerd.runtime.v2.task/default/docker2"},
-		"cri":        {"cri1", "containerd, namespace k8s.io", "run/containerd/io.containerd.runtime.v2.task/k8s.io/cri1"},
-		"own":        {"own1", "docker", "run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/own1"},
-		"elsewhere2": {"elsewhere2", "docker", "srv/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/elsewhere2"},
-		"podman":     {"podman1", "podman", "var/lib/containers/storage/overlay-containers/podman1/userdata"},
-		"rootless":   {"rootless1", "podman", "home/.local/share/containers/storage/vfs-containers/rootless1/userdata"},
-		"conmon":     {"conmon1", "podman or cri-o", "srv/storage/overlay-containers/conmon1/userdata"},
-		"runc1":      {"runc1", "runc", "b/runc1"},
-		"runc2":      {"runc2", "runc", "b/runc2"},
-		"runc3":      {"runc3", "runc", "b/runc3"},
-		"crun":       {"crun1", "crun", "b/crun1"},
+		"docker1":       {ID: "docker1", Name: "angry_mole", Image: "busybox", Engine: "docker", Bundle: task + "moby/docker1"},
+		"angry_mole":    {ID: "docker1", Name: "angry_mole", Image: "busybox", Engine: "docker", Bundle: task + "moby/docker1"},
+		"docker2":       {ID: "docker2", Name: "nice", Engine: "containerd, namespace default", Bundle: task + "default/docker2"},
+		"nice":          {ID: "docker2", Name: "nice", Engine: "containerd, namespace default", Bundle: task + "default/docker2"},
+		"cri1":          {ID: "cri1", Name: "shop/app/web", Engine: "containerd, namespace k8s.io", Bundle: task + "k8s.io/cri1"},
+		"app/web":       {ID: "cri1", Name: "shop/app/web", Engine: "containerd, namespace k8s.io", Bundle: task + "k8s.io/cri1"},
+		"shop/app":      {ID: "sandbox1", Name: "shop/app", Engine: "containerd, namespace k8s.io", Bundle: task + "k8s.io/sandbox1"},
+		"shop/app2/web": {ID: "cri2", Name: "shop/app2/web", Image: "img", Engine: "containerd, namespace k8s.io", Bundle: task + "k8s.io/cri2"},
+		"own":           {ID: "own1", Engine: "docker", Bundle: "run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/own1"},
+		"elsewhere1":    {ID: "elsewhere1", Engine: "docker", Shim: 7, Bundle: "srv/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/elsewhere1"},
+		"elsewhere2":    {ID: "elsewhere2", Engine: "docker", Bundle: "srv/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/elsewhere2"},
+		"podman":        {ID: "podman1", Name: "kind_seal", Image: "docker.io/a", Engine: "podman", Bundle: "var/lib/containers/storage/overlay-containers/podman1/userdata"},
+		"kind_seal":     {ID: "podman1", Name: "kind_seal", Image: "docker.io/a", Engine: "podman", Bundle: "var/lib/containers/storage/overlay-containers/podman1/userdata"},
+		"crio1":         {ID: "crio1", Name: "shop/till/beep", Image: "quay.io/beep", Engine: "cri-o", Bundle: "run/containers/storage/overlay-containers/crio1/userdata"},
+		"till/beep":     {ID: "crio1", Name: "shop/till/beep", Image: "quay.io/beep", Engine: "cri-o", Bundle: "run/containers/storage/overlay-containers/crio1/userdata"},
+		"conmon":        {ID: "conmon1", Name: "brave_ant", Engine: "podman", Bundle: "srv/storage/overlay-containers/conmon1/userdata"},
+		"ended":         {ID: "ended1", Engine: "podman", Bundle: "srv/storage/overlay-containers/ended1/userdata"},
+		"runc1":         {ID: "runc1", Engine: "runc", Bundle: "b/runc1"},
+		"runc3":         {ID: "runc3", Engine: "runc", Bundle: "b/runc3"},
+		"crun":          {ID: "crun1", Engine: "crun", Bundle: "b/crun1"},
 	} {
-		want.Bundle = filepath.Join(root, want.Bundle)
-		s := &search{id: id, system: root}
-		if got, err := s.find([]string{filepath.Join(root, "srv/state")}); err != nil || got != want {
-			t.Errorf("%s: %v, %v", id, got, err)
+		want.Bundle = sys.Path(want.Bundle)
+		want.Running = want.Engine != "runc" && want.ID != "ended1"
+		got, err := Find(sys, id, []string{sys.Path("srv/state")})
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Container{})); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", id, err, diff)
 		}
 	}
 }
 
 func TestNotFound(t *testing.T) {
-	root := system(t)
+	sys := machine(t)
 	for id, want := range map[string]string{
-		"docker":  `"docker" is the beginning of several ids`,
-		"nothing": `no container has an id that begins with "nothing"`,
-		"gone1":   `no container has an id that begins with "gone1"`, // its bundle has no config.json
+		"docker":  `"docker" is the beginning of several ids; give more of it, or the bundle by --bundle:`,
+		"nothing": `no container has the name "nothing", or an id that begins with it; is it running?`,
+		"gone1":   `no container has the name "gone1"`, // its bundle has no config.json
+		"web":     `several containers have the id or name "web"`,
 	} {
-		s := &search{id: id, system: root}
-		if got, err := s.find(nil); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if got, err := Find(sys, id, nil); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, %v", id, got, err)
 		}
 	}
-	s := &search{id: "docker", system: root}
-	_, err := s.find(nil)
-	for _, line := range []string{"\n  docker1 (docker, " + root, "\n  docker2 (containerd, namespace default, " + root} {
+	_, err := Find(sys, "docker", nil)
+	for _, line := range []string{"\n  angry_mole, docker1 (docker, " + sys.Root, "\n  nice, docker2 (containerd, namespace default, " + sys.Root} {
 		if err == nil || !strings.Contains(err.Error(), line) {
 			t.Errorf("%v does not list %q", err, line)
 		}
@@ -118,8 +160,7 @@ func TestWholeIDFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &search{id: "web", system: root}
-	if got, err := s.find(nil); err != nil || got.ID != "web" {
+	if got, err := Find(system.System{Root: root}, "web", nil); err != nil || got.ID != "web" {
 		t.Errorf("%v, %v", got, err)
 	}
 }
@@ -138,34 +179,17 @@ func TestSameID(t *testing.T) {
 		}
 		bundles = append(bundles, "\n  web (containerd, namespace "+namespace+", "+dir+")")
 	}
-	s := &search{id: "web", system: root}
-	want := `several containers have the id "web"; give the bundle by --bundle:` + strings.Join(bundles, "")
-	if got, err := s.find(nil); err == nil || err.Error() != want {
+	want := `several containers have the id or name "web"; give the bundle by --bundle:` + strings.Join(bundles, "")
+	if got, err := Find(system.System{Root: root}, "web", nil); err == nil || err.Error() != want {
 		t.Errorf("%v, %v; want %s", got, err, want)
-	}
-}
-
-// What another user calls conmon or a shim leads nowhere.
-func TestProcessesOfOthers(t *testing.T) {
-	root := system(t)
-	for pid, uids := range map[string]string{"7": "1\t1\t1\t1", "8": "1\t0\t0\t0"} { // the second is set-user-ID
-		if err := os.WriteFile(filepath.Join(root, "proc", pid, "status"), []byte("Uid:\t"+uids+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, id := range []string{"elsewhere2", "conmon1"} {
-		s := &search{id: id, system: root}
-		if got, err := s.find(nil); err == nil {
-			t.Errorf("%s: %v", id, got)
-		}
 	}
 }
 
 // A FIFO in the place of a state file does not hold up the search.
 func TestStateIsNoFIFO(t *testing.T) {
-	root := system(t)
+	sys := machine(t)
 	for _, file := range []string{"state.json", "status"} {
-		dir := filepath.Join(root, "run/runc", "fifo-"+file)
+		dir := sys.Path("run/runc/fifo-" + file)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -173,8 +197,7 @@ func TestStateIsNoFIFO(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &search{id: "runc1", system: root}
-	if got, err := s.find(nil); err != nil || got.ID != "runc1" {
+	if got, err := Find(sys, "runc1", nil); err != nil || got.ID != "runc1" {
 		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -1,29 +1,24 @@
 package container
 
 import (
-	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-const task = "run/containerd/io.containerd.runtime.v2.task/"
-
-// machine makes a file system in which each engine calls each of a few programs. Processes have its root as theirs.
-func machine(t *testing.T) string {
-	root := t.TempDir()
-	conmon := func(id, runtime string, more ...string) string {
-		argv := []string{"/usr/bin/conmon", "--api-version", "1", "-c", id, "-u", id, "-r", runtime, "-b", "/storage/" + id, "-n", "name"}
-		argv = append(append(argv, more...), "--exit-command-arg", "--runtime", "--exit-command-arg", "/bin/exit")
-		return strings.Join(argv, "\x00") + "\x00"
+// engines makes a system in which each engine calls each of a few programs.
+func engines(t *testing.T) system.System {
+	sys := system.System{Root: t.TempDir()}
+	conmon := func(pid int, id, runtime string, more ...string) {
+		args := append([]string{"/usr/bin/conmon", "--api-version", "1", "-c", id, "-u", id, "-r", runtime, "-b", "/storage/x-containers/" + id + "/userdata"}, more...)
+		add(t, sys, pid, append(args, "--exit-command-arg", "--runtime", "--exit-command-arg", "/bin/exit")...)
 	}
 	for path, text := range map[string]string{
-		"proc/1/cmdline": "/sbin/init\x00",
-		"proc/2/cmdline": "", // the kernel's
 
 		// As containerd 1.6 and dockerd 20.10 write them.
 		task + "moby/docker-link/runtime":           "/bin/gpu",
@@ -41,11 +36,8 @@ func machine(t *testing.T) string {
 		task + "default/other-shim/config.json":     "{}",
 		task + "k8s.io/old-shim/runtime":            "/bin/old",
 		task + "k8s.io/new-shim/options.json":       `{"binary_name":"/bin/new"}`,
-		"proc/20/cmdline":                           "/usr/bin/containerd-shim-runc-v2\x00-namespace\x00default\x00-id\x00sandbox\x00",
 		"elsewhere/v2.task/default/sandbox/runtime": "/bin/gpu",
 		"elsewhere/v2.task/default/in-pod/runtime":  "/bin/gpu",
-		"proc/21/cmdline":                           "containerd-shim-runc-v2\x00", // one that stands in a usual folder
-		"proc/22/cmdline":                           "containerd-shim-runc-v2\x00", // one that ends while it is looked at
 
 		// Docker: one that is not registered any more, one that runs, and those of a dockerd that runs.
 		"etc/docker/daemon.json": `{"runtimes": {"g": {"path": "/bin/gpu"}, "args": {"path": "/bin/tool", "runtimeArgs": ["--hook-config-path=/etc/gpu.json"]},
@@ -58,56 +50,46 @@ func machine(t *testing.T) string {
 		"var/lib/docker/containers/stock/hostconfig.json":        `{"Runtime": "runc"}`,
 		"var/lib/docker/containers/docker-link/hostconfig.json":  `{"Runtime": "g"}`,
 		"var/lib/docker/containers/half-made/config.v2.json":     `{}`,
-		"proc/30/cmdline":                                "/usr/sbin/dockerd\x00--config-file\x00/opt/daemon.json\x00--add-runtime=flag=/bin/gpu\x00",
 		"opt/daemon.json":                                `{"data-root": "/data", "runtimes": {"g": {"path": "/bin/other"}}}`,
 		"data/containers/theirs/hostconfig.json":         `{"Runtime": "g"}`,
 		"data/containers/by-flag/hostconfig.json":        `{"Runtime": "flag"}`,
-		"proc/31/cmdline":                                "dockerd\x00--data-root\x00/graph\x00",
 		"graph/containers/usual-config/hostconfig.json":  `{"Runtime": "g"}`,
 		"graph/containers/usual-config2/hostconfig.json": `{"Runtime": "args"}`,
 
-		"proc/40/cmdline": conmon("podman-link", "/bin/gpu"),
-		"proc/41/cmdline": conmon("podman-args", "/bin/tool", "--runtime-arg", "--hook-config-path", "--runtime-arg=/etc/gpu.json", "--runtime-arg", "--hooks-dir=/etc/docker"),
-		"proc/42/cmdline": "conmon\x00--cid=joined\x00--bundle=/b\x00--runtime=/bin/gpu\x00",
-		"proc/43/cmdline": "/usr/libexec/conmonrs\x00--runtime\x00/bin/gpu\x00--runtime-dir\x00/run\x00",
-		"proc/45/cmdline": "/usr/bin/conmon\x00--version\x00",
-		"proc/44/cmdline": conmon("podman-link", "/bin/gpu", "-e"), // of podman exec
 		"var/lib/containers/storage/overlay-containers/crio-ended/userdata/config.json":  `{"annotations": {"io.kubernetes.cri-o.RuntimeHandler": "gpu"}}`,
 		"var/lib/containers/storage/overlay-containers/crio-usual/userdata/config.json":  `{"annotations": {"io.kubernetes.cri-o.RuntimeHandler": ""}}`,
 		"var/lib/containers/storage/overlay-containers/podman-link/userdata/config.json": `{}`,
 		"var/lib/containers/storage/overlay-containers/joined/userdata/config.json":      `{"annotations": {"io.kubernetes.cri-o.RuntimeHandler": "gpu"}}`,
 	} {
-		write(t, filepath.Join(root, path), text)
+		write(t, sys.Path(path), text)
 	}
-	links := map[string]string{
-		"proc/20/cwd": "elsewhere/v2.task/default/sandbox",
-		"proc/21/cwd": task + "default/ctr-link",
-	}
-	for _, pid := range []string{"20", "21", "30", "31", "40", "41", "42", "43", "44"} {
-		links["proc/"+pid+"/root"] = "."
-	}
-	for path, target := range links {
-		if err := os.Symlink(filepath.Join(root, target), filepath.Join(root, path)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
+	add(t, sys, 1, "/sbin/init")
+	link(t, sys.Path("elsewhere/v2.task/default/sandbox"), add(t, sys, 20, "/usr/bin/containerd-shim-runc-v2", "-namespace", "default", "-id", "sandbox")+"/cwd")
+	link(t, sys.Path(task+"default/ctr-link"), add(t, sys, 21, "containerd-shim-runc-v2")+"/cwd") // one that stands in a usual directory
+	add(t, sys, 22, "containerd-shim-runc-v2")                                                    // one that ends while it is looked at
+	add(t, sys, 30, "/usr/sbin/dockerd", "--config-file", "/opt/daemon.json", "--add-runtime=flag=/bin/gpu")
+	add(t, sys, 31, "dockerd", "--data-root", "/graph")
+	conmon(40, "podman-link", "/bin/gpu")
+	conmon(41, "podman-args", "/bin/tool", "--runtime-arg", "--hook-config-path", "--runtime-arg=/etc/gpu.json", "--runtime-arg", "--hooks-dir=/etc/docker")
+	add(t, sys, 42, "conmon", "--cid=joined", "--bundle=/b", "--runtime=/bin/gpu")
+	add(t, sys, 43, "/usr/libexec/conmonrs", "--runtime", "/bin/gpu", "--runtime-dir", "/run")
+	conmon(44, "podman-link", "/bin/gpu", "-e") // of podman exec
+	add(t, sys, 45, "/usr/bin/conmon", "--version")
+	return sys
 }
 
-// using gives what is found, each use as it is told.
-func using(root string, matches func(string) bool) ([]string, error) {
-	s := &uses{matches: matches, system: root, running: map[string]bool{}}
-	s.search()
-	var told []string
-	for _, use := range s.found {
-		told = append(told, use.String())
+// using returns what is found, each use as it is shown.
+func using(sys system.System, matches func(string) bool) (shown []string, err error) {
+	list, err := Using(sys, matches)
+	for _, use := range list {
+		shown = append(shown, use.String())
 	}
-	slices.Sort(told)
-	return told, errors.Join(s.unknown...)
+	slices.Sort(shown)
+	return shown, err
 }
 
 func TestUsing(t *testing.T) {
-	root := machine(t)
+	sys := engines(t)
 	for name, want := range map[string][]string{
 		"/bin/gpu": {
 			"a pod's (cri-o, process 43, running, by /bin/gpu)",
@@ -115,8 +97,8 @@ func TestUsing(t *testing.T) {
 			"ctr-link (containerd, namespace default, running, by /bin/gpu)",
 			"docker-link (docker, running, by /bin/gpu)",
 			"in-pod (containerd, namespace default, running, by /bin/gpu)",
-			"joined (podman or cri-o, running, by /bin/gpu)",
-			"podman-link (podman or cri-o, running, by /bin/gpu)",
+			"joined (cri-o, running, by /bin/gpu)",
+			"podman-link (podman, running, by /bin/gpu)",
 			"sandbox (containerd, namespace default, running, by /bin/gpu)",
 			"stopped (docker, stopped, by /bin/gpu)",
 			"stopped-shim (docker, stopped, by /bin/gpu)",
@@ -129,18 +111,18 @@ func TestUsing(t *testing.T) {
 			"joined (cri-o, running, by gpu)",
 		},
 		"/bin/tool": {
-			"docker-script (docker, running, by /data/runtimes/args, which calls /bin/tool)",
+			"docker-script (docker, running, no longer listed by Docker, by /data/runtimes/args, which calls /bin/tool)",
 			"podman-args (podman or cri-o, running, by /bin/tool)",
 			"stopped-args (docker, stopped, by /bin/tool)",
 			"usual-config2 (docker, stopped, by /bin/tool)",
 		},
 		"/etc/gpu.json": {
-			"docker-script (docker, running, by /data/runtimes/args, which calls /etc/gpu.json)",
+			"docker-script (docker, running, no longer listed by Docker, by /data/runtimes/args, which calls /etc/gpu.json)",
 			"podman-args (podman or cri-o, running, by /bin/tool, which calls /etc/gpu.json)",
 			"stopped-args (docker, stopped, by /bin/tool, which calls /etc/gpu.json)",
 			"usual-config2 (docker, stopped, by /bin/tool, which calls /etc/gpu.json)",
 		},
-		"/bin/wrapped": {"docker-wrapper (docker, running, by /data/runtimes/wrapped, which calls /bin/wrapped)"},
+		"/bin/wrapped": {"docker-wrapper (docker, running, no longer listed by Docker, by /data/runtimes/wrapped, which calls /bin/wrapped)"},
 		"/bin/old":     {"old-shim (containerd, namespace k8s.io, running, by /bin/old)"},
 		"/bin/new":     {"new-shim (containerd, namespace k8s.io, running, by /bin/new)"},
 		"/bin/other":   {"renamed (docker, stopped, by /bin/other)", "theirs (docker, stopped, by /bin/other)"},
@@ -148,7 +130,7 @@ func TestUsing(t *testing.T) {
 		"/bin/exit":    nil,
 		"/bin/nobody":  nil,
 	} {
-		got, err := using(root, func(word string) bool { return word == name })
+		got, err := using(sys, func(word string) bool { return word == name })
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
@@ -157,14 +139,11 @@ func TestUsing(t *testing.T) {
 
 // Of Docker's containers, the dockerd that runs knows the runtimes, rather than a daemon.json that it does not read.
 func TestUsingRunningDocker(t *testing.T) {
-	root := machine(t)
-	write(t, root+"/proc/32/cmdline", "dockerd\x00--config-file=/opt/own.json\x00")
-	write(t, root+"/opt/own.json", `{"runtimes": {"g": {"path": "/bin/own"}}}`)
-	if err := os.Symlink(root, root+"/proc/32/root"); err != nil {
-		t.Fatal(err)
-	}
+	sys := engines(t)
+	add(t, sys, 32, "dockerd", "--config-file=/opt/own.json")
+	write(t, sys.Path("opt/own.json"), `{"runtimes": {"g": {"path": "/bin/own"}}}`)
 	for name, want := range map[string]bool{"/bin/own": true, "/bin/gpu": false} {
-		got, err := using(root, func(word string) bool { return word == name })
+		got, err := using(sys, func(word string) bool { return word == name })
 		if stopped := slices.Contains(got, "stopped (docker, stopped, by "+name+")"); err != nil || stopped != want {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
@@ -172,16 +151,18 @@ func TestUsingRunningDocker(t *testing.T) {
 }
 
 func TestUsingBundle(t *testing.T) {
-	root := machine(t)
-	s := &uses{matches: func(word string) bool { return word == "/bin/gpu" }, system: root, running: map[string]bool{}}
-	s.search()
+	sys := engines(t)
+	list, err := Using(sys, func(word string) bool { return word == "/bin/gpu" })
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := map[string]string{
-		"ctr-link":    filepath.Join(root, task, "default/ctr-link"),
-		"in-pod":      filepath.Join(root, "elsewhere/v2.task/default/in-pod"),
-		"podman-link": "/storage/podman-link",
+		"ctr-link":    sys.Path(task + "default/ctr-link"),
+		"in-pod":      sys.Path("elsewhere/v2.task/default/in-pod"),
+		"podman-link": sys.Path("storage/x-containers/podman-link/userdata"),
 		"stopped":     "",
 	}
-	for _, use := range s.found {
+	for _, use := range list {
 		if bundle, ok := want[use.ID]; ok && bundle != use.Bundle {
 			t.Errorf("%s: %q, want %q", use.ID, use.Bundle, bundle)
 		}
@@ -204,24 +185,24 @@ func TestUsingUnknown(t *testing.T) {
 		want  string
 	}{
 		"no processes":    {func(t *testing.T, root string) { os.RemoveAll(root + "/proc/1") }, "the processes of others cannot be examined: "},
-		"runtime":         {func(t *testing.T, root string) { fifo(t, root+"/"+task+"moby/docker-link/runtime") }, "moby/docker-link/runtime: is not a regular file"},
+		"runtime":         {func(t *testing.T, root string) { fifo(t, root+"/"+task+"moby/docker-link/runtime") }, "moby/docker-link/runtime is not a regular file"},
 		"options.json":    {func(t *testing.T, root string) { write(t, root+"/"+task+"moby/docker-link/options.json", "") }, "moby/docker-link/options.json: "},
 		"daemon.json":     {func(t *testing.T, root string) { write(t, root+"/etc/docker/daemon.json", "{") }, "/etc/docker/daemon.json: "},
-		"its daemon.json": {func(t *testing.T, root string) { write(t, root+"/opt/daemon.json", "[]") }, "proc/30/root/opt/daemon.json: "},
+		"its daemon.json": {func(t *testing.T, root string) { write(t, root+"/opt/daemon.json", "[]") }, "/opt/daemon.json: "},
 		"hostconfig.json": {func(t *testing.T, root string) { write(t, root+"/data/containers/theirs/hostconfig.json", "x") }, "theirs/hostconfig.json: "},
 		"task folder":     {func(t *testing.T, root string) { loop(t, root+"/run/containerd/io.containerd.runtime.v2.task") }, "io.containerd.runtime.v2.task cannot be examined: too many symbolic links (ELOOP)"},
-		"script":          {func(t *testing.T, root string) { loop(t, root+"/data/runtimes/args") }, "/data/runtimes/args cannot be read: too many symbolic links (ELOOP)"},
-		"script too long": {func(t *testing.T, root string) { write(t, root+"/opt/wrapper", "#!"+strings.Repeat(" ", maxScript+1)) }, "/opt/wrapper is longer than the scripts that are looked through (64 KiB)"},
+		"script":          {func(t *testing.T, root string) { loop(t, root+"/data/runtimes/args") }, "/data/runtimes/args cannot be opened: too many symbolic links (ELOOP)"},
+		"script too long": {func(t *testing.T, root string) { write(t, root+"/opt/wrapper", "#!"+strings.Repeat(" ", 64<<10)) }, "/opt/wrapper is longer than the scripts that are looked through (64 KiB)"},
 		"cri-o config.json": {func(t *testing.T, root string) {
 			write(t, root+"/var/lib/containers/storage/x-containers/y/userdata/config.json", "")
 		}, "y/userdata/config.json: "},
-		"conmon":  {func(t *testing.T, root string) { write(t, root+"/proc/40/cmdline", "conmon\x00-c\x00a\x00") }, "proc/40 cannot be examined: a conmon whose command line does not tell its runtime"},
-		"cmdline": {func(t *testing.T, root string) { fifo(t, root+"/proc/40/cmdline") }, "proc/40/cmdline: is not a regular file"},
+		"conmon":  {func(t *testing.T, root string) { write(t, root+"/proc/40/cmdline", "conmon\x00-c\x00a\x00") }, "proc/40 cannot be examined: a conmon whose command line does not name its runtime"},
+		"cmdline": {func(t *testing.T, root string) { fifo(t, root+"/proc/40/cmdline") }, "proc/40 cannot be examined: cmdline is not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			root := machine(t)
-			c.spoil(t, root)
-			if got, err := using(root, func(string) bool { return false }); got != nil || err == nil || !strings.Contains(err.Error(), c.want) {
+			sys := engines(t)
+			c.spoil(t, sys.Root)
+			if got, err := using(sys, func(string) bool { return false }); got != nil || err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, %v; want %s", got, err, c.want)
 			}
 		})

@@ -11,15 +11,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/cpuguy83/go-md2man/v2/md2man"
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
 func main() {
@@ -63,19 +64,90 @@ func run(args []string) error {
 
 // fromCommands writes hookctl(1), and a page for each of its commands.
 func fromCommands(dir, source string, date time.Time) error {
-	cmd := hookctl.New(os.Stdin, os.Stdout, os.Stderr)
-	cmd.InitDefaultCompletionCmd()
-	disableDate(cmd)
-	return doc.GenManTree(cmd, &doc.GenManHeader{Section: "1", Source: source, Manual: "oci-add-hooks", Date: &date}, dir)
+	return fromCommand(hookctl.New(system.Host(), os.Stdin, os.Stdout, os.Stderr), dir, source, date)
 }
 
-// disableDate leaves out the line that tells when a page was made: two builds of one version are the same.
-func disableDate(cmd *cobra.Command) {
-	cmd.DisableAutoGenTag = true
-	for _, sub := range cmd.Commands() {
-		disableDate(sub)
+// fromCommand writes the page of a command, and those of the commands below it.
+func fromCommand(cmd *cobra.Command, dir, source string, date time.Time) error {
+	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
+	if err := write(dir, name, "1", pageOf(cmd, name), source, date); err != nil {
+		return err
 	}
+	for _, sub := range cmd.Commands() {
+		if err := fromCommand(sub, dir, source, date); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// pageOf returns the page of a command, in Markdown.
+func pageOf(cmd *cobra.Command, name string) string {
+	var b strings.Builder
+	section := func(title string) { fmt.Fprintf(&b, "\n# %s\n\n", title) }
+	definitions := func(list [][2]string) {
+		for _, d := range list {
+			term, value, _ := strings.Cut(strings.TrimSpace(d[0]), " ")
+			if strings.HasSuffix(term, ",") { // -h, --help
+				long := value
+				long, value, _ = strings.Cut(long, " ")
+				term = strings.TrimSuffix(term, ",") + "**, **" + long
+			}
+			if value != "" {
+				value = " *" + value + "*"
+			}
+			fmt.Fprintf(&b, "**%s**%s\n: %s\n\n", term, value, escaped(d[1]))
+		}
+	}
+	section("NAME")
+	fmt.Fprintf(&b, "%s - %s\n", name, escaped(cmd.Short))
+	section("SYNOPSIS")
+	fmt.Fprintf(&b, "**%s** %s\n", cmd.CommandPath(), placeholder.ReplaceAllString(escaped(strings.TrimPrefix(cmd.UseLine(), cmd.CommandPath()+" ")), "*$0*"))
+	section("DESCRIPTION")
+	fmt.Fprintf(&b, "%s\n", escaped(cmd.Long))
+	for _, group := range cmd.Groups() {
+		section(strings.ToUpper(group.Title))
+		definitions(hookctl.Commands(cmd, group.ID))
+	}
+	if len(cmd.Groups()) == 0 && cmd.HasSubCommands() {
+		section("COMMANDS")
+		definitions(hookctl.Commands(cmd, ""))
+	}
+	section("OPTIONS")
+	definitions(hookctl.Options(cmd))
+	if cmd.Example != "" {
+		section("EXAMPLES")
+		fmt.Fprintf(&b, "```\n%s\n```\n", cmd.Example)
+	}
+	if !cmd.HasParent() {
+		section("EXIT STATUS")
+		fmt.Fprintf(&b, "%s\n", strings.TrimPrefix(hookctl.ExitStatuses, "Exit status: "))
+	}
+	section("SEE ALSO")
+	also := []string{"**oci-add-hooks**(8)"}
+	if cmd.HasParent() {
+		also = []string{fmt.Sprintf("**%s**(1)", strings.ReplaceAll(cmd.Parent().CommandPath(), " ", "-"))}
+	}
+	for _, sub := range cmd.Commands() {
+		also = append(also, fmt.Sprintf("**%s-%s**(1)", name, sub.Name()))
+	}
+	fmt.Fprintf(&b, "%s\n", strings.Join(also, ", "))
+	return b.String()
+}
+
+// placeholder matches what stands for a value in a line of usage.
+var placeholder = regexp.MustCompile("[A-Z]{2,}")
+
+// escaped returns text for Markdown, in which only code between backquotes means something.
+func escaped(text string) string {
+	parts := strings.Split(text, "`")
+	for i := 0; i < len(parts); i += 2 {
+		parts[i] = special.ReplaceAllString(parts[i], `\$0`)
+	}
+	return strings.Join(parts, "`")
+}
+
+var special = regexp.MustCompile("[\\\\*_<>\\[\\]|]")
 
 // fromMarkdown writes the page NAME.SECTION of a file NAME.SECTION.md.
 func fromMarkdown(path, dir, source string, date time.Time) error {
@@ -86,6 +158,11 @@ func fromMarkdown(path, dir, source string, date time.Time) error {
 	page := strings.TrimSuffix(filepath.Base(path), ".md")
 	section := strings.TrimPrefix(filepath.Ext(page), ".")
 	name := strings.TrimSuffix(page, "."+section)
+	return write(dir, name, section, string(text), source, date)
+}
+
+// write writes a page, which is given in Markdown without its title.
+func write(dir, name, section, text, source string, date time.Time) error {
 	title := fmt.Sprintf("%% %q %q %q %q %q\n", strings.ToUpper(name), section, date.Format("Jan 2006"), source, "oci-add-hooks")
-	return os.WriteFile(filepath.Join(dir, page), md2man.Render(append([]byte(title), text...)), 0o644)
+	return os.WriteFile(filepath.Join(dir, name+"."+section), md2man.Render([]byte(title+text)), 0o644)
 }

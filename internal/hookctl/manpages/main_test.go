@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -45,11 +46,29 @@ func TestPages(t *testing.T) {
 			t.Errorf("there is no %s", want)
 		}
 	}
+	wantLines(t, filepath.Join(dir, "hookctl-install.1"), `\fB--config\fP \fIFILE\fP`, `\fB--json\fP`, `\fBhookctl install\fP [\fIOPTION\fP]\&... \fIENGINE\fP --profile \fINAME\fP`)
+	wantLines(t, filepath.Join(dir, "hookctl.1"), `\fBtry\fP`, "run a throwaway container with hooks, and show what became of each")
+	wantLines(t, filepath.Join(dir, "hookctl-profile.1"), `\fBadd\fP`, "write a profile and make its link")
 	groff, err := exec.LookPath("groff")
 	if err != nil {
 		t.Skip("groff is not installed (package groff): the pages were not formatted")
 	}
 	if out, err := exec.Command(groff, append([]string{"-man", "-Tutf8", "-ww", "-z"}, paths...)...).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// wantLines checks that a page has these lines.
+func wantLines(t *testing.T, path string, want ...string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	for _, line := range want {
+		if !slices.Contains(lines, line) {
+			t.Errorf("%s has no line %q:\n%s", path, line, text)
+		}
 	}
 }

@@ -356,6 +356,82 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// A directory's conditions see what the options give: annotations, mounts, and the command, though nothing executes it.
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	dir, data := t.TempDir(), t.TempDir()
+	for name, when := range map[string]string{
+		"annotation": `"annotations": {"^com.example.gpu$": "^a,b=c$"}`,
+		"command":    `"commands": ["^/opt/nowhere/python$"]`,
+		"mount":      `"hasBindMounts": true`,
+	} {
+		text := fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": "/bin/echo", "args": ["echo", %q]}, "when": {%s}, "stages": ["poststop"]}`, name, when)
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ more, want []string }{
+		{nil, nil},
+		{[]string{"--annotation", "com.example.gpu=a,b=c"}, []string{"annotation\n"}},
+		{[]string{"--mount", data + ":/srv/data/x:ro"}, []string{"mount\n"}},
+		{[]string{"--", "/opt/nowhere/python", "-V"}, []string{"command\n"}},
+		{[]string{"--mount=" + data + ":/data", "--annotation=com.example.gpu=a,b=c", "--", "/opt/nowhere/python"}, []string{"annotation\n", "command\n", "mount\n"}},
+	} {
+		r, _ := newTrial(t, slices.Concat(args, []string{"--hooks-dir", dir}, tt.more)...).report(t)
+		var got []string
+		for _, c := range r.Hooks {
+			got = append(got, c.Stdout)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" || len(r.Problems) > 0 || len(r.NotAdded) != 3-len(tt.want) {
+			t.Errorf("%q (-want +got):\n%s\nproblems %q, not added %+v", tt.more, diff, r.Problems, r.NotAdded)
+		}
+		if r.Process.Stdout != "The container runs.\n" || (len(r.Notes) > 0) != slices.Contains(tt.more, "--") {
+			t.Errorf("%q: %+v, notes %q", tt.more, r.Process, r.Notes)
+		}
+	}
+}
+
+// A mount is there as it was asked for, and the root file system is as it was: a place that was made for it is removed.
+func TestMounts(t *testing.T) {
+	under(t, func(t *testing.T, args []string) {
+		dir, data := rootfs(t), t.TempDir()
+		if err := os.WriteFile(data+"/file", []byte("data\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		mounts := []string{"--mount", data + ":/srv/data", "--mount", data + "/file:/one:ro", "--mount", data + ":/bin/../ro/a/b:ro"}
+		if args[1] == "runc" { // crun creates nothing behind a link
+			if err := os.Symlink("/bin", dir+"/link"); err != nil {
+				t.Fatal(err)
+			}
+			mounts = append(mounts, "--mount", data+":/link/new")
+		}
+		before := tree(t, dir)
+		command := `cat /srv/data/file /one; >/srv/data/new; echo x 2>/dev/null >/ro/a/b/new || echo read-only; rm /srv/data/new`
+		args = slices.Concat(args, []string{hookFile(t, "poststop", sh("true")), "--rootfs", dir}, mounts, []string{"--", "/bin/busybox", "sh", "-c", command})
+		r, _ := newTrial(t, args...).report(t)
+		if r.Process.Stdout != "data\ndata\nread-only\n" || r.Process.Result != OK {
+			t.Errorf("%+v\n%q", r.Process, r.Problems)
+		}
+		if diff := cmp.Diff(before, tree(t, dir)); diff != "" {
+			t.Errorf("the root file system (-before +after):\n%s", diff)
+		}
+	})
+}
+
+// tree returns all paths below a directory.
+func tree(t *testing.T, dir string) (paths []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		paths = append(paths, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
 // rootfs makes a root file system that holds busybox alone.
 func rootfs(t *testing.T) string {
 	t.Helper()
@@ -441,14 +517,14 @@ func TestSameAsWithout(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := temp + "/bundle/config.json"
-	if err := newConfig(temp+"/bundle/rootfs", false, []string{"/hookctl", "--version"}).write(config); err != nil {
+	if err := newConfig(temp+"/bundle/rootfs", Options{}, []string{"/hookctl", "--version"}).write(config); err != nil {
 		t.Fatal(err)
 	}
 	f, err := hooks.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := inject.Make(profile.Profile{Files: []*hooks.File{f}}, config)
+	plan, err := inject.Make(profile.Profile{Files: []*hooks.File{f}}, config, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -534,21 +610,38 @@ func wantProblems(t *testing.T, r Report, want ...string) {
 	}
 }
 
-// A hook that hangs is ended, with what it started.
+// A hook that hangs is ended, with what it started. That it would hold up the start is said too.
 func TestHangingHook(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		path := hookFile(t, "createRuntime", sh("echo begun; sleep 4321; true"), "poststop", sh("true"))
 		r, _ := newTrial(t, append(args, path, "--timeout", "1s")...).report(t)
-		if c := r.Hooks[0]; c.Result != Hung || c.Stdout != "begun\n" || *c.Took < 0.9 || *c.Took > 60 {
+		if c := r.Hooks[0]; c.Result != Hung || c.Stdout != "begun\n" || *c.Took < 0.9 || *c.Took > 60 || !c.Held {
 			t.Errorf("%+v", c)
 		}
-		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") hung: it was ended after 1s (--timeout)" {
+		hook := "the createRuntime hook /bin/sh (" + path + ")"
+		if !strings.HasPrefix(r.Problems[0], hook+" left something running that keeps its output open") || r.Problems[1] != hook+" hung: it was ended after 1s (--timeout)" {
 			t.Errorf("problems: %q", r.Problems)
 		}
-		if len(r.Notes) != 1 || !strings.HasSuffix(r.Notes[0], "was left running, and was killed: sleep 4321") {
-			t.Errorf("notes: %q", r.Notes)
+		if left := processes(t, func(c string) bool { return strings.Contains(c, "sleep 4321 ") }); len(left) > 0 {
+			t.Errorf("left running: %q", left)
 		}
 	})
+}
+
+// A hook whose child keeps its output open holds the start up, though the hook has succeeded: a problem. A child with
+// another output is none. The runtime itself is not kept waiting.
+func TestHeldOutput(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	path := hookFile(t, "createRuntime", sh("sleep 4331 & exit 0", `"timeout": 2`), "poststart", sh("sleep 4332 >/dev/null 2>&1 & exit 0"))
+	r, status := newTrial(t, append(args, path)...).report(t)
+	if status != 1 || !r.Hooks[0].Held || r.Hooks[0].Result != OK || r.Hooks[1].Held || r.Hooks[1].Result != OK || *r.Hooks[0].Took > 1 {
+		t.Errorf("status %d, %+v", status, r.Hooks)
+	}
+	wantProblems(t, r, "^the createRuntime hook /bin/sh .* left something running that keeps its output open: runc goes on only when that has ended")
+	if len(r.Notes) != 2 {
+		t.Errorf("notes: %q", r.Notes)
+	}
 }
 
 // A hook that prints without end does so into the void.
@@ -595,16 +688,22 @@ func TestRelativeTemp(t *testing.T) {
 	}
 }
 
-// A hook whose own timeout passes is ended by the runtime.
+// A hook whose own timeout passes is ended, as the runtime does it: its first process, and what that started may hold up the
+// start.
 func TestHookTimeout(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		path := hookFile(t, "createRuntime", sh("echo begun; exec sleep 4322", `"timeout": 2`))
 		r, _ := newTrial(t, append(args, path)...).report(t)
-		if c := r.Hooks[0]; c.Result != Killed || c.Stdout != "begun\n" || *c.Took > 2 || c.ExitStatus != nil {
+		if c := r.Hooks[0]; c.Result != TimedOut || c.Stdout != "begun\n" || *c.Took < 1.9 || c.Held {
 			t.Errorf("%+v", c)
 		}
-		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") was ended by the runtime: its timeout is 2 s" {
+		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") was ended: its timeout of 2s had passed" {
 			t.Errorf("problems: %q", r.Problems)
+		}
+		path = hookFile(t, "createRuntime", sh("sleep 4333; exit 0", `"timeout": 1`))
+		r, _ = newTrial(t, append(args, path)...).report(t)
+		if c := r.Hooks[0]; c.Result != TimedOut || !c.Held || *c.Took > 5 {
+			t.Errorf("%+v", c)
 		}
 	})
 }
@@ -806,8 +905,22 @@ func TestKilled(t *testing.T) {
 type terminal struct {
 	*trial
 	screen *os.File
+	lock   sync.Mutex // for text
 	text   bytes.Buffer
 	shown  chan struct{} // closed when all is read
+}
+
+func (term *terminal) Write(text []byte) (int, error) {
+	term.lock.Lock()
+	defer term.lock.Unlock()
+	return term.text.Write(text)
+}
+
+// sofar returns what has been shown so far.
+func (term *terminal) sofar() string {
+	term.lock.Lock()
+	defer term.lock.Unlock()
+	return strings.ReplaceAll(term.text.String(), "\r\n", "\n")
 }
 
 func onTerminal(t *testing.T, width int, tr *trial) *terminal {
@@ -841,7 +954,7 @@ func onTerminal(t *testing.T, width int, tr *trial) *terminal {
 		t.Fatal(err)
 	}
 	go func() {
-		io.Copy(&term.text, screen) // until the other end is closed: EIO
+		io.Copy(term, screen) // until the other end is closed: EIO
 		close(term.shown)
 	}()
 	return term
@@ -852,7 +965,7 @@ func (term *terminal) finish(t *testing.T) string {
 	t.Helper()
 	term.trial.finish(t)
 	<-term.shown
-	return strings.ReplaceAll(term.text.String(), "\r\n", "\n")
+	return term.sofar()
 }
 
 var escape = regexp.MustCompile("\x1b\\[[0-9]*m")
@@ -879,10 +992,10 @@ func TestTerminal(t *testing.T) {
 			if escape.MatchString(text) != tt.colours {
 				t.Errorf("colours: %q", text)
 			}
-			if tt.colours && (!strings.Contains(text, "\x1b[32m") || !strings.Contains(text, "\x1b[1mSTAGE ")) {
+			if tt.colours && (!strings.Contains(text, "\x1b[32m  ") || !strings.Contains(text, "\x1b[1mSTAGE ")) {
 				t.Errorf("the bars should be green, the head bold: %q", text)
 			}
-			table, _, _ := strings.Cut(escape.ReplaceAllString(text, ""), "\n\n")
+			table, _, _ := strings.Cut(escape.ReplaceAllString(onScreen(text), ""), "\n\n")
 			all := strings.Split(table, "\n")
 			if len(all) != 8 {
 				t.Fatalf("%d lines:\n%s", len(all), table)
@@ -890,17 +1003,50 @@ func TestTerminal(t *testing.T) {
 			widest := 0
 			for i, l := range all {
 				widest = max(widest, utf8.RuneCountInString(l))
-				if i > 0 && !strings.Contains(l, "━") {
-					t.Errorf("no bar: %s", l)
+				if i > 0 && strings.Contains(l, "━") != (tt.width >= 80) {
+					t.Errorf("bar or no bar: %s", l)
+				}
+				if i > 0 && strings.Count(l, " ms ") != 2 {
+					t.Errorf("no numbers: %s", l)
 				}
 			}
-			if widest != tt.width {
+			if widest > tt.width || tt.width >= 80 && widest != tt.width {
 				t.Errorf("the widest line has %d characters, the terminal %d:\n%s", widest, tt.width, table)
 			}
 			if !strings.Contains(text, "\nfine: ") && !strings.Contains(text, "fine: \x1b[0m") {
 				t.Errorf("it does not say that all is fine:\n%s", text)
 			}
 		})
+	}
+}
+
+// onScreen returns what stays of a text whose lines were drawn over.
+func onScreen(text string) string {
+	parts := regexp.MustCompile("\x1b\\[[0-9]+A\r\x1b\\[J").Split(text, -1)
+	return parts[len(parts)-1]
+}
+
+// On a terminal, a hook is shown as soon as it runs: this one ends only when it has been seen. Elsewhere nothing is drawn
+// over.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	seen := filepath.Join(t.TempDir(), "seen")
+	path := hookFile(t, "createRuntime", sh("until test -e "+seen+"; do sleep 0.05; done"), "poststop", sh("true"))
+	term := onTerminal(t, 80, newTrial(t, append(args, path)...))
+	eventually(t, "the hook to be shown", func() bool {
+		return regexp.MustCompile(`createRuntime .* ms .* running`).MatchString(escape.ReplaceAllString(term.sofar(), ""))
+	})
+	if err := os.WriteFile(seen, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	text := term.finish(t)
+	if left := onScreen(text); strings.Contains(left, "running") || strings.Count(left, "createRuntime") != 1 || !strings.Contains(left, "fine: ") {
+		t.Errorf("%q", left)
+	}
+	tr := newTrial(t, append(args, path)...)
+	if status := tr.run(t); status != 0 || strings.Contains(tr.stdout.String(), "\x1b") {
+		t.Errorf("status %d, %q", status, &tr.stdout)
 	}
 }
 
@@ -950,13 +1096,18 @@ func TestRefused(t *testing.T) {
 		status int
 		says   string
 	}{
-		{[]string{"--rootfs", "/"}, 2, "--rootfs DIR and -- COMMAND belong together"},
-		{[]string{"--", "true"}, 2, "--rootfs DIR and -- COMMAND belong together"},
-		{[]string{"--timeout", "0"}, 2, "--timeout must be more than 0"},
-		{[]string{"--nix"}, 2, "unknown flag: --nix"},
+		{[]string{"--rootfs", "/"}, 2, "--rootfs DIR needs a command to run in it"},
+		{[]string{"--annotation", "x"}, 2, `--annotation "x": give KEY=VALUE`},
+		{[]string{"--annotation", "=x"}, 2, `--annotation "=x": give KEY=VALUE`},
+		{[]string{"--mount", "/a"}, 2, `--mount "/a": give SOURCE:DESTINATION`},
+		{[]string{"--mount", "/a:b"}, 2, `--mount "/a:b": give SOURCE:DESTINATION`},
+		{[]string{"--mount", "/a:/b:rw"}, 2, `--mount "/a:/b:rw": give SOURCE:DESTINATION`},
+		{[]string{"--mount", "/nix:/b"}, 1, "--mount /nix: there is nothing of that name (ENOENT)"},
+		{[]string{"--mount", "/tmp:/dev/hookctl/x"}, 1, "--mount /dev/hookctl/x: hookctl's own files are there"},
+		{[]string{"--mount", "/tmp:/"}, 1, "--mount /: give another root file system by --rootfs"},
 		{[]string{"/nix.json"}, 1, "/nix.json: cannot be opened"},
-		{[]string{"--runtime", "nix"}, 1, `runtime "nix" is in none of the folders`},
-		{[]string{"--runtime-path", "/nix"}, 1, "/nix cannot be used"},
+		{[]string{"--runtime", "nix"}, 1, "; install it, or name another\n"},
+		{[]string{"--runtime-path", "/nix"}, 1, "; name another\n"},
 		{[]string{"--hooks-dir", "/nix"}, 1, "/nix: the hooks directory cannot be read"},
 	} {
 		tr := newTrial(t, tt.args...)

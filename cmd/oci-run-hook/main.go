@@ -1,0 +1,114 @@
+// Without this, Go watches for changes of the number of CPUs: some 50 microseconds of each hook.
+//go:debug updatemaxprocs=0
+
+// Oci-run-hook runs one lifecycle hook of a container within bounds, names it when it fails, and records what it did. See
+// docs/supervision.md for its use, and rules 23 to 28 of docs/design.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+	"github.com/awslabs/oci-add-hooks/internal/hookrun"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// The hook dies with the thread that starts it. Only while init functions run is it certain that this is the process's
+// first thread, which lives as long as the process.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	o, err := parse(os.Args[1:])
+	switch {
+	case err != nil:
+		say(err.Error())
+		os.Exit(statusOwn)
+	case o.help:
+		os.Stdout.WriteString(help)
+		return
+	case o.version:
+		printVersion()
+		return
+	}
+	begin := time.Now()
+	state, stdin, err := readState(os.Stdin, o.limit)
+	run := hookrun.Outcome{Result: hookrun.NotStarted, Begin: begin, End: time.Now(), Err: err}
+	stdout, stderr := hookrun.Tail{Size: kept}, hookrun.Tail{Size: kept}
+	if err == nil {
+		run = hookrun.Run(context.Background(), hookrun.Hook{
+			Path: o.path, Args: o.args, Env: state.environment(os.Environ(), o.stage), Stdin: stdin,
+			Stdout: &stdout, Stderr: &stderr, Limit: max(o.limit-time.Since(begin), 1),
+		})
+	}
+	ignored := run.Result != hookrun.OK && o.ignore
+	if err := record(o, state, run, ignored, &stdout, &stderr); err != nil {
+		say("no record of " + o.hook() + ": " + err.Error())
+	}
+	if run.Result == hookrun.OK || ignored {
+		return
+	}
+	printed := ""
+	if !o.statusOnly {
+		printed = lastPrinted(&stdout, &stderr)
+	}
+	say(o.hook() + ": " + outcome(run, o.limit) + printed)
+	exit(run)
+}
+
+// kept is how many bytes of each stream are kept.
+const kept = 8 << 10
+
+// say prints a message to standard error, which is what engines show.
+func say(message string) { report.Line("oci-run-hook", message) }
+
+// record appends a record of the run.
+func record(o options, s state, run hookrun.Outcome, ignored bool, stdout, stderr *hookrun.Tail) (err error) {
+	path := o.records
+	if path == "" {
+		if path, err = report.Records(); err != nil {
+			return err
+		}
+	}
+	r := hooklog.Record{
+		Time: run.Begin, Seconds: run.End.Sub(run.Begin).Seconds(), Stage: o.stage, Path: o.path, Args: o.args,
+		Container: s.ID, PodNamespace: s.podNamespace, PodName: s.podName, ContainerName: s.containerName, Bundle: s.Bundle,
+		Profile: o.profile, File: o.file, Result: string(run.Result), Ignored: ignored,
+	}
+	switch {
+	case run.Signal != 0:
+		r.Signal = signalName(run.Signal)
+	case run.Result != hookrun.NotStarted:
+		r.ExitStatus = &run.Status
+	}
+	if run.Err != nil {
+		r.Error = run.Err.Error()
+	}
+	if !o.statusOnly {
+		r.Stdout, r.Stderr = string(stdout.Bytes()), string(stderr.Bytes())
+		r.Truncated = stdout.Truncated || stderr.Truncated
+	}
+	return hooklog.Append(path, &r)
+}
+
+// outcome says how a hook failed.
+func outcome(run hookrun.Outcome, limit time.Duration) string {
+	text := ""
+	switch {
+	case run.Result == hookrun.NotStarted:
+		return run.Err.Error()
+	case run.Result == hookrun.TimedOut:
+		text = fmt.Sprintf("timed out after %d s", int(limit.Seconds()))
+	case run.Signal != 0:
+		text = "ended by " + signalName(run.Signal)
+	default:
+		text = fmt.Sprintf("exit status %d", run.Status)
+	}
+	if run.Err != nil {
+		text += "; " + run.Err.Error()
+	}
+	return text
+}

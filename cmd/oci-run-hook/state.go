@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// state is what is used of a container's state, which a runtime gives to a hook on standard input (runtime
+// specification, runtime.md, State). All is empty if there was none.
+type state struct {
+	ID, Status, Bundle                   string
+	PID                                  string // in digits; empty if the container has no process
+	podNamespace, podName, containerName string
+}
+
+// maxState is how many bytes of standard input are searched for the state. The rest is passed on unread.
+const maxState = 1 << 20
+
+// readState reads the container's state from standard input, and returns with it all that the hook is to read. It waits
+// for the end of the state or of the input for as long as limit: somebody may hold the other end open.
+func readState(stdin *os.File, limit time.Duration) (s state, all io.Reader, err error) {
+	type result struct {
+		text  []byte
+		ended bool
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		var r result
+		buf := make([]byte, 8<<10)
+		for len(r.text) < maxState && !r.ended {
+			n, err := stdin.Read(buf)
+			r.text = append(r.text, buf[:n]...)
+			if err != nil {
+				r.ended = true
+				if err != io.EOF {
+					r.err = err
+				}
+			}
+			if n > 0 && bytes.HasSuffix(bytes.TrimSpace(buf[:n]), []byte{'}'}) {
+				if _, err := parseState(r.text); err == nil {
+					break
+				}
+			}
+		}
+		done <- r
+	}()
+	select {
+	case <-time.After(limit):
+		return s, nil, fmt.Errorf("not started: its standard input has neither ended nor given the container's state after %d s", int(limit.Seconds()))
+	case r := <-done:
+		if r.err != nil {
+			return s, nil, fmt.Errorf("not started: standard input cannot be read: %w", report.Plain(r.err))
+		}
+		s, _ = parseState(r.text) // what is no state is the hook's business
+		if r.ended {
+			return s, bytes.NewReader(r.text), nil
+		}
+		return s, io.MultiReader(bytes.NewReader(r.text), stdin), nil
+	}
+}
+
+// podAnnotations lead from what containerd and CRI-O call them to the names of a pod and its containers.
+func (s *state) annotation(name string) *string {
+	switch name {
+	case "io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace":
+		return &s.podNamespace
+	case "io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name":
+		return &s.podName
+	case "io.kubernetes.cri.container-name", "io.kubernetes.container.name":
+		return &s.containerName
+	}
+	return nil
+}
+
+func parseState(text []byte) (s state, err error) {
+	r := (&jsonfile.File{Path: "standard input", Data: text}).Lenient()
+	err = r.Object(func(name string) (err error) {
+		if r.Kind() == 'n' {
+			return nil
+		}
+		switch name {
+		case "id":
+			s.ID, err = r.String()
+		case "status":
+			s.Status, err = r.String()
+		case "bundle":
+			s.Bundle, err = r.String()
+		case "pid":
+			pid, err := r.Value()
+			if n, parseErr := strconv.Atoi(string(pid)); parseErr == nil && n > 0 {
+				s.PID = strconv.Itoa(n)
+			}
+			return err
+		case "annotations":
+			err = r.Object(func(name string) (err error) {
+				if to := s.annotation(name); to != nil {
+					*to, err = r.String()
+				}
+				return err
+			})
+		}
+		return err
+	})
+	if err == nil {
+		err = r.Finish()
+	}
+	if err != nil {
+		return state{}, err
+	}
+	return s, nil
+}
+
+// environment returns the hook's environment: env, and what is known of the container.
+func (s *state) environment(env []string, stage string) []string {
+	for _, v := range [][2]string{
+		{"OCI_CONTAINER_ID", s.ID}, {"OCI_CONTAINER_PID", s.PID}, {"OCI_CONTAINER_BUNDLE", s.Bundle},
+		{"OCI_CONTAINER_STATUS", s.Status}, {"OCI_HOOK_STAGE", stage},
+	} {
+		env = slices.DeleteFunc(env, func(e string) bool { return strings.HasPrefix(e, v[0]+"=") })
+		if v[1] != "" && !strings.Contains(v[1], "\x00") {
+			env = append(env, v[0]+"="+v[1])
+		}
+	}
+	return env
+}

@@ -1,0 +1,476 @@
+//go:build amd64 || arm64
+
+package early
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/launch"
+	"github.com/awslabs/oci-add-hooks/internal/profile"
+)
+
+// entry is where the kernel enters the program (entry_*.s). It calls start, and then Go's own entry.
+func entry()
+
+// What only the linker and assembly refer to.
+var _, _ = entry, start
+
+// maxArgs is how many arguments a call may have, the program's name among them.
+const maxArgs = 250
+
+// only is the process's one call.
+var only call
+
+// start becomes the runtime if that is certainly what the call asks for. If it returns, nothing has changed. stack is what
+// the kernel left: argc, argv, nil, the environment, nil, the auxiliary vector.
+//
+//go:nosplit
+func start(stack unsafe.Pointer) {
+	argc := int(wordAt(stack, 0))
+	argv := unsafe.Add(stack, wordSize)
+	environment := unsafe.Add(argv, (argc+1)*wordSize)
+	end := 0
+	for wordAt(environment, end) != 0 {
+		end++
+	}
+	if gainedRights(unsafe.Add(environment, (end+1)*wordSize)) || !only.decide(argc, argv) {
+		return
+	}
+	// If this fails, Go's start comes after all, and the ordinary way says why.
+	system(unix.SYS_EXECVE, only.argv[0], uintptr(unsafe.Pointer(&only.argv)), uintptr(environment), 0)
+}
+
+// gainedRights reports whether the kernel says in the auxiliary vector that executing this program gave the process rights
+// (set-user-ID, capabilities), or does not say.
+//
+//go:nosplit
+func gainedRights(auxiliary unsafe.Pointer) bool {
+	const atNull, atSecure = 0, 23
+	for i := 0; wordAt(auxiliary, i) != atNull; i += 2 {
+		if wordAt(auxiliary, i) == atSecure {
+			return wordAt(auxiliary, i+1) != 0
+		}
+	}
+	return true
+}
+
+// call is the work on one call. It holds all memory that the work takes.
+type call struct {
+	argv [maxArgs + 1]uintptr // what the runtime gets: its path, arguments, nil
+
+	path path        // of a profile's hook file, then of a runtime that is searched for
+	self unix.Stat_t // this program
+	stat unix.Stat_t // any other file
+	text [4096]byte  // the beginning of a hook file, and zeros
+}
+
+// decide reports whether the call certainly passes through, and to which runtime. If so, argv is what the runtime gets.
+// args leads to argc pointers to C strings.
+//
+//go:nosplit
+func (c *call) decide(argc int, args unsafe.Pointer) bool {
+	if argc < 2 || argc > maxArgs {
+		return false
+	}
+	for i := 1; i < argc; i++ {
+		arg := stringAt(args, i)
+		if equal(arg, "create") || equal(arg, "run") || equal(arg, "restore") {
+			return false
+		}
+		if argc == 2 && (equal(arg, "--version") || equal(arg, "--help")) {
+			return false // the program's own, if it is called by its own name
+		}
+	}
+
+	// Behind anything else, an own option could be that one's value.
+	var hookFile, hooksDir, runtime string
+	next := 1
+	for next < argc {
+		arg := stringAt(args, next)
+		name, value, joined := ownOption(arg)
+		if name == none {
+			break
+		}
+		next++
+		if !joined {
+			if next == argc {
+				return false
+			}
+			value = stringAt(args, next)
+			if hasPrefix(value, "-") {
+				return false
+			}
+			next++
+		}
+		if value == "" {
+			return false
+		}
+		switch name {
+		case hookConfigPath:
+			if hookFile == "" { // of several, the first that names a runtime counts
+				hookFile = value
+			}
+		case hooksDirectory:
+			hooksDir = value
+		case runtimePath:
+			runtime = value
+		}
+	}
+	count := 1
+	for ; next < argc; next++ {
+		arg := stringAt(args, next)
+		// Here it depends on where the command is whether these are ours. --log-path is the original's.
+		if hasPrefix(arg, "--hook") || hasPrefix(arg, "--runtime-path") || hasPrefix(arg, "--log-path") {
+			return false
+		}
+		if uint(count) >= maxArgs {
+			return false
+		}
+		c.argv[count] = wordAt(args, next)
+		count++
+	}
+
+	if runtime == "" {
+		if hookFile == "" {
+			if hooksDir != "" || !c.profile(stringAt(args, 0)) {
+				return false
+			}
+			hookFile = c.path.string()
+		}
+		if !c.read(hookFile) {
+			return false
+		}
+		if runtime = c.runtime(); runtime == "" {
+			return false
+		}
+	}
+	found := c.find(runtime, launch.SystemPath)
+	if found == 0 || uint(count) > maxArgs {
+		return false
+	}
+	c.argv[0] = found
+	c.argv[count] = 0
+	return true
+}
+
+// own is one of this program's options.
+type own int
+
+const (
+	none own = iota
+	hookConfigPath
+	hooksDirectory
+	runtimePath
+)
+
+// ownOption returns which own option arg is, as --name or --name=value, and the value if it is joined.
+//
+//go:nosplit
+func ownOption(arg string) (name own, value string, joined bool) {
+	const hookConfigPathName, hooksDirName, runtimePathName = "--hook-config-path", "--hooks-dir", "--runtime-path"
+	length := 0
+	switch {
+	case hasPrefix(arg, hookConfigPathName):
+		name, length = hookConfigPath, len(hookConfigPathName)
+	case hasPrefix(arg, hooksDirName):
+		name, length = hooksDirectory, len(hooksDirName)
+	case hasPrefix(arg, runtimePathName):
+		name, length = runtimePath, len(runtimePathName)
+	default:
+		return none, "", false
+	}
+	switch rest := behind(arg, length); {
+	case rest == "":
+		return name, "", false
+	case rest[0] == '=':
+		return name, behind(rest, 1), true
+	}
+	return none, "", false
+}
+
+// profile makes path that of the hook file of the profile as which the program was called, and reports whether there can be
+// one.
+//
+//go:nosplit
+func (c *call) profile(name string) bool {
+	base := 0
+	for i := range len(name) {
+		if name[i] == '/' {
+			base = i + 1
+		}
+	}
+	name = behind(name, base)
+	c.path.clear()
+	c.path.add(profile.Dir)
+	c.path.add("/")
+	c.path.add(name)
+	c.path.add(".json")
+	return profile.ValidName(name) && c.path.complete()
+}
+
+// read reads the beginning of a hook file into text, and reports whether it is one that may be believed.
+//
+//go:nosplit
+func (c *call) read(hookFile string) bool {
+	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
+	fd, ok := system(unix.SYS_OPENAT, here, address(hookFile), flags, 0)
+	if !ok {
+		return false
+	}
+	_, ok = system(unix.SYS_FSTAT, fd, uintptr(unsafe.Pointer(&c.stat)), 0, 0)
+	if ok && c.stat.Mode&unix.S_IFMT == unix.S_IFREG && c.stat.Mode&unix.S_IWOTH == 0 && c.stat.Size <= jsonfile.MaxSize {
+		_, ok = system(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&c.text)), uintptr(len(c.text)), 0)
+	} else {
+		ok = false
+	}
+	_, closed := system(unix.SYS_CLOSE, fd, 0, 0, 0)
+	return ok && closed
+}
+
+// runtime returns the value of text's first member, if that is "runtime" and the value plain characters; else "".
+//
+//go:nosplit
+func (c *call) runtime() string {
+	const member = `"runtime"`
+	i := c.afterSpace(0)
+	if c.char(i) != '{' {
+		return ""
+	}
+	i = c.afterSpace(i + 1)
+	for j := range len(member) {
+		if c.char(i+j) != member[j] {
+			return ""
+		}
+	}
+	i = c.afterSpace(i + len(member))
+	if c.char(i) != ':' {
+		return ""
+	}
+	i = c.afterSpace(i + 1)
+	if c.char(i) != '"' {
+		return ""
+	}
+	value := i + 1
+	for i = value; c.char(i) != '"'; i++ {
+		if char := c.char(i); char < ' ' || char > '~' || char == '\\' {
+			return ""
+		}
+	}
+	if uint(i) >= uint(len(c.text)) {
+		return ""
+	}
+	c.text[i] = 0
+	return stringOf(unsafe.Add(unsafe.Pointer(&c.text), value), i-value)
+}
+
+// char returns the byte of text at i, or 0 behind its end.
+//
+//go:nosplit
+func (c *call) char(i int) byte {
+	if uint(i) >= uint(len(c.text)) {
+		return 0
+	}
+	return c.text[i]
+}
+
+// afterSpace returns where in text the white space that begins at i ends.
+//
+//go:nosplit
+func (c *call) afterSpace(i int) int {
+	for c.char(i) == ' ' || c.char(i) == '\t' || c.char(i) == '\n' || c.char(i) == '\r' {
+		i++
+	}
+	return i
+}
+
+// find returns the address of the runtime's path, a C string: name itself, behind which a zero stands, if it is an absolute
+// path, or else the first in directories, which colons separate. It returns 0 if there is none, and in any doubt.
+//
+//go:nosplit
+func (c *call) find(name, directories string) uintptr {
+	if _, ok := system(sysFstatat, here, address("/proc/self/exe\x00"), uintptr(unsafe.Pointer(&c.self)), 0); !ok {
+		return 0
+	}
+	slashes := 0
+	for i := range len(name) {
+		if name[i] == '/' {
+			slashes++
+		}
+	}
+	if slashes > 0 {
+		if !hasPrefix(name, "/") || c.examine(address(name)) != runnable {
+			return 0
+		}
+		return address(name)
+	}
+	c.path.clear()
+	for i := 0; i <= len(directories); i++ {
+		if uint(i) < uint(len(directories)) && directories[i] != ':' {
+			c.path.put(directories[i])
+			continue
+		}
+		c.path.add("/")
+		c.path.add(name)
+		if !c.path.complete() {
+			return 0
+		}
+		switch c.examine(address(c.path.string())) {
+		case runnable:
+			return address(c.path.string())
+		case doubtful:
+			return 0
+		}
+		c.path.clear()
+	}
+	return 0
+}
+
+// verdict is what a path is to one who looks for a runtime.
+type verdict int
+
+const (
+	doubtful   verdict = iota
+	runnable           // an executable regular file
+	passedOver         // nothing, or this program itself
+)
+
+//go:nosplit
+func (c *call) examine(path uintptr) verdict {
+	status, ok := system(sysFstatat, here, path, uintptr(unsafe.Pointer(&c.stat)), 0)
+	switch {
+	case !ok && status == uintptr(unix.ENOENT):
+		return passedOver
+	case !ok || c.stat.Mode&unix.S_IFMT != unix.S_IFREG:
+		return doubtful
+	case c.stat.Dev == c.self.Dev && c.stat.Ino == c.self.Ino:
+		return passedOver
+	}
+	// It asks for the real user, who is the effective one, too: see gainedRights.
+	if _, ok := system(unix.SYS_FACCESSAT, here, path, unix.X_OK, 0); !ok {
+		return doubtful
+	}
+	return runnable
+}
+
+// path is a path that is put together, with the zero that the kernel expects behind it.
+type path struct {
+	bytes  [512]byte
+	length int // more than there is room for if it was too long
+}
+
+//go:nosplit
+func (p *path) clear() { p.length = 0 }
+
+//go:nosplit
+func (p *path) put(b byte) {
+	if at := uint(p.length); at < uint(len(p.bytes)) {
+		p.bytes[at] = b
+		p.length++
+	}
+}
+
+//go:nosplit
+func (p *path) add(s string) {
+	for i := range len(s) {
+		p.put(s[i])
+	}
+}
+
+// complete puts the zero at the end, and reports whether there was room for all.
+//
+//go:nosplit
+func (p *path) complete() bool {
+	at := uint(p.length)
+	if at >= uint(len(p.bytes)) {
+		return false
+	}
+	p.bytes[at] = 0
+	return true
+}
+
+//go:nosplit
+func (p *path) string() string { return stringOf(unsafe.Pointer(&p.bytes), p.length) }
+
+// here makes the system calls take a relative path from the working directory.
+const here = ^uintptr(99) // AT_FDCWD, -100
+
+// system makes a system call. If that fails, it returns the error's number and false.
+//
+//go:nosplit
+func system(number, a, b, c, d uintptr) (uintptr, bool) {
+	result, _, errno := syscall.RawSyscall6(number, a, b, c, d, 0, 0)
+	if errno != 0 {
+		return uintptr(errno), false
+	}
+	return result, true
+}
+
+const wordSize = int(unsafe.Sizeof(uintptr(0)))
+
+// wordAt returns the word at an index behind base.
+//
+//go:nosplit
+func wordAt(base unsafe.Pointer, index int) uintptr {
+	return *(*uintptr)(unsafe.Add(base, index*wordSize))
+}
+
+// stringAt returns the C string that the word at an index behind base points to. Its zero stays behind it.
+//
+//go:nosplit
+func stringAt(base unsafe.Pointer, index int) string {
+	return cString(*(*unsafe.Pointer)(unsafe.Add(base, index*wordSize)))
+}
+
+// cString returns the C string at data. Its zero stays behind it.
+//
+//go:nosplit
+func cString(data unsafe.Pointer) string {
+	length := 0
+	for *(*byte)(unsafe.Add(data, length)) != 0 {
+		length++
+	}
+	return stringOf(data, length)
+}
+
+// stringOf returns the string of length bytes at data. unsafe.String would check its arguments.
+//
+//go:nosplit
+func stringOf(data unsafe.Pointer, length int) string {
+	header := struct {
+		data   unsafe.Pointer
+		length int
+	}{data, length}
+	return *(*string)(unsafe.Pointer(&header))
+}
+
+// address returns where the bytes of s are.
+//
+//go:nosplit
+func address(s string) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(s))) }
+
+// behind returns s without its first n bytes, of which it must have as many.
+//
+//go:nosplit
+func behind(s string, n int) string {
+	return stringOf(unsafe.Add(unsafe.Pointer(unsafe.StringData(s)), n), len(s)-n)
+}
+
+//go:nosplit
+func equal(a, b string) bool { return len(a) == len(b) && hasPrefix(a, b) }
+
+//go:nosplit
+func hasPrefix(s, prefix string) bool {
+	if len(s) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		if s[i] != prefix[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,12 @@
+#include "textflag.h"
+
+// The first instruction of the program. The kernel's stack pointer leads to argc, argv, nil, the environment, nil, and the
+// auxiliary vector, and Go's own entry is to find it as it was.
+TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
+	MOVD	RSP, R0
+	SUB	$32, RSP
+	MOVD	R0, 8(RSP)	// start's argument, above where it may save the link register
+	MOVD	ZR, g
+	BL	·start(SB)
+	ADD	$32, RSP
+	B	_rt0_arm64_linux(SB)

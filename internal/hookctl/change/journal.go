@@ -1,0 +1,236 @@
+package change
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// journal is what is remembered of changes, in a file that there is only as long as there is anything to remember.
+type journal struct {
+	path     string
+	profiles string // the directory of profiles, which stays when it is empty
+
+	// Directories were made, outer ones first, and go when they are empty.
+	Directories []string `json:"directories,omitempty"`
+
+	// Unfinished is what is being done, or undone: all of it is put back if the process is killed.
+	Unfinished []*entry `json:"unfinished,omitempty"`
+}
+
+// entry is a File in the journal.
+type entry struct {
+	Path        string      `json:"path"`
+	Mode        fs.FileMode `json:"mode"` // before; of a file that is made, after
+	Own         bool        `json:"own,omitempty"`
+	Before      []byte      `json:"before"`
+	after       []byte
+	perm        fs.FileMode // after
+	AfterSHA256 string      `json:"afterSHA256"`
+	Temporary   string      `json:"temporary"` // the file that takes its place, while it is written
+}
+
+// digest returns the SHA-256 of a text, in hexadecimal; "" for no file.
+func digest(text []byte) string {
+	if text == nil {
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// Recover puts back what a killed call has left half done, and removes its temporary files.
+func Recover(sys system.System) error {
+	j, err := readJournal(sys)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(j.path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s.new cannot be removed: %w", j.path, report.Plain(err))
+	}
+	if len(j.Unfinished) == 0 {
+		return nil
+	}
+	if err := j.undo(); err != nil {
+		return fmt.Errorf("an earlier call of hookctl was killed, and what it left half done cannot be undone: %w", err)
+	}
+	return nil
+}
+
+func readJournal(sys system.System) (*journal, error) {
+	j := &journal{path: filepath.Join(sys.State, "journal.json"), profiles: sys.Profiles}
+	text, err := Read(j.path)
+	if err != nil || text == nil {
+		return j, err
+	}
+	if err := json.Unmarshal(text, j); err != nil {
+		return nil, fmt.Errorf("%s is not as hookctl wrote it (%w): see whether anything is half done, then remove that file", j.path, err)
+	}
+	return j, nil
+}
+
+func newEntry(f File) *entry {
+	e := &entry{Path: f.Path, Mode: f.Mode, Own: f.Own, Before: f.Before, after: f.After, perm: f.Mode.Perm(), AfterSHA256: digest(f.After), Temporary: temporary(f.Path)}
+	if st, err := os.Stat(f.Path); err == nil && f.Mode.IsRegular() && st.Mode().IsRegular() {
+		e.Mode = st.Mode().Perm() // to put it back
+	}
+	return e
+}
+
+// begin writes down what is about to be done, or undone.
+func begin(sys system.System, entries []*entry) (*journal, error) {
+	if err := Recover(sys); err != nil {
+		return nil, err
+	}
+	j, err := readJournal(sys)
+	if err != nil {
+		return nil, err
+	}
+	j.Unfinished = entries
+	for _, e := range entries {
+		for _, dir := range MissingDirectories(filepath.Dir(e.Path)) {
+			if !holds(dir, sys.State) && !slices.Contains(j.Directories, dir) { // that goes with the journal
+				j.Directories = append(j.Directories, dir)
+			}
+		}
+	}
+	slices.Sort(j.Directories)
+	return j, j.write()
+}
+
+// holds reports whether path is a directory, or lies below it.
+func holds(dir, path string) bool { return strings.HasPrefix(path+"/", dir+"/") }
+
+// undo puts back what is unfinished, the last first.
+func (j *journal) undo() error {
+	for _, e := range slices.Backward(j.Unfinished) {
+		err := e.undo()
+		if _, isChanged := err.(changedError); isChanged { // it will never be what it was
+			return errors.Join(err, j.finish())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return j.finish()
+}
+
+// finish notes that nothing is unfinished, and removes the directories that have become empty.
+func (j *journal) finish() error {
+	j.Unfinished = nil
+	for i, dir := range slices.Backward(j.Directories) {
+		err := os.Remove(dir)
+		if err == nil || errors.Is(err, fs.ErrNotExist) || holds(dir, j.profiles) {
+			j.Directories = slices.Delete(j.Directories, i, i+1)
+		} // else it is in use
+	}
+	return j.write()
+}
+
+// write writes the journal; if it remembers nothing, there is none, and no directory for its sake alone.
+func (j *journal) write() error {
+	dir := filepath.Dir(j.path)
+	err := j.replace(dir)
+	if err == nil && len(j.Directories)+len(j.Unfinished) == 0 {
+		_ = os.Remove(dir) // fails if there is anything else in it: the lock, a record
+	}
+	if err != nil {
+		return fmt.Errorf("%s cannot be written: %w%s", j.path, report.Plain(err), remedy(err))
+	}
+	return nil
+}
+
+func (j *journal) replace(dir string) error {
+	if len(j.Directories)+len(j.Unfinished) == 0 {
+		if err := os.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := sync(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := errors.Join(enc.Encode(j), MakeDirectories(dir)); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(j.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(b.Bytes())
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(j.path+".new", j.path); err != nil {
+		return err
+	}
+	return sync(dir)
+}
+
+// temporary returns where the file is written that takes the place of the one at path.
+func temporary(path string) string {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	dir := filepath.Dir(path)
+	if above := filepath.Dir(dir); sameMount(dir, above) {
+		if err := unix.Access(above, unix.W_OK); err == nil || err == unix.ENOENT { // it will be made
+			dir = above
+		}
+	}
+	return filepath.Join(dir, fmt.Sprintf(".hookctl-%d-%s", os.Getpid(), filepath.Base(path)))
+}
+
+// sameMount reports whether what is in a directory can be renamed into the one below it, which may yet have to be made.
+func sameMount(below, above string) bool {
+	var a, b unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, below, 0, unix.STATX_MNT_ID, &a); err != nil {
+		return errors.Is(err, unix.ENOENT)
+	}
+	if err := unix.Statx(unix.AT_FDCWD, above, 0, unix.STATX_MNT_ID, &b); err != nil {
+		return false
+	}
+	return a.Mnt_id == b.Mnt_id && a.Dev_major == b.Dev_major && a.Dev_minor == b.Dev_minor
+}
+
+// MissingDirectories returns those of path and the directories above it that are missing, outermost first.
+func MissingDirectories(path string) (missing []string) {
+	for at := path; at != filepath.Dir(at); at = filepath.Dir(at) {
+		if _, err := os.Stat(at); err == nil {
+			break
+		}
+		missing = append([]string{at}, missing...)
+	}
+	return missing
+}
+
+// MakeDirectories makes a directory and those above it, for everyone to read whatever the umask.
+func MakeDirectories(path string) error {
+	missing := MissingDirectories(path)
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	for _, dir := range missing {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+// Package command runs other programs: an engine's own, or its client.
+//
+// Each has a context, a time limit and a bound on its output, so that none can hang hookctl or fill its memory (issue 11).
+// It does not know what the programs are.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/launch"
+)
+
+const (
+	// Patience is how long a program may take, unless a call says otherwise.
+	Patience = 30 * time.Second
+
+	// MaxOutput is how much a program may print on one stream, in bytes. An engine's whole configuration is some 20 kB.
+	MaxOutput = 16 << 20
+)
+
+// Find returns the path of a program: in PATH, or in the system's directories, since an administrator's PATH may lack
+// those of daemons.
+func Find(program string) (string, error) {
+	for _, dir := range filepath.SplitList(os.Getenv("PATH") + ":" + launch.SystemPath) {
+		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil && filepath.IsAbs(path) {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed: it is neither in PATH nor in any of the directories %s", program, launch.SystemPath)
+}
+
+// Output runs a program and returns what it prints on standard output.
+func Output(ctx context.Context, program string, args ...string) (string, error) {
+	return OutputWithin(ctx, Patience, program, args...)
+}
+
+// OutputWithin is Output with another time limit. An error names the call, and what the program prints on standard error,
+// or which limit it exceeded. The program and what it started are then killed, as they are when ctx ends.
+func OutputWithin(ctx context.Context, limit time.Duration, program string, args ...string) (string, error) {
+	call := strings.Join(append([]string{program}, args...), " ")
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	cmd := exec.CommandContext(within, program, args...)
+	// An interrupt from the terminal is hookctl's to handle, which kills the whole group.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	cmd.WaitDelay = time.Second // what it leaves running may keep its output open
+	stdout, stderr := &bounded{exceeded: cancel}, &bounded{exceeded: cancel}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	err := cmd.Run()
+	switch {
+	case stdout.full || stderr.full:
+		return "", fmt.Errorf("%s: it prints more than %d MiB, and was killed", call, MaxOutput>>20)
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%s: interrupted: %w", call, context.Cause(ctx))
+	case within.Err() != nil:
+		return "", fmt.Errorf("%s: no answer within %v, and was killed", call, limit)
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		if said := strings.TrimSpace(stderr.String()); said != "" {
+			return "", fmt.Errorf("%s: %w: %s", call, err, said)
+		}
+		return "", fmt.Errorf("%s: %w", call, err)
+	}
+	return stdout.String(), nil
+}
+
+// bounded keeps what is written to it, up to MaxOutput.
+type bounded struct {
+	strings.Builder
+	full     bool
+	exceeded func()
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > MaxOutput {
+		if !b.full {
+			b.full = true
+			b.exceeded()
+		}
+		return len(p), nil // it is killed already; its last words are dropped
+	}
+	return b.Builder.Write(p)
+}

@@ -1,0 +1,563 @@
+package container
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// Scan is what was found.
+type Scan struct {
+	Containers []Container
+
+	sys       system.System
+	roots     []string
+	unknown   []error // what could not be read
+	strangers []stranger
+	byID      map[string][]int // into Containers
+}
+
+// stranger is a process that calls itself one of an engine's, and is not believed.
+type stranger struct {
+	process proc.Process
+	why     error
+}
+
+// Unknown returns an error if there may be more containers than were found.
+func (s *Scan) Unknown() error { return errors.Join(s.unknown...) }
+
+// Look looks for containers. roots are directories in which runtimes keep their state, besides the usual ones.
+func Look(sys system.System, roots ...string) *Scan {
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		s := &Scan{sys: sys, roots: roots, byID: map[string][]int{}}
+		s.look()
+		if len(s.unknown) == 0 || attempt == attempts {
+			return s
+		}
+		time.Sleep(50 * time.Millisecond) // shims write their files one after the other
+	}
+}
+
+func (s *Scan) look() {
+	list, err := proc.List(s.sys)
+	if err != nil {
+		s.note(err)
+	}
+	var shims, dockerds, conmons []proc.Process
+	for _, p := range list {
+		var of *[]proc.Process
+		switch name := p.Name(); {
+		case strings.HasPrefix(name, "containerd-shim"):
+			of = &shims
+		case name == "dockerd":
+			of = &dockerds
+		case name == "conmon", name == "conmonrs":
+			of = &conmons
+		default:
+			continue
+		}
+		switch err := p.Trusted(); {
+		case err == nil:
+			*of = append(*of, p)
+		case proc.Gone(err):
+		case errors.Is(err, fs.ErrPermission):
+			s.note(err)
+		default:
+			s.strangers = append(s.strangers, stranger{p, err})
+		}
+	}
+	s.tasks(shims)
+	s.docker(dockerds)
+	s.pods(conmons)
+	for _, dir := range s.stateDirs() {
+		s.state(dir)
+	}
+}
+
+// note notes an error, once.
+func (s *Scan) note(err error) {
+	if !slices.ContainsFunc(s.unknown, func(known error) bool { return known.Error() == err.Error() }) {
+		s.unknown = append(s.unknown, err)
+	}
+}
+
+// list returns the names of the directories in dir, which may be missing.
+func (s *Scan) list(dir string) (names []string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !proc.Gone(err) {
+		s.note(fmt.Errorf("%s cannot be examined: %w", dir, report.Plain(err)))
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// read reads a JSON file into v, and reports whether it was there and could be read.
+func (s *Scan) read(files files, path string, v any) bool {
+	text, err := files.open.Read(path)
+	if proc.Gone(err) {
+		return false
+	}
+	if err == nil {
+		if err = json.Unmarshal(text, v); err != nil {
+			err = fmt.Errorf("%s: %w", filepath.Join(files.root, path), err)
+		}
+	}
+	if err != nil {
+		s.note(err)
+	}
+	return err == nil
+}
+
+// add adds a container, or what is new of it to the one that was found already.
+func (s *Scan) add(c Container) *Container {
+	for _, i := range s.byID[c.ID] {
+		known := &s.Containers[i]
+		bothOfPods := ofPods(known.Engine) && ofPods(c.Engine) // CRI-O has two bundles of one container
+		if !bothOfPods && (known.Engine != c.Engine || c.Bundle != "" && known.Bundle != "" && !same(c.Bundle, known.Bundle)) {
+			continue
+		}
+		if known.Engine == conmonEngine { // the storage knows more than a conmon's command line
+			known.Engine, known.Name = c.Engine, cmp.Or(c.Name, known.Name)
+		}
+		if known.Bundle == "" {
+			known.Bundle, known.files, known.at = c.Bundle, c.files, c.at
+		}
+		known.Name, known.Image = cmp.Or(known.Name, c.Name), cmp.Or(known.Image, c.Image)
+		known.Running = known.Running || c.Running
+		known.Shim = cmp.Or(known.Shim, c.Shim)
+		known.calls = append(known.calls, c.calls...)
+		return known
+	}
+	s.byID[c.ID] = append(s.byID[c.ID], len(s.Containers))
+	s.Containers = append(s.Containers, c)
+	return &s.Containers[len(s.Containers)-1]
+}
+
+func below(root string) files { return files{root, proc.Below(root), true} }
+
+func (s *Scan) system() files { return below(s.sys.Root) }
+
+// filesOf returns the file system of a process that is believed.
+func (s *Scan) filesOf(p proc.Process) files {
+	if shares, err := p.SharesRoot(); err == nil && shares {
+		return s.system()
+	}
+	return files{p.Dir + "/root", p.Open, false}
+}
+
+// taskDirName is the directory below its state in which containerd's runtime v2 keeps bundles, as NAMESPACE/ID.
+const taskDirName = "io.containerd.runtime.v2.task"
+
+// taskDirs are the usual directories of that name.
+var taskDirs = []string{
+	"/run/containerd/" + taskDirName,               // containerd's own, and dockerd's that uses it
+	"/run/docker/containerd/daemon/" + taskDirName, // dockerd with a containerd of its own
+	"/run/k3s/containerd/" + taskDirName,
+}
+
+// tasks looks through the directories of containerd's shims. A shim's working directory is the bundle of a container of its
+// own; others that it watches have theirs beside that.
+func (s *Scan) tasks(shims []proc.Process) {
+	type taskDir struct {
+		files
+		path string // in files
+	}
+	var dirs []taskDir
+	for _, dir := range taskDirs {
+		dirs = append(dirs, taskDir{s.system(), dir})
+	}
+	watching := map[string]int{} // shims by namespace and id
+	for _, p := range shims {
+		watching[p.Option("-namespace")+"/"+p.Option("-id")] = p.PID
+		bundle, err := os.Readlink(filepath.Join(p.Dir, "cwd"))
+		if err != nil {
+			if !proc.Gone(err) {
+				s.note(fmt.Errorf("%s/cwd cannot be examined: %w", p.Dir, report.Plain(err)))
+			}
+			continue
+		}
+		files := s.filesOf(p)
+		if files.root == s.sys.Root { // the link shows the path that hookctl opens
+			if bundle, err = filepath.Rel(s.sys.Root, bundle); err != nil {
+				s.note(err)
+				continue
+			}
+			bundle = "/" + bundle
+		}
+		dirs = append(dirs, taskDir{files, path.Dir(path.Dir(bundle))})
+	}
+	seen := map[string]bool{}
+	for i, dir := range dirs {
+		at := filepath.Join(dir.root, dir.path)
+		if seen[at] || slices.ContainsFunc(dirs[:min(i, len(taskDirs))], func(d taskDir) bool { return same(filepath.Join(d.root, d.path), at) }) {
+			continue
+		}
+		seen[at] = true
+		for _, namespace := range s.list(at) {
+			for _, id := range s.list(filepath.Join(at, namespace)) {
+				s.task(dir.files, path.Join(dir.path, namespace, id), namespace, id, watching[namespace+"/"+id])
+			}
+		}
+	}
+}
+
+// task looks at a bundle of containerd's. The shim for runc writes into it what it calls.
+func (s *Scan) task(files files, at, namespace, id string, shim int) {
+	c := Container{ID: id, Engine: engineOf(namespace), Bundle: filepath.Join(files.root, at), Running: true, Shim: shim, files: files, at: at}
+	words, isRunc := s.shimCall(c)
+	if isRunc {
+		c.calls = []call{{words, files}}
+	} else if !c.hasConfig() {
+		return // it has been deleted
+	}
+	if c.Engine != docker { // which has the name elsewhere
+		var cfg struct{ Annotations map[string]string }
+		if text, err := c.files.open.Read(path.Join(at, "config.json")); err == nil && json.Unmarshal(text, &cfg) == nil {
+			c.describe(cfg.Annotations)
+		}
+	}
+	s.add(c)
+}
+
+// describe takes a container's name and image from its annotations, as containerd's CRI, CRI-O and nerdctl write them.
+func (c *Container) describe(a map[string]string) {
+	pod := func(parts ...string) string {
+		return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "/")
+	}
+	c.Name = cmp.Or(c.Name,
+		pod(a["io.kubernetes.cri.sandbox-namespace"], a["io.kubernetes.cri.sandbox-name"], a["io.kubernetes.cri.container-name"]),
+		a["nerdctl/name"])
+	if a["io.kubernetes.cri-o.ContainerType"] != "" {
+		container := a["io.kubernetes.container.name"]
+		if container == "POD" { // the sandbox
+			container = ""
+		}
+		c.Name = pod(a["io.kubernetes.pod.namespace"], a["io.kubernetes.pod.name"], container)
+	}
+	c.Image = cmp.Or(c.Image, a["io.kubernetes.cri.image-name"], a["io.kubernetes.cri-o.ImageName"])
+}
+
+// shimCall returns what the shim of a bundle calls, and reports whether it is the one for runc. The name is in both files;
+// older shims write the first alone. Without a name it is runc.
+func (s *Scan) shimCall(c Container) (words []string, ok bool) {
+	switch text, err := c.files.open.Read(path.Join(c.at, "runtime")); {
+	case err == nil:
+		words = append(words, string(text))
+	case !proc.Gone(err):
+		s.note(err)
+	}
+	var options struct {
+		BinaryName string `json:"binary_name"`
+	}
+	if s.read(c.files, path.Join(c.at, "options.json"), &options) {
+		words = append(words, options.BinaryName)
+	}
+	for i := range words {
+		words[i] = cmp.Or(words[i], "runc")
+	}
+	return slices.Compact(words), len(words) > 0
+}
+
+// dockerd is a daemon of Docker's.
+type dockerd struct {
+	files
+	data     string              // its data-root
+	runtimes map[string][]string // what it calls, by the name that the runtime is registered by
+	standard string              // the name of its default runtime
+}
+
+// docker looks through the containers that each dockerd lists, those that do not run too.
+func (s *Scan) docker(processes []proc.Process) {
+	var daemons []dockerd
+	for _, p := range processes {
+		daemons = append(daemons, s.configure(s.filesOf(p), p))
+	}
+	// As it would be by its usual files, if it does not run. One that runs says more about its containers than these files.
+	usual := s.configure(s.system(), proc.Process{Args: []string{"dockerd"}})
+	if !slices.ContainsFunc(daemons, func(d dockerd) bool { return same(d.dir(), usual.dir()) }) {
+		daemons = append(daemons, usual)
+	}
+	listed, unread := map[string]bool{}, len(s.unknown)
+	for _, d := range daemons {
+		for _, id := range s.list(d.dir()) {
+			listed[id] = true
+			at := path.Join(d.data, "containers", id)
+			var host struct{ Runtime string }
+			if !s.read(d.files, path.Join(at, "hostconfig.json"), &host) {
+				continue
+			}
+			var about struct {
+				Name   string
+				Config struct{ Image string }
+			}
+			s.read(d.files, path.Join(at, "config.v2.json"), &about)
+			s.add(Container{ID: id, Engine: docker, Name: strings.TrimPrefix(about.Name, "/"), Image: about.Config.Image,
+				calls: []call{{d.call(host.Runtime), d.files}}})
+		}
+	}
+	if len(processes) == 0 || len(s.unknown) > unread {
+		return
+	}
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		c.Forgotten = c.Engine == docker && !listed[c.ID]
+	}
+}
+
+// dir returns the directory of its containers, as hookctl opens it.
+func (d dockerd) dir() string { return filepath.Join(d.root, d.data, "containers") }
+
+// configure returns what a daemon's options and its configuration file say.
+func (s *Scan) configure(files files, p proc.Process) dockerd {
+	d := dockerd{files: files, runtimes: map[string][]string{}}
+	for _, value := range p.Options("--add-runtime") {
+		if name, path, ok := strings.Cut(value, "="); ok {
+			d.runtimes[name] = []string{path}
+		}
+	}
+	var file struct {
+		DataRoot string `json:"data-root"`
+		Graph    string `json:"graph"` // its old name
+		Default  string `json:"default-runtime"`
+		Runtimes map[string]struct {
+			Path    string   `json:"path"`
+			Args    []string `json:"runtimeArgs"`
+			Options struct{ BinaryName string }
+		} `json:"runtimes"`
+	}
+	s.read(d.files, cmp.Or(p.Option("--config-file"), "/etc/docker/daemon.json"), &file)
+	d.data = cmp.Or(p.Option("--data-root", "--graph", "-g"), file.DataRoot, file.Graph, "/var/lib/docker")
+	d.standard = cmp.Or(p.Option("--default-runtime"), file.Default, "runc")
+	for name, r := range file.Runtimes {
+		if program := cmp.Or(r.Path, r.Options.BinaryName); program != "" {
+			d.runtimes[name] = append([]string{program}, r.Args...)
+		}
+	}
+	return d
+}
+
+// call returns what the daemon calls for a runtime. One that is not registered any more, or whose entry names no program, is
+// called by its name.
+func (d dockerd) call(runtime string) []string {
+	runtime = cmp.Or(runtime, d.standard)
+	if call := d.runtimes[runtime]; call != nil {
+		return call
+	}
+	if runtime == "io.containerd.runc.v2" {
+		runtime = "runc"
+	}
+	return []string{runtime}
+}
+
+// pods looks at what Podman and CRI-O have: the conmon that watches a container, and the storage, which has those that
+// ended too.
+func (s *Scan) pods(conmons []proc.Process) {
+	storages := []string{s.sys.Path("run/containers/storage"), s.sys.Path("var/lib/containers/storage")} // CRI-O's bundles, then the rest
+	if os.Geteuid() != 0 {
+		if data := os.Getenv("XDG_DATA_HOME"); data != "" {
+			storages = append(storages, filepath.Join(data, "containers/storage"))
+		} else if home := os.Getenv("HOME"); home != "" {
+			storages = append(storages, filepath.Join(home, ".local/share/containers/storage"))
+		}
+	}
+	for _, p := range conmons {
+		if p.Name() == "conmonrs" {
+			s.conmonrs(p)
+		} else if storage := s.conmon(p); storage != "" && !slices.Contains(storages, storage) {
+			storages = append(storages, storage)
+		}
+	}
+	for i, storage := range storages {
+		if !slices.ContainsFunc(storages[:i], func(before string) bool { return same(before, storage) }) {
+			s.storage(storage)
+		}
+	}
+}
+
+// conmon looks at a process that watches a container: `conmon -c ID -n NAME -b BUNDLE -r RUNTIME`. Options that take a
+// value, which might look like an option, are those that are used for more than that. It returns the storage that the
+// bundle is in, if it is one of the system's file system.
+func (s *Scan) conmon(p proc.Process) (storage string) {
+	files := s.filesOf(p)
+	c := Container{Engine: conmonEngine, Running: true, files: files}
+	words := make([]string, 1) // the runtime, and the arguments that it is given
+	isExec := false            // of `podman exec`, with a bundle of its own
+	for i := 1; i < len(p.Args); i++ {
+		name, value, joined := strings.Cut(p.Args[i], "=")
+		if !joined && i+1 < len(p.Args) {
+			value = p.Args[i+1]
+		}
+		known := true
+		switch name {
+		case "-c", "--cid":
+			c.ID = value
+		case "-n", "--name":
+			c.Name = value
+		case "-b", "--bundle":
+			c.at = value
+		case "-r", "--runtime":
+			words[0] = value
+		case "--runtime-arg", "--runtime-opt":
+			words = append(words, value)
+		case "--exit-command", "--exit-command-arg":
+		default:
+			known = false
+		}
+		isExec = isExec || name == "-e" || name == "--exec"
+		if known && !joined {
+			i++
+		}
+	}
+	switch {
+	case words[0] == "" && c.ID == "":
+		return "" // `conmon --version`, which Podman calls
+	case words[0] == "":
+		s.note(fmt.Errorf("%s cannot be examined: a conmon whose command line does not name its runtime", p.Dir))
+		return ""
+	}
+	c.calls = []call{{words, files}}
+	if isExec {
+		c.at = ""
+	}
+	if c.at != "" {
+		c.Bundle = filepath.Join(files.root, c.at)
+		if files.root == s.sys.Root {
+			storage = filepath.Dir(filepath.Dir(filepath.Dir(c.Bundle)))
+		}
+	}
+	s.add(c)
+	return storage
+}
+
+// conmonrs looks at a process that watches all containers of a pod of CRI-O's (runtime_type "pod"), and does not name them.
+func (s *Scan) conmonrs(p proc.Process) {
+	files := s.filesOf(p)
+	s.add(Container{ID: "a pod's", Engine: fmt.Sprintf("cri-o, process %d", p.PID), Running: true,
+		calls: []call{{[]string{p.Option("--runtime", "-r")}, files}}})
+}
+
+// storage looks through a storage of Podman's and CRI-O's: DRIVER-containers/ID/userdata.
+func (s *Scan) storage(storage string) {
+	files := below(storage)
+	for _, name := range s.list(storage) {
+		if !strings.HasSuffix(name, "-containers") {
+			continue
+		}
+		known := s.stored(files, name)
+		for _, id := range s.list(filepath.Join(storage, name)) {
+			at := path.Join("/", name, id, "userdata")
+			var cfg struct{ Annotations map[string]string }
+			if !s.read(files, path.Join(at, "config.json"), &cfg) {
+				continue
+			}
+			c := Container{ID: id, Engine: "podman", Bundle: filepath.Join(storage, at), files: files, at: at}
+			if cfg.Annotations["io.kubernetes.cri-o.ContainerType"] != "" || cfg.Annotations["io.kubernetes.cri-o.RuntimeHandler"] != "" {
+				c.Engine = "cri-o"
+			}
+			c.describe(cfg.Annotations)
+			c.Name, c.Image = cmp.Or(c.Name, known[id].name), cmp.Or(c.Image, known[id].image)
+			// CRI-O notes the runtime handler, unless it is the default one. It calls it to delete a container that has ended
+			// too, whose conmon is gone.
+			if handler := cfg.Annotations["io.kubernetes.cri-o.RuntimeHandler"]; handler != "" {
+				c.Running = true
+				c.calls = []call{{[]string{handler}, s.system()}}
+			}
+			s.add(c)
+		}
+	}
+}
+
+// stored returns the names and images that a storage's index has, by id.
+func (s *Scan) stored(files files, dir string) map[string]struct{ name, image string } {
+	known := map[string]struct{ name, image string }{}
+	for _, file := range []string{"containers.json", "volatile-containers.json"} {
+		var index []struct {
+			ID       string
+			Names    []string
+			Metadata string
+		}
+		if !s.read(files, path.Join("/", dir, file), &index) {
+			continue
+		}
+		for _, c := range index {
+			var metadata struct {
+				Image string `json:"image-name"`
+			}
+			// An image is shown where it is noted; nothing depends on it.
+			_ = json.Unmarshal([]byte(c.Metadata), &metadata)
+			if len(c.Names) > 0 {
+				known[c.ID] = struct{ name, image string }{c.Names[0], metadata.Image}
+			}
+		}
+	}
+	return known
+}
+
+// stateDirs returns the directories in which runc and crun keep the state of containers that a person started.
+func (s *Scan) stateDirs() []string {
+	dirs := []string{s.sys.Path("run/runc"), s.sys.Path("run/crun")}
+	if user := os.Getenv("XDG_RUNTIME_DIR"); user != "" && os.Geteuid() != 0 {
+		dirs = append(dirs, filepath.Join(user, "runc"), filepath.Join(user, "crun"))
+	}
+	return append(dirs, s.roots...)
+}
+
+// state looks through a runtime's directory: ID/state.json of runc names the bundle in a label, ID/status of crun in a
+// member. What an engine has started is in it too, and is known already.
+func (s *Scan) state(dir string) {
+	files := below(dir)
+	for _, id := range s.list(dir) {
+		var runc struct {
+			PID    int `json:"init_process_pid"`
+			Config struct{ Labels []string }
+		}
+		if s.read(files, path.Join("/", id, "state.json"), &runc) {
+			for _, label := range runc.Config.Labels {
+				if bundle, ok := strings.CutPrefix(label, "bundle="); ok {
+					s.alone("runc", id, bundle, runc.PID)
+				}
+			}
+		}
+		var crun struct {
+			PID    int
+			Bundle string
+		}
+		if s.read(files, path.Join("/", id, "status"), &crun) && crun.Bundle != "" {
+			s.alone("crun", id, crun.Bundle, crun.PID)
+		}
+	}
+}
+
+// alone adds a container of a runtime that was perhaps called by a person.
+func (s *Scan) alone(runtime, id, bundle string, pid int) {
+	c := Container{ID: id, Engine: runtime, Bundle: s.sys.Path(bundle), files: s.system(), at: bundle}
+	if _, err := os.Stat(filepath.Join(c.Bundle, "config.json")); err != nil {
+		if !proc.Gone(err) {
+			s.note(fmt.Errorf("%s cannot be examined: %w", c.Bundle, report.Plain(err)))
+		}
+		return
+	}
+	_, err := os.Stat(s.sys.Path(fmt.Sprintf("proc/%d", pid)))
+	c.Running = err == nil
+	if slices.ContainsFunc(s.byID[id], func(i int) bool { return same(s.Containers[i].Bundle, c.Bundle) }) {
+		return
+	}
+	s.add(c)
+}

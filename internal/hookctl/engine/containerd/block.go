@@ -1,0 +1,87 @@
+package containerd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
+)
+
+// planBlock puts the handler into hookctl's block at the end of the main file.
+func (c *containerd) planBlock(now *effective, r engine.Runtime, main []byte) ([]change.File, error) {
+	tree, err := tomledit.Decode(c.config, main)
+	if err != nil {
+		return nil, err
+	}
+	if version, _ := tree["version"].(int64); version != 2 && len(tree) > 0 {
+		return nil, fmt.Errorf("%s is of an older version than 2: write `version = 2` at its beginning, and the names of plugins as version 2 has them", c.config)
+	}
+	h, err := now.handler(r, main)
+	if err != nil {
+		return nil, err
+	}
+	path := []string{"plugins", now.plugin, "containerd"}
+	block, rest, err := c.cutBlock(main)
+	if err != nil {
+		return nil, err
+	}
+	if len(tree) == 0 {
+		block["version"] = int64(2)
+	}
+	ours := tomledit.Within(block, path...)
+	// containerd 1.6 forgets the handler that it has by itself as soon as another one is named.
+	if tomledit.Dig(tree, append(path, "runtimes")...) == nil {
+		for name, like := range now.handlers() {
+			tomledit.Within(ours, "runtimes")[name] = tomledit.Settings(like.(tomledit.Table))
+		}
+	}
+	tomledit.Within(ours, "runtimes")[r.Name] = h
+	headed, err := tomledit.HasHeading(rest, path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.config, err)
+	}
+	if r.Default && headed {
+		if rest, err = tomledit.SetKey(rest, path, defaultRuntimeName, tomledit.Quote(r.Name)); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.config, err)
+		}
+	} else if r.Default {
+		ours[defaultRuntimeName] = r.Name
+	}
+	return []change.File{{Path: c.config, After: c.addBlock(rest, block), Mode: 0o644}}, nil
+}
+
+// The lines around what hookctl writes into a file that is not its own.
+const (
+	beginBlock = "# begin of oci-add-hooks: written by hookctl, which takes it out by: hookctl uninstall containerd --profile NAME\n"
+	endBlock   = "# end of oci-add-hooks\n"
+)
+
+// cutBlock returns what stands in hookctl's block, and the text without it.
+func (c *containerd) cutBlock(text []byte) (tree tomledit.Table, rest []byte, err error) {
+	tree = tomledit.Table{}
+	before, after, found := strings.Cut(string(text), beginBlock)
+	if !found {
+		return tree, text, nil
+	}
+	block, after, found := strings.Cut(after, endBlock)
+	if !found {
+		return nil, nil, fmt.Errorf("%s: the line %q is missing, so that nobody knows where hookctl's part ends; put it back, or take that part out by hand",
+			c.config, strings.TrimSpace(endBlock))
+	}
+	if tree, err = tomledit.Decode(c.config+", hookctl's part", []byte(block)); err != nil {
+		return nil, nil, err
+	}
+	return tree, []byte(before + after), nil
+}
+
+// addBlock puts hookctl's block at the end of a text.
+func (c *containerd) addBlock(text []byte, block tomledit.Table) []byte {
+	text = slices.Clone(text)
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	return append(text, beginBlock+tomledit.Write(nil, block)+endBlock...)
+}

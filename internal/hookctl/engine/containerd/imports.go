@@ -1,0 +1,108 @@
+package containerd
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
+)
+
+// importsKey is the key of a configuration whose value names other files, or patterns of their names.
+const importsKey = "imports"
+
+// dropInVersion is the version of the configuration in which hookctl writes files of its own: the oldest with these names.
+// A newer containerd reads each file in its own version.
+const dropInVersion = 3
+
+// dropIns returns the directory for a file of hookctl's own, and whether the main file imports what is in it: that is conf.d
+// beside it, unless it imports another directory that is there. A generated file cannot be made to import anything: then
+// any directory will do that it imports.
+func (c *containerd) dropIns(main []byte) (dir string, imported bool, err error) {
+	_, items, err := tomledit.Array(main, importsKey)
+	if err != nil {
+		return "", false, fmt.Errorf("%s: %w", c.config, err)
+	}
+	usual := filepath.Join(filepath.Dir(c.config), "conf.d")
+	var others []string
+	for _, item := range items {
+		pattern := absolute(item.Value, c.config)
+		match, err := filepath.Match(filepath.Base(pattern), engine.OwnFile("x")+".toml")
+		switch at := filepath.Dir(pattern); {
+		case err != nil || !match || strings.ContainsAny(at, "*?["):
+		case at == usual:
+			return usual, true, nil
+		default:
+			others = append(others, at)
+		}
+	}
+	isDir := func(path string) bool {
+		st, err := os.Stat(path)
+		return err == nil && st.IsDir()
+	}
+	if i := slices.IndexFunc(others, isDir); i >= 0 {
+		return others[i], true, nil
+	}
+	if len(others) > 0 && c.refuseGenerated(main) != nil {
+		return others[0], true, nil
+	}
+	return usual, false, nil
+}
+
+// importLine is the line that hookctl adds to a containerd configuration without imports.
+func importLine(path string) string {
+	return "imports = [" + tomledit.Quote(path) + "] # written by hookctl\n"
+}
+
+// addImport has a containerd configuration import the file at path.
+func addImport(text []byte, path string) ([]byte, error) {
+	open, items, err := tomledit.Array(text, importsKey)
+	switch {
+	case err != nil:
+		return nil, err
+	case open >= 0 && len(items) > 0:
+		last := items[len(items)-1]
+		return tomledit.Insert(text, last.End, ", "+tomledit.Quote(path)), nil
+	case open >= 0:
+		return tomledit.Insert(text, open+1, tomledit.Quote(path)), nil
+	case text == nil:
+		return fmt.Appendf(nil, "version = %d\n%s", dropInVersion, importLine(path)), nil
+	}
+	return tomledit.Insert(text, 0, importLine(path)), nil // before all tables
+}
+
+// removeImport takes back what addImport did to the configuration at config, however it has been written since.
+func removeImport(text []byte, path, config string) ([]byte, error) {
+	if line := importLine(path); strings.Contains(string(text), line) {
+		return []byte(strings.Replace(string(text), line, "", 1)), nil
+	}
+	_, items, err := tomledit.Array(text, importsKey)
+	if err != nil {
+		return nil, err
+	}
+	for i, item := range items {
+		if absolute(item.Value, config) != path {
+			continue
+		}
+		start, end := item.Start, item.End
+		switch {
+		case i > 0:
+			start = items[i-1].End
+		case len(items) > 1:
+			end = items[1].Start
+		}
+		return removeImport(slices.Concat(text[:start], text[end:]), path, config) // it may be there twice
+	}
+	return text, nil
+}
+
+// absolute returns a path that stands in the file config.
+func absolute(path, config string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(filepath.Dir(config), path)
+}

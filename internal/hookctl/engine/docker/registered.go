@@ -1,0 +1,74 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+)
+
+func (d *docker) Registered(context.Context) (*engine.Registered, error) {
+	text, err := change.Read(d.config)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return &engine.Registered{}, nil
+	}
+	if _, err := d.parse(text); err != nil {
+		return nil, err
+	}
+	var settings struct {
+		Default  string `json:"default-runtime"`
+		Runtimes map[string]struct {
+			Path    string
+			Args    []string `json:"runtimeArgs"`
+			Type    string   `json:"runtimeType"`
+			Options struct{ BinaryName string }
+		}
+	}
+	if err := json.Unmarshal(text, &settings); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.config, err)
+	}
+	r := &engine.Registered{}
+	for name, runtime := range settings.Runtimes {
+		entry := engine.Entry{Name: name, Path: runtime.Path, Args: runtime.Args, Default: name == settings.Default}
+		if entry.Path == "" && runtime.Type != "" {
+			if entry.Path = runtime.Options.BinaryName; entry.Path == "" {
+				entry.Path = "runc"
+			}
+			entry.OfType(runtime.Type)
+			if runtime.Type == engine.RuncV2 && runtime.Options.BinaryName != "" {
+				entry.Faults = append(entry.Faults, engine.Fault{
+					Problem: "registered by runtimeType and BinaryName: dockerd asks only a runtime with a path for its features, so that a read-only bind mount of a container is not recursively read-only",
+					Remedy:  fmt.Sprintf(`write {"path": %q}`, runtime.Options.BinaryName)})
+			}
+		}
+		byShell(&entry)
+		r.Entries = append(r.Entries, entry)
+	}
+	r.Sort()
+	return r, nil
+}
+
+// byShell notes arguments that do not arrive as they are written: dockerd writes the path and the arguments into a script
+// for /bin/sh as they are (daemon/runtime_unix.go of moby).
+func byShell(e *engine.Entry) {
+	if len(e.Args) == 0 {
+		return
+	}
+	for _, word := range append([]string{e.Path}, e.Args...) {
+		if word == "" || strings.Trim(word, plainInShell) != "" {
+			e.Faults = append(e.Faults, engine.Fault{Fatal: true,
+				Problem: fmt.Sprintf("dockerd hands %q in runtimeArgs to a shell, which splits, expands or drops it", word),
+				Remedy:  "register the link of a profile by path alone"})
+		}
+	}
+}
+
+// plainInShell are characters that a shell leaves as they are, anywhere in a word.
+const plainInShell = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%"

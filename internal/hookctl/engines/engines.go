@@ -1,0 +1,94 @@
+// Package engines is the table of engines: a new one is a directory below engine, and a row here.
+package engines
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/containerd"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/crio"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/docker"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/podman"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+)
+
+var table = []struct {
+	name string
+	new  func(sys system.System, config string) (engine.Engine, error)
+}{
+	{"docker", docker.New},
+	{"containerd", containerd.New},
+	{"crio", crio.New},
+	{"podman", podman.New},
+}
+
+// Names are those of the engines.
+var Names = func() (names []string) {
+	for _, row := range table {
+		names = append(names, row.name)
+	}
+	return names
+}()
+
+// Unknown is an error about a name that is no engine's.
+type Unknown string
+
+func (e Unknown) Error() string {
+	return fmt.Sprintf("there is no engine %q: it is one of %s", string(e), strings.Join(Names, ", "))
+}
+
+// New returns the engine of a name, whose main configuration is the file config. If that is empty, it is the one that the
+// running daemon reads, or else the usual one.
+func New(sys system.System, name, config string) (engine.Engine, error) {
+	for _, row := range table {
+		if row.name == name {
+			return row.new(sys, config)
+		}
+	}
+	return nil, Unknown(name)
+}
+
+// Here returns the engines that are on this system: with their usual configuration, and with others in which hookctl has
+// installed something.
+func Here(sys system.System) (list []engine.Engine, err error) {
+	for _, name := range Names {
+		e, err := New(sys, name, "")
+		if err != nil {
+			return nil, err
+		}
+		if here(e) {
+			list = append(list, e)
+		}
+		others, err := registration.Configs(sys, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, config := range others {
+			if config == e.Config() {
+				continue
+			}
+			other, err := New(sys, name, config)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, other)
+		}
+	}
+	return list, nil
+}
+
+// here reports whether an engine is on this system: its program, or a configuration.
+func here(e engine.Engine) bool {
+	if d := e.Daemon(); d != nil && d.Process != nil {
+		return true
+	}
+	if _, err := command.Find(e.Program()); err == nil {
+		return true
+	}
+	text, err := change.Read(e.Config())
+	return err != nil || text != nil
+}

@@ -1,0 +1,111 @@
+package hookctl
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
+)
+
+// start is where to start, which the help begins with.
+const start = `  hookctl try                                     # see hooks run
+  hookctl check my-hooks.json                     # find mistakes in yours
+  hookctl try my-hooks.json                       # run them
+  hookctl profile add mine --hooks my-hooks.json  # name them
+  hookctl install docker --profile mine --reload  # register them with an engine
+  docker run --runtime mine ...                   # use them
+  hookctl doctor                                  # diagnose problems`
+
+// ExitStatuses explains the exit status of every command.
+const ExitStatuses = "Exit status: 0 if all is well, 1 if problems were found or something failed, 2 after wrong usage."
+
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "explain a command",
+		Long:  "Explains a command, as `hookctl COMMAND --help` does.",
+		RunE: func(_ *cobra.Command, args []string) error { // cobra's own ends with status 0 whatever it is asked for
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd, rest[0])
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+			if cmd, _, err := root.Find(args); err == nil {
+				for _, sub := range cmd.Commands() {
+					if sub.IsAvailableCommand() {
+						names = append(names, sub.Name())
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+}
+
+// printHelp prints the help of a command.
+func printHelp(u *ui.UI, cmd *cobra.Command) {
+	u.Text(cmd.Long)
+	if !cmd.HasParent() {
+		u.Heading("Where to start")
+		u.Printf("%s\n", cmd.Example)
+	}
+	u.Heading("Usage")
+	u.Printf("  %s\n", cmd.UseLine())
+	for _, group := range cmd.Groups() {
+		u.Heading(group.Title)
+		u.Definitions(Commands(cmd, group.ID))
+	}
+	if len(cmd.Groups()) == 0 && cmd.HasAvailableSubCommands() {
+		u.Heading("Commands")
+		u.Definitions(Commands(cmd, ""))
+	}
+	if cmd.HasParent() && cmd.Example != "" {
+		u.Heading("Examples")
+		u.Printf("%s\n", cmd.Example)
+	}
+	u.Heading("Options")
+	u.Definitions(Options(cmd))
+	if !cmd.HasParent() {
+		u.Printf("\n")
+		u.Text(ExitStatuses)
+	}
+}
+
+// Commands returns the commands of a group below cmd, each with what it does.
+func Commands(cmd *cobra.Command, group string) (list [][2]string) {
+	for _, sub := range cmd.Commands() {
+		if (sub.IsAvailableCommand() || sub.Name() == "help") && sub.GroupID == group {
+			list = append(list, [2]string{sub.Name(), sub.Short})
+		}
+	}
+	return list
+}
+
+// Options returns the options of a command as they are given, such as "--config FILE", each with what it does.
+func Options(cmd *cobra.Command) (list [][2]string) {
+	cmd.InheritedFlags() // which adds those of the commands above to cmd.Flags
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Hidden {
+			return
+		}
+		value, usage := pflag.UnquoteUsage(flag)
+		name := "    --" + flag.Name
+		if flag.Shorthand != "" {
+			name = "-" + flag.Shorthand + ", --" + flag.Name
+		}
+		if value != "" {
+			name += " " + strings.ToUpper(value)
+		}
+		if value != "" && flag.DefValue != "" && flag.DefValue != "[]" {
+			usage += fmt.Sprintf(" (default %s)", flag.DefValue)
+		}
+		list = append(list, [2]string{name, usage})
+	})
+	return list
+}

@@ -1,0 +1,405 @@
+// Package proc reads the processes of a system, and reports which of them hookctl believes.
+//
+// A process chooses its own arguments, so a name such as dockerd proves nothing. Rule 31 says whose word counts: a process
+// of root's, in the initial user namespace and in this PID namespace, whose program is a file that root alone can write.
+// A file that such a process names is opened below the root directory of that process, and within limits.
+//
+// It knows /proc. It does not know what an engine is.
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+const (
+	// MaxFile is the size in bytes of the largest file that is read. An engine's configuration has some 20 kB.
+	MaxFile = 4 << 20
+
+	// maxArgs is the size in bytes of the longest command line that is read.
+	maxArgs = 128 << 10
+)
+
+// Process is a process as it was when it was listed.
+type Process struct {
+	PID  int
+	Args []string // its arguments, at least one, as it shows them itself
+	Exe  string   // the path of its program in its own file system; empty if it cannot be read
+	Dir  string   // its directory in /proc, as hookctl opens it
+
+	cmdline []byte
+	start   string // the time at which it started, which with the PID tells it from any other process
+	sys     system.System
+}
+
+// List returns the processes of a system, in the order of their PIDs. The kernel's threads and zombies, which have no
+// arguments, are not among them. An error says that there may be more than were found.
+func List(sys system.System) ([]Process, error) {
+	// Whoever may not see the first process may not see those of others, and there is none where /proc is not mounted.
+	if _, err := os.Stat(sys.Path("proc/1")); err != nil {
+		return nil, fmt.Errorf("the processes of others cannot be examined: %w", report.Plain(err))
+	}
+	entries, err := os.ReadDir(sys.Path("proc"))
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be examined: %w", sys.Path("proc"), report.Plain(err))
+	}
+	var list []Process
+	var unread []error
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		p, err := read(sys, pid)
+		switch {
+		case Gone(err):
+		case err == errLong && p.Trusted() != nil:
+		case err != nil:
+			unread = append(unread, fmt.Errorf("%s cannot be examined: %w", p.Dir, report.Plain(err)))
+		case len(p.Args) > 0:
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, func(a, b Process) int { return a.PID - b.PID })
+	return list, errors.Join(unread...)
+}
+
+// Gone reports whether an error means that a file is not there, or that a process ended while it was examined.
+func Gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
+
+// errLong is an error about a process whose arguments are read in part.
+var errLong = fmt.Errorf("its command line is longer than %d KiB", maxArgs>>10)
+
+// read reads one process. Its files are opened below its directory, which stays that of this process when another
+// process gets its PID.
+func read(sys system.System, pid int) (Process, error) {
+	p := Process{PID: pid, Dir: sys.Path("proc/" + strconv.Itoa(pid)), sys: sys}
+	dir, err := openDir(p.Dir)
+	if err != nil {
+		return p, err
+	}
+	defer unix.Close(dir)
+	if p.cmdline, err = readAt(dir, "cmdline", maxArgs+1); err != nil || len(p.cmdline) == 0 {
+		return p, err
+	}
+	if p.start, err = startTime(dir); err != nil {
+		return p, err
+	}
+	for arg := range strings.SplitSeq(strings.TrimSuffix(string(p.cmdline), "\x00"), "\x00") {
+		p.Args = append(p.Args, arg)
+	}
+	link := make([]byte, unix.PathMax)
+	if n, err := unix.Readlinkat(dir, "exe", link); err == nil {
+		p.Exe = strings.TrimSuffix(string(link[:n]), " (deleted)") // as after an upgrade
+	}
+	if len(p.cmdline) > maxArgs {
+		return p, errLong
+	}
+	return p, nil
+}
+
+// Name returns what a process calls itself: the last element of its first argument.
+func (p Process) Name() string { return filepath.Base(p.Args[0]) }
+
+// Option returns the value of the last of its options that has one of these names, as `NAME VALUE` or `NAME=VALUE`, or "".
+func (p Process) Option(names ...string) string {
+	if values := p.Options(names...); len(values) > 0 {
+		return values[len(values)-1]
+	}
+	return ""
+}
+
+// Options returns the values of all its options that have one of these names, in their order.
+func (p Process) Options(names ...string) (values []string) {
+	for i, arg := range p.Args[1:] {
+		name, value, joined := strings.Cut(arg, "=")
+		if !slices.Contains(names, name) {
+			continue
+		}
+		if !joined {
+			if i+2 >= len(p.Args) {
+				continue
+			}
+			value = p.Args[i+2]
+		}
+		values = append(values, value)
+	}
+	return values
+}
+
+// Trusted returns nil if rule 31 has this process believed, else why not. The users that count are root, and the one who
+// runs hookctl. An error that is fs.ErrPermission means that it cannot be told: hookctl has not the rights to examine it.
+func (p Process) Trusted() error {
+	dir, err := p.open()
+	if err != nil {
+		return fmt.Errorf("%s cannot be examined: %w", p.Dir, report.Plain(err))
+	}
+	defer unix.Close(dir)
+	if err := p.examine(dir); err != nil {
+		return fmt.Errorf("process %d (%s) is not believed: %w", p.PID, p.Name(), err)
+	}
+	// Whoever executes a program of more rights has other arguments from then on.
+	if now, err := readAt(dir, "cmdline", maxArgs+1); err != nil || !bytes.Equal(now, p.cmdline) {
+		return fmt.Errorf("process %d (%s) is not believed: it has executed another program meanwhile", p.PID, p.Name())
+	}
+	return nil
+}
+
+func (p Process) examine(dir int) error {
+	uids, err := uids(dir)
+	if err != nil {
+		return err
+	}
+	for _, uid := range uids { // all of them: anyone may call a set-user-ID program dockerd
+		if !isOurs(uid) {
+			return fmt.Errorf("it is of the user with the ID %d", uid)
+		}
+	}
+	// Rootless engines have a user namespace of the user's own, so that one is no reason against a process of that user.
+	if rootless := !slices.Contains(uids, 0); !rootless {
+		if err := p.sameNamespace(dir, "user"); err != nil {
+			return err
+		}
+	}
+	if err := p.sameNamespace(dir, "pid"); err != nil {
+		return err
+	}
+	var exe unix.Stat_t
+	if err := unix.Fstatat(dir, "exe", &exe, 0); err != nil {
+		return fmt.Errorf("its program cannot be examined: %w", report.Plain(err))
+	}
+	switch {
+	case !isOurs(exe.Uid) || exe.Mode&0o022 != 0:
+		return fmt.Errorf("others than root can write its program %s", p.Exe)
+	case exe.Mode&(unix.S_ISUID|unix.S_ISGID) != 0:
+		return fmt.Errorf("its program %s is set-user-ID or set-group-ID: anyone may call it anything", p.Exe)
+	}
+	shares, err := p.sharesRoot(dir)
+	if err != nil {
+		return err
+	}
+	// A container may have the host's PIDs, but not its files. A service may have files of its own, but not its program.
+	var seen unix.Stat_t
+	if !shares && (unix.Stat(p.sys.Path(p.Exe), &seen) != nil || !same(seen, exe)) {
+		return fmt.Errorf("its program %s is not a file of this system", p.Exe)
+	}
+	return nil
+}
+
+func isOurs(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
+
+// sameNamespace returns an error if a process has not the namespace of that kind that the system's first process has, or
+// hookctl where that may not be examined.
+func (p Process) sameNamespace(dir int, kind string) error {
+	var own, initial unix.Stat_t
+	if err := unix.Fstatat(dir, "ns/"+kind, &own, 0); err != nil {
+		return fmt.Errorf("its %s namespace cannot be examined: %w", kind, report.Plain(err))
+	}
+	if unix.Stat(p.sys.Path("proc/1/ns/"+kind), &initial) != nil {
+		if err := unix.Stat("/proc/self/ns/"+kind, &initial); err != nil {
+			return fmt.Errorf("the %s namespace of hookctl cannot be examined: %w", kind, report.Plain(err))
+		}
+	}
+	if !same(own, initial) {
+		return fmt.Errorf("it is in another %s namespace", kind)
+	}
+	return nil
+}
+
+// SharesRoot reports whether the root directory of a process is the system's.
+func (p Process) SharesRoot() (bool, error) {
+	dir, err := p.open()
+	if err != nil {
+		return false, fmt.Errorf("%s cannot be examined: %w", p.Dir, report.Plain(err))
+	}
+	defer unix.Close(dir)
+	return p.sharesRoot(dir)
+}
+
+func (p Process) sharesRoot(dir int) (bool, error) {
+	var own, systems unix.Stat_t
+	if err := unix.Fstatat(dir, "root", &own, 0); err != nil {
+		return false, fmt.Errorf("its root directory cannot be examined: %w", report.Plain(err))
+	}
+	if err := unix.Stat(p.sys.Root, &systems); err != nil {
+		return false, fmt.Errorf("%s cannot be examined: %w", p.sys.Root, report.Plain(err))
+	}
+	return same(own, systems), nil
+}
+
+// Opener opens a regular file of a file system, whose path there it is given. Nothing is waited for.
+type Opener func(path string) (*os.File, error)
+
+// Below returns the opener of the file system whose root is the directory root.
+func Below(root string) Opener {
+	return func(path string) (*os.File, error) {
+		path = filepath.Join(root, path)
+		fd, err := unix.Open(path, openFlags, 0)
+		return regular(fd, path, err)
+	}
+}
+
+// Open is the opener of a process's own file system: links lead to nothing outside its root directory.
+func (p Process) Open(path string) (*os.File, error) {
+	fd, err := p.openFile(path)
+	shown := filepath.Join(p.Dir, "root", path)
+	if shares, _ := p.SharesRoot(); shares {
+		shown = p.sys.Path(path)
+	}
+	return regular(fd, shown, err)
+}
+
+// regular returns the file that was opened, if it is one.
+func regular(fd int, path string, err error) (*os.File, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be opened: %w", path, report.Plain(err))
+	}
+	file := os.NewFile(uintptr(fd), path)
+	st, err := file.Stat()
+	if err == nil && st.Mode().IsRegular() {
+		return file, nil
+	}
+	_ = file.Close()
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be examined: %w", path, report.Plain(err))
+	}
+	return nil, fmt.Errorf("%s %w", path, ErrNotRegular)
+}
+
+// ErrNotRegular is the end of an error about what is no regular file.
+var ErrNotRegular = errors.New("is not a regular file")
+
+// Read returns the text of a file of at most MaxFile bytes.
+func (open Opener) Read(path string) ([]byte, error) {
+	file, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, MaxFile+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s cannot be read: %w", file.Name(), report.Plain(err))
+	case len(text) > MaxFile:
+		return nil, fmt.Errorf("%s is larger than %d MiB", file.Name(), MaxFile>>20)
+	}
+	return text, nil
+}
+
+const openFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
+
+func (p Process) openFile(path string) (int, error) {
+	dir, err := p.open()
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(dir)
+	root, err := unix.Openat(dir, "root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(root)
+	how := &unix.OpenHow{Flags: openFlags, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := unix.Openat2(root, path, how)
+	for err == unix.EAGAIN || err == unix.EINTR { // a directory was renamed meanwhile
+		fd, err = unix.Openat2(root, path, how)
+	}
+	// Linux before 5.6 has no openat2. Where the root is that of this process, nothing lies outside of it.
+	if shares, _ := p.sharesRoot(dir); err == unix.ENOSYS && shares && p.sys.Root == "/" {
+		return unix.Open(path, openFlags, 0)
+	}
+	return fd, err
+}
+
+// Read returns the text of a file that Open opens, of at most MaxFile bytes.
+func (p Process) Read(path string) ([]byte, error) { return Opener(p.Open).Read(path) }
+
+// open opens the directory of a process in /proc, if it is still that of this process.
+func (p Process) open() (int, error) {
+	dir, err := openDir(p.Dir)
+	if err != nil {
+		return -1, err
+	}
+	start, err := startTime(dir)
+	if err == nil && start != p.start {
+		err = unix.ESRCH
+	}
+	if err != nil {
+		unix.Close(dir)
+		return -1, err
+	}
+	return dir, nil
+}
+
+func openDir(path string) (int, error) {
+	return unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+// readAt returns what a file of a process's directory has, which is at most max bytes long.
+func readAt(dir int, name string, max int64) ([]byte, error) {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), name)
+	defer file.Close()
+	if st, err := file.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s is not a regular file", name))
+	}
+	text, err := io.ReadAll(io.LimitReader(file, max))
+	return text, err
+}
+
+// startTime returns when a process started, in ticks since the machine did: proc(5), the 22nd field of stat. The second
+// field is a name in parentheses, which may have anything in it.
+func startTime(dir int) (string, error) {
+	stat, err := readAt(dir, "stat", 4096)
+	if err != nil {
+		return "", err
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 20 {
+		return "", errors.New("its stat file is not understood")
+	}
+	return fields[19], nil
+}
+
+// uids returns the real, effective, saved and file system's user ID of a process: proc(5), status.
+func uids(dir int) (ids []uint32, err error) {
+	status, err := readAt(dir, "status", 64<<10)
+	if err != nil {
+		return nil, report.Plain(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		fields, ok := strings.CutPrefix(line, "Uid:")
+		if !ok {
+			continue
+		}
+		for field := range strings.FieldsSeq(fields) {
+			id, err := strconv.ParseUint(field, 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("its user IDs are not understood: %q", line)
+			}
+			ids = append(ids, uint32(id))
+		}
+	}
+	if len(ids) != 4 {
+		return nil, errors.New("its user IDs are not in its status file")
+	}
+	return ids, nil
+}
+
+func same(a, b unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }

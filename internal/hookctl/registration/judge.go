@@ -1,0 +1,53 @@
+package registration
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
+)
+
+// judge says in what the engine's configuration has become another than p is about.
+func (p *Plan) judge(before, after *engine.View) error {
+	name, is, was := p.runtime.Name, after.Default(), before.Default()
+	wantDefault := p.expected && p.runtime.Default
+	switch {
+	case p.expected && !after.Knows(name):
+		return fmt.Errorf("%s does not see the runtime %s: a file that it reads later replaces what its other files say; name that file by --config", p.engine.Name(), name)
+	case !p.expected && after.Knows(name):
+		return fmt.Errorf("%s still sees the runtime %s%s: another file than those that hookctl changed names it; remove it there", p.engine.Name(), name, after.Naming(name))
+	case wantDefault && is != name:
+		return fmt.Errorf("the default runtime of %s would not be %s but %s: a file that it reads later says so%s", p.engine.Name(), name, is, after.NamingDefault())
+	case !p.expected && is == name:
+		return fmt.Errorf("the default runtime of %s would still be %s: another file than those that hookctl changed says so%s", p.engine.Name(), name, after.NamingDefault())
+	case !wantDefault && was != name && is != was:
+		return fmt.Errorf("the default runtime of %s would be %q, and no longer %q", p.engine.Name(), is, was)
+	}
+	for _, path := range after.Lists {
+		if _, listed := tomledit.Dig(after.Tree, path...)[name]; p.expected && !listed {
+			return fmt.Errorf("a file that %s reads after hookctl's has a %s of its own: add %q to it", p.engine.Name(), path[len(path)-1], name)
+		}
+	}
+	if was, is := before.Without(name), after.Without(name); !reflect.DeepEqual(was, is) {
+		return fmt.Errorf("the configuration of %s would change in other things too:\n%s", p.engine.Name(), difference(was, is))
+	}
+	return nil
+}
+
+func difference(was, is tomledit.Table) string {
+	texts := make([][]byte, 2)
+	for i, t := range []tomledit.Table{was, is} {
+		text, err := toml.Marshal(t)
+		if err != nil {
+			return err.Error()
+		}
+		texts[i] = text
+	}
+	_, unified, _ := strings.Cut(string(diff.Diff("before", texts[0], "after", texts[1])), "\n") // after a line for git
+	return strings.TrimSpace(unified)
+}

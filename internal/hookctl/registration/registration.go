@@ -1,0 +1,334 @@
+// Package registration registers a profile with an engine as a runtime, and undoes that.
+//
+// It plans the change of the engine's files, remembers it below the system's State so that it can be undone even when others
+// have edited the files since, and holds the result to what the engine itself makes of it. How an engine's files are written
+// it does not know: package engine's implementations do.
+package registration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
+)
+
+// Plan is what an installation, or its taking back, changes.
+type Plan struct {
+	Files []change.File // in order; the record among them
+	Notes []string      // what a person is to know; CarryOut adds to them
+
+	sys      system.System
+	engine   engine.Engine
+	runtime  engine.Runtime
+	expected bool // whether the runtime is there in the end
+}
+
+// Reload returns how the engine comes to know of what was planned.
+func (p *Plan) Reload() engine.Reload { return p.engine.Reload(p.Files) }
+
+// Changes reports whether there is anything to do.
+func (p *Plan) Changes() bool {
+	return slices.ContainsFunc(p.Files, func(f change.File) bool { return !f.Same() })
+}
+
+// Install plans to make an engine know r. What an earlier installation of that name changed is taken as if it were not
+// there, so that a second one comes to the same result.
+func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.Runtime) (*Plan, error) {
+	old, oldText, err := ReadRecord(sys, e.Name(), r.Name)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil && old.Config != e.Config() {
+		return nil, fmt.Errorf("%s is installed in %s already: uninstall it first", r.Name, old.Config)
+	}
+	now, err := e.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	base := func(path string) ([]byte, error) {
+		_, text, err := takenBack(sys, e, old, path)
+		return text, err
+	}
+	records, err := others(sys, e, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range records {
+		r.Others = append(r.Others, other.Name)
+	}
+	files, err := e.Plan(ctx, r, base)
+	if err != nil {
+		return nil, err
+	}
+	if old == nil && now.Knows(r.Name) {
+		return nil, fmt.Errorf("%s has a runtime %s already%s, and hookctl did not put it there: remove it, or choose another name for the profile", e.Name(), r.Name, now.Naming(r.Name))
+	}
+	if old != nil { // what it changed and this one doesn't
+		for _, f := range old.Files {
+			if !slices.ContainsFunc(files, func(g change.File) bool { return g.Path == f.Path }) {
+				text, err := base(f.Path)
+				if err != nil {
+					return nil, err
+				}
+				files = append(files, change.File{Path: f.Path, After: text})
+			}
+		}
+	}
+	rec := &Record{Engine: e.Name(), Config: e.Config(), Name: r.Name, Link: r.Link, Files: []RecordedFile{}}
+	for i, f := range files {
+		before, err := base(f.Path)
+		if err != nil {
+			return nil, err
+		}
+		now, err := change.Read(f.Path)
+		if err != nil {
+			return nil, err
+		}
+		if sameMeaning(f.Path, now, f.After) {
+			files[i].After = now // somebody has written it in another way since
+		}
+		files[i].Before = now
+		rec.Files = append(rec.Files, record(change.File{Path: f.Path, Before: before, After: files[i].After}))
+	}
+	if old != nil {
+		rec.Folders = old.Folders
+	}
+	plan := &Plan{sys: sys, engine: e, runtime: r, expected: true}
+	if advice := e.Advice(r); advice != "" {
+		plan.Notes = append(plan.Notes, advice)
+	}
+	if old != nil && old.Link == r.Link && !slices.ContainsFunc(files, func(f change.File) bool { return !f.Same() }) {
+		return plan, plan.judge(now, now) // what is remembered of it stays, whatever else has been edited since
+	}
+	// The record comes first: whatever happens after, it is known what there is to take back.
+	plan.Files = append(plan.Files, change.File{Path: recordPath(sys, e.Name(), r.Name), Before: oldText, After: rec.marshal(), Mode: 0o600})
+	plan.Files = append(plan.Files, files...)
+	return plan, nil
+}
+
+// Uninstall plans to take back an installation.
+func Uninstall(sys system.System, e engine.Engine, r *Record, text []byte) (*Plan, error) {
+	plan := &Plan{sys: sys, engine: e, runtime: engine.Runtime{Name: r.Name, Link: r.Link}}
+	for _, f := range slices.Backward(r.Files) { // references before what they refer to
+		now, then, err := takenBack(sys, e, r, f.Path)
+		if err != nil {
+			return nil, err
+		}
+		plan.Files = append(plan.Files, change.File{Path: f.Path, Before: now, After: then, Mode: 0o644})
+	}
+	heirs, err := inherit(sys, e, r, plan.Files)
+	if err != nil {
+		return nil, err
+	}
+	plan.Files = append(append(plan.Files, heirs...), change.File{Path: recordPath(sys, r.Engine, r.Name), Before: text})
+	return plan, nil
+}
+
+// inherit returns the records of what else is installed in the same configuration as they are to be once r is taken back,
+// which changes files so: what they found then is what there would have been without r.
+func inherit(sys system.System, e engine.Engine, r *Record, files []change.File) (changed []change.File, err error) {
+	records, err := others(sys, e, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	was, err := r.installed(sys, e)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range records {
+		path := recordPath(sys, e.Name(), other.Name)
+		text, err := change.Read(path)
+		if err != nil {
+			return nil, err
+		}
+		for i, f := range other.Files {
+			ours, shared := r.file(f.Path)
+			if !shared {
+				continue
+			}
+			before := f.before()
+			if digest(before) == ours.AfterSHA256 {
+				before = ours.before()
+			} else if before != nil {
+				if before, err = e.Without(f.Path, before, was); err != nil {
+					return nil, err
+				}
+			}
+			after := f.AfterSHA256
+			for _, g := range files {
+				if g.Path == f.Path && digest(g.Before) == after {
+					after = digest(g.After)
+				}
+			}
+			other.Files[i] = record(change.File{Path: f.Path, Before: before})
+			other.Files[i].AfterSHA256 = after
+		}
+		changed = append(changed, change.File{Path: path, Before: text, After: other.marshal()})
+	}
+	return changed, nil
+}
+
+// takenBack returns the text of a file as it is now, and as it is without what r says was put there: as it was before, if
+// nobody has changed it since, or else without that part alone.
+func takenBack(sys system.System, e engine.Engine, r *Record, path string) (now, then []byte, err error) {
+	now, err = change.Read(path)
+	if err != nil || r == nil || now == nil {
+		return now, now, err
+	}
+	f, changed := r.file(path)
+	switch {
+	case !changed, digest(now) == f.BeforeSHA256:
+		return now, now, nil
+	case digest(now) == f.AfterSHA256:
+		return now, f.before(), nil
+	}
+	was, err := r.installed(sys, e)
+	if err != nil {
+		return nil, nil, err
+	}
+	then, err = e.Without(path, now, was)
+	return now, then, err
+}
+
+// sameMeaning reports whether two texts of a file say the same.
+func sameMeaning(path string, a, b []byte) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	unmarshal := toml.Unmarshal
+	if filepath.Ext(path) == ".json" {
+		unmarshal = json.Unmarshal
+	}
+	var inA, inB tomledit.Table
+	return unmarshal(a, &inA) == nil && unmarshal(b, &inB) == nil && reflect.DeepEqual(inA, inB)
+}
+
+// Step is a part of carrying out a plan that comes after its files are written.
+type Step struct {
+	Do   func(context.Context) error
+	Undo func(context.Context) error // called after the files have been restored, if Do was; may be nil
+}
+
+// Reloading returns the step by which the engine reads its configuration, after which it has to know of the change by its
+// own word. An error says why that cannot be done here.
+func (p *Plan) Reloading() (Step, error) {
+	reload := p.Reload()
+	return Step{
+		Do: func(ctx context.Context) error {
+			if err := reload.Do(ctx); err != nil {
+				return err
+			}
+			return engine.Settled(ctx, settling, func(ctx context.Context) error {
+				if d := p.engine.Daemon(); d != nil { // another process, after a restart
+					if err := d.Renew(); err != nil {
+						return err
+					}
+				}
+				return p.confirm(ctx)
+			})
+		},
+		Undo: reload.Do,
+	}, reload.Refused
+}
+
+// settling is how long a daemon may take until it knows what it has read. One that is restarted looks through its containers.
+const settling = 30 * time.Second
+
+// Read has the engine read its configuration unless it knows already what the plan is about, as when an earlier call was killed
+// before it had.
+func (p *Plan) Read(ctx context.Context) error {
+	if p.confirm(ctx) == nil {
+		return nil
+	}
+	step, err := p.Reloading()
+	if err != nil {
+		return err
+	}
+	return step.Do(ctx)
+}
+
+// confirm asks the running engine whether it knows what the plan is about.
+func (p *Plan) confirm(ctx context.Context) error {
+	known, err := p.engine.Known(ctx)
+	if err != nil {
+		return err
+	}
+	name, entry := p.runtime.Name, known.Entry(p.runtime.Name)
+	switch {
+	case !p.expected && entry != nil:
+		return fmt.Errorf("%s has read its configuration, and still knows the runtime %s", p.engine.Name(), name)
+	case !p.expected:
+		return nil
+	case entry == nil:
+		return fmt.Errorf("%s has read its configuration, and does not know the runtime %s", p.engine.Name(), name)
+	case entry.Path != p.runtime.Link:
+		return fmt.Errorf("%s has read its configuration, and calls %s for the runtime %s, not %s", p.engine.Name(), entry.Path, name, p.runtime.Link)
+	case p.runtime.Default && !entry.Default:
+		return fmt.Errorf("%s has read its configuration, and its default runtime is not %s", p.engine.Name(), name)
+	}
+	return nil
+}
+
+// CarryOut does what was planned, and then each of steps. If anything fails, or ctx ends, everything is restored.
+//
+// An installation needs an engine that takes its configuration as it is. To be undone, it does not: the engine is then not
+// asked about the result either.
+func (p *Plan) CarryOut(ctx context.Context, steps ...Step) error {
+	before, err := p.engine.View(ctx)
+	if err != nil && (p.expected || ctx.Err() != nil) {
+		return err
+	}
+	if err != nil {
+		p.Notes = append(p.Notes, fmt.Sprintf("%s was not asked about the result, for it did not take its configuration before: %v", p.engine.Name(), err))
+	}
+	done, err := change.Apply(ctx, p.sys, p.Files)
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		err = p.verify(ctx, before)
+	}
+	begun := 0
+	for begun < len(steps) && err == nil && ctx.Err() == nil {
+		begun++
+		err = steps[begun-1].Do(ctx)
+	}
+	if err == nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	}
+	if err == nil {
+		return nil
+	}
+	if undoErr := done.Undo(); undoErr != nil {
+		return fmt.Errorf("%w\nand not everything was restored: %w", err, undoErr)
+	}
+	err = fmt.Errorf("%w\neverything was restored", err)
+	for _, step := range slices.Backward(steps[:begun]) {
+		if step.Undo == nil {
+			continue
+		}
+		if undoErr := step.Undo(context.WithoutCancel(ctx)); undoErr != nil {
+			err = fmt.Errorf("%w, but: %w", err, undoErr)
+		}
+	}
+	return err
+}
+
+// verify holds the result to what the engine makes of it.
+func (p *Plan) verify(ctx context.Context, before *engine.View) error {
+	after, err := p.engine.View(ctx)
+	if err != nil {
+		return fmt.Errorf("%s does not take the change: %w", p.engine.Name(), err)
+	}
+	return p.judge(before, after)
+}

@@ -1,0 +1,196 @@
+// Package tomledit edits TOML text: one value changes, and every other byte stays.
+//
+// It knows the format, and where in a text a table, a key or an item of an array stands. It does not know what the keys mean.
+package tomledit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Table is a TOML table.
+type Table = map[string]any
+
+// Decode reads the TOML of the file at path. An error names the place.
+func Decode(path string, text []byte) (tree Table, err error) {
+	err = toml.Unmarshal(text, &tree)
+	var at *toml.DecodeError
+	if errors.As(err, &at) {
+		line, column := at.Position()
+		return nil, fmt.Errorf("%s:%d:%d: not valid TOML: %s; mend it first", path, line, column, strings.TrimPrefix(at.Error(), "toml: "))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: not valid TOML: %s; mend it first", path, strings.TrimPrefix(err.Error(), "toml: "))
+	}
+	return tree, nil
+}
+
+// heading returns the heading of a table.
+func heading(path []string) string {
+	keys := make([]string, len(path))
+	for i, key := range path {
+		keys[i] = key
+		if strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+			keys[i] = Quote(key)
+		}
+	}
+	return "[" + strings.Join(keys, ".") + "]"
+}
+
+// Write returns a table under its whole name, so that it may stand anywhere after other tables; those in it follow. A
+// table that holds tables alone needs no heading.
+func Write(path []string, t Table) string {
+	var text, inner string
+	for _, key := range slices.Sorted(maps.Keys(t)) {
+		if sub, ok := t[key].(Table); ok {
+			inner += Write(append(path[:len(path):len(path)], key), sub)
+			continue
+		}
+		line, err := toml.Marshal(Table{key: t[key]})
+		if err != nil {
+			panic(err) // it has been read from TOML
+		}
+		text += string(line)
+	}
+	if text != "" && len(path) > 0 {
+		text = heading(path) + "\n" + text
+	}
+	return text + inner
+}
+
+// Item is a string in an array.
+type Item struct {
+	Value      string
+	Start, End int // of the item in the text, with its quotation marks
+}
+
+// Array returns the strings in an array above all tables, and the offset of its bracket; -1 if there is no such array.
+func Array(text []byte, key string) (open int, items []Item, err error) {
+	var p unstable.Parser
+	p.Reset(text)
+	open = -1
+	for p.NextExpression() {
+		e := p.Expression()
+		if e.Kind == unstable.Table || e.Kind == unstable.ArrayTable {
+			break // what follows is in a table
+		}
+		if e.Kind != unstable.KeyValue {
+			continue
+		}
+		names, at := keysOf(e)
+		if !slices.Equal(names, []string{key}) {
+			continue
+		}
+		if e.Value().Kind != unstable.Array {
+			return 0, nil, errors.New(key + " is not an array")
+		}
+		open = at + strings.IndexByte(string(text[at:]), '[')
+		for item := e.Value().Children(); item.Next(); {
+			if n := item.Node(); n.Kind == unstable.String {
+				items = append(items, Item{string(n.Data), int(n.Raw.Offset), int(n.Raw.Offset + n.Raw.Length)})
+			}
+		}
+	}
+	return open, items, p.Error()
+}
+
+// Insert returns a text with another one inserted.
+func Insert(text []byte, at int, what string) []byte {
+	return slices.Concat(text[:at], []byte(what), text[at:])
+}
+
+// place is where a key stands in a table, or where it could.
+type place struct {
+	heading    int // the offset after the table's heading; -1 if there is none
+	start, end int // of the line with the key; end is 0 if there is none
+	value      unstable.Range
+}
+
+// locate finds a key in the table that has a heading of its own.
+func locate(text []byte, path []string, key string) (place, error) {
+	var p unstable.Parser
+	p.Reset(text)
+	at, within := place{heading: -1}, false
+	for p.NextExpression() {
+		e := p.Expression()
+		names, end := keysOf(e)
+		switch e.Kind {
+		case unstable.Table:
+			if within = slices.Equal(names, path); within {
+				at.heading = end + lineLength(text[end:])
+			}
+		case unstable.ArrayTable:
+			within = false
+		case unstable.KeyValue:
+			if within && slices.Equal(names, []string{key}) {
+				at.value = e.Value().Raw
+				at.start = strings.LastIndexByte(string(text[:at.value.Offset]), '\n') + 1
+				at.end = at.start + lineLength(text[at.start:])
+			}
+		}
+	}
+	return at, p.Error()
+}
+
+// keysOf gives the key of an expression, and the offset after it.
+func keysOf(e *unstable.Node) (names []string, end int) {
+	for key := e.Key(); key.Next(); {
+		n := key.Node()
+		names = append(names, string(n.Data))
+		end = int(n.Raw.Offset + n.Raw.Length)
+	}
+	return names, end
+}
+
+// lineLength gives the length of the first line, with its line feed.
+func lineLength(text []byte) int {
+	if i := strings.IndexByte(string(text), '\n'); i >= 0 {
+		return i + 1
+	}
+	return len(text)
+}
+
+// SetKey returns a text in which a key of a table has another value, or is added.
+func SetKey(text []byte, path []string, key, value string) ([]byte, error) {
+	at, err := locate(text, path, key)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	case at.end > 0:
+		return slices.Concat(text[:at.value.Offset], []byte(value), text[at.value.Offset+at.value.Length:]), nil
+	case at.heading >= 0:
+		return Insert(text, at.heading, key+" = "+value+"\n"), nil
+	}
+	return append(slices.Clone(text), "\n"+heading(path)+"\n"+key+" = "+value+"\n"...), nil
+}
+
+// RemoveKey returns a text without the line of a key of a table.
+func RemoveKey(text []byte, path []string, key string) ([]byte, error) {
+	at, err := locate(text, path, key)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	return slices.Concat(text[:at.start], text[at.end:]), nil
+}
+
+// HasHeading reports whether a table has a heading of its own.
+func HasHeading(text []byte, path []string) (bool, error) {
+	at, err := locate(text, path, "")
+	return at.heading >= 0, err
+}
+
+// Quote returns a text as a basic string.
+func Quote(text string) string {
+	b, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string can always be encoded
+	}
+	return string(b)
+}

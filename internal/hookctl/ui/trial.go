@@ -1,0 +1,312 @@
+package ui
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/try"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+)
+
+// Trial prints what became of the hooks that were tried: a time line with a row for each, what each printed, and what is
+// wrong.
+func (u *UI) Trial(r *try.Report) {
+	u.clear()
+	width, _, isTerminal := terminal(u.out)
+	if !isTerminal {
+		width = 80
+	}
+	u.timeline(r, width)
+	for _, c := range r.InOrder() {
+		u.output(c)
+	}
+	u.Printf("\n")
+	for _, n := range r.NotAdded {
+		u.Printf("not added: %s (%s): %s\n", Escape(n.Path), Escape(n.File), Escape(n.Reason))
+	}
+	for _, n := range r.Notes {
+		u.Printf("%s%s\n", u.Paint(Yellow, "note: "), Escape(n))
+	}
+	for _, p := range r.Problems {
+		u.Printf("%s%s\n", u.Paint(Red, "problem: "), Escape(p))
+	}
+	if len(r.Problems) == 0 {
+		how := "as root"
+		if r.Rootless {
+			how = "without root"
+		}
+		u.Printf("%s%s called every hook, %s; none failed, and nothing is left behind\n", u.Paint(Green, "fine: "), Escape(r.Runtime), how)
+	}
+}
+
+// Progress draws the time line of what has begun so far, over the one that it drew before.
+func (u *UI) Progress(r *try.Report) {
+	width, height, isTerminal := terminal(u.out)
+	if !isTerminal {
+		return
+	}
+	var now bytes.Buffer
+	drawn := New(nil, &now, nil)
+	drawn.colour = u.colour
+	drawn.timeline(r, width)
+	drawn.Flush()
+	lines := bytes.SplitAfter(now.Bytes(), []byte("\n"))
+	lines = lines[:len(lines)-1]
+	if most := max(height-1, 1); len(lines) > most { // what has left the screen cannot be drawn over
+		lines = lines[len(lines)-most:]
+	}
+	u.clear()
+	u.text.Write(bytes.Join(lines, nil))
+	u.drawn = len(lines)
+	u.Flush()
+}
+
+// clear removes what Progress drew.
+func (u *UI) clear() {
+	if u.drawn > 0 {
+		u.Printf("\x1b[%dA\r\x1b[J", u.drawn) // ECMA-48, Cursor Up and Erase in Page
+	}
+	u.drawn = 0
+}
+
+// The columns of the time line, in characters.
+const (
+	stageWidth = len(hooks.CreateContainer)
+	timeWidth  = len("123.4 ms")
+	minName    = 8  // beside numbers
+	barName    = 12 // beside a bar
+	minBar     = 8
+	maxBar     = 100
+)
+
+// timeline prints a table with a row for each call, and in it a bar on a line that stands for all of the time. A terminal
+// that is too narrow for all columns gets no bar, then no start, then no duration.
+func (u *UI) timeline(r *try.Report, width int) {
+	calls := r.InOrder()
+	longest, outcomes := len("HOOK"), len("RESULT")
+	names := titles(calls)
+	for i := range calls {
+		longest = max(longest, utf8.RuneCountInString(names[i]))
+		outcomes = max(outcomes, len(outcome(&calls[i])))
+	}
+	left := width - stageWidth - gap - gap - outcomes
+	times := 0
+	for times < 2 && left >= min(longest, minName)+timeWidth+gap {
+		left -= timeWidth + gap
+		times++
+	}
+	name, bar := min(longest, max(left/2, barName)), 0
+	if bar = min(left-name-gap, maxBar); bar < minBar {
+		name, bar = max(min(longest, left), 1), 0
+	}
+	names = tellApart(names, name)
+
+	row := func(stage, title, start, took, line, outcome string, colour, lineColour Colour) {
+		text := fmt.Sprintf("%-*s  %-*s", stageWidth, stage, name, title)
+		if times == 2 {
+			text += fmt.Sprintf("  %*s", timeWidth, start)
+		}
+		if times > 0 {
+			text += fmt.Sprintf("  %*s", timeWidth, took)
+		}
+		end := "  " + outcome
+		if bar > 0 {
+			end = "  " + line + end
+		}
+		u.Printf("%s%s\n", u.Paint(colour, text), u.Paint(lineColour, end))
+	}
+	total := toDuration(r.Seconds)
+	row("STAGE", "HOOK", "START", "TOOK", ruler(bar, duration(total)), "RESULT", Bold, Bold)
+	for i := range calls {
+		c := &calls[i]
+		stage, start, took, line := string(c.Stage), "", "", strings.Repeat(" ", bar)
+		if c.Stage == "" {
+			stage = "container"
+		}
+		if c.Start != nil {
+			s, t := toDuration(*c.Start), toDuration(*c.Took)
+			start, took = duration(s), duration(t)
+			if bar > 0 {
+				line = barOf(bar, s, t, total)
+			}
+		}
+		row(stage, names[i], start, took, line, outcome(c), Plain, colourOf(c))
+	}
+}
+
+func toDuration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
+
+// duration returns d in at most timeWidth characters, up to a day.
+func duration(d time.Duration) string {
+	if ms := float64(d) / float64(time.Millisecond); ms < 999.95 {
+		return fmt.Sprintf("%.1f ms", ms)
+	}
+	if s := d.Seconds(); s < 9999.5 {
+		return fmt.Sprintf("%.*f s", 2, s)
+	}
+	return d.Round(time.Minute).String()
+}
+
+// ruler is the head of the time line.
+func ruler(width int, total string) string {
+	line := width - len("0 ") - len(" ") - len(total)
+	if line < 1 {
+		return fmt.Sprintf("%*s", width, cut(total, width))
+	}
+	return "0 " + strings.Repeat("─", line) + " " + total
+}
+
+// barOf returns a bar of at least one character on a line of width characters.
+func barOf(width int, start, took, total time.Duration) string {
+	if total <= 0 {
+		total = 1
+	}
+	at := func(d time.Duration) float64 { return float64(width) * float64(d) / float64(total) }
+	from := min(max(int(at(start)), 0), width-1)
+	to := min(max(int(at(start+took)+0.999), from+1), width)
+	return strings.Repeat(" ", from) + strings.Repeat("━", to-from) + strings.Repeat(" ", width-to)
+}
+
+// outcome returns the exit status or what there is in its place, in few words.
+func outcome(c *try.Call) string {
+	switch {
+	case c.Signal != "" && c.Result == try.Failed:
+		return c.Signal
+	case c.ExitStatus != nil && (c.Result == try.OK || c.Result == try.Failed):
+		return "exit " + strconv.Itoa(*c.ExitStatus)
+	}
+	return string(c.Result)
+}
+
+func colourOf(c *try.Call) Colour {
+	switch c.Result {
+	case try.OK:
+		if c.Stage == "" {
+			return Cyan
+		}
+		return Green
+	case try.Running:
+		return Cyan
+	case try.Interrupted:
+		return Yellow
+	case try.NeverCalled:
+		return Dim
+	}
+	return Red
+}
+
+// titles returns the commands by which the reader knows calls: with the name of a program, or where that is the same as
+// another's, its path; and the hook file where even so two are the same.
+func titles(calls []try.Call) []string {
+	title := func(c try.Call, program string) string {
+		return oneLine(strings.Join(append([]string{program}, c.Args[min(1, len(c.Args)):]...), " "))
+	}
+	same := func(a, b try.Call) bool { return title(a, a.Path) == title(b, b.Path) }
+	var names []string
+	for _, c := range calls {
+		name := title(c, filepath.Base(c.Path))
+		if slices.ContainsFunc(calls, func(d try.Call) bool { return title(d, filepath.Base(d.Path)) == name && d.Path != c.Path }) {
+			name = title(c, c.Path)
+		}
+		if slices.ContainsFunc(calls, func(d try.Call) bool { return same(c, d) && d.File != c.File && d.Stage == c.Stage }) {
+			name += " (" + oneLine(c.File) + ")"
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// tellApart returns titles in at most width characters. Where what is cut off is all in which some differ, what they have in
+// common is left out instead.
+func tellApart(titles []string, width int) []string {
+	shown, starts := slices.Clone(titles), make([]int, len(titles))
+	for {
+		alike := map[string][]int{}
+		for i, title := range titles {
+			if starts[i] > 0 {
+				title = "…" + title[starts[i]:]
+			}
+			shown[i] = cut(title, width)
+			alike[shown[i]] = append(alike[shown[i]], i)
+		}
+		progress := false
+		for _, group := range alike {
+			common := len(titles[group[0]])
+			for _, i := range group[1:] {
+				common = min(common, commonPrefix(titles[group[0]], titles[i]))
+			}
+			differ := slices.ContainsFunc(group, func(i int) bool { return titles[i] != titles[group[0]] })
+			from := strings.LastIndexAny(titles[group[0]][:common], " /")
+			if utf8.RuneCountInString(titles[group[0]][max(from, 0):common]) > width/2 { // a long word
+				from = common
+			}
+			if differ && from > starts[group[0]] {
+				progress = true
+				for _, i := range group {
+					starts[i] = from
+				}
+			}
+		}
+		if !progress {
+			return shown
+		}
+	}
+}
+
+// commonPrefix returns how many bytes a and b have in common, in whole characters.
+func commonPrefix(a, b string) (n int) {
+	for i, r := range a {
+		if !strings.HasPrefix(b[min(i, len(b)):], string(r)) {
+			return i
+		}
+	}
+	return len(a)
+}
+
+// oneLine replaces what would take other room than one character each, visible or not.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
+			return '·'
+		}
+		return r
+	}, s)
+}
+
+// cut returns s in at most width characters.
+func cut(s string, width int) string {
+	if runes := []rune(s); len(runes) > width {
+		return strings.TrimRight(string(runes[:max(width-1, 0)]), " ") + "…"
+	}
+	return s
+}
+
+// output prints what the call printed, if it printed anything.
+func (u *UI) output(c try.Call) {
+	if c.Stdout == "" && c.Stderr == "" {
+		return
+	}
+	what := "container"
+	if c.Stage != "" {
+		what = string(c.Stage)
+	}
+	command := strings.Join(append([]string{c.Path}, c.Args[min(1, len(c.Args)):]...), " ")
+	u.Printf("\n%s %s\n", u.Paint(Bold, what), Escape(command))
+	for _, stream := range []struct {
+		name, text string
+		colour     Colour
+	}{{"stdout", c.Stdout, Dim}, {"stderr", c.Stderr, Yellow}} {
+		for l := range strings.Lines(stream.text) {
+			u.Printf("%s%s\n", u.Paint(stream.colour, "  "+stream.name+"  "), Escape(strings.TrimSuffix(l, "\n")))
+		}
+	}
+	if c.Truncated {
+		u.Printf("%s\n", u.Paint(Dim, "  (it printed more)"))
+	}
+}

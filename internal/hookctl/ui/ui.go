@@ -1,0 +1,152 @@
+// Package ui draws all that hookctl prints.
+//
+// It knows terminals and what a reader needs. It opens no file, runs nothing and decides nothing: commands hand it data.
+//
+// The rules of output:
+//
+//   - Standard output has what was asked for, as text or with --json as one JSON value, and nothing else. Notes, hints and
+//     errors go to standard error, each on lines of its own that begin with "hookctl: ".
+//   - Text that comes from elsewhere, as paths, names of containers and output of programs do, is escaped: nobody but this
+//     package sends a control character to the terminal.
+//   - Colours are shown on a terminal alone, and not if NO_COLOR is set or TERM is dumb. What a colour says, a word says too.
+//   - A table's lines fit the terminal. They are broken between words or between columns, never in a word. Elsewhere, as in a
+//     pipe, a row is one line.
+//   - What is drawn while something runs is drawn on a terminal alone.
+//   - Output that cannot be written is an error.
+package ui
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// UI is what a command reads and writes. Its methods that draw write to standard output, unless they say otherwise.
+type UI struct {
+	In     io.Reader
+	AsJSON bool // --json was given
+
+	out    io.Writer
+	text   *bufio.Writer // to out
+	err    io.Writer
+	colour bool // out shows colours
+	drawn  int  // how many lines of out are to be drawn over
+}
+
+// New returns a UI of these streams.
+func New(in io.Reader, out, err io.Writer) *UI {
+	return &UI{In: in, out: out, text: bufio.NewWriter(out), err: err, colour: wantsColour(out)}
+}
+
+// Out returns the buffered standard output.
+func (u *UI) Out() io.Writer { return u.text }
+
+// Flush writes what is buffered. An error stays, and is returned by each later call too.
+func (u *UI) Flush() error { return u.text.Flush() }
+
+// Printf prints text. It escapes nothing: see Escape and Paint.
+func (u *UI) Printf(format string, args ...any) { fmt.Fprintf(u.text, format, args...) }
+
+// JSON prints v, indented.
+func (u *UI) JSON(v any) error {
+	enc := json.NewEncoder(u.text)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// Error prints a message of one or more lines on standard error.
+func (u *UI) Error(message string) {
+	lines := strings.Split(message, "\n")
+	for i, line := range lines {
+		lines[i] = Escape(line)
+	}
+	fmt.Fprintf(u.err, "hookctl: %s\n", strings.Join(lines, "\n"))
+}
+
+// Note prints what is worth knowing on standard error.
+func (u *UI) Note(message string) { u.Error("note: " + message) }
+
+// Colour is a colour of text on a terminal (ECMA-48, Select Graphic Rendition).
+type Colour string
+
+// The colours.
+const (
+	Plain  Colour = ""
+	Bold   Colour = "1"
+	Dim    Colour = "2"
+	Red    Colour = "31"
+	Green  Colour = "32"
+	Yellow Colour = "33"
+	Cyan   Colour = "36"
+)
+
+// Paint returns text, escaped, in a colour where colours are shown.
+func (u *UI) Paint(c Colour, text string) string {
+	text = Escape(text)
+	if !u.colour || c == Plain || text == "" {
+		return text
+	}
+	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+}
+
+// Live reports whether what is drawn while something runs can be drawn over: on a terminal that moves its cursor.
+func (u *UI) Live() bool {
+	_, _, isTerminal := terminal(u.out)
+	return isTerminal && os.Getenv("TERM") != "dumb"
+}
+
+// wantsColour reports whether w is a terminal that shows colours, to a user who wants them (https://no-color.org).
+func wantsColour(w io.Writer) bool {
+	_, _, isTerminal := terminal(w)
+	return isTerminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// terminal returns the size of the terminal that w is, in characters: 80 by 24 if it does not say.
+func terminal(w io.Writer) (width, height int, isTerminal bool) {
+	f, isFile := w.(*os.File)
+	if !isFile {
+		return 0, 0, false
+	}
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return 0, 0, false
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 || size.Row == 0 {
+		return 80, 24, true
+	}
+	return int(size.Col), int(size.Row), true
+}
+
+// Escape returns text with what a terminal might act upon escaped as in a Go string, a line feed too. A tab stays.
+func Escape(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case r == '\t', strconv.IsPrint(r):
+			b.WriteString(text[i : i+n])
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+		i += n
+	}
+	return b.String()
+}
+
+// Count returns a number with its noun.
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,131 @@
+package ui
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// drawn returns what draw prints, without colours or with.
+func drawn(t *testing.T, colour bool, draw func(*UI)) string {
+	t.Helper()
+	var out bytes.Buffer
+	u := New(nil, &out, nil)
+	u.colour = colour
+	draw(u)
+	if err := u.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestTable(t *testing.T) {
+	head := []Cell{Dim.Cell("STATUS"), Dim.Cell("RUNTIME"), Dim.Cell("")}
+	rows := [][]Cell{
+		{Green.Cell("ok"), Bold.Cell("gpu"), Plain.Cell("/usr/local/bin/gpu is a link to oci-add-hooks")},
+		{Red.Cell("error"), Bold.Cell(""), Plain.Cell("größer\tals\n/x")},
+	}
+	for _, tt := range []struct {
+		width int
+		want  string
+	}{
+		{0, `
+STATUS  RUNTIME
+ok      gpu      /usr/local/bin/gpu is a link to oci-add-hooks
+error            größer\tals\n/x
+`},
+		{50, `
+STATUS  RUNTIME
+ok      gpu      /usr/local/bin/gpu is a link to
+                 oci-add-hooks
+error            größer\tals\n/x
+`},
+		{30, `
+STATUS   ok
+RUNTIME  gpu
+         /usr/local/bin/gpu is
+         a link to
+         oci-add-hooks
+
+STATUS   error
+         größer\tals\n/x
+`},
+		{10, `
+STATUS   ok
+RUNTIME  gpu
+         /usr/local/bin/gpu
+         is
+         a
+         link
+         to
+         oci-add-hooks
+
+STATUS   error
+         größer\tals\n/x
+`},
+	} {
+		got := "\n" + drawn(t, false, func(u *UI) { u.table(head, rows, tt.width) })
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%d characters (-want +got):\n%s", tt.width, diff)
+		}
+	}
+	if got := drawn(t, true, func(u *UI) { u.table(head, rows[:1], 0) }); !strings.Contains(got, "\x1b[32mok\x1b[0m      \x1b[1mgpu\x1b[0m") {
+		t.Errorf("%q", got)
+	}
+}
+
+// From 20 characters on, no word is broken, and no line is longer than the terminal unless it is one word below a heading.
+func TestTableFits(t *testing.T) {
+	head := []Cell{Dim.Cell("CONTAINER"), Dim.Cell("STATE"), Dim.Cell("CALLED BY")}
+	rows := [][]Cell{{Plain.Cell(strings.Repeat("0a", 6)), Plain.Cell("stopped since yesterday"), Plain.Cell("one two three four five six /a/path/of/some/length")}}
+	for width := 20; width < 120; width++ {
+		got := drawn(t, false, func(u *UI) { u.table(head, rows, width) })
+		for _, word := range strings.Fields(rows[0][2].text) {
+			if !strings.Contains(got, word) {
+				t.Errorf("%d characters: %q is broken:\n%s", width, word, got)
+			}
+		}
+		for line := range strings.Lines(got) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width && len(strings.Fields(line)) > 2 {
+				t.Errorf("%d characters: %d are %q", width, n, line)
+			}
+		}
+	}
+}
+
+func TestEscape(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain größe 漢字": "plain größe 漢字",
+		"a\tb":           "a\tb",
+		"a\nb\r":         `a\nb\r`,
+		"\x1b[31mred":    `\x1b[31mred`,
+		"\u202e\u200b":   `\u202e\u200b`,
+		"\xff'\\":        `\xff'\`,
+	} {
+		got := Escape(text)
+		if got != want || Escape(got) != got {
+			t.Errorf("%q: %q, want %q; escaped twice %q", text, got, want, Escape(got))
+		}
+	}
+}
+
+func TestDiff(t *testing.T) {
+	unified := UnifiedDiff("a", []byte("one\n\ttwo\n"), "b", []byte("one\n\ttwo\x1b\n"))
+	want := "\x1b[1m--- a\x1b[0m\n\x1b[1m+++ b\x1b[0m\n\x1b[36m@@ -1,2 +1,2 @@\x1b[0m\n one\n\x1b[31m-\ttwo\x1b[0m\n\x1b[32m+\ttwo\\x1b\x1b[0m\n"
+	if diff := cmp.Diff(want, drawn(t, true, func(u *UI) { u.Diff(unified) })); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestError(t *testing.T) {
+	var err bytes.Buffer
+	u := New(nil, nil, &err)
+	u.Error("first\x1b\n  second")
+	u.Note("third")
+	if got, want := err.String(), "hookctl: first\\x1b\n  second\nhookctl: note: third\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

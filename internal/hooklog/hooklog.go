@@ -1,0 +1,219 @@
+// Package hooklog is the file of records of what supervised hooks did: one JSON object a line, rotated as it grows.
+//
+// Many processes append to it at the same time, and any of them may be killed at any instant. The package does not know
+// how a hook is run.
+package hooklog
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// MaxSize is the size in bytes beyond which the file does not grow: the file of that size becomes FILE.1.
+const MaxSize = 32 << 20
+
+// Kept is how many rotated files are kept, FILE.1 being the newest.
+const Kept = 3
+
+// lockTime is how long Append waits for other writers. One of them may have been stopped while it held the lock.
+const lockTime = 2 * time.Second
+
+// Append appends a record to the file at path, and creates the file (0600) and its directory (0700) where they are
+// missing. The record is written by one write, so that a process that is killed loses at most its own.
+//
+// If the lock cannot be had in time, the record is appended without a look at the file's size.
+func Append(path string, r *Record) error { return appendLine(path, r.line(), MaxSize) }
+
+func appendLine(path string, line []byte, maxSize int64) error {
+	if !filepath.IsAbs(path) {
+		return fmt.Errorf("%s: the path of the records is not absolute", path)
+	}
+	dir, err := makeDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.close()
+	if err := dir.refuseShared(); err != nil {
+		return err
+	}
+	name := filepath.Base(path)
+	locked, err := dir.lock(name, unix.LOCK_EX, unix.O_CREAT)
+	if err != nil {
+		return err
+	}
+	fd, size, err := dir.open(name)
+	if err != nil {
+		return err
+	}
+	if locked && size > 0 && size+int64(len(line)) > maxSize {
+		unix.Close(fd)
+		if err := dir.rotate(name); err != nil {
+			return err
+		}
+		if fd, size, err = dir.open(name); err != nil {
+			return err
+		}
+	}
+	defer unix.Close(fd)
+	if size > 0 {
+		// The last writer may have been killed, or have met a full disk, in the middle of its line.
+		var last [1]byte
+		if _, err := unix.Pread(fd, last[:], size-1); err == nil && last[0] != '\n' {
+			line = append([]byte{'\n'}, line...)
+		}
+	}
+	n, err := unix.Write(fd, line)
+	if err == nil && n < len(line) {
+		err = unix.ENOSPC
+	}
+	if err != nil {
+		if locked && n > 0 {
+			_ = unix.Ftruncate(fd, size)
+		}
+		return fmt.Errorf("%s cannot be written: %w", path, report.Plain(err))
+	}
+	return nil
+}
+
+// A directory holds the records' file, those that it was before it was rotated, and the lock.
+type directory struct {
+	path   string
+	fd     int
+	locked int // the open lock; -1 if there is none
+}
+
+// makeDir opens the directory at path, and creates it where it is missing.
+func makeDir(path string) (*directory, error) {
+	d, err := openDir(path)
+	if errors.Is(err, unix.ENOENT) {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return nil, fmt.Errorf("%s cannot be created: %w", path, report.Plain(err))
+		}
+		return openDir(path)
+	}
+	return d, err
+}
+
+func openDir(path string) (*directory, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be opened: %w", path, report.Plain(err))
+	}
+	return &directory{path: path, fd: fd, locked: -1}, nil
+}
+
+// refuseShared returns an error if another user can write to the directory, who could put links there, and lock what every
+// hook waits for.
+func (d *directory) refuseShared() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(d.fd, &st); err != nil {
+		return fmt.Errorf("%s cannot be examined: %w", d.path, report.Plain(err))
+	}
+	if int(st.Uid) != unix.Geteuid() || st.Mode&0o022 != 0 {
+		return fmt.Errorf("%s can be written by others than user %d; run: chown %[2]d %[1]s && chmod 0700 %[1]s", d.path, unix.Geteuid())
+	}
+	return nil
+}
+
+func (d *directory) close() {
+	if d.locked >= 0 {
+		unix.Close(d.locked)
+	}
+	unix.Close(d.fd)
+}
+
+// lock locks the records called name, LOCK_EX or LOCK_SH, and reports whether it could in time. The lock is on a file of
+// its own, which nobody else can open and which O_CREAT in flags creates, and ends with the process.
+func (d *directory) lock(name string, how, flags int) (locked bool, err error) {
+	fd, err := d.openFile("."+name+".lock", unix.O_RDWR|flags)
+	if err != nil {
+		return false, err
+	}
+	d.locked = fd
+	for {
+		switch err := unix.Flock(fd, how|unix.LOCK_NB); err {
+		case nil:
+			return true, nil
+		case unix.EINTR:
+			continue
+		case unix.EWOULDBLOCK:
+		default:
+			return false, nil // the file system knows no locks
+		}
+		break
+	}
+	done := make(chan error, 1)
+	go func() {
+		err := error(unix.EINTR)
+		for err == unix.EINTR {
+			err = unix.Flock(fd, how)
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err == nil, nil
+	case <-time.After(lockTime):
+		d.locked = -1 // in use by the goroutine as long as the process lives
+		return false, nil
+	}
+}
+
+// open opens the records' file for appending, and returns its size.
+func (d *directory) open(name string) (fd int, size int64, err error) {
+	fd, err = d.openFile(name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT)
+	if err != nil {
+		return -1, 0, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return -1, 0, fmt.Errorf("%s/%s cannot be examined: %w", d.path, name, report.Plain(err))
+	}
+	return fd, st.Size, nil
+}
+
+// openFile opens a regular file of the directory, and no link.
+func (d *directory) openFile(name string, flags int) (int, error) {
+	fd, err := unix.Openat(d.fd, name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0o600)
+	if err != nil {
+		return -1, fmt.Errorf("%s/%s cannot be opened: %w", d.path, name, report.Plain(err))
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		unix.Close(fd)
+		return -1, fmt.Errorf("%s/%s is not a regular file", d.path, name)
+	}
+	return fd, nil
+}
+
+// rotate renames the records' file to name.1, name.1 to name.2 and so on, up to the first number that is free. If none is,
+// the oldest is dropped. A process that is killed on the way leaves a number free for the next.
+func (d *directory) rotate(name string) error {
+	free := 1
+	for free < Kept && unix.Faccessat(d.fd, rotated(name, free), unix.F_OK, unix.AT_SYMLINK_NOFOLLOW) == nil {
+		free++
+	}
+	for n := free; n > 0; n-- {
+		if err := unix.Renameat(d.fd, rotated(name, n-1), d.fd, rotated(name, n)); err != nil {
+			return fmt.Errorf("%s/%s cannot be renamed: %w", d.path, rotated(name, n-1), report.Plain(err))
+		}
+	}
+	return nil
+}
+
+// rotated returns the name of the nth file before the one that is appended to.
+func rotated(name string, n int) string {
+	if n == 0 {
+		return name
+	}
+	return name + "." + strconv.Itoa(n)
+}

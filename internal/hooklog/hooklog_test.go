@@ -1,0 +1,434 @@
+package hooklog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// A writer of the tests is a process of its own: PATH FROM TO SIZE.
+const role = "HOOKLOG_TEST_WRITER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(role) == "" {
+		os.Exit(m.Run())
+	}
+	from, _ := strconv.Atoi(os.Args[2])
+	to, _ := strconv.Atoi(os.Args[3])
+	size, _ := strconv.ParseInt(os.Args[4], 10, 64)
+	signal.Ignore(syscall.SIGXFSZ)
+	for n := from; n < to; n++ {
+		if err := appendLine(os.Args[1], numbered(n).line(), size); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}
+
+func writerProcess(t *testing.T, path string, from, to int, size int64) *exec.Cmd {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, path, strconv.Itoa(from), strconv.Itoa(to), strconv.FormatInt(size, 10))
+	cmd.Env = []string{role + "=1"}
+	return cmd
+}
+
+// numbered returns a record that is known again by its number, and is more than a page long.
+func numbered(n int) *Record {
+	return &Record{Time: time.Unix(int64(n), 0).UTC(), Args: []string{}, Result: "ok", Container: strconv.Itoa(n), Stdout: strings.Repeat(strconv.Itoa(n)+" ", 1000)}
+}
+
+// read returns the numbers of the records that are there, each of which has to be whole.
+func read(t *testing.T, path string) (numbers map[int]int, torn int) {
+	t.Helper()
+	numbers = map[int]int{}
+	torn, err := Read(path, func(r *Record) error {
+		n, err := strconv.Atoi(r.Container)
+		if diff := cmp.Diff(numbered(n), r); diff != "" || err != nil {
+			t.Errorf("record %d (-want +got):\n%s", n, diff)
+		}
+		numbers[n]++
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return numbers, torn
+}
+
+func full() *Record {
+	status := 3
+	return &Record{Time: time.Date(2026, 2, 3, 4, 5, 6, 700, time.UTC), Seconds: 1.234567, Stage: "poststop", Path: "/h", Args: []string{"h", "", "a b"},
+		Container: "c", PodNamespace: "ns", PodName: "pod", ContainerName: "main", Bundle: "/b", Profile: "gpu", File: "/f.json",
+		Result: "failed", ExitStatus: &status, Signal: "SIGKILL", Error: "why", Ignored: true, Stdout: "out\n\x00\x1b", Stderr: "err", Truncated: true}
+}
+
+// The members are a promise to whoever reads the file by other means.
+func TestLine(t *testing.T) {
+	const want = `{"time":"2026-02-03T04:05:06.0000007Z","seconds":1.234567,"stage":"poststop","path":"/h","args":["h","","a b"],` +
+		`"container":"c","podNamespace":"ns","podName":"pod","containerName":"main","bundle":"/b","profile":"gpu","file":"/f.json",` +
+		`"result":"failed","exitStatus":3,"signal":"SIGKILL","error":"why","ignored":true,"stdout":"out\n\u0000\u001b","stderr":"err","truncated":true}` + "\n"
+	if diff := cmp.Diff(want, string(full().line())); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	got, err := parse(full().line())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(full(), got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	const least = `{"time":"2026-02-03T04:05:06Z","seconds":0.000000,"stage":"","path":"","args":[],"container":"","podNamespace":"","podName":"",` +
+		`"containerName":"","bundle":"","profile":"","file":"","result":"ok","exitStatus":null,"signal":"","error":"","ignored":false,` +
+		`"stdout":"","stderr":"","truncated":false}` + "\n"
+	if got := string((&Record{Time: time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC), Result: "ok"}).line()); got != least {
+		t.Errorf("%s", got)
+	}
+}
+
+// What a container's creator chooses does not make a record long.
+func TestLongest(t *testing.T) {
+	long := strings.Repeat("\x00", 1<<20)
+	r := full()
+	for _, text := range []*string{&r.Stage, &r.Path, &r.Container, &r.PodNamespace, &r.PodName, &r.ContainerName, &r.Bundle, &r.Profile, &r.File, &r.Signal, &r.Error} {
+		*text = long
+	}
+	r.Args = []string{"x", long, long}
+	r.Stdout, r.Stderr = long[:8<<10], long[:8<<10]
+	line := r.line()
+	if len(line) > maxLine {
+		t.Errorf("a line of %d bytes", len(line))
+	}
+	got, err := parse(line)
+	if err != nil || len(got.Args) != 3 || got.Args[2] != "..." || got.Container != long[:MaxText]+"..." {
+		t.Errorf("%v, %.100q", err, got.Args)
+	}
+}
+
+// Many writers, and rotations under way: no line is torn, twice or lost, but those that rotation drops.
+func TestManyWriters(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log", "hooks.jsonl")
+	const writers, each, first = 32, 40, 10000
+	size := int64(writers * each * len(numbered(first).line()) * 3 / 10) // three rotations
+	var cmds []*exec.Cmd
+	for i := range writers {
+		cmd := writerProcess(t, path, first+i*each, first+(i+1)*each, size)
+		cmd.Stderr = os.Stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		cmds = append(cmds, cmd)
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	numbers, torn := read(t, path)
+	if torn != 0 || len(numbers) != writers*each {
+		t.Errorf("%d of %d records, %d torn", len(numbers), writers*each, torn)
+	}
+	for n, times := range numbers {
+		if times != 1 {
+			t.Errorf("record %d is there %d times", n, times)
+		}
+	}
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+		info, err := e.Info()
+		if err != nil || info.Mode() != 0o600 || info.Size() > size {
+			t.Errorf("%s: %v, %d bytes, %v", e.Name(), info.Mode(), info.Size(), err)
+		}
+	}
+	if diff := cmp.Diff([]string{".hooks.jsonl.lock", "hooks.jsonl", "hooks.jsonl.1", "hooks.jsonl.2", "hooks.jsonl.3"}, names); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if st, err := os.Stat(filepath.Dir(path)); err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("the directory: %v, %v", st.Mode(), err)
+	}
+	// One more rotation drops the oldest.
+	if err := appendLine(path, numbered(99999).line(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := read(t, path); len(after) >= len(numbers) || after[99999] != 1 {
+		t.Errorf("%d records after one more rotation, %d before", len(after), len(numbers))
+	}
+}
+
+// A kill at any moment costs the record that is being written, and no other.
+func TestKilled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log", "hooks.jsonl")
+	const rounds, most = 60, 1000
+	for i := range rounds {
+		cmd := writerProcess(t, path, i*most, (i+1)*most, 1<<20)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i%20) * time.Millisecond)
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+	if err := appendLine(path, numbered(rounds*most).line(), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	numbers, torn := read(t, path)
+	if torn > rounds || numbers[rounds*most] != 1 {
+		t.Errorf("%d records, %d torn", len(numbers), torn)
+	}
+	oldest := rounds * most
+	for n := range numbers {
+		oldest = min(oldest, n)
+	}
+	for i := oldest/most + 1; i < rounds; i++ { // each round is there from its first record to its last
+		last := false
+		for n := i * most; n < (i+1)*most; n++ {
+			if numbers[n] == 1 && last {
+				t.Errorf("a record before %d is lost", n)
+			}
+			last = numbers[n] == 0
+		}
+	}
+}
+
+// A kill between two renames of a rotation loses nothing.
+func TestRotate(t *testing.T) {
+	for name, before := range map[string]string{
+		"none": "0", "one": "01", "all": "0123", "killed after the first": "013", "killed after the second": "023", "killed after the last": "123", "only old ones": "23",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "hooks.jsonl")
+			for _, n := range before {
+				if err := os.WriteFile(rotated(path, int(n-'0')), numbered(int(n-'0')).line(), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := appendLine(path, numbered(9).line(), 1); err != nil {
+				t.Fatal(err)
+			}
+			want := map[int]int{9: 1}
+			for _, n := range before {
+				if before != "0123" || n != '3' {
+					want[int(n-'0')] = 1
+				}
+			}
+			got, torn := read(t, path)
+			if diff := cmp.Diff(want, got); diff != "" || torn != 0 {
+				t.Errorf("%d torn (-want +got):\n%s", torn, diff)
+			}
+		})
+	}
+}
+
+// A full disk costs the record; what is written later is whole.
+func TestFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hooks.jsonl")
+	cmd := writerProcess(t, path, 0, 100, 1<<20)
+	cmd.Path, cmd.Args = "/usr/bin/prlimit", append([]string{"prlimit", "--fsize=10000"}, cmd.Args...)
+	out, err := cmd.CombinedOutput()
+	if err == nil || string(out) != path+" cannot be written: the file system is full (ENOSPC)\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+	if err := appendLine(path, numbered(500).line(), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if numbers, torn := read(t, path); torn != 0 || len(numbers) < 2 || numbers[500] != 1 {
+		t.Errorf("%d records, %d torn", len(numbers), torn)
+	}
+}
+
+// What another user could misuse, or no record can be written to, is refused, and the reason said.
+func TestRefused(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name, "hooks.jsonl") }
+	for _, name := range []string{"shared", "link", "fifo", "dir", "lock"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, err := range []error{
+		os.Chmod(filepath.Join(dir, "shared"), 0o770),
+		os.Symlink("/etc/passwd", at("link")), unix.Mkfifo(at("fifo"), 0o600), os.Mkdir(at("dir"), 0o700),
+		os.Symlink("/etc/passwd", filepath.Join(dir, "lock/.hooks.jsonl.lock")),
+		os.WriteFile(filepath.Join(dir, "file"), nil, 0o600),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		at("shared"):    fmt.Sprintf("@ can be written by others than user %d; run: chown %[1]d @ && chmod 0700 @", os.Geteuid()),
+		at("link"):      "@/hooks.jsonl cannot be opened: too many symbolic links (ELOOP)",
+		at("fifo"):      "@/hooks.jsonl is not a regular file",
+		at("dir"):       "@/hooks.jsonl cannot be opened: it is a folder (EISDIR)",
+		at("lock"):      "@/.hooks.jsonl.lock cannot be opened: too many symbolic links (ELOOP)",
+		at("file"):      "@ cannot be opened: a part of the path is not a folder (ENOTDIR)",
+		"hooks.jsonl":   "hooks.jsonl: the path of the records is not absolute",
+		"/proc/x/hooks": "@ cannot be created: there is nothing of that name (ENOENT)",
+	} {
+		err := Append(path, full())
+		if want = strings.ReplaceAll(want, "@", filepath.Dir(path)); err == nil || err.Error() != want {
+			t.Errorf("%s: %v\nwant %s", path, err, want)
+		}
+	}
+}
+
+// Whoever holds the lock, a writer is done in time.
+func TestLockHeld(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hooks.jsonl")
+	if err := Append(path, numbered(1)); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := openDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.close()
+	if locked, err := dir.lock("hooks.jsonl", unix.LOCK_EX, 0); !locked || err != nil {
+		t.Fatal(locked, err)
+	}
+	if err := appendLine(path, numbered(2).line(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if numbers, torn := read(t, path); len(numbers) != 2 || torn != 0 {
+		t.Errorf("%v, %d torn", numbers, torn)
+	}
+}
+
+// Torn lines, and what is no record, are passed over and counted.
+func TestRead(t *testing.T) {
+	good := string(numbered(7).line())
+	for name, tt := range map[string]struct {
+		text       string
+		good, torn int
+	}{
+		"nothing":           {"", 0, 0},
+		"torn":              {good[:50] + "\n" + good, 1, 1},
+		"torn at the end":   {good + good[:50], 1, 1},
+		"line feed missing": {good + good[:len(good)-1], 2, 0},
+		"blank lines":       {"\n\n" + good + " \n", 1, 0},
+		"another value":     {"[]\nnull\n{}\n" + good, 1, 3},
+		"too long":          {strings.Repeat("x", 3<<20) + "\n" + good, 1, 1},
+		"two in a line":     {strings.TrimSpace(good) + good + good, 1, 1},
+		"wrong types":       {`{"time":1,"result":"ok"}` + "\n" + `{"time":"x","result":"ok"}` + "\n" + good, 1, 2},
+		"member twice":      {`{"time":"2026-02-03T04:05:06Z","result":"ok","result":"failed"}` + "\n", 0, 1},
+		"NUL":               {strings.Repeat("\x00", 100) + good + good, 1, 1},
+	} {
+		path := filepath.Join(t.TempDir(), "hooks.jsonl")
+		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		torn, err := Read(path, func(*Record) error { n++; return nil })
+		if n != tt.good || torn != tt.torn || err != nil {
+			t.Errorf("%s: %d records, %d torn, %v", name, n, torn, err)
+		}
+	}
+	if torn, err := Read("/nonexistent/hooks.jsonl", nil); torn != 0 || err != nil {
+		t.Errorf("no file: %d torn, %v", torn, err)
+	}
+	stop := errors.New("stop")
+	path := filepath.Join(t.TempDir(), "hooks.jsonl")
+	os.WriteFile(path, []byte(good), 0o600)
+	if _, err := Read(path, func(*Record) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("%v", err)
+	}
+}
+
+// FuzzRead: whatever is in the file, and wherever it is cut, good lines between are read.
+func FuzzRead(f *testing.F) {
+	good := numbered(7).line()
+	f.Add([]byte("{\n"), 1)
+	f.Add(good, 100)
+	f.Add(full().line(), 3)
+	f.Fuzz(func(t *testing.T, text []byte, step int) {
+		if step < 1 {
+			return
+		}
+		n := 0
+		l := lines{each: func(r *Record) error {
+			n++
+			if again, err := parse(r.line()); err != nil || again.Result != r.Result {
+				t.Errorf("written again, %+v is %v", r, err)
+			}
+			return nil
+		}}
+		all := append(append(append([]byte{}, text...), '\n'), good...)
+		for len(all) > 0 {
+			some := all[:min(step, len(all))]
+			if got, err := l.Write(some); got != len(some) || err != nil {
+				t.Fatal(got, err)
+			}
+			all = all[len(some):]
+		}
+		if n == 0 || l.torn+n > bytes.Count(text, []byte{'\n'})+2 {
+			t.Errorf("%d records, %d torn", n, l.torn)
+		}
+	})
+}
+
+// Follow comes to see every record, across rotations.
+func TestFollow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hooks.jsonl")
+	size := int64(len(numbered(1000).line())) * 5 / 2 // two records a file
+	write := func(n int) {
+		t.Helper()
+		if err := appendLine(path, numbered(n).line(), size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(1000)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	seen := make(chan int)
+	go func() {
+		_, err := Follow(ctx, path, func(r *Record) error {
+			n, err := strconv.Atoi(r.Container)
+			seen <- n
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		close(seen)
+	}()
+	next := 1000
+	for range 20 {
+		if n := <-seen; n != next {
+			t.Fatalf("record %d, want %d", n, next)
+		}
+		next++
+		write(next)
+		if next%5 == 0 { // two at once
+			if n := <-seen; n != next {
+				t.Fatalf("record %d, want %d", n, next)
+			}
+			write(next + 1)
+			write(next + 2)
+			next++
+			if n := <-seen; n != next {
+				t.Fatalf("record %d, want %d", n, next)
+			}
+			next++
+		}
+	}
+	cancel()
+	for range seen {
+	}
+}

@@ -1,0 +1,176 @@
+package hooklog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxLine is the size in bytes of the longest line that is read: more than a record can have.
+const maxLine = 1 << 20
+
+// Read calls each for every record in the file at path and in those that it was before, oldest first. It returns how many
+// lines it passed over because they hold no record: a process was killed, or a disk was full, while it was written. It is
+// no error if there is no file yet.
+func Read(path string, each func(*Record) error) (torn int, err error) {
+	files, err := openAll(path)
+	defer closeAll(files)
+	if err != nil {
+		return 0, err
+	}
+	lines := lines{each: each}
+	for _, f := range files {
+		if err := lines.readFrom(f); err != nil {
+			return lines.torn, err
+		}
+		if err := lines.end(); err != nil {
+			return lines.torn, err
+		}
+	}
+	return lines.torn, nil
+}
+
+// Follow does as Read, and then calls each for every record that is appended, until ctx ends.
+func Follow(ctx context.Context, path string, each func(*Record) error) (torn int, err error) {
+	lines := lines{each: each}
+	var current *os.File // that is appended to
+	defer func() { closeAll([]*os.File{current}) }()
+	for {
+		files, err := openAll(path)
+		if err == nil && current != nil {
+			files, err = since(files, current)
+		}
+		if err == nil {
+			for _, f := range files {
+				if current != nil {
+					err = errors.Join(err, lines.readFrom(current), lines.end())
+					current.Close()
+				}
+				current = f
+			}
+			if err == nil && current != nil {
+				err = lines.readFrom(current)
+			}
+		}
+		if err != nil {
+			return lines.torn, err
+		}
+		select {
+		case <-ctx.Done():
+			return lines.torn, nil
+		case <-time.After(followPause):
+		}
+	}
+}
+
+// followPause is how often Follow looks for more.
+const followPause = 250 * time.Millisecond
+
+// since returns the files that are newer than current, and closes the others.
+func since(files []*os.File, current *os.File) ([]*os.File, error) {
+	known, err := current.Stat()
+	if err != nil {
+		return files, err
+	}
+	for i, f := range files {
+		st, err := f.Stat()
+		if err != nil {
+			return files, err
+		}
+		if os.SameFile(st, known) {
+			closeAll(files[:i+1])
+			return files[i+1:], nil
+		}
+	}
+	return files, nil
+}
+
+// openAll opens the records' files, oldest first, as they are between two rotations.
+func openAll(path string) (files []*os.File, err error) {
+	dir, err := openDir(filepath.Dir(path))
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer dir.close()
+	name := filepath.Base(path)
+	if _, err := dir.lock(name, unix.LOCK_SH, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+		return nil, err
+	}
+	for n := Kept; n >= 0; n-- {
+		fd, err := dir.openFile(rotated(name, n), unix.O_RDONLY)
+		switch {
+		case errors.Is(err, unix.ENOENT):
+		case err != nil:
+			return files, err
+		default:
+			files = append(files, os.NewFile(uintptr(fd), filepath.Join(dir.path, rotated(name, n))))
+		}
+	}
+	return files, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// lines takes a file's bytes, in pieces.
+type lines struct {
+	each    func(*Record) error
+	rest    []byte // of a line whose end is not yet there
+	tooLong bool   // the line is passed over
+	torn    int
+}
+
+func (l *lines) readFrom(f *os.File) error {
+	if _, err := io.Copy(l, f); err != nil {
+		return fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return nil
+}
+
+// Write takes a piece.
+func (l *lines) Write(piece []byte) (int, error) {
+	for rest := piece; ; {
+		before, after, ended := bytes.Cut(rest, []byte{'\n'})
+		if len(l.rest)+len(before) > maxLine {
+			l.rest, l.tooLong = l.rest[:0], true
+		} else if !l.tooLong {
+			l.rest = append(l.rest, before...)
+		}
+		if !ended {
+			return len(piece), nil
+		}
+		if err := l.end(); err != nil {
+			return 0, err
+		}
+		rest = after
+	}
+}
+
+// end ends a line.
+func (l *lines) end() error {
+	line, tooLong := l.rest, l.tooLong
+	l.rest, l.tooLong = l.rest[:0], false
+	if !tooLong && len(bytes.TrimSpace(line)) == 0 {
+		return nil
+	}
+	if !tooLong {
+		if r, err := parse(line); err == nil {
+			return l.each(r)
+		}
+	}
+	l.torn++
+	return nil
+}

@@ -1,0 +1,166 @@
+package hooklog
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+)
+
+// A Record is what one run of a hook came to. A line of the file has a member for each field, named as the field with a
+// small letter; exitStatus is null where there is none.
+type Record struct {
+	Time          time.Time // when the hook began; RFC 3339, UTC
+	Seconds       float64   // how long it ran, to the microsecond
+	Stage         string
+	Path          string
+	Args          []string // with argv[0]; cut short after MaxText bytes
+	Container     string   // its id
+	PodNamespace  string   // of the Kubernetes pod, from the annotations of containerd or CRI-O
+	PodName       string
+	ContainerName string // in the pod
+	Bundle        string
+	Profile       string // the name of the profile, or of the hook file without .json
+	File          string // the file that the hook comes from
+	Result        string // ok, failed, timed out, not started
+	ExitStatus    *int   // nil if the hook did not exit
+	Signal        string // the name of the signal that ended it, SIGKILL where it timed out
+	Error         string // why it was not started, or what of it could not be ended
+	Ignored       bool   // it failed, and the container started nevertheless
+	Stdout        string // the end of what it printed; empty if the output is not recorded
+	Stderr        string
+	Truncated     bool // it printed more
+}
+
+// MaxText is how many bytes of a text that a container's creator may choose are recorded.
+const MaxText = 4 << 10
+
+// line returns the record as a line of the file.
+func (r *Record) line() []byte {
+	w := writer{'{'}
+	w.member("time")
+	w.quote(r.Time.UTC().Format(time.RFC3339Nano))
+	w.member("seconds")
+	w = strconv.AppendFloat(w, r.Seconds, 'f', 6, 64)
+	w.text("stage", r.Stage)
+	w.text("path", r.Path)
+	w.member("args")
+	w = append(w, '[')
+	room := MaxText
+	for i, arg := range r.Args {
+		if i > 0 {
+			w = append(w, ',')
+		}
+		if room <= 0 {
+			w.quote("...")
+			break
+		}
+		w.quote(cut(arg, room))
+		room -= len(arg) + 1
+	}
+	w = append(w, ']')
+	w.text("container", r.Container)
+	w.text("podNamespace", r.PodNamespace)
+	w.text("podName", r.PodName)
+	w.text("containerName", r.ContainerName)
+	w.text("bundle", r.Bundle)
+	w.text("profile", r.Profile)
+	w.text("file", r.File)
+	w.member("result")
+	w.quote(r.Result)
+	w.member("exitStatus")
+	if r.ExitStatus != nil {
+		w = strconv.AppendInt(w, int64(*r.ExitStatus), 10)
+	} else {
+		w = append(w, "null"...)
+	}
+	w.text("signal", r.Signal)
+	w.text("error", r.Error)
+	w.member("ignored")
+	w = strconv.AppendBool(w, r.Ignored)
+	w.member("stdout")
+	w.quote(r.Stdout)
+	w.member("stderr")
+	w.quote(r.Stderr)
+	w.member("truncated")
+	w = strconv.AppendBool(w, r.Truncated)
+	return append(w, '}', '\n')
+}
+
+// writer is a JSON object that is being written.
+type writer []byte
+
+func (w *writer) member(name string) {
+	if len(*w) > 1 {
+		*w = append(*w, ',')
+	}
+	w.quote(name)
+	*w = append(*w, ':')
+}
+
+// quote appends a string. A byte that is not UTF-8 becomes U+FFFD.
+func (w *writer) quote(text string) { *w, _ = jsontext.AppendQuote(*w, text) }
+
+func (w *writer) text(name, text string) {
+	w.member(name)
+	w.quote(cut(text, MaxText))
+}
+
+func cut(text string, most int) string {
+	if len(text) > most {
+		return text[:most] + "..."
+	}
+	return text
+}
+
+// parse reads a line of the file. Members that are not known are passed over.
+func parse(line []byte) (*Record, error) {
+	rec := &Record{}
+	r := (&jsonfile.File{Path: "record", Data: line}).Strict()
+	texts := map[string]*string{
+		"stage": &rec.Stage, "path": &rec.Path, "container": &rec.Container, "podNamespace": &rec.PodNamespace,
+		"podName": &rec.PodName, "containerName": &rec.ContainerName, "bundle": &rec.Bundle, "profile": &rec.Profile,
+		"file": &rec.File, "result": &rec.Result, "signal": &rec.Signal, "error": &rec.Error, "stdout": &rec.Stdout,
+		"stderr": &rec.Stderr,
+	}
+	err := r.Object(func(name string) (err error) {
+		switch text := texts[name]; {
+		case text != nil:
+			*text, err = r.String()
+		case name == "time":
+			var at string
+			if at, err = r.String(); err == nil {
+				rec.Time, err = time.Parse(time.RFC3339Nano, at)
+			}
+		case name == "seconds":
+			var number jsontext.Value
+			if number, err = r.Value(); err == nil {
+				rec.Seconds, err = strconv.ParseFloat(string(number), 64)
+			}
+		case name == "exitStatus" && r.Kind() != 'n':
+			var number jsontext.Value
+			if number, err = r.Value(); err == nil {
+				status := 0
+				status, err = strconv.Atoi(string(number))
+				rec.ExitStatus = &status
+			}
+		case name == "args":
+			rec.Args, err = r.Strings()
+		case name == "ignored":
+			rec.Ignored, err = r.Bool()
+		case name == "truncated":
+			rec.Truncated, err = r.Bool()
+		}
+		return err
+	})
+	if err == nil {
+		err = r.Finish()
+	}
+	if err == nil && (rec.Time.IsZero() || rec.Result == "") {
+		err = fmt.Errorf("the line has no time or no result")
+	}
+	return rec, err
+}

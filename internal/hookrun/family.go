@@ -1,0 +1,190 @@
+package hookrun
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// A family is a hook that has been started, with its descendants.
+//
+// This process is a subreaper: whatever daemons do, a descendant whose parent ends becomes its child. So its children
+// are the roots of all that is left of the hook.
+type family struct {
+	hook           int      // process id, and the id of its process group
+	stdin          *os.File // the other end of the pipe that the hook reads; nil if there is none
+	stdout, stderr *stream
+
+	exited    chan struct{} // closed when the hook has exited
+	succeeded bool          // with status 0; valid after exited is closed
+
+	mu     sync.Mutex // held to signal the group and to reap the hook: its number may then be another group's
+	reaped bool
+	status syscall.WaitStatus // of the hook; valid after reap or kill
+}
+
+// killTime is how long a descendant may take to die. One that the kernel is busy with may take for ever.
+const killTime = 3 * time.Second
+
+// await waits for the hook to exit and leaves it a zombie, so that its number stays its own. It reaps descendants that
+// have become this process's children, as init would.
+func (f *family) await() {
+	defer close(f.exited)
+	for {
+		var info child
+		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT, nil)
+		switch {
+		case err == unix.EINTR:
+		case err != nil: // no child is left: kill has reaped them
+			return
+		case int(info.pid) == f.hook:
+			f.succeeded = info.Code == cldExited && info.status == 0
+			return
+		default:
+			_, _ = unix.Wait4(int(info.pid), nil, unix.WNOHANG, nil)
+		}
+	}
+}
+
+// child is the kernel's siginfo_t as waitid fills it, and as much room as it has.
+type child struct {
+	Signo, Errno, Code int32
+	_                  [0]uintptr // what follows is aligned as a pointer is
+	pid                int32
+	_                  uint32
+	status             int32
+	_                  [128 - 6*4]byte
+}
+
+// cldExited is the code of a child that exited (CLD_EXITED).
+const cldExited = 1
+
+// signal sends a signal to the hook's process group.
+func (f *family) signal(s syscall.Signal) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.reaped {
+		_ = unix.Kill(-f.hook, s)
+	}
+}
+
+// killFirst kills the hook's first process alone, as a runtime does, and waits until it has exited.
+func (f *family) killFirst() {
+	f.mu.Lock()
+	if !f.reaped {
+		_ = unix.Kill(f.hook, unix.SIGKILL)
+	}
+	f.mu.Unlock()
+	<-f.exited
+}
+
+// reap takes the status of the hook, which has exited.
+func (f *family) reap() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for {
+		if _, err := syscall.Wait4(f.hook, &f.status, 0, nil); err != syscall.EINTR {
+			f.reaped = true
+			return
+		}
+	}
+}
+
+// kill kills the hook and its descendants, and takes the hook's status.
+func (f *family) kill() error {
+	f.signal(syscall.SIGKILL)
+	var unknown error // why descendants could not be found
+	deadline := time.Now().Add(killTime)
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		pids, err := children()
+		for _, pid := range pids {
+			_ = unix.Kill(pid, unix.SIGKILL) // not yet reaped: the number is its own
+		}
+		unknown = err
+		if f.reapAll() {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(pause)
+	}
+	if unknown != nil {
+		return fmt.Errorf("its descendants outside its process group cannot be found and live on: %w", report.Plain(unknown))
+	}
+	return fmt.Errorf("not all of its processes have ended %d s after SIGKILL", int(killTime.Seconds()))
+}
+
+// reapAll reaps the children that have ended, and reports whether none is left.
+func (f *family) reapAll() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for {
+		var status syscall.WaitStatus
+		switch pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil); {
+		case err == syscall.ECHILD:
+			return true
+		case err == syscall.EINTR:
+		case pid <= 0:
+			return false
+		case pid == f.hook:
+			f.status, f.reaped = status, true
+		}
+	}
+}
+
+// children returns the process ids of this process's children.
+func children() ([]int, error) {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, task := range tasks {
+		text, err := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
+		if err != nil {
+			if _, gone := os.Stat("/proc/self/task/" + task.Name()); gone != nil {
+				continue
+			}
+			return nil, err
+		}
+		for _, field := range strings.Fields(string(text)) {
+			if pid := ownPID(field); pid > 0 {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids, nil
+}
+
+// ownPID returns the id that a process has in this process's PID namespace, given the one that it has in that of /proc. A
+// createContainer hook runs in the container's PID namespace, and sees the host's /proc.
+func ownPID(pid string) int {
+	depth := len(namespaced("self"))
+	if depth <= 1 {
+		n, _ := strconv.Atoi(pid)
+		return n
+	}
+	if ids := namespaced(pid); len(ids) >= depth {
+		n, _ := strconv.Atoi(ids[depth-1])
+		return n
+	}
+	return 0
+}
+
+// namespaced returns a process's ids in the PID namespace of /proc and in those within, proc(5), NSpid.
+func namespaced(pid string) []string {
+	text, _ := os.ReadFile("/proc/" + pid + "/status")
+	_, after, _ := strings.Cut(string(text), "\nNSpid:")
+	line, _, _ := strings.Cut(after, "\n")
+	return strings.Fields(line)
+}

@@ -1,0 +1,110 @@
+package hookrun
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A stream is a pipe to which a hook prints.
+//
+// The hook's end is open for reading too. So the pipe has a reader as long as anyone can write to it, and what a hook
+// leaves running is not killed by SIGPIPE when this process ends, as it is not under a runtime. Once nobody reads, the
+// pipe does not block either: what no longer fits is refused (EAGAIN) and lost.
+type stream struct {
+	read  *os.File
+	hooks int // the hook's end
+	to    io.Writer
+	done  chan struct{} // closed when nobody reads any more
+}
+
+func newStream(to io.Writer) (*stream, error) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		return nil, err
+	}
+	// Without /proc, the hook's end is for writing alone.
+	if both, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", p[1]), unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
+		unix.Close(p[1])
+		p[1] = both
+	}
+	if err := unix.SetNonblock(p[0], true); err != nil { // so that reading can be given up
+		unix.Close(p[0])
+		unix.Close(p[1])
+		return nil, err
+	}
+	s := &stream{read: os.NewFile(uintptr(p[0]), "pipe"), hooks: p[1], to: to, done: make(chan struct{})}
+	go func() {
+		s.copy(-1)
+		close(s.done)
+	}()
+	return s, nil
+}
+
+// copy reads up to n bytes, or until reading fails if n is negative.
+func (s *stream) copy(n int) {
+	buf := make([]byte, 32<<10)
+	for n != 0 {
+		if n > 0 {
+			buf = buf[:min(n, len(buf))]
+		}
+		got, err := s.read.Read(buf)
+		if got > 0 && s.to != nil {
+			_, _ = s.to.Write(buf[:got])
+		}
+		if err != nil {
+			return
+		}
+		n -= got
+	}
+}
+
+// end takes what is in the pipe now, and no longer reads.
+func (s *stream) end() {
+	s.read.SetReadDeadline(time.Now())
+	<-s.done
+	s.read.SetReadDeadline(time.Time{})
+	// What the hook left running may print without end.
+	if conn, err := s.read.SyscallConn(); err == nil {
+		waiting := 0
+		_ = conn.Control(func(fd uintptr) { waiting, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+		s.copy(waiting)
+	}
+	s.release()
+	s.read.Close()
+}
+
+// release closes this process's copy of the hook's end.
+func (s *stream) release() {
+	if s.hooks >= 0 {
+		_ = unix.SetNonblock(s.hooks, true)
+		unix.Close(s.hooks)
+		s.hooks = -1
+	}
+}
+
+// held reports whether anyone still has one of the streams open for writing when patience is over. Until then they are read.
+func held(patience time.Duration, streams ...*stream) bool {
+	for _, s := range streams {
+		s.release()
+	}
+	deadline := time.After(patience)
+	for _, s := range streams {
+		select {
+		case <-s.done: // the end of the file
+		case <-deadline:
+			return true
+		}
+	}
+	return false
+}
+
+// endUnless ends the stream if *err is set.
+func (s *stream) endUnless(err *error) {
+	if *err != nil {
+		s.end()
+	}
+}

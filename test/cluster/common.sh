@@ -1,0 +1,45 @@
+# shellcheck shell=bash disable=SC2034 # the scripts that read this use what is set here
+# Where the cluster's parts lie. CLUSTER holds what one cluster has written, PROGRAMS what is built once.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+checkout=$(cd "$here/../.." && pwd)
+export CLUSTER=${CLUSTER:-/tmp/oci-add-hooks-cluster}
+export PROGRAMS=${PROGRAMS:-/var/cache/oci-add-hooks-test/cluster}
+pki=$CLUSTER/pki run=$CLUSTER/run logs=$CLUSTER/logs node=$CLUSTER/node
+
+# alive NAME: whether the process that was started as NAME runs.
+alive() { [ -f "$run/$1.pid" ] && kill -0 "$(cat "$run/$1.pid")" 2>/dev/null; }
+
+# start NAME COMMAND...: starts it in the cluster's network, in a session of its own, with its output in logs/NAME.log.
+start() {
+	local name=$1
+	shift
+	alive "$name" && return
+	setsid nsenter --net="$run/net" "$@" >>"$logs/$name.log" 2>&1 </dev/null &
+	echo $! >"$run/$name.pid"
+}
+
+# end NAME [SIGNAL]: ends what was started as NAME, and waits for it: 10 seconds, then by SIGKILL.
+end() {
+	local name=$1 pid
+	[ -f "$run/$name.pid" ] || return 0
+	pid=$(cat "$run/$name.pid")
+	kill "-${2:-TERM}" "$pid" 2>/dev/null || :
+	for _ in $(seq 50); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.2
+	done
+	kill -KILL "$pid" 2>/dev/null || :
+	rm -f "$run/$name.pid"
+}
+
+# until_true SECONDS WHAT COMMAND...: waits until the command succeeds.
+until_true() {
+	local seconds=$1 what=$2
+	shift 2
+	for _ in $(seq $((seconds * 5))); do
+		"$@" >/dev/null 2>&1 && return
+		sleep 0.2
+	done
+	echo "$what: not within $seconds s; see $logs" >&2
+	return 1
+}
