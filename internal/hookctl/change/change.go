@@ -88,10 +88,8 @@ func Apply(ctx context.Context, sys system.System, files []File) (*Done, error) 
 	if len(d.entries) == 0 {
 		return d, nil
 	}
-	for _, e := range d.entries {
-		d.made = append(d.made, MissingDirectories(filepath.Dir(e.Path))...)
-	}
-	j, err := begin(sys, d.entries, d.made)
+	d.made = missingFor(d.entries)
+	j, err := begin(sys, d.entries, nil)
 	if err != nil {
 		return nil, err
 	}
