@@ -746,6 +746,21 @@ case "$*" in *" create "*) `+args[1]+` "$@" || exit; sleep 4324;; *) exec `+args
 	wantProblems(t, r, "^script create did not end and was killed$", "the container's process .* was never called")
 }
 
+// What a runtime leaves to others to reap is reaped while it waits for that, as gVisor's delete does for the sandbox.
+func TestOrphan(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	pid := filepath.Join(t.TempDir(), "pid")
+	runtime := script(t, `PATH=$PATH:/usr/sbin:/sbin
+case "$*" in
+*" create "*) sh -c 'sleep 0.2 >/dev/null 2>&1 & echo $! >'`+pid+`;;
+*" delete "*) for i in $(seq 200); do kill -0 $(cat `+pid+`) 2>/dev/null || break; sleep 0.1; done; test $i -lt 200 || exit 1;;
+esac
+exec `+args[1]+` "$@"`)
+	r, _ := newTrial(t, hookFile(t, "poststop", sh("true")), "--runtime", runtime).report(t)
+	wantProblems(t, r)
+}
+
 // Arguments for the runtime come before its command, and what it says of them is told.
 func TestRuntimeArgs(t *testing.T) {
 	t.Parallel()
