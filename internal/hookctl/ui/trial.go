@@ -28,20 +28,20 @@ func (u *UI) Trial(r *try.Report) {
 	}
 	u.Printf("\n")
 	for _, n := range r.NotAdded {
-		u.Printf("not added: %s (%s): %s\n", Escape(n.Path), Escape(n.File), Escape(n.Reason))
+		u.flow(0, Plain.Cell(fmt.Sprintf("not added: %s (%s): %s", n.Path, n.File, n.Reason)))
 	}
 	for _, n := range r.Notes {
-		u.Printf("%s%s\n", u.Paint(Yellow, "note: "), Escape(n))
+		u.flow(0, Yellow.Cell("note:"), Plain.Cell(n))
 	}
 	for _, p := range r.Problems {
-		u.Printf("%s%s\n", u.Paint(Red, "problem: "), Escape(p))
+		u.flow(0, Red.Cell("problem:"), Plain.Cell(p))
 	}
 	if len(r.Problems) == 0 {
 		how := "as root"
 		if r.Rootless {
 			how = "without root"
 		}
-		u.Printf("%s%s called every hook, %s; none failed, and nothing is left behind\n", u.Paint(Green, "fine: "), Escape(r.Runtime), how)
+		u.flow(0, Green.Cell("fine:"), Plain.Cell(r.Runtime+" called every hook, "+how+"; none failed, and nothing is left behind"))
 	}
 }
 
