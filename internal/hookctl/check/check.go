@@ -105,8 +105,9 @@ func newChecker(program string) *checker {
 
 // group is what adds hooks together: a hook file and the directories that it names.
 type group struct {
-	runtime string            // the path of the low-level runtime; empty if none is known
-	seen    map[string]string // hooks, by stage and canonical form: where each stands
+	runtime     string             // the path of the low-level runtime; empty if none is known
+	seen        map[string]string  // hooks, by stage and canonical form: where each stands
+	supervision *hooks.Supervision // of the hooks of the directories; nil if they are not supervised
 }
 
 func newGroup() *group { return &group{seen: map[string]string{}} }
@@ -167,8 +168,11 @@ func (c *checker) hookFile(path string) {
 		c.unknownKeys(root, []string{"runtime", "hooksDirs", "skipSandboxes", "supervise", "hooks"})
 	}
 	g := newGroup()
+	var read []hooks.Hook // those that follow; none if the file is refused
 	if err == nil {
-		g.runtime = c.findRuntime(root, file.Runtime)
+		g.runtime, g.supervision = c.findRuntime(root, file.Runtime), file.Supervision
+		c.supervisor(file)
+		read = file.Hooks
 	}
 	for _, stage := range root.get("hooks").members() {
 		name := hooks.Stage(stage.key)
@@ -186,7 +190,10 @@ func (c *checker) hookFile(path string) {
 			}
 			c.unknownKeys(hook, []string{"path", "args", "env", "timeout", "supervise"})
 			h := hookOf(hook, []hooks.Stage{name})
-			c.supervision(&h, root)
+			if len(read) > 0 {
+				h.supervision, read = read[0].Supervision, read[1:]
+			}
+			c.neverSupervised(root, h)
 			c.hook(h, Error)
 			c.twice(g, h, name, hook.raw)
 		}
@@ -229,22 +236,6 @@ func isAbout(err error, path string) bool {
 	return errors.As(err, &at) && at.Path == path
 }
 
-// supervision notes whether a hook of the hook file root is supervised. One in the container never is.
-func (c *checker) supervision(h *hook, root *node) {
-	own := h.node.get("supervise")
-	asked := own
-	if own == nil {
-		asked = root.get("supervise")
-	}
-	if asked == nil || asked.is(false) {
-		return
-	}
-	h.supervised = !h.inContainer()
-	if own != nil && !h.supervised {
-		c.warnName("supervise", own, "a hook of startContainer is never supervised: its program lies in the container", "remove the member")
-	}
-}
-
 // rule checks a file of a hooks directory; maskedBy is the one that takes its place, if there is one.
 func (c *checker) rule(path, maskedBy string, g *group) {
 	c.begin(path)
@@ -283,6 +274,9 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 	never := c.conditions(root, old)
 	if never {
 		unrunnable = Warning // nobody will run it
+	}
+	if !h.inContainer() {
+		h.supervision = g.supervision
 	}
 	for _, member := range []string{"stages", "stage"} {
 		for _, stage := range root.get(member).list() {

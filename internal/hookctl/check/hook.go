@@ -16,8 +16,8 @@ type hook struct {
 	node                     *node // the hook object; in the old format of hooks directories the whole file
 	path, args, env, timeout *node
 	stages                   []hooks.Stage
-	old                      bool // the old format: env and timeout cannot be given
-	supervised               bool // oci-run-hook runs it
+	old                      bool               // the old format: env and timeout cannot be given
+	supervision              *hooks.Supervision // nil if it is not supervised
 }
 
 // inContainer reports whether the hook's program lies in the container.
@@ -36,8 +36,9 @@ func (c *checker) hook(h hook, unrunnable Severity) {
 		c.exposure(h.path, h.path.text())
 	}
 	c.argv0(h)
-	if h.supervised {
-		return // it gets an environment and a timeout
+	if h.supervision != nil { // which has bounds and an environment of its own
+		c.patience(h)
+		return
 	}
 	if h.env == nil {
 		problem, hint := "no env: the hook inherits the environment that the engine gave the runtime", "give it what it needs, such as"
