@@ -305,15 +305,20 @@ func (u *UI) output(c try.Call) {
 	}
 	command := strings.Join(append([]string{c.Path}, c.Args[min(1, len(c.Args)):]...), " ")
 	u.Printf("\n%s %s\n", u.Paint(Bold, what), Escape(command))
+	u.printed(c.Stdout, c.Stderr, c.Truncated)
+}
+
+// printed prints what a program printed, which is cut short if truncated says so.
+func (u *UI) printed(stdout, stderr string, truncated bool) {
 	for _, stream := range []struct {
 		name, text string
 		colour     Colour
-	}{{"stdout", c.Stdout, Dim}, {"stderr", c.Stderr, Yellow}} {
+	}{{"stdout", stdout, Dim}, {"stderr", stderr, Yellow}} {
 		for l := range strings.Lines(stream.text) {
 			u.Printf("%s%s\n", u.Paint(stream.colour, "  "+stream.name+"  "), Escape(strings.TrimSuffix(l, "\n")))
 		}
 	}
-	if c.Truncated {
+	if truncated {
 		u.Printf("%s\n", u.Paint(Dim, "  (it printed more)"))
 	}
 }
