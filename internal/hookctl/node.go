@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,8 +63,8 @@ func (o *nodeOptions) on(ctx context.Context, io *streams, name string, prepare 
 	if err := namesProfile(n.Profile); err != nil {
 		return err
 	}
-	if _, err := engines.New(name, o.config); err != nil {
-		return usageError(err.Error())
+	if !slices.Contains(engines.Names, name) {
+		return usageError(engines.Unknown(name).Error())
 	}
 	// What the container has is read before the node's file system takes the place of its own.
 	if err := prepare(); err != nil {
@@ -72,7 +73,7 @@ func (o *nodeOptions) on(ctx context.Context, io *streams, name string, prepare 
 	if err := enterRoot(o.hostRoot); err != nil {
 		return err
 	}
-	if n.Engine, err = engines.New(name, o.config); err != nil {
+	if n.Engine, err = engines.New(io.sys, name, o.config); err != nil {
 		return err
 	}
 	n.System = io.sys

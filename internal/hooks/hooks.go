@@ -45,7 +45,10 @@ func known(s Stage) bool { return slices.Contains(Stages(), s) }
 type Hook struct {
 	Stage Stage
 	Path  string         // the program, absolute
-	JSON  jsontext.Value // the hook object to be written
+	JSON  jsontext.Value // the hook object to be written, if it is not supervised
+
+	// Supervision is how it is run; nil if it is not supervised.
+	Supervision *Supervision
 }
 
 // Container is what conditions ask about a container.

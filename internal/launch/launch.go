@@ -63,7 +63,7 @@ func find(name string, self id, other string) (string, error) {
 			passedOver = ", and " + err.Error()
 		}
 	}
-	return "", fmt.Errorf("runtime %q is in none of the folders %s nor in PATH%s; install it, or name %s",
+	return "", fmt.Errorf("runtime %q is in none of the directories %s nor in PATH%s; install it, or name %s",
 		name, SystemPath, passedOver, other)
 }
 

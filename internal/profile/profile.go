@@ -26,7 +26,18 @@ const defaultRuntime = "runc"
 type Profile struct {
 	Runtime string        // a name or a path
 	Files   []*hooks.File // in the order in which their hooks are prepended
-	Dirs    []string      // hooks directories, in increasing precedence
+	Dirs    []string      // hooks directories, in increasing precedence: those that Files name, then others
+}
+
+// NamedBy returns the hook file that names the hooks directory Dirs[i]; nil if an option does.
+func (p Profile) NamedBy(i int) *hooks.File {
+	for _, f := range p.Files {
+		if i < len(f.Dirs) {
+			return f
+		}
+		i -= len(f.Dirs)
+	}
+	return nil
 }
 
 // Load gives what call uses. If it adds hooks, its hook files are read and checked whole. For any other call, the

@@ -255,7 +255,7 @@ func (l loaded) plan(path, id string) (*inject.Plan, error) {
 	if l.err != nil {
 		return nil, l.err
 	}
-	return inject.MakeWith(l.uses.Files, l.dirs, path, id)
+	return inject.MakeWith(l.uses, l.dirs, path, id)
 }
 
 // compare sets the state from the plan of what the container's profile would add to it today.

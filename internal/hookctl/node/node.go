@@ -113,11 +113,19 @@ func (n *Node) register(ctx context.Context, plan *registration.Plan, rest ...re
 	_, err := os.Lstat(unread)
 	if changes || err == nil {
 		reload := n.Engine.Reload(nil)
+		read := reload.Do
 		if plan != nil {
-			reload = plan.Reload()
+			step, err := plan.Reloading()
+			if err != nil {
+				return err
+			}
+			reload, read = plan.Reload(), step.Do
 		}
-		reread := func(ctx context.Context) error { return n.reload(ctx, reload) }
-		rest = append([]registration.Step{{Do: reread, Undo: reread}}, rest...)
+		if reload.Refused != nil {
+			return reload.Refused
+		}
+		reread := func(ctx context.Context) error { return n.reload(ctx, reload, read) }
+		rest = append([]registration.Step{{Do: reread, Undo: func(ctx context.Context) error { return n.reload(ctx, reload, reload.Do) }}}, rest...)
 		if err := os.WriteFile(unread, nil, 0o600); err != nil {
 			return fmt.Errorf("%s cannot be written: %w", unread, report.Plain(err))
 		}
@@ -132,8 +140,8 @@ func (n *Node) register(ctx context.Context, plan *registration.Plan, rest ...re
 			return nil
 		}
 		err = plan.CarryOut(ctx, append([]registration.Step{{Do: report}}, rest...)...)
-		if plan.Note != "" {
-			n.Say(plan.Note)
+		for _, note := range plan.Notes {
+			n.Say(note)
 		}
 	} else {
 		err = carryOut(ctx, rest)
@@ -162,12 +170,12 @@ func carryOut(ctx context.Context, steps []registration.Step) error {
 
 // reload has the engine read its configuration, and waits until it answers again: what is printed meanwhile may be lost
 // with the container's output, which the engine itself takes up.
-func (n *Node) reload(ctx context.Context, reload engine.Reload) error {
+func (n *Node) reload(ctx context.Context, reload engine.Reload, read func(context.Context) error) error {
 	if reload.Command == "" {
 		return nil
 	}
 	n.Say(fmt.Sprintf("%s reads its configuration again (%s): %s", n.Engine.Name(), reload.Command, reload.Effect))
-	if err := reload.Do(ctx); err != nil {
+	if err := read(ctx); err != nil {
 		return err
 	}
 	return n.answers(ctx)

@@ -55,7 +55,7 @@ func (n *Node) unregister(ctx context.Context) error {
 	}
 	var plan *registration.Plan
 	if record != nil {
-		if n.Engine, err = engines.New(record.Engine, record.Config); err != nil { // as it was installed
+		if n.Engine, err = engines.New(n.System, record.Engine, record.Config); err != nil { // as it was installed
 			return err
 		}
 		if plan, err = registration.Uninstall(n.System, n.Engine, record, text); err != nil {

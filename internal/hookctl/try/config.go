@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
@@ -141,13 +142,14 @@ func (c *config) instrument(plan *inject.Plan, inside, outside, program string, 
 				return nil, err
 			}
 			h = maps.Clone(h)
+			delete(h, "timeout") // which the recorder keeps
 			h["path"], _ = json.Marshal(recorder)
 			h["args"], _ = json.Marshal([]string{"hookctl", recordRole, filepath.Join(where, t.name)})
 			c.Hooks[stage] = append(c.Hooks[stage], h)
 			tasks = append(tasks, t)
 		}
 	}
-	t := &task{folder: inside, Path: c.Process.Args[0], Args: c.Process.Args}
+	t := &task{Container: true, folder: inside, Path: c.Process.Args[0], Args: c.Process.Args}
 	if opts.Rootfs != "" {
 		t.Limit = opts.Timeout
 	}
@@ -170,7 +172,7 @@ func (t *task) read(h hook) error {
 	if err == nil {
 		err = json.Unmarshal(text, &known)
 	}
-	t.Path, t.Args, t.own = known.Path, known.Args, known.Timeout
+	t.Path, t.Args, t.Own = known.Path, known.Args, time.Duration(known.Timeout)*time.Second
 	if len(t.Args) == 0 {
 		t.Args = []string{t.Path} // as runtimes do
 	}

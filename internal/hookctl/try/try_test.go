@@ -610,21 +610,38 @@ func wantProblems(t *testing.T, r Report, want ...string) {
 	}
 }
 
-// A hook that hangs is ended, with what it started.
+// A hook that hangs is ended, with what it started. That it would hold up the start is said too.
 func TestHangingHook(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		path := hookFile(t, "createRuntime", sh("echo begun; sleep 4321; true"), "poststop", sh("true"))
 		r, _ := newTrial(t, append(args, path, "--timeout", "1s")...).report(t)
-		if c := r.Hooks[0]; c.Result != Hung || c.Stdout != "begun\n" || *c.Took < 0.9 || *c.Took > 60 {
+		if c := r.Hooks[0]; c.Result != Hung || c.Stdout != "begun\n" || *c.Took < 0.9 || *c.Took > 60 || !c.Held {
 			t.Errorf("%+v", c)
 		}
-		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") hung: it was ended after 1s (--timeout)" {
+		hook := "the createRuntime hook /bin/sh (" + path + ")"
+		if !strings.HasPrefix(r.Problems[0], hook+" left something running that keeps its output open") || r.Problems[1] != hook+" hung: it was ended after 1s (--timeout)" {
 			t.Errorf("problems: %q", r.Problems)
 		}
-		if len(r.Notes) != 1 || !strings.HasSuffix(r.Notes[0], "was left running, and was killed: sleep 4321") {
-			t.Errorf("notes: %q", r.Notes)
+		if left := processes(t, func(c string) bool { return strings.Contains(c, "sleep 4321 ") }); len(left) > 0 {
+			t.Errorf("left running: %q", left)
 		}
 	})
+}
+
+// A hook whose child keeps its output open holds the start up, though the hook has succeeded: a problem. A child with
+// another output is none. The runtime itself is not kept waiting.
+func TestHeldOutput(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	path := hookFile(t, "createRuntime", sh("sleep 4331 & exit 0", `"timeout": 2`), "poststart", sh("sleep 4332 >/dev/null 2>&1 & exit 0"))
+	r, status := newTrial(t, append(args, path)...).report(t)
+	if status != 1 || !r.Hooks[0].Held || r.Hooks[0].Result != OK || r.Hooks[1].Held || r.Hooks[1].Result != OK || *r.Hooks[0].Took > 1 {
+		t.Errorf("status %d, %+v", status, r.Hooks)
+	}
+	wantProblems(t, r, "^the createRuntime hook /bin/sh .* left something running that keeps its output open: runc goes on only when that has ended")
+	if len(r.Notes) != 2 {
+		t.Errorf("notes: %q", r.Notes)
+	}
 }
 
 // A hook that prints without end does so into the void.
@@ -671,16 +688,22 @@ func TestRelativeTemp(t *testing.T) {
 	}
 }
 
-// A hook whose own timeout passes is ended by the runtime.
+// A hook whose own timeout passes is ended, as the runtime does it: its first process, and what that started may hold up the
+// start.
 func TestHookTimeout(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		path := hookFile(t, "createRuntime", sh("echo begun; exec sleep 4322", `"timeout": 2`))
 		r, _ := newTrial(t, append(args, path)...).report(t)
-		if c := r.Hooks[0]; c.Result != Killed || c.Stdout != "begun\n" || *c.Took > 2 || c.ExitStatus != nil {
+		if c := r.Hooks[0]; c.Result != TimedOut || c.Stdout != "begun\n" || *c.Took < 1.9 || c.Held {
 			t.Errorf("%+v", c)
 		}
-		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") was ended by the runtime: its timeout is 2 s" {
+		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") was ended: its timeout of 2s had passed" {
 			t.Errorf("problems: %q", r.Problems)
+		}
+		path = hookFile(t, "createRuntime", sh("sleep 4333; exit 0", `"timeout": 1`))
+		r, _ = newTrial(t, append(args, path)...).report(t)
+		if c := r.Hooks[0]; c.Result != TimedOut || !c.Held || *c.Took > 5 {
+			t.Errorf("%+v", c)
 		}
 	})
 }
