@@ -10,14 +10,16 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 func newPs(io *streams) *cobra.Command {
 	var opts inventory.Options
 	var roots []string
-	var binDir string
+	var binDir, records string
 	var onlyProblems bool
 	cmd := &cobra.Command{
 		Use:   "ps [--profile NAME]... [--expect NAME] [--problems]",
@@ -31,6 +33,7 @@ func newPs(io *streams) *cobra.Command {
 			"  unknown   it cannot be told, and why\n\n" +
 			"By which profile a container goes, the shim or conmon says that watches it, or the engine's configuration if it does not run. Nothing says " +
 			"so of a container that a person started by runc or crun, or of one of Podman's that has ended: --profile NAME compares these with a profile.\n\n" +
+			"Of supervised hooks, the last run of each is reported if it failed, also if that was ignored; and a container that is gone without its poststop hooks having run.\n\n" +
 			"--expect NAME reports the containers that should have gone through that profile and did not: those to which it would add hooks.\n\n" +
 			"Exit status: 0 if nothing is wrong, else 1.",
 		Example: "  hookctl ps --problems\n  hookctl ps --expect gpu-hooks --json",
@@ -49,8 +52,14 @@ func newPs(io *streams) *cobra.Command {
 			if opts.Exe, err = program.Find(binDir); err != nil && binDir != "" {
 				return err
 			}
+			path, err := recordsPath(io.sys, records)
+			if err != nil {
+				return err
+			}
+			ran, torn, unread := inventory.ReadRecords(path)
 			scan := container.Look(io.sys, roots...)
-			list := inventory.New(io.sys, opts).List(scan.Containers)
+			v := inventory.New(io.sys, opts)
+			list := v.Note(v.List(scan.Containers), ran, scan.Containers)
 			for _, name := range named {
 				goes := func(e inventory.Entry) bool { return e.Through && e.Profile == name }
 				if err := missing(io.sys, opts.Exe, []string{name}); err != nil && !slices.ContainsFunc(list, goes) {
@@ -72,11 +81,17 @@ func newPs(io *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if torn > 0 {
+				io.Note(fmt.Sprintf("%s of %s passed over: no record", ui.Count(torn, "line"), path))
+			}
 			for _, why := range scan.Strangers() {
 				io.Note(why + "; its containers are not listed")
 			}
 			if err := scan.Unknown(); err != nil {
 				return fmt.Errorf("there may be more containers; try as root:%s", inset(err.Error()))
+			}
+			if unread != nil {
+				return fmt.Errorf("what hooks came to is not known: %w", unread)
 			}
 			if problems {
 				return errProblems
@@ -89,12 +104,22 @@ func newPs(io *streams) *cobra.Command {
 	flags.StringVar(&opts.Expect, "expect", "", "the `name` of the profile that containers should go through")
 	flags.BoolVar(&onlyProblems, "problems", false, "only containers with which something is wrong")
 	flags.StringArrayVar(&roots, "root", nil, "a `directory` of runtimes' state to look for containers in (runc --root), besides the usual ones (repeatable)")
+	flags.StringVar(&records, "records", "", "the `file` of the records of supervised hooks (default: the user's)")
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
 	complete(cmd, "root", "bin-dir")
 	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
 	must(cmd.RegisterFlagCompletionFunc("expect", completeProfile))
 	defineHostRoot(cmd)
 	return cmd
+}
+
+// recordsPath returns the path of the records of supervised hooks: the one that is given, or else that of a system's user.
+func recordsPath(sys system.System, given string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	path, err := report.Records()
+	return sys.Path(path), err
 }
 
 // stateColours are the colours of the states.
