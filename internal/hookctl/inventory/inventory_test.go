@@ -79,6 +79,8 @@ func TestStates(t *testing.T) {
 			"poststop lacks /b, which FILE adds today\npoststop has /a, which the profile does not add today"},
 		{"another order", `{"hooks":{"poststop":[` + b + `,` + a + `]}}`, `{"hooks":{"poststop":[` + a + `,` + b + `]}}`, inventory.Changed,
 			"poststop has /b, but not as FILE adds it today\npoststop has /a, but not as FILE adds it today"},
+		{"one program twice", `{"hooks":{"poststop":[{"path":"/a","args":["1"]},{"path":"/a","args":["2"]}]}}`, `{"hooks":{"poststop":[` + a + `]}}`, inventory.Changed,
+			"poststop has /a, but not as FILE adds it today\npoststop lacks /a, which FILE adds today"},
 		{"none", `{"hooks":{"poststop":[` + a + `]}}`, `{}`, inventory.Missing, "it has none of the hooks of gpu"},
 		{"an engine's own alone", `{"hooks":{"poststop":[` + a + `]}}`, `{"hooks":{"prestart":[` + setKey + `],"createRuntime":[` + oci + `]}}`, inventory.Missing,
 			"it has none of the hooks of gpu"},
