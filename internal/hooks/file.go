@@ -71,8 +71,8 @@ func parseFile(file *jsonfile.File) (*File, error) {
 	if r.Kind() == '[' {
 		return nil, r.Mismatch("an object", hooksRemedy)
 	}
-	empty := true       // as long as neither hooks nor hooksDirs is seen
-	ruleMember := false // a member of a hooks directory's files is seen
+	empty := true        // as long as neither hooks nor hooksDirs is seen
+	ruleMember := false  // a member of a hooks directory's files is seen
 	var whole *supervise // the file's member
 	var own []*supervise // those of Hooks
 	err := r.Object(func(name string) error {
@@ -192,7 +192,10 @@ func readStages(r *jsonfile.Reader) (hooks []Hook, own []*supervise, err error) 
 	}
 	err = r.Object(func(name string) error {
 		stage := Stage(name)
-		if !known(stage) {
+		switch {
+		case stage == precreate:
+			return r.Fail(precreateFault, precreateRemedy)
+		case !known(stage):
 			return r.Fail(fmt.Sprintf("unknown stage %q", name), "the stages are "+stageNames())
 		}
 		if r.Kind() == 'n' {

@@ -28,6 +28,17 @@ type Decision struct {
 	File    string         `json:"file"`
 	Verdict inject.Verdict `json:"verdict"`
 	Reason  string         `json:"reason,omitempty"`
+
+	Supervised *Supervised `json:"supervised,omitempty"`
+}
+
+// Supervised is how a supervised hook would be run.
+type Supervised struct {
+	Timeout       int    `json:"timeout"` // in seconds
+	FailurePolicy string `json:"failurePolicy"`
+	Reason        string `json:"reason,omitempty"` // why a failure is ignored, where the container decides it
+
+	Text string `json:"-"` // the same in words
 }
 
 // Make plans what a call that uses uses would add to the config.json at path, of the container with that id.
@@ -45,6 +56,9 @@ func Make(uses profile.Profile, path, id string) (Preview, error) {
 		row := Decision{Stage: string(d.Stage), Path: d.Path, File: d.File, Verdict: d.Verdict}
 		if d.Reason != nil {
 			row.Reason = d.Reason.String()
+		}
+		if s := d.Supervised; s != nil {
+			row.Supervised = &Supervised{Timeout: s.Timeout, FailurePolicy: s.Policy, Reason: s.Why.String(), Text: s.String()}
 		}
 		p.Hooks = append(p.Hooks, row)
 	}
