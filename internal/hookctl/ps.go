@@ -10,10 +10,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
-	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 func newPs(io *streams) *cobra.Command {
@@ -52,7 +50,7 @@ func newPs(io *streams) *cobra.Command {
 			if opts.Exe, err = program.Find(binDir); err != nil && binDir != "" {
 				return err
 			}
-			path, err := recordsPath(io.sys, records)
+			path, err := io.recordsPath(records)
 			if err != nil {
 				return err
 			}
@@ -81,9 +79,7 @@ func newPs(io *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if torn > 0 {
-				io.Note(fmt.Sprintf("%s of %s passed over: no record", ui.Count(torn, "line"), path))
-			}
+			io.noteTorn(path, torn)
 			for _, why := range scan.Strangers() {
 				io.Note(why + "; its containers are not listed")
 			}
@@ -104,22 +100,13 @@ func newPs(io *streams) *cobra.Command {
 	flags.StringVar(&opts.Expect, "expect", "", "the `name` of the profile that containers should go through")
 	flags.BoolVar(&onlyProblems, "problems", false, "only containers with which something is wrong")
 	flags.StringArrayVar(&roots, "root", nil, "a `directory` of runtimes' state to look for containers in (runc --root), besides the usual ones (repeatable)")
-	flags.StringVar(&records, "records", "", "the `file` of the records of supervised hooks (default: the user's)")
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
+	addRecordsFlag(cmd, &records)
 	complete(cmd, "root", "bin-dir")
 	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
 	must(cmd.RegisterFlagCompletionFunc("expect", completeProfile))
 	defineHostRoot(cmd)
 	return cmd
-}
-
-// recordsPath returns the path of the records of supervised hooks: the one that is given, or else that of a system's user.
-func recordsPath(sys system.System, given string) (string, error) {
-	if given != "" {
-		return given, nil
-	}
-	path, err := report.Records()
-	return sys.Path(path), err
 }
 
 // stateColours are the colours of the states.
