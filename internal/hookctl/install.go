@@ -173,7 +173,7 @@ func (s *streams) tryDefault(ctx context.Context, r enrolment, e engine.Engine) 
 	if err != nil {
 		return "", err
 	}
-	lines, err := canaries(ctx, e, program, r.profile)
+	lines, err := doctor.Canaries(ctx, s.sys, e, program, r.profile)
 	if err != nil {
 		return "", err
 	}

@@ -10,30 +10,32 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// A Record is what one run of a hook came to. A line of the file has a member for each field, named as the field with a
-// small letter; exitStatus is null where there is none.
+// A Record is what one run of a hook came to. A line of the file has all members; exitStatus is null where there is none.
 type Record struct {
-	Time          time.Time // when the hook began; RFC 3339, UTC
-	Seconds       float64   // how long it ran, to the microsecond
-	Stage         string
-	Path          string
-	Args          []string // with argv[0]; cut short after MaxText bytes
-	Container     string   // its id
-	PodNamespace  string   // of the Kubernetes pod, from the annotations of containerd or CRI-O
-	PodName       string
-	ContainerName string // in the pod
-	Bundle        string
-	Profile       string // the name of the profile, or of the hook file without .json
-	File          string // the file that the hook comes from
-	Result        string // ok, failed, timed out, not started
-	ExitStatus    *int   // nil if the hook did not exit
-	Signal        string // the name of the signal that ended it, SIGKILL where it timed out
-	Error         string // why it was not started, or what of it could not be ended
-	Ignored       bool   // it failed, and the container started nevertheless
-	Stdout        string // the end of what it printed; empty if the output is not recorded
-	Stderr        string
-	Truncated     bool // it printed more
+	Time          time.Time `json:"time"`    // when the hook began; RFC 3339, UTC
+	Seconds       float64   `json:"seconds"` // how long it ran, to the microsecond
+	Stage         string    `json:"stage"`
+	Path          string    `json:"path"`
+	Args          []string  `json:"args"`         // with argv[0]; cut short after MaxText bytes
+	Container     string    `json:"container"`    // its id
+	PodNamespace  string    `json:"podNamespace"` // of the Kubernetes pod, from the annotations of containerd or CRI-O
+	PodName       string    `json:"podName"`
+	ContainerName string    `json:"containerName"` // in the pod
+	Bundle        string    `json:"bundle"`
+	Profile       string    `json:"profile"`    // the name of the profile, or of the hook file without .json
+	File          string    `json:"file"`       // the file that the hook comes from
+	Result        string    `json:"result"`     // ok, failed, timed out, not started
+	ExitStatus    *int      `json:"exitStatus"` // nil if the hook did not exit
+	Signal        string    `json:"signal"`     // the name of the signal that ended it, SIGKILL where it timed out
+	Error         string    `json:"error"`      // why it was not started, or what of it could not be ended
+	Ignored       bool      `json:"ignored"`    // it failed, and the container started nevertheless
+	Stdout        string    `json:"stdout"`     // the end of what it printed; empty if the output is not recorded
+	Stderr        string    `json:"stderr"`
+	Truncated     bool      `json:"truncated"` // it printed more
 }
+
+// OK reports whether the hook succeeded.
+func (r *Record) OK() bool { return r.Result == "ok" }
 
 // MaxText is how many bytes of a text that a container's creator may choose are recorded.
 const MaxText = 4 << 10

@@ -39,6 +39,7 @@ type entry struct {
 // Decision says of a file whether its hook is added to a container.
 type Decision struct {
 	File   string         // the file
+	Dir    int            // which of the directories that were read it lies in
 	Path   string         // the hook's program; empty if there is no file behind the name
 	Stages []Stage        // where the hook goes, once for each time the file names the stage; prestart is createRuntime here
 	Added  bool           // whether it is added
@@ -113,7 +114,7 @@ func list(dir string) ([]fs.DirEntry, error) {
 	}
 	if st.Mode()&unix.S_IWOTH != 0 && unix.Geteuid() == 0 {
 		return nil, &jsonfile.Error{Path: dir, Problem: "anyone may write to the hooks directory, and its hooks run as root",
-			Remedy: "take that right away: chmod o-w " + dir}
+			Remedy: "run: chmod o-w " + dir}
 	}
 	files, err := f.ReadDir(-1)
 	if err != nil {
@@ -125,8 +126,11 @@ func list(dir string) ([]fs.DirEntry, error) {
 
 func unreadable(dir string, err error) error {
 	plain := report.Plain(err)
-	return &jsonfile.Error{Path: dir, Problem: "the hooks directory cannot be read: " + plain.Error(),
-		Remedy: "create it, or take it out of hooksDirs and --hooks-dir", Err: plain}
+	remedy := "create it, or remove it from hooksDirs and --hooks-dir"
+	if errors.Is(err, fs.ErrNotExist) {
+		remedy = cmp.Or(jsonfile.RelativeRemedy(dir), remedy)
+	}
+	return &jsonfile.Error{Path: dir, Problem: "the hooks directory cannot be read: " + plain.Error(), Remedy: remedy, Err: plain}
 }
 
 // mask finds the files whose place another takes. The entries are sorted: files of one name stand together.
@@ -153,7 +157,7 @@ func (d *Directories) Decide(c Container) ([]Decision, error) {
 	decisions := make([]Decision, 0, len(d.entries))
 	for i := range d.entries {
 		e := &d.entries[i]
-		n := Decision{File: e.path}
+		n := Decision{File: e.path, Dir: e.place}
 		if e.rule != nil {
 			n.Path, n.Stages = e.rule.path, e.rule.stages
 		}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
@@ -21,12 +23,15 @@ type File struct {
 	Dirs          []string // hooks directories, absolute
 	SkipSandboxes bool     // Kubernetes sandboxes get none of Hooks
 	Hooks         []Hook   // in the order of the stages; within a stage in the file's
+
+	// Supervision is how the hooks of Dirs are run; nil if they are not supervised. Each of Hooks has its own.
+	Supervision *Supervision
 }
 
 // The members of a hook file, and of a hook in it.
 var (
-	fileMembers = []string{"runtime", "hooksDirs", "skipSandboxes", "hooks"}
-	hookMembers = []string{"path", "args", "env", "timeout"}
+	fileMembers = []string{"runtime", "hooksDirs", "skipSandboxes", "supervise", "hooks"}
+	hookMembers = []string{"path", "args", "env", "timeout", "supervise"}
 )
 
 // ReadFile reads the hook file at path and checks all of it. If several things are wrong with it, the error is a
@@ -66,8 +71,10 @@ func parseFile(file *jsonfile.File) (*File, error) {
 	if r.Kind() == '[' {
 		return nil, r.Mismatch("an object", hooksRemedy)
 	}
-	empty := true       // as long as neither hooks nor hooksDirs is seen
-	ruleMember := false // a member of a hooks directory's files is seen
+	empty := true        // as long as neither hooks nor hooksDirs is seen
+	ruleMember := false  // a member of a hooks directory's files is seen
+	var whole *supervise // the file's member
+	var own []*supervise // those of Hooks
 	err := r.Object(func(name string) error {
 		if err := r.MisspeltCase(name, fileMembers...); err != nil {
 			return err
@@ -89,9 +96,11 @@ func parseFile(file *jsonfile.File) (*File, error) {
 			f.Dirs, err = readDirs(r)
 		case "skipSandboxes":
 			f.SkipSandboxes, err = r.Bool()
+		case "supervise":
+			whole, err = readSupervise(r)
 		case "hooks":
 			empty = false
-			f.Hooks, err = readStages(r)
+			f.Hooks, own, err = readStages(r)
 		}
 		return err
 	})
@@ -103,6 +112,12 @@ func parseFile(file *jsonfile.File) (*File, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	f.Supervision = supervision(whole, nil)
+	for i := range f.Hooks {
+		if h := &f.Hooks[i]; h.Stage != StartContainer {
+			h.Supervision = supervision(whole, own[i])
+		}
 	}
 	return f, nil
 }
@@ -169,38 +184,49 @@ func readDirs(r *jsonfile.Reader) (dirs []string, err error) {
 }
 
 // readStages reads the specification's hooks object. Null is allowed for it and for a stage, as in a config.json.
-func readStages(r *jsonfile.Reader) (hooks []Hook, err error) {
+// Beside each hook it returns the hook's own member supervise, or nil.
+func readStages(r *jsonfile.Reader) (hooks []Hook, own []*supervise, err error) {
 	if r.Kind() == 'n' {
 		_, err := r.Value()
-		return nil, err
+		return nil, nil, err
 	}
 	err = r.Object(func(name string) error {
 		stage := Stage(name)
-		if !known(stage) {
+		switch {
+		case stage == precreate:
+			return r.Fail(precreateFault, precreateRemedy)
+		case !known(stage):
 			return r.Fail(fmt.Sprintf("unknown stage %q", name), "the stages are "+stageNames())
 		}
 		if r.Kind() == 'n' {
 			return nil
 		}
 		return r.Array(func() error {
-			hook, err := readHook(r)
+			hook, supervise, err := readHook(r)
 			hook.Stage = stage
-			hooks = append(hooks, hook)
+			hooks, own = append(hooks, hook), append(own, supervise)
 			return err
 		})
 	})
-	return hooks, err
+	return hooks, own, err
 }
 
 // readHook reads a hook object and keeps it byte for byte, with the members that we don't know: the specification has
-// runtimes ignore these.
-func readHook(r *jsonfile.Reader) (Hook, error) {
-	var hook Hook
+// runtimes ignore these. The member supervise is ours: it is returned beside the hook, and left out of it.
+func readHook(r *jsonfile.Reader) (hook Hook, own *supervise, err error) {
+	var superviseStart, superviseEnd int // the member's place, if there is one
 	start := r.Next()
 	hasPath := false
-	err := r.Object(func(name string) error {
+	err = r.Object(func(name string) error {
 		hasPath = hasPath || strings.EqualFold(name, "path")
 		if err := r.MisspeltCase(name, hookMembers...); err != nil {
+			return err
+		}
+		if name == "supervise" {
+			superviseStart = r.Start()
+			var err error
+			own, err = readSupervise(r)
+			superviseEnd = r.End()
 			return err
 		}
 		if name != "path" && r.Kind() == 'n' {
@@ -215,9 +241,7 @@ func readHook(r *jsonfile.Reader) (Hook, error) {
 		case "args", "env":
 			_, err = r.Strings()
 		case "timeout":
-			if _, err = r.Value(); err == nil {
-				err = checkTimeout(r)
-			}
+			_, err = readTimeout(r)
 		}
 		return err
 	})
@@ -225,10 +249,24 @@ func readHook(r *jsonfile.Reader) (Hook, error) {
 		err = r.FailAt(start, `the hook has no "path"`, "give it the absolute path of a program")
 	}
 	if err != nil {
-		return hook, err
+		return hook, nil, err
 	}
 	hook.JSON = r.Since(start)
-	return hook, nil
+	if superviseEnd > 0 {
+		hook.JSON = withoutMember(hook.JSON, superviseStart-start, superviseEnd-start)
+	}
+	return hook, own, nil
+}
+
+// withoutMember returns an object without the member from start to end, and without the comma that parts it from another.
+func withoutMember(object jsontext.Value, start, end int) jsontext.Value {
+	after := bytes.TrimLeft(object[end:], " \t\r\n")
+	if after[0] == ',' {
+		after = bytes.TrimLeft(after[1:], " \t\r\n")
+	} else if before := bytes.TrimRight(object[:start], " \t\r\n"); before[len(before)-1] == ',' {
+		start, after = len(before)-1, object[end:]
+	}
+	return slices.Concat(object[:start], after)
 }
 
 // checkPath returns an error if path, read last, cannot be a hook's.
@@ -240,6 +278,18 @@ func checkPath(r *jsonfile.Reader, path string) error {
 		return r.Fail(fmt.Sprintf("the hook's path %q holds a NUL, as no file's can", path), "remove it")
 	}
 	return nil
+}
+
+// readTimeout reads a timeout, in seconds.
+func readTimeout(r *jsonfile.Reader) (int, error) {
+	text, err := r.Value()
+	if err == nil {
+		err = checkTimeout(r)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(text))
 }
 
 // checkTimeout returns an error if the value read last is no timeout: seconds, at least 1. A number that is spelt

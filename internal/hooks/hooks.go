@@ -25,6 +25,14 @@ const (
 	Poststop        Stage = "poststop"
 )
 
+// precreate is a stage of Podman's own, for files of hooks directories: Podman runs the hook before it calls the runtime,
+// and takes config.json from its standard output. No runtime has it.
+const (
+	precreate       Stage = "precreate"
+	precreateFault        = `stage "precreate" is Podman's own: Podman runs the hook before it calls the runtime, and takes config.json from the hook's output; no runtime has this stage`
+	precreateRemedy       = "keep the hook where Podman alone reads it"
+)
+
 // Stages lists the stages in the order in which a container comes to them.
 func Stages() []Stage {
 	return []Stage{Prestart, CreateRuntime, CreateContainer, StartContainer, Poststart, Poststop}
@@ -45,7 +53,10 @@ func known(s Stage) bool { return slices.Contains(Stages(), s) }
 type Hook struct {
 	Stage Stage
 	Path  string         // the program, absolute
-	JSON  jsontext.Value // the hook object to be written
+	JSON  jsontext.Value // the hook object to be written, if it is not supervised
+
+	// Supervision is how it is run; nil if it is not supervised.
+	Supervision *Supervision
 }
 
 // Container is what conditions ask about a container.

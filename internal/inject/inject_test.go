@@ -124,6 +124,35 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestChangedMeanwhile: a config.json that is another one by the time the plan is carried out gets the hooks as it is then.
+func TestChangedMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	file, err := hooks.ReadFile(write(t, dir, "hooks.json", `{"hooks":{"poststop":[{"path":"/a"}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for theirs, want := range map[string]string{
+		`{"theirs":1}`:                           `{"hooks":{"poststop":[{"path":"/a"}]},"theirs":1}`,
+		`{"hooks":{"poststop":[{"path":"/b"}]}}`: `{"hooks":{"poststop":[{"path":"/a"},{"path":"/b"}]}}`,
+		`{"hooks":{"poststop":[{"path":"/a"}]}}`: `{"hooks":{"poststop":[{"path":"/a"}]}}`,
+	} {
+		config := write(t, dir, "config.json", `{}`)
+		plan, err := Make(profile.Profile{Files: []*hooks.File{file}}, config, "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(write(t, dir, "new", theirs), config); err != nil {
+			t.Fatal(err)
+		}
+		if err := plan.CarryOut(); err != nil {
+			t.Errorf("%s: %v", theirs, err)
+		}
+		if got, err := os.ReadFile(config); err != nil || string(got) != want {
+			t.Errorf("%s became %s, %v", theirs, got, err)
+		}
+	}
+}
+
 // TestNothingToAdd: where no hook could be added, config.json is the runtime's business alone.
 func TestNothingToAdd(t *testing.T) {
 	dir := t.TempDir()
@@ -149,9 +178,11 @@ func TestNothingToAdd(t *testing.T) {
 // TestString: the line for the log names the hooks that are there now, and their files.
 func TestString(t *testing.T) {
 	plan := &Plan{ConfigPath: "/b/config.json", Decisions: []Decision{
-		{hooks.Prestart, "/a", "/f.json", Added, nil}, {hooks.Poststop, "/b", "/f.json", AlreadyThere, nil},
-		{hooks.Poststop, "/b", "/d/1.json", NotAdded, hooks.Reason{{About: hooks.Sandbox}}}}}
-	if got, want := plan.String(), "/b/config.json: prestart /a from /f.json: added; poststop /b from /f.json: already there"; got != want {
+		{Stage: hooks.Prestart, Path: "/a", File: "/f.json", Verdict: Added},
+		{Stage: hooks.Poststop, Path: "/b", File: "/f.json", Verdict: AlreadyThere, Supervised: &Supervised{Timeout: 5, Policy: "ignore"}},
+		{Stage: hooks.Poststop, Path: "/b", File: "/d/1.json", Verdict: NotAdded, Reason: hooks.Reason{{About: hooks.Sandbox}}}}}
+	const want = "/b/config.json: prestart /a from /f.json: added; poststop /b from /f.json: already there, supervised: 5 s, ignore"
+	if got := plan.String(); got != want {
 		t.Errorf("%s; want %s", got, want)
 	}
 }

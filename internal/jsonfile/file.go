@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -85,7 +86,8 @@ func (e Errors) Unwrap() []error {
 	return list
 }
 
-func (e Errors) err() error {
+// Err returns the errors in the order of their places, or nil if there are none.
+func (e Errors) Err() error {
 	switch len(e) {
 	case 0:
 		return nil
@@ -114,9 +116,7 @@ func All(err error) Errors {
 // Read reads the file at path. A file that is not regular (a FIFO, a device, a folder), or is larger than MaxSize, is
 // an error, told without waiting for whoever might write to it.
 func Read(path string) (*File, error) {
-	fd, err := retry(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
-	})
+	fd, err := openFile(unix.AT_FDCWD, path, 0)
 	if err != nil {
 		return nil, unreadable(path, "cannot be opened", err)
 	}
@@ -152,6 +152,13 @@ func Read(path string) (*File, error) {
 	}
 }
 
+// openFile opens a file for reading, without waiting for whoever might write to it.
+func openFile(dir int, path string, flags int) (int, error) {
+	return retry(func() (int, error) {
+		return unix.Openat(dir, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY|flags, 0)
+	})
+}
+
 // retry calls f again as long as a signal interrupts it, which a slow file system (NFS, FUSE) lets happen.
 func retry(f func() (int, error)) (int, error) {
 	for {
@@ -167,6 +174,14 @@ func unreadable(path, what string, err error) *Error {
 	return &Error{Path: path, Problem: what + ": " + plain.Error(), Err: plain}
 }
 
+// RelativeRemedy returns what to do about a path on a command line that leads to nothing; "" if it is absolute.
+func RelativeRemedy(path string) string {
+	if filepath.IsAbs(path) {
+		return ""
+	}
+	return "give the whole path: engines choose the working directory, from which a relative one is looked up"
+}
+
 // RefuseUntrusted gives an error if anyone may write to the file and the effective user is root, whom the file would
 // then let anyone act for. It is a tripwire: it doesn't look at the folders that lead to the file.
 func (f *File) RefuseUntrusted() error {
@@ -174,7 +189,7 @@ func (f *File) RefuseUntrusted() error {
 		return nil
 	}
 	return &Error{Path: f.Path, Problem: "anyone may write to it, and its hooks run as root",
-		Remedy: "take that right away: chmod o-w " + f.Path}
+		Remedy: "run: chmod o-w " + f.Path}
 }
 
 // At gives an error about the value that pointer leads to, at a byte offset.

@@ -63,12 +63,12 @@ func find(name string, self id, other string) (string, error) {
 			passedOver = ", and " + err.Error()
 		}
 	}
-	return "", fmt.Errorf("runtime %q is in none of the folders %s nor in PATH%s; install it, or name %s",
+	return "", fmt.Errorf("runtime %q is in none of the directories %s nor in PATH%s; install it, or name %s",
 		name, SystemPath, passedOver, other)
 }
 
-// errSelf says that a runtime's path leads to this very program.
-var errSelf = errors.New("it is oci-add-hooks itself")
+// ErrSelf says that a runtime's path leads to this very program.
+var ErrSelf = errors.New("it is oci-add-hooks itself")
 
 // runnable gives an error if path is not an executable regular file, or is this program.
 func runnable(path string, self id) error {
@@ -80,7 +80,7 @@ func runnable(path string, self id) error {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		why = errors.New("it is not a regular file")
 	case idOf(st) == self:
-		why = errSelf
+		why = ErrSelf
 	default:
 		if err := unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS); err != nil {
 			why = fmt.Errorf("it may not be executed: %w", report.Plain(err))

@@ -24,6 +24,7 @@ func TestRuntime(t *testing.T) {
 				{"run", testRun},
 				{"refused", testRefusedDirectly},
 				{"without-PATH", testWithoutPath},
+				{"ps", testPsAlone},
 			} {
 				leaf(t, c.name, func(t *testing.T) {
 					t.Parallel()

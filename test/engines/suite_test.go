@@ -106,6 +106,7 @@ func cases() []suiteCase {
 		{"hooks-directories-no-match", testDirectoriesNoMatch},
 		{"hooks-directories-malformed", testDirectoriesMalformed},
 		{"in-use", testInUse},
+		{"ps", testPs},
 	}
 	for _, b := range breaks {
 		all = append(all, suiteCase{b.name, func(t *testing.T, e engine, c container) { testControl(t, e, c, b) }})

@@ -56,10 +56,18 @@ func (u *UI) Printf(format string, args ...any) { fmt.Fprintf(u.text, format, ar
 
 // JSON prints v, indented.
 func (u *UI) JSON(v any) error {
-	enc := json.NewEncoder(u.text)
-	enc.SetEscapeHTML(false)
+	enc := jsonEncoder(u.text)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// JSONLine prints v in one line.
+func (u *UI) JSONLine(v any) error { return jsonEncoder(u.text).Encode(v) }
+
+func jsonEncoder(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
 }
 
 // Error prints a message of one or more lines on standard error.

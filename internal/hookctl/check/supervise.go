@@ -1,0 +1,60 @@
+package check
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/inject"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+)
+
+// patience is how many seconds an engine waits at least for a container to be created: the kubelet's runtimeRequestTimeout is
+// 2 minutes by default, conmon's callers wait for 4.
+const patience = 120
+
+// patience warns of a supervised hook that may run for longer than engines wait. At poststop nothing waits for a container.
+func (c *checker) patience(h hook) {
+	if !slices.ContainsFunc(h.stages, func(s hooks.Stage) bool { return s != hooks.Poststop }) {
+		return
+	}
+	at, seconds := h.node, h.supervision.Timeout
+	if h.timeout != nil {
+		at = h.timeout
+		seconds, _ = strconv.Atoi(string(h.timeout.raw)) // it is a number, or the file was refused
+	}
+	if seconds > patience {
+		c.warn("patience", at, fmt.Sprintf("the hook may run for %d s, and engines wait less: Kubernetes for %d s", seconds, patience),
+			fmt.Sprintf("give it a timeout of at most %d", patience))
+	}
+}
+
+// neverSupervised warns of a hook that runs in the container, where there is no supervisor, and is said to be supervised.
+func (c *checker) neverSupervised(root *node, h hook) {
+	at := h.node.get("supervise")
+	if at == nil {
+		at = root.get("supervise")
+	}
+	if !slices.Contains(h.stages, hooks.StartContainer) || at == nil || at.is(false) {
+		return
+	}
+	c.warn("supervise", h.node, "startContainer hooks run in the container and are never supervised: time, failure policy and records are not theirs",
+		`use createContainer, or write "supervise": false`)
+}
+
+// supervisor reports that hooks are to be supervised, and the program that does it is not beside oci-add-hooks, which then
+// refuses to start a container.
+func (c *checker) supervisor(file *hooks.File) {
+	wanted := file.Supervision != nil || slices.ContainsFunc(file.Hooks, func(h hooks.Hook) bool { return h.Supervision != nil })
+	program, err := filepath.EvalSymlinks(c.program)
+	if !wanted || c.program == "" || err != nil {
+		return
+	}
+	path := filepath.Join(filepath.Dir(program), inject.Supervisor)
+	if problem, hint := unusable(path); problem != "" {
+		c.note(Error, "supervisor", place{Error: &jsonfile.Error{Path: file.Path,
+			Problem: fmt.Sprintf("asks for supervised hooks, but %s %s", path, problem), Remedy: hint}})
+	}
+}

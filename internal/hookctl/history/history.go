@@ -1,0 +1,143 @@
+// Package history answers questions about what supervised hooks did, from their records: which ones, how long they took, and
+// in the words of tools that draw, count and trace.
+//
+// It knows nothing of how records are written and stored, and prints nothing.
+package history
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+)
+
+// A Query says which records are meant. What is empty is not asked for.
+type Query struct {
+	ID      string // a container's id, or how it begins
+	Profile string
+	Hook    string // the path of its program
+	Stage   string
+	Failed  bool // those alone that did not succeed
+	Since   time.Time
+}
+
+// Match reports whether a record is meant.
+func (q *Query) Match(r *hooklog.Record) bool {
+	return strings.HasPrefix(r.Container, q.ID) &&
+		(q.Profile == "" || r.Profile == q.Profile) &&
+		(q.Hook == "" || r.Path == q.Hook) &&
+		(q.Stage == "" || r.Stage == q.Stage) &&
+		!(q.Failed && r.OK()) &&
+		!r.Time.Before(q.Since)
+}
+
+// Container returns how a person calls the container of a record: by its pod, or by the beginning of its id.
+func Container(r *hooklog.Record) string {
+	name := ""
+	if r.PodName != "" {
+		name = strings.TrimPrefix(r.PodNamespace+"/"+r.PodName, "/")
+		if r.ContainerName != "" {
+			name += "/" + r.ContainerName
+		}
+	}
+	if name == "" {
+		if name = r.Container; len(name) == 64 { // as engines shorten them
+			name = name[:12]
+		}
+	}
+	return name
+}
+
+// Stat is what the runs of one hook at one stage came to. Durations are in seconds.
+type Stat struct {
+	Stage    string  `json:"stage"`
+	Path     string  `json:"path"`
+	Count    int     `json:"count"`
+	Failed   int     `json:"failed"`   // of Count: those that did not succeed
+	TimedOut int     `json:"timedOut"` // of Failed
+	Ignored  int     `json:"ignored"`  // of Failed
+	P50      float64 `json:"p50"`
+	P95      float64 `json:"p95"`
+	P99      float64 `json:"p99"`
+	Max      float64 `json:"max"`
+
+	// Buckets counts runs by duration: the nth those that took at most Bounds[n], and more than the bound before; the
+	// last one those that took longer than all bounds.
+	Buckets []int `json:"buckets"`
+}
+
+// Bounds are the upper bounds of buckets of durations, in seconds.
+var Bounds = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}
+
+// stages are in the order in which a container comes to them.
+var stages = []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
+
+// Summarize returns what records come to for each hook and stage, ordered by stage and path.
+func Summarize(records []*hooklog.Record) []Stat {
+	type key struct{ stage, path string }
+	took := map[key][]float64{}
+	sums := map[key]*Stat{}
+	for _, r := range records {
+		k := key{r.Stage, r.Path}
+		s := sums[k]
+		if s == nil {
+			s = &Stat{Stage: r.Stage, Path: r.Path, Buckets: make([]int, len(Bounds)+1)}
+			sums[k] = s
+		}
+		took[k] = append(took[k], r.Seconds)
+		s.Count++
+		s.Buckets[bucket(r.Seconds)]++
+		if !r.OK() {
+			s.Failed++
+		}
+		if r.Result == "timed out" {
+			s.TimedOut++
+		}
+		if r.Ignored {
+			s.Ignored++
+		}
+	}
+	stats := make([]Stat, 0, len(sums))
+	for k, s := range sums {
+		t := took[k]
+		slices.Sort(t)
+		s.P50, s.P95, s.P99, s.Max = quantile(t, 0.5), quantile(t, 0.95), quantile(t, 0.99), t[len(t)-1]
+		stats = append(stats, *s)
+	}
+	slices.SortFunc(stats, func(a, b Stat) int {
+		return cmp.Or(cmp.Compare(slices.Index(stages, a.Stage), slices.Index(stages, b.Stage)), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Path, b.Path))
+	})
+	return stats
+}
+
+// bucket returns the index of a duration's bucket.
+func bucket(seconds float64) int {
+	i, _ := slices.BinarySearch(Bounds, seconds)
+	return i
+}
+
+// quantile returns the smallest of sorted values that at least the fraction q of them does not exceed.
+func quantile(sorted []float64, q float64) float64 {
+	return sorted[max(int(math.Ceil(q*float64(len(sorted))))-1, 0)]
+}
+
+// ParseSince returns the time that text means: a time of RFC 3339, a day or a time here, or a duration before now, for which
+// d is 24 hours.
+func ParseSince(text string, now time.Time) (t time.Time, ok bool) {
+	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02T15:04:05", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return t, true
+		}
+	}
+	if days, isDays := strings.CutSuffix(text, "d"); isDays {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return now.Add(-time.Duration(n) * 24 * time.Hour), true
+		}
+	}
+	d, err := time.ParseDuration(text)
+	return now.Add(-d), err == nil && d >= 0
+}

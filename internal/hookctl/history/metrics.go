@@ -1,0 +1,157 @@
+package history
+
+import (
+	"bytes"
+	"cmp"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+)
+
+// labels tell a hook from another in metrics. A container's id is not among them: a series for each container would be
+// one too many for every system that collects them.
+type labels struct{ profile, hook, stage string }
+
+// counts are the metrics of a hook.
+type counts struct {
+	labels
+	failures, ignored, timeouts float64
+
+	buckets []uint64 // as those of Stat
+	sum     float64
+}
+
+// count counts records by hook, in the order of the labels.
+func count(records []*hooklog.Record) []*counts {
+	all := map[labels]*counts{}
+	for _, r := range records {
+		l := labels{r.Profile, r.Path, r.Stage}
+		c := all[l]
+		if c == nil {
+			c = &counts{labels: l, buckets: make([]uint64, len(Bounds)+1)}
+			all[l] = c
+		}
+		c.buckets[bucket(r.Seconds)]++
+		c.sum += r.Seconds
+		if !r.OK() {
+			c.failures++
+		}
+		if r.Ignored {
+			c.ignored++
+		}
+		if r.Result == "timed out" {
+			c.timeouts++
+		}
+	}
+	list := make([]*counts, 0, len(all))
+	for _, c := range all {
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b *counts) int {
+		return cmp.Or(cmp.Compare(a.profile, b.profile), cmp.Compare(a.hook, b.hook), cmp.Compare(a.stage, b.stage))
+	})
+	return list
+}
+
+// families returns the metrics of records.
+func families(records []*hooklog.Record) []*dto.MetricFamily {
+	duration := &dto.MetricFamily{Name: ptr("oci_hook_duration_seconds"), Help: ptr("How long hooks ran."), Unit: ptr("seconds"), Type: dto.MetricType_HISTOGRAM.Enum()}
+	counters := []struct {
+		family *dto.MetricFamily
+		value  func(*counts) float64
+	}{
+		{counter("oci_hook_failures_total", "Hooks that did not succeed, whether the container started or not."), func(c *counts) float64 { return c.failures }},
+		{counter("oci_hook_failures_ignored_total", "Hooks that did not succeed, and whose container started nevertheless."), func(c *counts) float64 { return c.ignored }},
+		{counter("oci_hook_timeouts_total", "Hooks that were killed because their time was up."), func(c *counts) float64 { return c.timeouts }},
+	}
+	for _, c := range count(records) {
+		labels := []*dto.LabelPair{
+			{Name: ptr("hook"), Value: &c.hook}, {Name: ptr("profile"), Value: &c.profile}, {Name: ptr("stage"), Value: &c.stage},
+		}
+		h := &dto.Histogram{SampleSum: &c.sum}
+		runs := uint64(0)
+		for i, n := range c.buckets {
+			if runs += n; i < len(Bounds) {
+				h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: &Bounds[i], CumulativeCount: ptr(runs)})
+			}
+		}
+		h.SampleCount = &runs
+		duration.Metric = append(duration.Metric, &dto.Metric{Label: labels, Histogram: h})
+		for _, counter := range counters {
+			counter.family.Metric = append(counter.family.Metric, &dto.Metric{Label: labels, Counter: &dto.Counter{Value: ptr(counter.value(c))}})
+		}
+	}
+	list := []*dto.MetricFamily{duration}
+	for _, counter := range counters {
+		list = append(list, counter.family)
+	}
+	return list
+}
+
+func counter(name, help string) *dto.MetricFamily {
+	return &dto.MetricFamily{Name: &name, Help: &help, Type: dto.MetricType_COUNTER.Enum()}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// WriteMetrics writes the metrics of records in the format OpenMetrics.
+func WriteMetrics(w io.Writer, records []*hooklog.Record) error {
+	return write(w, records, expfmt.NewFormat(expfmt.TypeOpenMetrics))
+}
+
+func write(w io.Writer, records []*hooklog.Record, format expfmt.Format) error {
+	enc := expfmt.NewEncoder(w, format)
+	for _, f := range families(records) {
+		if len(f.Metric) == 0 {
+			continue // which is no family to the encoder
+		}
+		for _, m := range f.Metric {
+			for _, l := range m.Label { // the format holds UTF-8 alone
+				l.Value = ptr(strings.ToValidUTF8(l.GetValue(), "\ufffd"))
+			}
+		}
+		if err := enc.Encode(f); err != nil {
+			return err
+		}
+	}
+	if closer, ok := enc.(expfmt.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
+// ReplaceTextfile writes the metrics of records to the file at path in one step, in the text format that node_exporter's
+// textfile collector reads. The collector reads *.prom alone: the temporary file beside it is none to it.
+func ReplaceTextfile(path string, records []*hooklog.Record) (err error) {
+	var text bytes.Buffer
+	if err := write(&text, records, expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(text.Bytes())
+	if chmodErr := f.Chmod(0o644); err == nil {
+		err = chmodErr
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	return err
+}

@@ -1,0 +1,168 @@
+package history
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"math"
+	"strconv"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+)
+
+// otlp is a line of OTLP in JSON, as OpenTelemetry's file exporter writes and its collector's receiver reads it.
+type otlp struct {
+	ResourceSpans []resourceSpans `json:"resourceSpans"`
+}
+
+type resourceSpans struct {
+	Resource   resource     `json:"resource"`
+	ScopeSpans []scopeSpans `json:"scopeSpans"`
+}
+
+type resource struct {
+	Attributes []attribute `json:"attributes"`
+}
+
+type scopeSpans struct {
+	Scope struct {
+		Name string `json:"name"`
+	} `json:"scope"`
+	Spans []span `json:"spans"`
+}
+
+type span struct {
+	TraceID           string      `json:"traceId"`
+	SpanID            string      `json:"spanId"`
+	Name              string      `json:"name"`
+	Kind              int         `json:"kind"`
+	StartTimeUnixNano string      `json:"startTimeUnixNano"`
+	EndTimeUnixNano   string      `json:"endTimeUnixNano"`
+	Attributes        []attribute `json:"attributes"`
+	Status            status      `json:"status"`
+}
+
+type status struct {
+	Code    int    `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+type attribute struct {
+	Key   string `json:"key"`
+	Value value  `json:"value"`
+}
+
+type value struct {
+	String *string `json:"stringValue,omitempty"`
+	Int    *string `json:"intValue,omitempty"` // 64 bits are a string in JSON, as protocol buffers have it
+	Bool   *bool   `json:"boolValue,omitempty"`
+}
+
+// The kind of a span within one program, and the code of a failure.
+const (
+	spanInternal = 1
+	statusError  = 2
+)
+
+// WriteOTLP writes a record as a line of OTLP: a span for the hook, in a trace for the container.
+func WriteOTLP(w io.Writer, r *hooklog.Record) error {
+	begin := r.Time.UnixNano()
+	key := r.Container
+	if key == "" { // a trace of its own
+		key = r.Path + strconv.FormatInt(begin, 10)
+	}
+	trace := sha256.Sum256([]byte(key))
+	id := sha256.Sum256([]byte(key + "\x00" + r.Stage + "\x00" + r.Path + "\x00" + strconv.FormatInt(begin, 10)))
+	s := span{
+		TraceID: hex.EncodeToString(trace[:16]), SpanID: hex.EncodeToString(id[:8]),
+		Name: name(r), Kind: spanInternal,
+		StartTimeUnixNano: strconv.FormatInt(begin, 10), EndTimeUnixNano: strconv.FormatInt(begin+int64(math.Round(r.Seconds*1e9)), 10),
+		Attributes: texts("oci.hook.stage", r.Stage, "oci.hook.path", r.Path, "oci.hook.profile", r.Profile, "oci.hook.file", r.File,
+			"oci.hook.result", r.Result, "oci.hook.signal", r.Signal, "oci.hook.stderr", r.Stderr),
+	}
+	if r.ExitStatus != nil {
+		text := strconv.Itoa(*r.ExitStatus)
+		s.Attributes = append(s.Attributes, attribute{"process.exit.code", value{Int: &text}})
+	}
+	if r.Ignored {
+		s.Attributes = append(s.Attributes, attribute{"oci.hook.ignored", value{Bool: &r.Ignored}})
+	}
+	if !r.OK() {
+		s.Status = status{Code: statusError, Message: r.Result}
+	}
+	spans := scopeSpans{Spans: []span{s}}
+	spans.Scope.Name = "oci-run-hook"
+	return encode(w, otlp{[]resourceSpans{{
+		Resource: resource{texts("service.name", "oci-hooks", "container.id", r.Container, "k8s.namespace.name", r.PodNamespace,
+			"k8s.pod.name", r.PodName, "k8s.container.name", r.ContainerName)},
+		ScopeSpans: []scopeSpans{spans},
+	}}})
+}
+
+// name returns what a hook is called where it is drawn.
+func name(r *hooklog.Record) string {
+	if r.Stage == "" {
+		return r.Path
+	}
+	return r.Stage + " " + r.Path
+}
+
+// texts returns attributes of pairs of names and texts, without those that are empty.
+func texts(pairs ...string) []attribute {
+	list := []attribute{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			list = append(list, attribute{pairs[i], value{String: &pairs[i+1]}})
+		}
+	}
+	return list
+}
+
+func encode(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// event is a trace event, as Chrome's tracing defines it and Perfetto reads it. Times are in microseconds.
+type event struct {
+	Name string         `json:"name"`
+	Cat  string         `json:"cat,omitempty"`
+	Ph   string         `json:"ph"`
+	Ts   int64          `json:"ts"`
+	Dur  int64          `json:"dur,omitempty"`
+	PID  int            `json:"pid"`
+	TID  int            `json:"tid"`
+	Args map[string]any `json:"args,omitempty"`
+}
+
+// WriteTrace writes records as one JSON object of trace events, with a row for each container.
+func WriteTrace(w io.Writer, records []*hooklog.Record) error {
+	const pid = 1
+	events := []event{{Name: "process_name", Ph: "M", PID: pid, Args: map[string]any{"name": "containers"}}}
+	rows := map[string]int{}
+	for _, r := range records {
+		row, known := rows[r.Container]
+		if !known {
+			row = len(rows) + 1
+			rows[r.Container] = row
+			events = append(events, event{Name: "thread_name", Ph: "M", PID: pid, TID: row, Args: map[string]any{"name": Container(r)}})
+		}
+		e := event{Name: name(r), Cat: r.Result, Ph: "X", Ts: r.Time.UnixMicro(), Dur: int64(math.Round(r.Seconds * 1e6)), PID: pid, TID: row,
+			Args: map[string]any{"container": r.Container, "profile": r.Profile, "result": r.Result, "ignored": r.Ignored}}
+		if r.ExitStatus != nil {
+			e.Args["exitStatus"] = *r.ExitStatus
+		}
+		for key, text := range map[string]string{"signal": r.Signal, "error": r.Error, "stdout": r.Stdout, "stderr": r.Stderr} {
+			if text != "" {
+				e.Args[key] = text
+			}
+		}
+		events = append(events, e)
+	}
+	return encode(w, struct {
+		TraceEvents     []event `json:"traceEvents"`
+		DisplayTimeUnit string  `json:"displayTimeUnit"`
+	}{events, "ms"})
+}

@@ -1,0 +1,195 @@
+package hookctl
+
+import (
+	"errors"
+	"fmt"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// logFormats are the values of log's --format.
+var logFormats = []string{"text", "otlp", "trace"}
+
+func newLog(io *streams) *cobra.Command {
+	var q history.Query
+	var records, format string
+	var since sinceTime
+	var follow, stats bool
+	cmd := &cobra.Command{
+		Use:   "log",
+		Short: "show what supervised hooks did",
+		Long: `log shows what supervised hooks did, a line each: when, in which container or pod,
+the stage, the hook, how long it took, and what came of it. What a hook printed is
+shown below its line where it failed.
+
+Hooks are supervised, and so recorded, if their hook file says "supervise". See
+oci-run-hook(8).`,
+		Example: "  hookctl log --failed --since 1h\n" +
+			"  hookctl log --stats --profile gpu\n" +
+			"  hookctl log --format trace > trace.json  # for https://ui.perfetto.dev",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q.Since = since.at
+			switch {
+			case q.Stage != "" && !slices.Contains(hooks.Stages(), hooks.Stage(q.Stage)):
+				return usageError(fmt.Sprintf("there is no stage %q; use one of %s", q.Stage, stageList()))
+			case !slices.Contains(logFormats, format):
+				return usageError(fmt.Sprintf("there is no format %q; use one of %s", format, strings.Join(logFormats, ", ")))
+			case format != "text" && (io.AsJSON || stats):
+				return usageError("--format belongs neither to --json nor to --stats")
+			case follow && (stats || format == "trace"):
+				return usageError("--follow has no end, and --stats and --format trace need one")
+			}
+			if follow {
+				return io.followLog(cmd, records, &q, format)
+			}
+			list, err := io.readRecords(records, &q)
+			if err != nil {
+				return err
+			}
+			switch {
+			case stats && io.AsJSON:
+				return io.JSON(history.Summarize(list))
+			case stats:
+				io.Stats(history.Summarize(list))
+			case io.AsJSON:
+				return io.JSON(list)
+			case format == "trace":
+				return history.WriteTrace(io.Out(), list)
+			default:
+				for _, r := range list {
+					if err := io.writeRecord(r, format); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&q.ID, "id", "", "a container's `id`, or how it begins")
+	flags.StringVar(&q.Profile, "profile", "", "the `name` of a profile")
+	flags.StringVar(&q.Hook, "hook", "", "the `path` of a hook's program")
+	flags.StringVar(&q.Stage, "stage", "", "a `stage`")
+	flags.BoolVar(&q.Failed, "failed", false, "only hooks that did not succeed")
+	flags.Var(&since, "since", "a `time`, as in 2026-02-03T04:05:06Z or 2026-02-03, or how\nlong ago, as in 90s, 1h30m or 7d")
+	flags.BoolVar(&follow, "follow", false, "show further hooks as they end")
+	flags.BoolVar(&stats, "stats", false, "count, failures and durations of each hook at each stage")
+	flags.StringVar(&format, "format", "text", "text, otlp (OpenTelemetry, a line each) or trace (Chrome trace\nevents, which Perfetto opens): a `FORMAT`")
+	addRecordsFlag(cmd, &records)
+	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
+	must(cmd.RegisterFlagCompletionFunc("stage", cobra.FixedCompletions(stageCompletions(), cobra.ShellCompDirectiveNoFileComp)))
+	must(cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(logFormats, cobra.ShellCompDirectiveNoFileComp)))
+	return cmd
+}
+
+func addRecordsFlag(cmd *cobra.Command, records *string) {
+	cmd.Flags().StringVar(records, "records", "", "the `file` of records (else the user's own)")
+	must(cmd.MarkFlagFilename("records", "jsonl"))
+}
+
+func stageCompletions() (names []string) {
+	for _, s := range hooks.Stages() {
+		names = append(names, string(s))
+	}
+	return names
+}
+
+func stageList() string { return strings.Join(stageCompletions(), ", ") }
+
+// readRecords returns the records that are meant of a file and those that it was before, oldest first; path is empty for
+// the user's own.
+func (s *streams) readRecords(path string, q *history.Query) (list []*hooklog.Record, err error) {
+	if path, err = recordsPath(path); err != nil {
+		return nil, err
+	}
+	list = []*hooklog.Record{}
+	torn, err := hooklog.Read(path, func(r *hooklog.Record) error {
+		if q.Match(r) {
+			list = append(list, r)
+		}
+		return nil
+	})
+	s.noteTorn(path, torn)
+	return list, err
+}
+
+// followLog prints the records that are meant, and those that are written, until a signal interrupts it.
+func (s *streams) followLog(cmd *cobra.Command, path string, q *history.Query, format string) (err error) {
+	if path, err = recordsPath(path); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	defer stop()
+	if s.AsJSON {
+		format = "json"
+	}
+	torn, err := hooklog.Follow(ctx, path, func(r *hooklog.Record) error {
+		if !q.Match(r) {
+			return nil
+		}
+		if err := s.writeRecord(r, format); err != nil {
+			return err
+		}
+		return s.Flush()
+	})
+	s.noteTorn(path, torn)
+	return err
+}
+
+// writeRecord prints a record in a format of one line each, or as text.
+func (s *streams) writeRecord(r *hooklog.Record, format string) error {
+	switch format {
+	case "otlp":
+		return history.WriteOTLP(s.Out(), r)
+	case "json":
+		return s.JSONLine(r)
+	}
+	s.Record(r)
+	return nil
+}
+
+func recordsPath(path string) (string, error) {
+	if path != "" {
+		return path, nil
+	}
+	return report.Records()
+}
+
+func (s *streams) noteTorn(path string, torn int) {
+	switch {
+	case torn == 1:
+		s.Note("1 line of " + path + " holds no record: something ended while it was written")
+	case torn > 1:
+		s.Note(fmt.Sprintf("%d lines of %s hold no record: something ended while they were written", torn, path))
+	}
+}
+
+// sinceTime is an option's value: a time, or how long ago it was.
+type sinceTime struct {
+	text string
+	at   time.Time
+}
+
+func (t *sinceTime) String() string { return t.text }
+
+func (t *sinceTime) Type() string { return "time" }
+
+func (t *sinceTime) Set(text string) error {
+	at, ok := history.ParseSince(text, time.Now())
+	if !ok {
+		return errors.New("give a time, as in 2026-02-03T04:05:06Z or 2026-02-03, or how long ago, as in 90s, 1h30m or 7d")
+	}
+	*t = sinceTime{text, at}
+	return nil
+}

@@ -1,0 +1,149 @@
+package inject
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/launch"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// Supervisor is the name of the program that runs supervised hooks. It lies beside oci-add-hooks.
+const Supervisor = "oci-run-hook"
+
+// The seconds that a supervised hook has if nothing says otherwise, and that the runtime gives its supervisor beyond them.
+const (
+	defaultTimeout  = 30
+	supervisorGrace = 5
+)
+
+// Supervised is how a supervised hook is run.
+type Supervised struct {
+	Timeout int          // in seconds
+	Policy  string       // what a failure means: fail or ignore
+	Why     hooks.Reason // why a failure is ignored, where the container decided it
+}
+
+// String returns it as a person reads it.
+func (s *Supervised) String() string {
+	text := fmt.Sprintf("supervised: %d s, %s", s.Timeout, s.Policy)
+	if s.Why != nil {
+		text += " (" + s.Why.String() + ")"
+	}
+	return text
+}
+
+// superviser makes hooks supervised.
+type superviser struct {
+	facts   hooks.Container
+	program string // the path of the supervisor; "" as long as it was not looked for
+	records string // the path of the records; "" if none is known, which the supervisor reports
+}
+
+// entry returns the hook object that takes the place of a supervised hook in config.json, and how the hook is run. The
+// supervisor has the hook's environment. One without is given a PATH, and not the runtime's environment, which in some
+// runtimes is the container's (CVE-2025-23266).
+func (s *superviser) entry(how *hooks.Supervision, stage hooks.Stage, file, profile string, hook jsontext.Value) (jsontext.Value, *Supervised, error) {
+	if err := s.find(); err != nil {
+		return nil, nil, &jsonfile.Error{Path: file, Problem: "asks for supervised hooks, but " + err.Error(),
+			Remedy: fmt.Sprintf("install %s beside oci-add-hooks, or remove \"supervise\"", Supervisor), Err: err}
+	}
+	policy, why, err := how.FailurePolicy(stage, s.facts)
+	if err != nil {
+		return nil, nil, &jsonfile.Error{Path: file, Problem: err.Error(), Err: err}
+	}
+	run := &Supervised{Timeout: defaultTimeout, Policy: policy, Why: why}
+	if how.Timeout > 0 {
+		run.Timeout = how.Timeout
+	}
+	path, args, env := jsontext.Value(nil), jsontext.Value(nil), quoted(nil, "PATH="+launch.SystemPath)
+	env = append(append([]byte{'['}, env...), ']')
+	r := (&jsonfile.File{Path: file, Data: hook}).Lenient()
+	err = r.Object(func(name string) error {
+		if r.Kind() == 'n' {
+			return nil
+		}
+		value, err := r.Value()
+		switch name {
+		case "path":
+			path = value
+		case "args":
+			args = bytes.TrimSpace(value[1 : len(value)-1])
+		case "env":
+			env = value
+		case "timeout":
+			run.Timeout, _ = strconv.Atoi(string(value)) // it was checked when it was read
+		}
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if absolute, err := filepath.Abs(file); err == nil {
+		file = absolute
+	}
+	options := []string{Supervisor, "--stage=" + string(stage), "--profile=" + profile, "--file=" + file,
+		"--timeout=" + strconv.Itoa(run.Timeout), "--failure-policy=" + policy}
+	if how.Record == hooks.RecordStatus {
+		options = append(options, "--record="+how.Record)
+	}
+	if s.records != "" {
+		options = append(options, "--log="+s.records)
+	}
+	text := quoted([]byte(`{"path":`), s.program)
+	text = append(text, `,"args":[`...)
+	for _, o := range options {
+		text = append(quoted(text, o), ',')
+	}
+	text = append(append(text, `"--",`...), path...)
+	if len(args) == 0 {
+		args = path // as runtimes have it
+	}
+	text = append(append(text, ','), args...)
+	text = append(append(text, `],"env":`...), env...)
+	text = strconv.AppendInt(append(text, `,"timeout":`...), min(int64(run.Timeout)+supervisorGrace, 1<<31-1), 10)
+	return append(text, '}'), run, nil
+}
+
+// quoted appends a JSON string. A byte that is not UTF-8 becomes U+FFFD.
+func quoted(to []byte, text string) []byte {
+	to, _ = jsontext.AppendQuote(to, text)
+	return to
+}
+
+// find looks for the supervisor, once, and for the place of the records.
+func (s *superviser) find() error {
+	if s.program != "" {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("this program's own path is not known: %w", report.Plain(err))
+	}
+	program := filepath.Join(filepath.Dir(self), Supervisor)
+	var st unix.Stat_t
+	switch err := unix.Stat(program, &st); {
+	case err != nil:
+		return fmt.Errorf("%s cannot be used: %w", program, report.Plain(err))
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return fmt.Errorf("%s is not a regular file", program)
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, program, unix.X_OK, unix.AT_EACCESS); err != nil {
+		return fmt.Errorf("%s may not be executed: %w", program, report.Plain(err))
+	}
+	s.program = program
+	s.records, _ = report.Records()
+	return nil
+}
+
+// profileName returns the name of the profile that a hook file is, for messages and records.
+func profileName(file string) string { return strings.TrimSuffix(filepath.Base(file), ".json") }
