@@ -7,7 +7,7 @@ set -euo pipefail
 # program:package
 wanted=(runc:runc crun:crun dockerd:docker.io docker:docker.io containerd:containerd podman:podman
 	busybox:busybox-static iptables:iptables cc:gcc groff:groff
-	rpm:rpm man:man-db)
+	rpm:rpm man:man-db qemu-aarch64:qemu-user)
 
 if [ "${1:-}" = cluster ]; then
 	wanted+=(/lib/systemd/systemd:systemd ip:iproute2 /usr/lib/cni/bridge:containernetworking-plugins openssl:openssl dbus-daemon:dbus)

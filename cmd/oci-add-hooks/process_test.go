@@ -400,6 +400,63 @@ func TestManyAtOnceOnOneBundle(t *testing.T) {
 	b.checkSpliced(wantConfig)
 }
 
+// Of many calls at once on one bundle with a hook each, every runtime meets a config.json with its own.
+func TestManyHookFilesOnOneBundle(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, emptyConfig)
+	var wg sync.WaitGroup
+	for i := range 50 {
+		path := filepath.Join(filepath.Dir(b.hooks), fmt.Sprintf("hooks-%d.json", i))
+		if err := os.WriteFile(path, fmt.Appendf(nil, `{"hooks": {"prestart": [{"path": "/bin/hook-%d."}]}}`, i), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			c := b
+			c.hooks = path
+			if out, err := c.command(c.shell(fmt.Sprintf("grep -qF /bin/hook-%d. %s", i, b.config))...).CombinedOutput(); err != nil {
+				t.Errorf("%d: %v: %s", i, err, out)
+			}
+		})
+	}
+	wg.Wait()
+	if text, err := os.ReadFile(b.config); err != nil || strings.Count(string(text), "/bin/hook-") != 50 {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// A bundle in another mount namespace, by way of /proc, is that bundle, and not the one that has its path here.
+func TestOtherMountNamespace(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: mounts a file system")
+	}
+	b := newBundle(t, emptyConfig)
+	other := exec.Command("unshare", "--mount", "--propagation=private", "sh", "-c",
+		`mount -t tmpfs none "$0" && echo '{"other":1}' >"$0/real.json" && ln -s real.json "$0/config.json" && echo && exec sleep 60`, b.dir)
+	out, err := other.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Process.Kill(); _ = other.Wait() }()
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	there := fmt.Sprintf("/proc/%d/root%s", other.Process.Pid, b.dir)
+	b.output(b.command("--hook-config-path", b.hooks, "--runtime-path", fakeRuntime, "create", "--bundle", there, "c"))
+	for path, want := range map[string]string{
+		b.config: emptyConfig, there + "/config.json": `{"hooks":{"prestart":[{"path": "/bin/a"}]},"other":1}` + "\n",
+	} {
+		if got, err := os.ReadFile(path); err != nil || string(got) != want {
+			t.Errorf("%s: %s, %v", path, got, err)
+		}
+	}
+	if link, err := os.Readlink(there + "/config.json"); err != nil || link != "real.json" {
+		t.Errorf("the link is %q, %v", link, err)
+	}
+}
+
 // The working directory may be gone, and descriptors 0 to 2 closed.
 func TestOddSurroundings(t *testing.T) {
 	t.Parallel()

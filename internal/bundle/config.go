@@ -61,14 +61,24 @@ func Read(path, id string, facts bool) (*Config, error) {
 	return parse(file, id, facts)
 }
 
-// Replace puts data in the place of config.json, in one step; a failure leaves it as it was. Nothing is synced to disk: a
-// bundle does not outlive a power cut.
+// Replace puts data in the place of config.json, in one step; a failure leaves it as it was, and is jsonfile.ErrChanged if
+// it is not the file that was read any more. Nothing is synced to disk: a bundle does not outlive a power cut.
 func (c *Config) Replace(data []byte) error {
-	if err := c.file.Replace(data, false); err != nil {
-		return &jsonfile.Error{Path: c.file.Path, Problem: "cannot be replaced: " + err.Error(),
-			Remedy: "the file is as it was, and no container was started", Err: err}
+	return c.fail(c.file.Replace(data))
+}
+
+// Lock waits until no other call of this program is about to replace config.json.
+func (c *Config) Lock() (unlock func(), err error) {
+	unlock, err = c.file.Lock()
+	return unlock, c.fail(err)
+}
+
+func (c *Config) fail(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return &jsonfile.Error{Path: c.file.Path, Problem: "cannot be replaced: " + err.Error(),
+		Remedy: "the file is as it was, and no container was started", Err: err}
 }
 
 // parse finds the places. Members are known by what their names mean, however they are escaped. What is none of our

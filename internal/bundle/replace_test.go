@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -251,6 +252,44 @@ func TestReplaceFails(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// TestReplaceAnotherFile: a file that is not the one that was read, or was written to since, stays as it is.
+func TestReplaceAnotherFile(t *testing.T) {
+	for name, change := range map[string]func(path string) error{
+		"renamed over": func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", []byte("theirs"), 0o600), os.Rename(path+".new", path))
+		},
+		"removed and written again": func(path string) error {
+			return errors.Join(os.Remove(path), os.WriteFile(path, []byte("theirs"), 0o600))
+		},
+		"written to": func(path string) error { return os.WriteFile(path, []byte("theirs"), 0o600) },
+		"a link to another file": func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", []byte("theirs"), 0o600), os.Remove(path), os.Symlink("config.json.new", path))
+		},
+		"the directory is another": func(path string) error {
+			dir := filepath.Dir(path)
+			return errors.Join(os.Rename(dir, dir+".old"), os.Mkdir(dir, 0o700), os.WriteFile(path, []byte("theirs"), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "b", "config.json")
+			if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(`{"old":1}`), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			c, err := Read(path, "", false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := change(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Replace([]byte("new")); !errors.Is(err, jsonfile.ErrChanged) {
+				t.Errorf("%v", err)
+			}
+			checkText(t, path, "theirs")
+		})
+	}
 }
 
 // TestReplaceIsAtomic: whoever opens the file while it is replaced reads one text or the other, whole.

@@ -34,6 +34,14 @@ func (c *Config) Has(name hooks.Stage, block []jsontext.Value) (bool, error) {
 	return bytes.Contains(canonical(s.hooks), canonical(block)), nil
 }
 
+// Hooks returns the hooks of a stage, as they are written in the file. It fails as Splice does.
+func (c *Config) Hooks(name hooks.Stage) ([]jsontext.Value, error) {
+	if c.fault != nil || c.stages[name] == nil {
+		return nil, c.fault
+	}
+	return c.stages[name].hooks, nil
+}
+
 // canonical gives the values so that equal ones have equal bytes, each between line feeds, which no value contains.
 func canonical(values []jsontext.Value) []byte {
 	text := []byte{'\n'}

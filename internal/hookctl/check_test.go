@@ -52,21 +52,3 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
-
-// TestTakeWhatWasChecked: what is written is what was checked, though the file was changed in between.
-func TestTakeWhatWasChecked(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "hooks.json")
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(`{"runtime": "/bin/true", "hooks": {"poststop": []}}`)
-	result := check.Files("", []string{path})
-	write(`{"runtime": "/bin/false", "hooks": {"poststart": []}}`)
-	var text profileText
-	if err := text.take(result.File(path)); err != nil || text.Runtime != "/bin/true" || string(text.Hooks) != `{"poststop": []}` {
-		t.Errorf("%+v, %v", text, err)
-	}
-}

@@ -2,27 +2,27 @@ package hookctl
 
 import (
 	"context"
-	"fmt"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/doctor"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
 func newDoctor(io *streams) *cobra.Command {
 	var config, name, binDir string
-	var withCanary bool
+	var withCanary, problemsOnly bool
 	cmd := &cobra.Command{
 		Use:   "doctor [ENGINE]",
-		Short: "say how engines come to call oci-add-hooks, and what is wrong on the way",
+		Short: "show which engines use oci-add-hooks, and diagnose problems",
 		Long: "Looks at each engine that is found (docker, containerd, crio, podman), or at ENGINE: its version; the runtimes of its effective " +
 			"configuration that lead to oci-add-hooks, or should, or lead nowhere; the link, the profile, the low-level runtime and the stages that it " +
 			"runs hooks of; and what hookctl has installed. Each line is ok, a warning or an error, with what to do. Nothing is written.\n\n" +
@@ -38,31 +38,40 @@ func newDoctor(io *streams) *cobra.Command {
 			if name != "" && !withCanary {
 				return usageError("--profile is for --canary")
 			}
-			engines, err := io.examined(args, config)
+			list, err := io.examined(args, config)
 			if err != nil {
 				return err
 			}
-			program, err := findProgram(binDir)
+			exe, err := program.Find(binDir)
 			if err != nil && (withCanary || binDir != "") {
 				return err
 			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+			defer stop()
 			lines := []doctor.Line{}
-			for _, e := range engines {
-				lines = append(lines, doctor.Examine(cmd.Context(), io.sys, e, program)...)
+			for _, e := range list {
+				if config != "" {
+					if missing := doctor.Missing(e); missing != nil {
+						lines = append(lines, *missing)
+						continue
+					}
+				}
+				lines = append(lines, doctor.Examine(ctx, io.sys, e, exe)...)
 				if withCanary {
-					more, err := canaries(cmd.Context(), e, program, name)
+					more, err := doctor.Canaries(ctx, io.sys, e, exe, name)
 					if err != nil {
 						return err
 					}
 					lines = append(lines, more...)
 				}
 			}
-			return io.printDoctor(engines, lines)
+			return io.printDoctor(list, lines, problemsOnly)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&config, "config", "", "the engine's main configuration `file` (default: where it usually is)")
 	flags.BoolVar(&withCanary, "canary", false, "run a container by each runtime that leads to oci-add-hooks")
+	flags.BoolVar(&problemsOnly, "problems-only", false, "print warnings and errors alone")
 	flags.StringVar(&name, "profile", "", "the `name` of the only runtime by which to run a container")
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
 	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
@@ -74,7 +83,7 @@ func newDoctor(io *streams) *cobra.Command {
 	return cmd
 }
 
-// examined gives the engines that are meant.
+// examined returns the engines to look at.
 func (s *streams) examined(args []string, config string) ([]engine.Engine, error) {
 	if len(args) == 0 {
 		return engines.Here(s.sys)
@@ -86,65 +95,21 @@ func (s *streams) examined(args []string, config string) ([]engine.Engine, error
 		}
 		config = abs
 	}
-	e, err := engines.New(args[0], config)
+	e, err := engines.New(s.sys, args[0], config)
 	if err != nil {
 		return nil, usageError(err.Error())
 	}
 	return []engine.Engine{e}, nil
 }
 
-// canaries runs a container by each runtime of an engine that leads to oci-add-hooks, or by the one called name.
-func canaries(ctx context.Context, e engine.Engine, program, name string) (lines []doctor.Line, err error) {
-	registered, err := e.Registered(ctx)
-	if err != nil {
-		return nil, nil // which has been told
-	}
+// canaries is doctor.Canaries, with an interrupt as the context's end.
+func canaries(ctx context.Context, s *streams, e engine.Engine, exe, name string) ([]doctor.Line, error) {
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
-	line := doctor.Line{Engine: e.Name(), Config: e.Config(), About: "canary"}
-	for _, entry := range registered.Entries {
-		if name != "" && entry.Name != name || name == "" && !doctor.Concerns(entry, program) {
-			continue
-		}
-		line.Runtime = entry.Name
-		proof, err := runCanary(ctx, e, entry, program)
-		lines = append(lines, judged(line, proof, err))
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("interrupted, at the canary of %s: %s", entry.Name, lines[len(lines)-1].Message)
-		}
-	}
-	if name != "" && len(lines) == 0 {
-		line.Runtime, line.Status = name, doctor.Error
-		line.Message, line.Remedy = "the engine's configuration has no such runtime", "hookctl install "+e.Name()+" --profile "+name
-		lines = append(lines, line)
-	}
-	return lines, nil
+	return doctor.Canaries(ctx, s.sys, e, exe, name)
 }
 
-// runCanary runs a container by a runtime as an engine has it.
-func runCanary(ctx context.Context, e engine.Engine, entry engine.Entry, program string) (canary.Proof, error) {
-	uses, _, _, err := doctor.Uses(entry, program)
-	if err != nil {
-		return canary.Proof{}, err
-	}
-	return canary.Run(ctx, canary.Options{Engine: e, Runtime: entry.Name, Link: entry.Path, Program: program, Uses: uses})
-}
-
-// judged gives the line about a canary.
-func judged(line doctor.Line, proof canary.Proof, err error) doctor.Line {
-	switch {
-	case err != nil:
-		line.Status, line.Message = doctor.Error, err.Error()
-	case proof.Hooks == 0:
-		line.Status, line.Message = doctor.Warning, "not proven by a hook: a container ran, and its engine calls "+proof.Calls+", but no hook of the profile is for it"
-		line.Remedy = "run a container that the profile's conditions are for, and see hookctl preview --id ID"
-	default:
-		line.Status, line.Message = doctor.OK, fmt.Sprintf("a container ran; its engine calls %s, and its config.json holds %s of the profile", proof.Calls, ui.Count(proof.Hooks, "hook"))
-	}
-	return line
-}
-
-func (s *streams) printDoctor(engines []engine.Engine, lines []doctor.Line) error {
+func (s *streams) printDoctor(list []engine.Engine, lines []doctor.Line, problemsOnly bool) error {
 	errs, warnings := 0, 0
 	for _, l := range lines {
 		switch l.Status {
@@ -153,6 +118,9 @@ func (s *streams) printDoctor(engines []engine.Engine, lines []doctor.Line) erro
 		case doctor.Warning:
 			warnings++
 		}
+	}
+	if problemsOnly {
+		lines = slices.DeleteFunc(lines, func(l doctor.Line) bool { return l.Status == doctor.OK })
 	}
 	if s.AsJSON {
 		if err := s.JSON(struct {
@@ -163,8 +131,8 @@ func (s *streams) printDoctor(engines []engine.Engine, lines []doctor.Line) erro
 			return err
 		}
 	} else {
-		s.printDoctorLines(engines, lines)
-		s.Printf("%s examined: %s, %s\n", ui.Count(len(engines), "engine"), ui.Count(errs, "error"), ui.Count(warnings, "warning"))
+		s.printDoctorLines(list, lines)
+		s.Printf("%s examined: %s, %s\n", ui.Count(len(list), "engine"), ui.Count(errs, "error"), ui.Count(warnings, "warning"))
 	}
 	if errs > 0 {
 		return errProblems
@@ -172,10 +140,10 @@ func (s *streams) printDoctor(engines []engine.Engine, lines []doctor.Line) erro
 	return nil
 }
 
-// printDoctorLines prints a table for each engine.
-func (s *streams) printDoctorLines(engines []engine.Engine, lines []doctor.Line) {
+// printDoctorLines prints a table for each engine of which there is anything to print.
+func (s *streams) printDoctorLines(list []engine.Engine, lines []doctor.Line) {
 	colours := map[doctor.Status]ui.Colour{doctor.OK: ui.Green, doctor.Warning: ui.Yellow, doctor.Error: ui.Red}
-	for _, e := range engines {
+	for _, e := range list {
 		var rows [][]ui.Cell
 		for _, l := range lines {
 			if l.Engine != e.Name() || l.Config != e.Config() {
@@ -186,6 +154,9 @@ func (s *streams) printDoctorLines(engines []engine.Engine, lines []doctor.Line)
 				what += "; " + l.Remedy
 			}
 			rows = append(rows, []ui.Cell{colours[l.Status].Cell(string(l.Status)), ui.Bold.Cell(l.Runtime), ui.Plain.Cell(l.About), ui.Plain.Cell(what)})
+		}
+		if rows == nil {
+			continue
 		}
 		s.Printf("%s %s\n", s.Paint(ui.Bold, e.Name()), ui.Escape(e.Config()))
 		s.Table([]string{"STATUS", "RUNTIME", "ABOUT", ""}, rows)

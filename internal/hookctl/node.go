@@ -1,138 +1,216 @@
 package hookctl
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/node"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
-	"github.com/awslabs/oci-add-hooks/internal/profile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// newNode gives the commands that the containers of deploy/kubernetes run. They do on the node, whose file system is
-// mounted in the container, what other commands do; called again, they do what is still to be done.
+// newNode returns the commands that the containers of deploy/kubernetes run. They do on the node, whose file system is
+// mounted in the container, what other commands do; called again, they do what is still missing.
 func newNode(io *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "node",
 		Short: "from a container, install a profile on the Kubernetes node, and remove it again",
-		Long: "The commands that a Kubernetes DaemonSet runs on each node, in a privileged container that sees the node's processes and has the node's " +
-			"file system mounted. They print what they do as text alone.",
+		Long: "The commands that a Kubernetes DaemonSet runs on each node: `install` and `remove` in a privileged container that sees the node's processes and has the node's " +
+			"file system mounted, `wait` and `status` in one without rights.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newNodeInstall(io), newNodeRemove(io), newNodeWait(io))
+	cmd.AddCommand(newNodeInstall(io), newNodeRemove(io), newNodeStatus(io), newNodeWait(io))
 	return cmd
 }
 
-// nodeBinDir is the usual folder for the programs on a node: /opt can mostly be written to, even where /usr cannot.
-const nodeBinDir = "/opt/oci-add-hooks/bin"
-
-// nodeRun is a folder of the node that is empty after each start of it.
-const nodeRun = "/run"
-
-// nodeWork is what is to be done on a node.
-type nodeWork struct {
-	enrolment
-	hostRoot string
-	hooks    string // the hook file, in the container
+// nodeOptions are those of the commands that change the node.
+type nodeOptions struct {
+	node             node.Node
+	hostRoot, config string
 }
 
-func (w *nodeWork) define(cmd *cobra.Command) {
+func (o *nodeOptions) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&w.profile, "profile", "", "the `name` of the profile")
-	flags.StringVar(&w.hostRoot, "host-root", "", "the `folder` where the node's file system is mounted")
-	flags.StringVar(&w.binDir, "bin-dir", nodeBinDir, "the `folder` of the node for the programs and the link")
+	flags.StringVar(&o.node.Profile, "profile", "", "the `name` of the profile")
+	flags.StringVar(&o.hostRoot, "host-root", "", "the `directory` where the node's file system is mounted")
+	flags.StringVar(&o.node.BinDir, "bin-dir", node.BinDir, "the `directory` of the node for the programs and the link")
+	flags.BoolVar(&o.node.DryRun, "dry-run", false, "look at everything, show what would be done, and do nothing")
 	must(errors.Join(cmd.MarkFlagRequired("profile"), cmd.MarkFlagRequired("host-root")))
 	complete(cmd, "host-root", "bin-dir")
 	cmd.ValidArgs = engines.Names
 	cmd.Args = cobra.ExactArgs(1)
 }
 
-func (w *nodeWork) begin(io *streams, engine string) error {
+// on has f change the node. What f says is printed at once, errors among it: a pod's log keeps the order.
+func (o *nodeOptions) on(ctx context.Context, io *streams, name string, prepare func() error, f func(context.Context, *node.Node) error) (err error) {
 	if io.AsJSON {
-		return usageError("hookctl node prints no JSON")
+		return usageError("this command prints no JSON")
 	}
-	w.engine, w.reload = engine, true
-	_, err := w.find() // rather now than when half is done
-	return err
+	n := &o.node
+	if err := namesProfile(n.Profile); err != nil {
+		return err
+	}
+	if !slices.Contains(engines.Names, name) {
+		return usageError(engines.Unknown(name).Error())
+	}
+	// What the container has is read before the node's file system takes the place of its own.
+	if err := prepare(); err != nil {
+		return err
+	}
+	if err := enterRoot(o.hostRoot); err != nil {
+		return err
+	}
+	if n.Engine, err = engines.New(io.sys, name, o.config); err != nil {
+		return err
+	}
+	n.System = io.sys
+	n.Say = func(text string) {
+		lines := strings.Split(text, "\n")
+		for i, line := range lines {
+			lines[i] = ui.Escape(line)
+		}
+		io.Printf("%s\n", strings.Join(lines, "\n"))
+		_ = io.Flush() // an error stays, and is told in the end
+	}
+	n.Changed = func(f change.File) {
+		io.printStep(stepOf(f), n.DryRun)
+		_ = io.Flush()
+	}
+	n.Findings = func(findings []check.Finding) { io.FindingsToStderr(findings) }
+	n.Waiting = func(holder string) { n.Say("waiting for another call of hookctl: " + holder) }
+	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	defer stop()
+	return f(ctx, n)
 }
 
 func newNodeInstall(io *streams) *cobra.Command {
-	var w nodeWork
+	var o nodeOptions
+	var hooks string
+	var canary bool
 	cmd := &cobra.Command{
 		Use:   "install ENGINE --profile NAME --hooks FILE --host-root DIR",
 		Short: "copy the programs to the node, add a profile there and install it",
-		Long: "Copies oci-add-hooks and hookctl from the container to the node, adds the profile NAME, and makes the node's ENGINE know it, as " +
-			"`hookctl profile add` and `hookctl install --reload` do. What is so already stays, and if that is all, the engine is not restarted. " +
+		Long: "Checks the hook file on the node. Then copies oci-add-hooks and hookctl from the container to the node, adds the profile NAME, and registers it with the node's ENGINE, as " +
+			"`hookctl profile add` and `hookctl install --reload` do. In the end it runs a container by the profile, without a network and a registry, and removes it. " +
+			"If anything fails, everything is put back.\n\n" +
+			"What is so already stays, and if that is all, the engine does not read its configuration again. " +
 			"Programs are replaced in one step, of which running containers notice nothing.",
 		Example: "  hookctl node install containerd --profile gpu-hooks --hooks /hooks/hooks.json --host-root /host",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := w.begin(io, args[0]); err != nil {
-				return err
+			if cmd.Flags().Changed("canary") {
+				o.node.Canary = node.CanaryNever
+				if canary {
+					o.node.Canary = node.CanaryAlways
+				}
 			}
-			// What the container has is read before the node's file system takes the place of its own.
-			programs, err := ownPrograms()
-			if err != nil {
-				return err
+			var programs []node.Program
+			var hookFile []byte
+			prepare := func() error {
+				exe, err := program.Find("")
+				if err != nil {
+					return err
+				}
+				if programs, err = node.Programs(exe); err != nil {
+					return err
+				}
+				if hookFile, err = os.ReadFile(hooks); err != nil {
+					return fmt.Errorf("%s cannot be read: %w", hooks, report.Plain(err))
+				}
+				return nil
 			}
-			hookFile, err := os.ReadFile(w.hooks)
-			if err != nil {
-				return fmt.Errorf("%s cannot be read: %w", w.hooks, report.Plain(err))
-			}
-			if err := enterRoot(w.hostRoot); err != nil {
-				return err
-			}
-			return io.nodeInstall(cmd, w, programs, hookFile)
+			return o.on(cmd.Context(), io, args[0], prepare, func(ctx context.Context, n *node.Node) error { return n.Install(ctx, programs, hookFile) })
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&w.hooks, "hooks", "", "the hook `file`, in the container")
-	flags.StringVar(&w.config, "config", "", "the engine's main configuration `file`, on the node (default: where it usually is)")
-	flags.StringArrayVar(&w.podAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd shall let through\nto containers, for conditions to see (repeatable)")
+	flags.StringVar(&hooks, "hooks", "", "the hook `file`, in the container")
+	flags.StringVar(&o.config, "config", "", "the engine's main configuration `file`, on the node (default: where it usually is)")
+	flags.StringArrayVar(&o.node.PodAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd lets through\nto containers, for conditions to see (repeatable)")
+	flags.BoolVar(&canary, "canary", true, "run a container by the profile before the node is ready; without this option,\nwhere the engine has what that takes; =false does without")
 	must(errors.Join(cmd.MarkFlagRequired("hooks"), cmd.MarkFlagFilename("hooks"), cmd.MarkFlagFilename("config")))
-	w.define(cmd)
+	o.define(cmd)
 	return cmd
 }
 
 func newNodeRemove(io *streams) *cobra.Command {
-	var w nodeWork
+	var o nodeOptions
 	cmd := &cobra.Command{
 		Use:   "remove ENGINE --profile NAME --host-root DIR",
-		Short: "when no container uses a profile any more, remove all that install brought",
-		Long: "Waits until no container of the node uses the profile NAME, naming those that do. Then it undoes what `hookctl node install` did: " +
-			"the engine's configuration, the link and the profile, and the programs if no other link leads to them. If some of it is gone already, it removes the rest.",
+		Short: "once no container uses a profile, remove it from the node",
+		Long: "Waits until no container on the node uses the profile NAME, and lists those that do. Then removes what `hookctl node install` put there: the entry in ENGINE's " +
+			"configuration, the link, the profile, and the programs if no other profile needs them.",
 		Example: "  hookctl node remove containerd --profile gpu-hooks --host-root /host",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := w.begin(io, args[0]); err != nil {
-				return err
-			}
-			if err := enterRoot(w.hostRoot); err != nil {
-				return err
-			}
-			return io.nodeRemove(cmd, w)
+			return o.on(cmd.Context(), io, args[0], func() error { return nil },
+				func(ctx context.Context, n *node.Node) error { return n.Remove(ctx) })
 		},
 	}
-	w.define(cmd)
+	o.define(cmd)
 	return cmd
+}
+
+func newNodeStatus(io *streams) *cobra.Command {
+	var name, hostRoot string
+	cmd := &cobra.Command{
+		Use:   "status --profile NAME [--host-root DIR]",
+		Short: "report whether a profile is on the node as it was installed",
+		Long: "Looks at what `hookctl node install` put on the node: the programs, the link, the profile, and the entry in the engine's configuration. It only reads, and needs no rights: " +
+			"of the node's file system, /etc, the directory of the programs and /var/lib/oci-add-hooks are enough.\n\n" +
+			"Exit status: 0 if all is as it was installed, else 1.",
+		Example: "  hookctl node status --profile gpu-hooks",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := namesProfile(name); err != nil {
+				return err
+			}
+			sys := io.sys
+			sys.Root = hostRoot
+			parts, err := node.Status(sys, name)
+			if err != nil {
+				return err
+			}
+			return io.printStatus(parts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&name, "profile", "", "the `name` of the profile")
+	flags.StringVar(&hostRoot, "host-root", "/", "the `directory` where the node's file system is mounted")
+	must(cmd.MarkFlagRequired("profile"))
+	complete(cmd, "host-root")
+	return cmd
+}
+
+// printStatus prints the parts of an installation, those that are not as they were on lines of their own: a probe's output
+// is cut.
+func (s *streams) printStatus(parts []node.Part) (err error) {
+	var rows [][]ui.Cell
+	for _, p := range parts {
+		state := ui.Green.Cell("ok")
+		if p.Problem != "" {
+			state, err = ui.Red.Cell("changed"), errProblems
+			s.Error(fmt.Sprintf("%s %s: %s", p.Name, p.Path, p.Problem))
+		}
+		rows = append(rows, []ui.Cell{state, ui.Plain.Cell(p.Name), ui.Plain.Cell(p.Path)})
+	}
+	if s.AsJSON {
+		return errors.Join(s.JSON(struct {
+			Parts []node.Part `json:"parts"`
+		}{parts}), err)
+	}
+	s.Table([]string{"STATE", "PART", "PATH"}, rows)
+	return err
 }
 
 func newNodeWait(io *streams) *cobra.Command {
@@ -149,215 +227,5 @@ func newNodeWait(io *streams) *cobra.Command {
 			<-ctx.Done()
 			return err
 		},
-	}
-}
-
-// copied is a program that is copied to a node.
-type copied struct {
-	name string
-	text []byte
-}
-
-// ownPrograms reads this program and the runtime beside it.
-func ownPrograms() (programs []copied, err error) {
-	runtime, err := findProgram("")
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range []struct{ name, path string }{{cmdline.Name, runtime}, {"hookctl", "/proc/self/exe"}} {
-		text, err := os.ReadFile(p.path)
-		if err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w", p.path, report.Plain(err))
-		}
-		programs = append(programs, copied{p.name, text})
-	}
-	return programs, nil
-}
-
-func (s *streams) nodeInstall(cmd *cobra.Command, w nodeWork, programs []copied, hookFile []byte) error {
-	unlock, err := lockNode()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	var copies []step
-	for _, p := range programs {
-		c, err := planCopy(p, w.binDir)
-		if err != nil {
-			return err
-		}
-		copies = append(copies, c)
-	}
-	if err := s.carryOut(manner{}, copies); err != nil {
-		return err
-	}
-	program := filepath.Join(w.binDir, cmdline.Name)
-	if err := exec.Command(program, "--version").Run(); err != nil {
-		return fmt.Errorf("%s cannot be executed there: %w; give a folder that is not mounted noexec by --bin-dir", program, report.Plain(err))
-	}
-	// The hook file is checked on the node, where its hooks are to be.
-	copied := filepath.Join(nodeRun, "oci-add-hooks-"+w.profile+".json")
-	if err := change.Place(copied, change.WriteFile(hookFile, 0o644), os.Rename); err != nil {
-		return fmt.Errorf("%s cannot be written: %w", copied, report.Plain(err))
-	}
-	defer os.Remove(copied)
-	if err := s.addProfile(program, w.profile, copied, nil, "", manner{}); err != nil {
-		return err
-	}
-	if err := s.onNode(cmd, w, w.planInstall); err != nil {
-		return err
-	}
-	s.Printf("this node is ready: %s knows %s\n", w.engine, w.profile)
-	return nil
-}
-
-func (s *streams) nodeRemove(cmd *cobra.Command, w nodeWork) error {
-	program := filepath.Join(w.binDir, cmdline.Name)
-	if err := s.waitUntilUnused(cmd.Context(), program, w.profile); err != nil {
-		return err
-	}
-	unlock, err := lockNode()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := s.onNode(cmd, w, w.planUninstall); err != nil {
-		return err
-	}
-	// A container may have been started meanwhile. Now that the engine does not know the profile, none will be.
-	if err := s.waitUntilUnused(cmd.Context(), program, w.profile); err != nil {
-		return err
-	}
-	if err := refuseInstalled(s.sys, w.profile); err != nil {
-		return err // another engine knows it
-	}
-	steps, err := planNodeRemoval(program, w.profile)
-	if err != nil {
-		return err
-	}
-	if err := s.carryOut(manner{}, steps); err != nil {
-		return err
-	}
-	folders := []string{profile.Dir, s.sys.State, filepath.Join(s.sys.State, w.engine), w.binDir}
-	if w.binDir == nodeBinDir {
-		folders = slices.Insert(folders, 0, filepath.Dir(nodeBinDir))
-	}
-	change.RemoveFolders(folders)
-	s.Printf("nothing of %s is left on this node\n", w.profile)
-	return nil
-}
-
-// planNodeRemoval plans to remove the link and the profile, and the programs if no other link leads to them.
-func planNodeRemoval(program, name string) (steps []step, err error) {
-	link := filepath.Join(filepath.Dir(program), name)
-	if there(profilePath(name)) || there(link) {
-		if steps, err = planRemoval(program, name, linksTo(program, name), false); err != nil {
-			return nil, err
-		}
-	}
-	entries, err := os.ReadDir(filepath.Dir(program))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s cannot be read: %w", filepath.Dir(program), report.Plain(err))
-	}
-	for _, e := range entries {
-		if path := filepath.Join(filepath.Dir(program), e.Name()); path != link && path != program && leadsTo(path, program) {
-			return steps, nil
-		}
-	}
-	for _, path := range []string{program, filepath.Join(filepath.Dir(program), "hookctl")} {
-		if there(path) {
-			steps = append(steps, step{Action: "remove", Path: path, do: func() error { return os.Remove(path) }})
-		}
-	}
-	return steps, nil
-}
-
-func there(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
-// onNode carries out a plan for the engine, which reads its configuration anew if it changes, or if it did and it is not
-// known whether the engine has read it since: this program may be ended at any moment.
-func (s *streams) onNode(cmd *cobra.Command, w nodeWork, makePlan func(context.Context, system.System) (engine.Engine, *registration.Plan, error)) error {
-	e, plan, err := makePlan(cmd.Context(), s.sys)
-	if err != nil {
-		return err
-	}
-	unread := filepath.Join(nodeRun, "oci-add-hooks-"+w.engine+"-"+w.profile+"-unread")
-	changes := plan != nil && plan.Changes()
-	if !changes && !there(unread) {
-		return nil
-	}
-	if err := os.WriteFile(unread, nil, 0o600); err != nil {
-		return fmt.Errorf("%s cannot be written: %w", unread, report.Plain(err))
-	}
-	if changes {
-		err = s.carryOutPlan(cmd, w.enrolment, e, plan)
-	} else if reload := e.Reload(nil); reload.Command != "" {
-		err = reload.Do(cmd.Context())
-	}
-	if err != nil {
-		return err
-	}
-	return os.Remove(unread)
-}
-
-// lockNode waits until no other of these commands is at work on the node: there is one for each profile.
-func lockNode() (unlock func(), err error) {
-	dir, err := os.Open(nodeRun)
-	if err == nil {
-		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s of the node cannot be locked: %w", nodeRun, report.Plain(err))
-	}
-	return func() { dir.Close() }, nil
-}
-
-// planCopy plans to put a program into a folder.
-func planCopy(p copied, binDir string) (step, error) {
-	path := filepath.Join(binDir, p.name)
-	s := step{Action: "write", Path: path}
-	old, err := os.ReadFile(path)
-	switch {
-	case err == nil && bytes.Equal(old, p.text):
-		s.Action = "keep"
-	case err == nil, errors.Is(err, fs.ErrNotExist):
-		s.do = func() error { return change.Place(path, change.WriteFile(p.text, 0o755), os.Rename) }
-	default:
-		return s, fmt.Errorf("%s cannot be read: %w", path, report.Plain(err))
-	}
-	return s, nil
-}
-
-// waitUntilUnused waits until no container uses a profile, and tells which do.
-func (s *streams) waitUntilUnused(ctx context.Context, program, name string) error {
-	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM)
-	defer stop()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for told := ""; ; {
-		list, err := users(s.sys, links(program, []string{name}))
-		if err != nil {
-			return fmt.Errorf("whether containers use %s cannot be told, and nothing is removed: %w", name, err)
-		}
-		if len(list) == 0 {
-			return nil
-		}
-		var lines []string
-		for _, use := range list {
-			lines = append(lines, ui.Escape(use.String()))
-		}
-		if text := strings.Join(lines, "\n"); text != told {
-			told = text
-			s.Printf("waiting for %s to end:%s\n", ui.Count(len(list), "container"), inset(text))
-			_ = s.Flush() // an error stays, and is told in the end
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("told to end while containers use %s", name)
-		case <-tick.C:
-		}
 	}
 }

@@ -7,123 +7,92 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/preview"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
-	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
 func newPreview(io *streams) *cobra.Command {
 	var bundle, id, name string
-	var hookFiles, hooksDirs, roots []string
+	var call cmdline.Call
+	var roots []string
+	var next bool
 	cmd := &cobra.Command{
-		Use:   "preview [--bundle DIR | --id ID] [--profile NAME | --hook-config-path FILE... --hooks-dir DIR...]",
-		Short: "show what would be added to a bundle, and why",
+		Use:   "preview [--bundle DIR | --id ID [--next]] [--profile NAME | --hook-config-path FILE... --hooks-dir DIR...]",
+		Short: "show what would be added to a bundle, or which hooks a container has",
 		Long: "Shows what oci-add-hooks would add to a bundle, and why: a row for each hook, then the change to config.json, as " +
-			"a unified diff of its indented form. Nothing is written.\n\n" +
-			"Exit status: 1 if the low-level runtime is not found, without which no container starts, else 0.\n\n" +
-			"The bundle is the working directory, or DIR, or that of the container of Docker, containerd, Podman, CRI-O, runc or crun " +
-			"whose id is, or begins with, ID. A container that was started with these hooks has them already.",
+			"a unified diff of its indented form. Nothing is written. The bundle is the working directory, or DIR.\n\n" +
+			"With --id it shows the hooks that a container has, of Docker, containerd, Podman, CRI-O, runc or crun, and compares them with those that its profile " +
+			"adds today, as hookctl ps does. ID is its id, the beginning of that, or its name. The profile is the one that the container was created by, " +
+			"or the one that is given. With --next it shows what that would add to the container if it were created today.\n\n" +
+			"Exit status: 1 if the low-level runtime is not found, without which no container starts, or if a container has other hooks than its profile adds, else 0.",
 		Example: "  hookctl preview --bundle ./bundle --hook-config-path ./hooks.json\n" +
-			"  hookctl preview --id 4f1c --profile gpu-hooks",
+			"  hookctl preview --id web\n" +
+			"  hookctl preview --id 4f1c --profile gpu-hooks --next",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			uses, err := resolve(name, hookFiles, hooksDirs)
-			if err != nil {
-				return err
+			if name != "" {
+				if err := namesProfile(name); err != nil {
+					return err
+				}
+				call.Name = name
 			}
-			p := preview{Hooks: []decision{}}
-			program, _ := findProgram("")
-			if p.Runtime, err = findRuntime(program, uses.Runtime); err != nil {
-				p.Error = err.Error()
-			}
-			if id != "" {
-				found, err := container.Find(io.sys, id, roots)
+			given := name != "" || len(call.HookFiles)+len(call.HooksDirs) > 0
+			exe, _ := program.Find("")
+			v := inventory.New(io.sys, inventory.Options{Exe: exe})
+			switch {
+			case next && id == "":
+				return usageError("--next is for --id: what would be added to a bundle is shown without it")
+			case id == "" && !given:
+				return usageError("say which hooks: by --profile NAME, or by --hook-config-path FILE and --hooks-dir DIR")
+			case id == "":
+				containerID, err := idOf(bundle)
 				if err != nil {
 					return err
 				}
-				p.Container, bundle, id = &found, found.Bundle, found.ID
-			} else if id, err = idOf(bundle); err != nil {
+				return io.preview(v, call, exe, shownPreview{Config: filepath.Join(bundle, "config.json")}, filepath.Join(bundle, "config.json"), containerID)
+			}
+			found, err := container.Find(io.sys, id, roots)
+			if err != nil {
 				return err
 			}
-			if err := p.fill(uses, filepath.Join(bundle, "config.json"), id); err != nil {
+			if next {
+				return io.previewNext(v, call, given, exe, found)
+			}
+			entry := v.Entry(found)
+			if given {
+				entry = v.Compare(found, call)
+			}
+			if err := printHooks(io.UI, entry); err != nil {
 				return err
 			}
-			if io.AsJSON {
-				if err := io.JSON(p); err != nil {
-					return err
-				}
-			} else {
-				io.printPreview(p)
-			}
-			if p.Error != "" {
+			if entry.IsWrong() {
 				return errProblems
 			}
 			return nil
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&bundle, "bundle", ".", "the bundle's `folder`")
-	flags.StringVar(&id, "id", "", "a container's `id`, or how it begins")
-	flags.StringArrayVar(&roots, "root", nil, "a `folder` of runtimes' state to look for the id in (runc --root), besides the usual ones (repeatable)")
+	flags.StringVar(&bundle, "bundle", ".", "the bundle's `directory`")
+	flags.StringVar(&id, "id", "", "a container's `id`, how it begins, or its name")
+	flags.BoolVar(&next, "next", false, "with --id, show what would be added today")
+	flags.StringArrayVar(&roots, "root", nil, "a `directory` of runtimes' state to look for the id in (runc --root), besides the usual ones (repeatable)")
 	flags.StringVar(&name, "profile", "", "the `name` of a profile")
-	flags.StringArrayVar(&hookFiles, "hook-config-path", nil, "a hook `file` (repeatable)")
-	flags.StringArrayVar(&hooksDirs, "hooks-dir", nil, "a hooks `directory` (repeatable)")
+	flags.StringArrayVar(&call.HookFiles, "hook-config-path", nil, "a hook `file` (repeatable)")
+	flags.StringArrayVar(&call.HooksDirs, "hooks-dir", nil, "a hooks `directory` (repeatable)")
 	cmd.MarkFlagsMutuallyExclusive("bundle", "id")
 	cmd.MarkFlagsMutuallyExclusive("profile", "hook-config-path")
 	cmd.MarkFlagsMutuallyExclusive("profile", "hooks-dir")
 	complete(cmd, "bundle", "root", "hooks-dir")
 	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
 	return cmd
-}
-
-// resolve gives what a call with these options uses, as the runtime finds it.
-func resolve(name string, hookFiles, hooksDirs []string) (profile.Profile, error) {
-	switch {
-	case name != "" && !profile.ValidName(name):
-		return profile.Profile{}, usageError(fmt.Sprintf("%q is no name for a profile", name))
-	case name != "":
-		hookFiles = []string{profilePath(name)}
-	case len(hookFiles)+len(hooksDirs) == 0:
-		return profile.Profile{}, usageError("say which hooks: by --profile NAME, or by --hook-config-path FILE and --hooks-dir DIR")
-	}
-	return profile.Load(cmdline.Call{Kind: cmdline.AddHooks, HookFiles: hookFiles, HooksDirs: hooksDirs})
-}
-
-// preview is what would be added.
-type preview struct {
-	Config    string               `json:"config"`
-	Container *container.Container `json:"container,omitempty"`
-	Runtime   string               `json:"runtime"`         // the path of the low-level runtime; empty if it is not found
-	Error     string               `json:"error,omitempty"` // why it is not found: nothing is added then
-	Hooks     []decision           `json:"hooks"`
-	Changes   bool                 `json:"changes"`
-	Diff      string               `json:"diff"`
-}
-
-// decision is what becomes of one hook.
-type decision struct {
-	Stage   string         `json:"stage"` // empty if the hook names none
-	Path    string         `json:"path"`
-	File    string         `json:"file"`
-	Verdict inject.Verdict `json:"verdict"`
-	Reason  string         `json:"reason,omitempty"`
-
-	Supervised *supervised `json:"supervised,omitempty"`
-}
-
-// supervised is how a supervised hook would be run.
-type supervised struct {
-	Timeout       int    `json:"timeout"` // in seconds
-	FailurePolicy string `json:"failurePolicy"`
-	Reason        string `json:"reason,omitempty"` // why a failure is ignored, where the container decides it
-
-	text string
 }
 
 // idOf returns the id that a container of a bundle most likely has: engines name the bundle's directory by it.
@@ -135,64 +104,122 @@ func idOf(bundle string) (string, error) {
 	return filepath.Base(dir), err
 }
 
-// fill makes the plan that the runtime would carry out.
-func (p *preview) fill(uses profile.Profile, config, id string) error {
-	p.Config = config
-	before, err := jsonfile.Read(config)
-	if err != nil {
-		return err
-	}
-	plan, err := inject.Make(uses, config, id)
-	if err != nil {
-		return err
-	}
-	for _, d := range plan.Decisions {
-		row := decision{Stage: string(d.Stage), Path: d.Path, File: d.File, Verdict: d.Verdict}
-		if d.Reason != nil {
-			row.Reason = d.Reason.String()
+// shownPreview is a preview as it is shown.
+type shownPreview struct {
+	Config    string               `json:"config"`
+	Container *container.Container `json:"container,omitempty"`
+	Runtime   string               `json:"runtime"`         // the path of the low-level runtime; empty if it is not found
+	Error     string               `json:"error,omitempty"` // why it is not found: nothing is added then
+	preview.Preview
+	Diff string `json:"diff"`
+}
+
+// previewNext shows what would be added to a container if it were created today: by the call that is given, or else the one
+// that it was created by.
+func (s *streams) previewNext(v *inventory.Inventory, call cmdline.Call, given bool, exe string, found container.Container) error {
+	if !given {
+		created, through, err := v.Call(found)
+		if err != nil {
+			return err
 		}
-		if s := d.Supervised; s != nil {
-			row.Supervised = &supervised{Timeout: s.Timeout, FailurePolicy: s.Policy, Reason: s.Why.String(), text: s.String()}
+		if !through {
+			return fmt.Errorf("nothing says that %s goes through oci-add-hooks; give --profile NAME", found.Title())
 		}
-		p.Hooks = append(p.Hooks, row)
+		call = created
 	}
-	if plan.Text == nil {
-		return nil
-	}
-	p.Changes = true
-	old, err := indented(before.Data)
+	path, done, err := found.Config()
 	if err != nil {
 		return err
 	}
-	new, err := indented(plan.Text)
+	defer done()
+	return s.preview(v, call, exe, shownPreview{Config: filepath.Join(found.Bundle, "config.json"), Container: &found}, path, found.ID)
+}
+
+// preview shows what a call would add to the config.json at path.
+func (s *streams) preview(v *inventory.Inventory, call cmdline.Call, exe string, p shownPreview, path, id string) error {
+	uses, err := v.Load(call)
 	if err != nil {
 		return err
 	}
-	p.Diff = ui.UnifiedDiff(config, old, config+" with hooks", new)
+	if p.Runtime, err = program.FindRuntime(exe, uses.Runtime); err != nil {
+		p.Error = err.Error()
+	}
+	if p.Preview, err = preview.Make(uses, path, id); err != nil {
+		return err
+	}
+	if p.Changes {
+		p.Diff = ui.UnifiedDiff(p.Config, p.Before, p.Config+" with hooks", p.After)
+	}
+	if s.AsJSON {
+		if err := s.JSON(p); err != nil {
+			return err
+		}
+	} else {
+		printPreview(s.UI, p)
+	}
+	if p.Error != "" {
+		return errProblems
+	}
 	return nil
 }
 
-// indented gives JSON with each member and element in a line of its own, and all else as it was.
-func indented(text []byte) ([]byte, error) {
-	v := jsontext.Value(text).Clone()
-	if err := v.Indent(jsontext.WithIndent("    ")); err != nil {
-		return nil, errors.New("config.json was changed while it was read; try again")
+// printHooks shows the hooks that a container has.
+func printHooks(u *ui.UI, e inventory.Entry) error {
+	if u.AsJSON {
+		type hook struct {
+			Stage string `json:"stage"`
+			Path  string `json:"path"`
+			File  string `json:"file,omitempty"` // empty if it is not known
+		}
+		shown := struct {
+			Container inventory.Entry `json:"container"`
+			Hooks     []hook          `json:"hooks"`
+		}{e, []hook{}}
+		e.Each(func(place inventory.Place, path, file string) {
+			shown.Hooks = append(shown.Hooks, hook{string(place.Stage), path, file})
+		})
+		return u.JSON(shown)
 	}
-	return append(v, '\n'), nil
+	u.Printf("container %s (%s, %s)\n", ui.Escape(e.Whole()), ui.Escape(e.Engine), ui.Escape(e.Bundle))
+	if e.Profile != "" {
+		u.Printf("profile %s\n", ui.Escape(e.Profile))
+	}
+	state := u.Paint(stateColours[e.State], string(e.State))
+	if e.Reason != "" {
+		state += ": " + ui.Escape(e.Reason)
+	}
+	u.Printf("state %s\n\n", state)
+	var rows [][]ui.Cell
+	e.Each(func(place inventory.Place, path, file string) {
+		rows = append(rows, []ui.Cell{ui.Bold.Cell(string(place.Stage)), ui.Plain.Cell(path), ui.Plain.Cell(file)})
+	})
+	if len(rows) == 0 {
+		u.Printf("it has no hooks\n")
+	} else {
+		u.Table([]string{"STAGE", "PATH", "FROM"}, rows)
+	}
+	before := "\n"
+	for _, problem := range e.Problems {
+		if problem != e.Reason {
+			u.Printf("%s%s\n", before, u.Paint(ui.Yellow, problem))
+			before = ""
+		}
+	}
+	return nil
 }
 
-func (s *streams) printPreview(p preview) {
+func printPreview(u *ui.UI, p shownPreview) {
 	if p.Container != nil {
-		s.Printf("container %s\n", ui.Escape(p.Container.String()))
+		u.Printf("container %s\n", ui.Escape(p.Container.String()))
 	}
 	if p.Error == "" {
-		s.Printf("runtime %s\n\n", ui.Escape(p.Runtime))
+		u.Printf("runtime %s\n\n", ui.Escape(p.Runtime))
 	} else {
-		s.Printf("%s\n%s\n\n", s.Paint(ui.Red, "runtime none: "+p.Error),
+		u.Printf("%s\n%s\n\n", u.Paint(ui.Red, "runtime none: "+p.Error),
 			"oci-add-hooks would refuse to start the container; with a runtime this would be added:")
 	}
 	if len(p.Hooks) == 0 {
-		s.Printf("there are no hooks to add\n")
+		u.Printf("there are no hooks to add\n")
 		return
 	}
 	var rows [][]ui.Cell
@@ -203,18 +230,18 @@ func (s *streams) printPreview(p preview) {
 		}
 		reason := h.Reason
 		if h.Supervised != nil {
-			reason = strings.TrimPrefix(reason+"; "+h.Supervised.text, "; ")
+			reason = strings.TrimPrefix(reason+"; "+h.Supervised.String(), "; ")
 		}
 		verdict := map[inject.Verdict]ui.Colour{inject.Added: ui.Green, inject.AlreadyThere: ui.Cyan, inject.NotAdded: ui.Yellow}[h.Verdict]
 		rows = append(rows, []ui.Cell{ui.Bold.Cell(stage), ui.Plain.Cell(h.Path), ui.Plain.Cell(h.File), verdict.Cell(string(h.Verdict)), ui.Plain.Cell(reason)})
 	}
-	s.Table([]string{"STAGE", "PATH", "FROM", "VERDICT", "REASON"}, rows)
-	s.Printf("\n")
+	u.Table([]string{"STAGE", "PATH", "FROM", "VERDICT", "REASON"}, rows)
+	u.Printf("\n")
 	if !p.Changes {
-		s.Printf("%s stays as it is\n", ui.Escape(p.Config))
+		u.Printf("%s stays as it is\n", ui.Escape(p.Config))
 		return
 	}
-	s.Diff(p.Diff)
+	u.Diff(p.Diff)
 }
 
 // profilePath gives the path of a profile's hook file.

@@ -1,16 +1,15 @@
 package hookctl
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/awslabs/oci-add-hooks/internal/cmdline"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
@@ -19,7 +18,7 @@ import (
 func newProfile(io *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "profile",
-		Short: "list, add and remove the profiles by which engines choose hooks, and tell who uses them",
+		Short: "list, add and remove profiles, and list the containers that use them",
 		Long: "A profile NAME is the hook file " + filepath.Join(profile.Dir, "NAME.json") + " and a link called NAME to oci-add-hooks. " +
 			"An engine whose runtime is that link adds the hooks of that file.",
 		Args: cobra.NoArgs,
@@ -29,7 +28,7 @@ func newProfile(io *streams) *cobra.Command {
 	return cmd
 }
 
-const binDirUsage = "the `folder` in which oci-add-hooks is, and its links are (default: beside hookctl, else in PATH)"
+const binDirUsage = "the `directory` that has oci-add-hooks and its links (default: beside hookctl, else in PATH)"
 
 func newProfileList(io *streams) *cobra.Command {
 	var binDir string
@@ -40,20 +39,20 @@ func newProfileList(io *streams) *cobra.Command {
 			"Exit status: 1 if a profile is broken, or its runtime is not found, else 0.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			program, err := findProgram(binDir)
+			exe, err := program.Find(binDir)
 			if err != nil && binDir != "" {
 				return err
 			}
-			list, err := listProfiles(program)
+			list, err := profiles.List(io.sys, exe)
 			if err != nil {
 				return err
 			}
 			if io.AsJSON {
 				err = io.JSON(struct {
-					Profiles []listed `json:"profiles"`
+					Profiles []profiles.Profile `json:"profiles"`
 				}{list})
 			} else {
-				io.printProfiles(list, program)
+				io.printProfiles(list, exe)
 			}
 			for _, p := range list {
 				if err == nil && p.Error != "" {
@@ -69,66 +68,9 @@ func newProfileList(io *streams) *cobra.Command {
 	return cmd
 }
 
-// listed is a profile as it is listed.
-type listed struct {
-	Name      string              `json:"name"`
-	File      string              `json:"file"`
-	Links     []string            `json:"links"`
-	Runtime   string              `json:"runtime,omitempty"`
-	Hooks     map[hooks.Stage]int `json:"hooks"` // how many at each stage that has any
-	HooksDirs []string            `json:"hooksDirs"`
-	Error     string              `json:"error,omitempty"` // what the runtime refuses
-}
-
-func listProfiles(program string) ([]listed, error) {
-	names, err := profileNames()
-	if err != nil {
-		return nil, fmt.Errorf("the profiles cannot be read: %w", err)
-	}
-	list := []listed{}
-	for _, name := range names {
-		p := listed{Name: name, File: profilePath(name), Links: linksTo(program, name), Hooks: map[hooks.Stage]int{}, HooksDirs: []string{}}
-		uses, err := profile.Load(cmdline.Call{Kind: cmdline.AddHooks, HookFiles: []string{p.File}})
-		if err != nil {
-			p.Error = err.Error()
-			list = append(list, p)
-			continue
-		}
-		p.Runtime = uses.Runtime
-		if _, err := findRuntime(program, uses.Runtime); err != nil {
-			p.Error = err.Error()
-		}
-		for _, h := range uses.Files[0].Hooks {
-			p.Hooks[h.Stage]++
-		}
-		p.HooksDirs = append(p.HooksDirs, uses.Dirs...)
-		list = append(list, p)
-	}
-	return list, nil
-}
-
-// linksTo gives what is called name, in the folder of program, in folders and in those of PATH, and is program.
-func linksTo(program, name string, folders ...string) []string {
-	links := []string{}
-	target, err := os.Stat(program)
-	if err != nil {
-		return links
-	}
-	seen := map[string]bool{}
-	folders = append(append([]string{filepath.Dir(program)}, folders...), filepath.SplitList(os.Getenv("PATH"))...)
-	for _, folder := range folders {
-		link := filepath.Join(folder, name)
-		if st, err := os.Stat(link); err == nil && filepath.IsAbs(link) && os.SameFile(st, target) && !seen[link] {
-			seen[link] = true
-			links = append(links, link)
-		}
-	}
-	return links
-}
-
-func (s *streams) printProfiles(list []listed, program string) {
+func (s *streams) printProfiles(list []profiles.Profile, exe string) {
 	if len(list) == 0 {
-		s.Printf("there are no profiles in %s\n", profile.Dir)
+		s.Printf("there are no profiles in %s\n", ui.Escape(s.sys.Profiles))
 		return
 	}
 	var rows [][]ui.Cell
@@ -139,190 +81,134 @@ func (s *streams) printProfiles(list []listed, program string) {
 				hold = append(hold, fmt.Sprintf("%d %s", n, stage))
 			}
 		}
-		hold = append(hold, p.HooksDirs...)
-		what := ui.Plain.Cell(strings.Join(hold, ", "))
+		what := ui.Plain.Cell(strings.Join(append(hold, p.HooksDirs...), ", "))
 		if p.Error != "" {
 			what = ui.Red.Cell("broken: " + p.Error)
 		}
 		link := ui.Plain.Cell(strings.Join(p.Links, ", "))
-		if len(p.Links) == 0 {
+		switch {
+		case exe == "":
+			link = ui.Yellow.Cell("unknown")
+		case len(p.Links) == 0:
 			link = ui.Yellow.Cell("none")
-			if program == "" {
-				link = ui.Yellow.Cell("unknown")
-			}
 		}
 		rows = append(rows, []ui.Cell{ui.Bold.Cell(p.Name), link, ui.Plain.Cell(p.Runtime), what})
 	}
 	s.Table([]string{"PROFILE", "LINK", "RUNTIME", "HOOKS"}, rows)
-	if program == "" {
-		s.Printf("\noci-add-hooks is neither beside hookctl nor in PATH; say where it is by --bin-dir, to see the links\n")
+	if exe == "" {
+		s.Printf("\noci-add-hooks is neither beside hookctl nor in PATH: to see the links, say where it is by --bin-dir\n")
 	}
 }
 
 func newProfileAdd(io *streams) *cobra.Command {
-	var hookFile, runtime, binDir string
-	var hooksDirs []string
-	var how manner
+	var from profiles.Source
+	var binDir string
+	var o options
 	cmd := &cobra.Command{
 		Use:   "add NAME [--hooks FILE] [--hooks-dir DIR]... [--runtime RUNTIME]",
 		Short: "write a profile and make its link",
 		Long: "Checks the hooks, writes the profile " + filepath.Join(profile.Dir, "NAME.json") + " and makes the link NAME beside oci-add-hooks.\n\n" +
-			"The profile names its runtime first and by its whole path, so that containers stay under control even if the rest of the file breaks. " +
+			"The profile names its runtime first and by its absolute path, so that containers stay under control even if the rest of the file breaks. " +
 			"The runtime is RUNTIME, else the one that FILE names, else runc.\n\n" +
-			"What hookctl did not write, or what was changed since, is not overwritten without --force. Neither is a profile given another " +
-			"runtime while containers run that engines control by the link (hookctl profile users NAME): they could no longer be stopped. " +
-			"A link of that name which leads elsewhere is replaced with --force alone, a program or a folder never.",
+			"Without --force, hookctl overwrites no file that it did not write or that was changed since, adds no hooks with which containers would not start " +
+			"(hookctl check), and changes no runtime while containers run that engines control by the link (hookctl profile users NAME): they could " +
+			"no longer be stopped. With --force it also replaces a link of that name that leads elsewhere, but never a program or a directory, and " +
+			"never adds hooks that oci-add-hooks itself refuses.",
 		Example: "  hookctl profile add gpu-hooks --hooks ./gpu-hooks.json --runtime crun\n" +
 			"  hookctl profile add site-hooks --hooks-dir /etc/containers/oci/hooks.d --dry-run",
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			name := args[0]
 			if err := namesProfile(name); err != nil {
 				return err
 			}
-			if hookFile == "" && len(hooksDirs) == 0 {
+			if from.HookFile == "" && len(from.HooksDirs) == 0 {
 				return usageError("say which hooks: by --hooks FILE or --hooks-dir DIR")
 			}
-			program, err := findProgram(binDir)
+			exe, err := program.Find(binDir)
 			if err != nil {
 				return err
 			}
-			return io.addProfile(program, name, hookFile, hooksDirs, runtime, how)
+			return io.changing(cmd.Context(), o.dryRun, func(ctx context.Context) error {
+				content, findings, err := profiles.Compose(exe, from, o.force)
+				io.FindingsToStderr(findings) // what this command does goes to standard output
+				if err != nil {
+					return err
+				}
+				plan, err := profiles.Add(io.sys, exe, name, content, o.force)
+				if err == nil && plan.Runtime != "" && !o.force {
+					err = refuseRunning(io.sys, []string{profiles.Link(exe, name)},
+						fmt.Sprintf("%s names the runtime %s, which cannot be changed", io.sys.Profile(name), plan.Runtime))
+				}
+				if err != nil {
+					return err
+				}
+				return io.apply(ctx, o, plan.Files)
+			})
 		},
 		ValidArgsFunction: completeProfile,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&hookFile, "hooks", "", "the hook `file`")
-	flags.StringArrayVar(&hooksDirs, "hooks-dir", nil, "a hooks `directory` (repeatable)")
-	flags.StringVar(&runtime, "runtime", "", "the `name` or path of the low-level runtime")
+	flags.StringVar(&from.HookFile, "hooks", "", "the hook `file`")
+	flags.StringArrayVar(&from.HooksDirs, "hooks-dir", nil, "a hooks `directory` (repeatable)")
+	flags.StringVar(&from.Runtime, "runtime", "", "the `name` or path of the low-level runtime")
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
-	how.define(cmd, "overwrite a profile that hookctl did not write or somebody changed,\neven with another runtime under running containers, and replace a link that leads elsewhere\n(never a program or a folder)")
+	o.define(cmd, "overwrite a profile that hookctl did not write or that was changed,\neven with another runtime under running containers, or with hooks that do not start;\nreplace a link that leads elsewhere")
 	complete(cmd, "hooks-dir", "bin-dir")
 	defineHostRoot(cmd)
 	return cmd
 }
 
-func (s *streams) addProfile(program, name, hookFile string, hooksDirs []string, runtime string, how manner) error {
-	content, err := s.compose(program, hookFile, hooksDirs, runtime)
-	if err != nil {
-		return err
-	}
-	text, err := content.marshal()
-	if err != nil {
-		return err
-	}
-	file, err := planFile(s.sys, profilePath(name), text, content.Runtime, filepath.Join(filepath.Dir(program), name), how.force)
-	if err != nil {
-		return err
-	}
-	link, err := planLink(program, content.Runtime, name, how.force)
-	if err != nil {
-		return err
-	}
-	return s.carryOut(how, []step{file, link})
-}
-
 func newProfileRemove(io *streams) *cobra.Command {
 	var binDir string
-	var how manner
+	var o options
 	cmd := &cobra.Command{
 		Use:     "remove NAME",
 		Aliases: []string{"rm"},
 		Short:   "remove a profile and its link",
 		Long: "Removes the profile " + filepath.Join(profile.Dir, "NAME.json") + " and the link NAME beside oci-add-hooks.\n\n" +
-			"While an engine controls containers by them (hookctl profile users NAME), it refuses without --force: they could not be stopped, or " +
-			"started again, any more. Those that a person started by the link are not found: stop them first.\n\n" +
-			"A file that hookctl did not write, or that was changed since, is not removed without --force; nor is one while another link " +
-			"NAME to oci-add-hooks is found, which would be left without it: beside hookctl, in --bin-dir and PATH alone are they looked for. What is called NAME and is no " +
-			"link to oci-add-hooks is never removed.",
+			"Without --force it refuses while an engine is configured to use the profile, and while an engine controls containers by it (hookctl profile " +
+			"users NAME): they could no longer be stopped or started again. Containers that a person started by the link are not found: stop " +
+			"them first.\n\n" +
+			"Without --force it also removes no file that hookctl did not write or that was changed since, and no profile that another link NAME to oci-add-hooks " +
+			"needs; it looks for links beside hookctl, in --bin-dir and in PATH. What is called NAME and is no link to oci-add-hooks is never removed.",
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			name := args[0]
 			if err := namesProfile(name); err != nil {
 				return err
 			}
-			program, err := findProgram(binDir)
+			exe, err := program.Find(binDir)
 			if err != nil {
 				return err
 			}
-			beside, _ := findProgram("") // another link may be where links are made without --bin-dir
-			steps, err := planRemoval(program, name, linksTo(program, name, filepath.Dir(beside)), how.force)
-			if err == nil && !how.force {
-				err = refuseInstalled(io.sys, name)
-			}
-			if err == nil && !how.force {
-				err = refuseInUse(io.sys, []string{filepath.Join(filepath.Dir(program), name)}, "the profile "+name+" cannot be removed")
-			}
-			if err != nil {
-				return err
-			}
-			return io.carryOut(how, steps)
+			return io.changing(cmd.Context(), o.dryRun, func(ctx context.Context) error {
+				beside, _ := program.Find("") // another link may be where links are made without --bin-dir
+				plan, err := profiles.Remove(io.sys, exe, name, program.LinksTo(exe, name, filepath.Dir(beside)), o.force)
+				if err == nil && !o.force {
+					err = refuseInstalled(io.sys, name)
+				}
+				if err == nil && !o.force {
+					err = refuseInUse(io.sys, []string{profiles.Link(exe, name)}, "the profile "+name+" cannot be removed")
+				}
+				if err != nil {
+					return err
+				}
+				return io.apply(ctx, o, plan.Files)
+			})
 		},
 		ValidArgsFunction: completeProfile,
 	}
 	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
-	how.define(cmd, "remove a profile that hookctl did not write or somebody changed,\nor that engines, containers or another link NAME need")
+	o.define(cmd, "remove a profile that hookctl did not write or that was changed,\nor that engines, containers or another link NAME need")
 	complete(cmd, "bin-dir")
 	defineHostRoot(cmd)
 	return cmd
 }
 
-// manner is how changes are made.
-type manner struct{ dryRun, force bool }
-
-func (m *manner) define(cmd *cobra.Command, force string) {
-	cmd.Flags().BoolVar(&m.dryRun, "dry-run", false, "say what would be done, and do nothing")
-	cmd.Flags().BoolVar(&m.force, "force", false, force)
-}
-
 func namesProfile(name string) error {
 	if !profile.ValidName(name) {
-		return usageError(fmt.Sprintf("%q is no name for a profile: take a letter or digit, then letters, digits, '.', '_' and '-'", name))
+		return usageError(fmt.Sprintf("%q is no name for a profile: use a letter or digit, then letters, digits, '.', '_' and '-'", name))
 	}
 	return nil
-}
-
-// compose gives what a profile is made of, after it has checked that. It tells of what it finds.
-func (s *streams) compose(program, hookFile string, hooksDirs []string, runtime string) (*profileText, error) {
-	var paths []string
-	if hookFile != "" {
-		paths = append(paths, hookFile)
-	}
-	for i, dir := range hooksDirs {
-		abs, err := filepath.Abs(dir)
-		if err != nil {
-			return nil, err
-		}
-		hooksDirs[i] = abs
-		if st, err := os.Stat(abs); err != nil || !st.IsDir() {
-			return nil, fmt.Errorf("%s is not a hooks directory", dir)
-		}
-	}
-	result := check.Files(program, append(paths, hooksDirs...))
-	s.FindingsToStderr(result.Findings) // what this command does goes to standard output
-	if errs, _ := result.Count(); errs > 0 {
-		return nil, errors.New("nothing was written: oci-add-hooks would refuse these hooks")
-	}
-	text := &profileText{HooksDirs: hooksDirs}
-	if hookFile != "" {
-		checked := result.File(hookFile)
-		if checked == nil {
-			return nil, fmt.Errorf("%s is not a hook file; give a hooks directory by --hooks-dir", hookFile)
-		}
-		if err := text.take(checked); err != nil {
-			return nil, err
-		}
-	}
-	if runtime != "" {
-		text.Runtime = runtime
-	}
-	if text.Runtime == "" {
-		text.Runtime = "runc"
-	}
-	path, err := findRuntime(program, text.Runtime)
-	if err != nil {
-		return nil, err
-	}
-	text.Runtime, err = filepath.Abs(path)
-	return text, err
 }

@@ -2,9 +2,11 @@ package hookctl
 
 import (
 	"errors"
+	"fmt"
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,51 +16,85 @@ import (
 )
 
 func newTry(io *streams) *cobra.Command {
-	var opts try.Options
+	opts := try.Options{Timeout: 30 * time.Second}
+	var annotations, mounts []string
 	cmd := &cobra.Command{
-		Use:   "try [FILE]... [--rootfs DIR -- COMMAND [ARG]...]",
+		Use:   "try [FILE]... [--rootfs DIR] [-- COMMAND [ARG]...]",
 		Short: "run a throwaway container with hooks, and show what became of each",
-		Long: `try runs a throwaway container with the hooks of the given hook files under a
-real runtime, as root or not, and shows each hook in the order in which it ran:
-its stage, start and duration, what became of it, and what it printed. Without
-FILE and --hooks-dir, it tries an example with a hook in every stage.
-
-The container holds hookctl alone. Or it is given by --rootfs, and then it
-cannot write to it. Nothing is left behind, not after Ctrl-C either: what hooks
-leave running is ended, what they leave mounted below the bundle is unmounted.`,
+		Long: "Runs a throwaway container with the hooks of the given hook files under a real runtime, as root or not. It shows each hook in " +
+			"the order in which it ran: its stage, start and duration, what became of it, and what it printed. Without FILE and --hooks-dir, it " +
+			"tries an example with a hook in every stage.\n\n" +
+			"The container holds hookctl alone, or it is given by --rootfs, and then it cannot write to it. Conditions of a hooks directory see " +
+			"COMMAND, which is executed only with --rootfs, and what --annotation and --mount give.\n\n" +
+			"Nothing is left behind, not after Ctrl-C either: what hooks leave running is ended, what they leave mounted below the bundle is " +
+			"unmounted. What a killed try has left is removed by the next.\n\n" +
+			"Exit status: 1 if a hook or the container failed or was not called, or a hook would hold the start of a container up, else 0.",
 		Example: "  hookctl try\n" +
 			"  hookctl try my-hooks.json --runtime crun\n" +
+			"  hookctl try --hooks-dir ./hooks.d --annotation com.example.gpu=1 -- /bin/sh\n" +
 			"  hookctl try my-hooks.json --rootfs ./rootfs -- /bin/sh -c 'ls /dev'",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			files, command := args, []string(nil)
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			opts.Files = args
 			if at := cmd.ArgsLenAtDash(); at >= 0 {
-				files, command = args[:at], args[at:]
-			}
-			if (opts.Rootfs == "") != (len(command) == 0) {
-				return usageError("--rootfs DIR and -- COMMAND belong together")
+				opts.Files, opts.Command = args[:at], args[at:]
 			}
 			if opts.Rootfs != "" {
-				var err error
+				if len(opts.Command) == 0 {
+					return usageError("--rootfs DIR needs a command to run in it: -- COMMAND [ARG]...")
+				}
 				if opts.Rootfs, err = filepath.Abs(opts.Rootfs); err != nil {
 					return err
 				}
 			}
-			opts.Files, opts.Command = files, command
+			if opts.Annotations, err = parseAnnotations(annotations); err != nil {
+				return err
+			}
+			if opts.Mounts, err = parseMounts(mounts); err != nil {
+				return err
+			}
 			return io.try(cmd, opts)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.Runtime, "runtime", "", "the `RUNTIME`, by name or path (else the one that a hook\nfile names, runc or crun)")
+	flags.StringVar(&opts.Runtime, "runtime", "", "the `RUNTIME`, by name or path (else the one that a hook file names, runc or crun)")
 	flags.StringArrayVar(&opts.RuntimeArgs, "runtime-arg", nil, "an `ARG` for the runtime, before its command (repeatable)")
-	flags.StringArrayVar(&opts.Dirs, "hooks-dir", nil, "add the hooks of this hooks directory `DIR`, oci-hooks(5), whose\nconditions hold (repeatable)")
-	flags.StringVar(&opts.Rootfs, "rootfs", "", "the `DIR` that is the container's root file system, for\nCOMMAND to run in")
-	opts.Timeout = 30 * time.Second
-	flags.Var((*timeLimit)(&opts.Timeout), "timeout", "the `TIME` after which a hook, or COMMAND, is said to hang\nand is ended")
+	flags.StringArrayVar(&opts.Dirs, "hooks-dir", nil, "add the hooks of this hooks directory `DIR`, oci-hooks(5), whose conditions hold (repeatable)")
+	flags.StringArrayVar(&annotations, "annotation", nil, "an annotation `KEY=VALUE` of the container (repeatable)")
+	flags.StringArrayVar(&mounts, "mount", nil, "mount `SOURCE:DESTINATION[:ro]` into the container (repeatable)")
+	flags.StringVar(&opts.Rootfs, "rootfs", "", "the `DIR` that is the container's root file system, for COMMAND to run in")
+	flags.Var((*timeLimit)(&opts.Timeout), "timeout", "the `TIME` after which a hook, or COMMAND, is said to hang and is ended")
 	flags.StringVar(&opts.Runtime, "runtime-path", "", "what oci-add-hooks calls --runtime")
-	flags.MarkHidden("runtime-path")
-	cmd.MarkFlagDirname("hooks-dir")
-	cmd.MarkFlagDirname("rootfs")
+	must(flags.MarkHidden("runtime-path"))
+	complete(cmd, "hooks-dir", "rootfs")
 	return cmd
+}
+
+func parseAnnotations(list []string) (map[string]string, error) {
+	annotations := map[string]string{}
+	for _, text := range list {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok || key == "" {
+			return nil, usageError(fmt.Sprintf("--annotation %q: give KEY=VALUE", text))
+		}
+		annotations[key] = value
+	}
+	return annotations, nil
+}
+
+func parseMounts(list []string) (mounts []try.Mount, err error) {
+	for _, text := range list {
+		parts := strings.Split(text, ":")
+		m := try.Mount{ReadOnly: len(parts) == 3 && parts[2] == "ro"}
+		if len(parts) < 2 || len(parts) > 3 || len(parts) == 3 && !m.ReadOnly || parts[0] == "" || !filepath.IsAbs(parts[1]) {
+			return nil, usageError(fmt.Sprintf("--mount %q: give SOURCE:DESTINATION or SOURCE:DESTINATION:ro, with an absolute DESTINATION", text))
+		}
+		if m.Source, err = filepath.Abs(parts[0]); err != nil {
+			return nil, err
+		}
+		m.Destination = filepath.Clean(parts[1])
+		mounts = append(mounts, m)
+	}
+	return mounts, nil
 }
 
 // try tries opts until a signal interrupts it, and prints the report.

@@ -77,6 +77,16 @@ func (f *family) signal(s syscall.Signal) {
 	}
 }
 
+// killFirst kills the hook's first process alone, as a runtime does, and waits until it has exited.
+func (f *family) killFirst() {
+	f.mu.Lock()
+	if !f.reaped {
+		_ = unix.Kill(f.hook, unix.SIGKILL)
+	}
+	f.mu.Unlock()
+	<-f.exited
+}
+
 // reap takes the status of the hook, which has exited.
 func (f *family) reap() {
 	f.mu.Lock()

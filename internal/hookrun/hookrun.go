@@ -34,6 +34,10 @@ type Hook struct {
 
 	// Limit is the time that the hook has; 0 is without end.
 	Limit time.Duration
+
+	// Patience, if it is set, has Run find out whether a runtime would wait: how long what the hook has started may take to
+	// close its output once the hook has ended.
+	Patience time.Duration
 }
 
 // A Result is what became of a hook.
@@ -55,6 +59,10 @@ type Outcome struct {
 	Begin, End time.Time
 	Status     int            // the exit status; 0 if Signal is set or there is none
 	Signal     syscall.Signal // that ended the hook; 0 if none did
+
+	// Held reports whether what the hook had started kept its output open for more than Patience, though the hook had ended or
+	// its time was up. A runtime such as runc waits for that: it ends a hook's first process alone.
+	Held bool
 
 	// Err says why the hook could not be started, or which of its descendants could not be ended. Its text holds no
 	// phrase that engines act on.
@@ -101,13 +109,22 @@ func Run(ctx context.Context, h Hook) Outcome {
 	case <-ctx.Done():
 		o.Result = Interrupted
 	}
+	if h.Patience > 0 && o.Result != Interrupted {
+		if o.Result == TimedOut {
+			f.killFirst()
+		}
+		o.End = time.Now()
+		o.Held = held(h.Patience, f.stdout, f.stderr)
+	}
 	if o.Result == "" && f.succeeded {
 		o.Result = OK
 		f.reap()
 	} else {
 		o.Err = f.kill()
 	}
-	o.End = time.Now()
+	if o.End.IsZero() {
+		o.End = time.Now()
+	}
 	f.stdout.end()
 	f.stderr.end()
 	if f.stdin != nil {

@@ -21,14 +21,15 @@ import (
 
 // A call is what a test has a supervisor run: this binary, as a process of its own, as Run demands.
 type call struct {
-	Script string // for sh -c
-	Path   string // else this program
-	Args   []string
-	Env    []string
-	Limit  time.Duration
-	Keep   int
-	Piped  bool          // standard input passes through a pipe, and is not inherited
-	Cancel time.Duration // after which the context ends
+	Script   string // for sh -c
+	Path     string // else this program
+	Args     []string
+	Env      []string
+	Limit    time.Duration
+	Keep     int
+	Piped    bool          // standard input passes through a pipe, and is not inherited
+	Cancel   time.Duration // after which the context ends
+	Patience time.Duration
 
 	dir, stdin string
 }
@@ -64,7 +65,7 @@ func supervise(text string) {
 		defer cancel()
 	}
 	stdout, stderr := Tail{Size: c.Keep}, Tail{Size: c.Keep}
-	h := Hook{Path: c.Path, Args: c.Args, Env: c.Env, Stdin: os.Stdin, Stdout: &stdout, Stderr: &stderr, Limit: c.Limit}
+	h := Hook{Path: c.Path, Args: c.Args, Env: c.Env, Stdin: os.Stdin, Stdout: &stdout, Stderr: &stderr, Limit: c.Limit, Patience: c.Patience}
 	if c.Piped {
 		h.Stdin = struct{ io.Reader }{os.Stdin}
 	}
@@ -298,6 +299,36 @@ func TestOutput(t *testing.T) {
 }
 
 // FuzzTail: it keeps the end of what was written, however it was written.
+// What a hook leaves with its output open is noticed, whatever becomes of the hook; what has closed it is not.
+func TestHeld(t *testing.T) {
+	for _, tt := range []struct {
+		name, script string
+		limit        time.Duration
+		result       Result
+		held         bool
+	}{
+		{"in the background", "sleep 20 & exit 0", time.Minute, OK, true},
+		{"standard error alone", "sleep 20 >/dev/null & exit 0", time.Minute, OK, true},
+		{"after a failure", "sleep 20 & exit 3", time.Minute, Failed, true},
+		{"when the time is up", "sleep 20; exit 0", 300 * time.Millisecond, TimedOut, true},
+		{"the hook alone, when its time is up", "exec sleep 20", 300 * time.Millisecond, TimedOut, false},
+		{"with its output elsewhere", "sleep 20 >/dev/null 2>&1 & exit 0", time.Minute, OK, false},
+		{"for a moment", "(sleep 0.1; echo last) & exit 0", time.Minute, OK, false},
+		{"nothing", "exit 0", time.Minute, OK, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := run(t, call{Script: tt.script, Limit: tt.limit, Patience: time.Second, Keep: 100})
+			if r.Result != tt.result || r.Held != tt.held {
+				t.Errorf("%+v", r)
+			}
+			if tt.name == "for a moment" && r.Stdout != "last\n" {
+				t.Errorf("standard output: %q", r.Stdout)
+			}
+		})
+	}
+}
+
 func FuzzTail(f *testing.F) {
 	f.Add([]byte("some text"), 4, uint8(3))
 	f.Add([]byte("ééé"), 3, uint8(1))

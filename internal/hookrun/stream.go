@@ -68,12 +68,38 @@ func (s *stream) end() {
 	<-s.done
 	s.read.SetReadDeadline(time.Time{})
 	// What the hook left running may print without end.
-	if waiting, err := unix.IoctlGetInt(s.hooks, unix.TIOCINQ); err == nil {
+	if conn, err := s.read.SyscallConn(); err == nil {
+		waiting := 0
+		_ = conn.Control(func(fd uintptr) { waiting, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
 		s.copy(waiting)
 	}
-	_ = unix.SetNonblock(s.hooks, true)
-	unix.Close(s.hooks)
+	s.release()
 	s.read.Close()
+}
+
+// release closes this process's copy of the hook's end.
+func (s *stream) release() {
+	if s.hooks >= 0 {
+		_ = unix.SetNonblock(s.hooks, true)
+		unix.Close(s.hooks)
+		s.hooks = -1
+	}
+}
+
+// held reports whether anyone still has one of the streams open for writing when patience is over. Until then they are read.
+func held(patience time.Duration, streams ...*stream) bool {
+	for _, s := range streams {
+		s.release()
+	}
+	deadline := time.After(patience)
+	for _, s := range streams {
+		select {
+		case <-s.done: // the end of the file
+		case <-deadline:
+			return true
+		}
+	}
+	return false
 }
 
 // endUnless ends the stream if *err is set.

@@ -114,7 +114,7 @@ func list(dir string) ([]fs.DirEntry, error) {
 	}
 	if st.Mode()&unix.S_IWOTH != 0 && unix.Geteuid() == 0 {
 		return nil, &jsonfile.Error{Path: dir, Problem: "anyone may write to the hooks directory, and its hooks run as root",
-			Remedy: "take that right away: chmod o-w " + dir}
+			Remedy: "run: chmod o-w " + dir}
 	}
 	files, err := f.ReadDir(-1)
 	if err != nil {

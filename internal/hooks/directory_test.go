@@ -173,7 +173,7 @@ func TestRefusedWhenAdded(t *testing.T) {
 		{"missing program of 0.1.0", `{"hook": "/no/such", "hasbindmounts": true, "stages": ["prestart"]}`,
 			`:1:10: the hook's program "/no/such" cannot be found: there is nothing of that name (ENOENT) (/hook); install it, or take this file away`},
 		{"program below a file", `{"hook": "PROGRAM/x", "hasbindmounts": true, "stages": ["prestart"]}`,
-			`:1:10: the hook's program "PROGRAM/x" cannot be found: a part of the path is not a folder (ENOTDIR) (/hook); install it, or take this file away`},
+			`:1:10: the hook's program "PROGRAM/x" cannot be found: a part of the path is no directory (ENOTDIR) (/hook); install it, or take this file away`},
 		{"relative path", `{"version": "1.0.0", "hook": {"path": "bin/x"}, "when": {"hasBindMounts": true}, "stages": ["poststop"]}`,
 			`:1:39: the hook's path "bin/x" is not absolute (/hook/path); give its whole path`},
 		{"relative path at startContainer", `{"version": "1.0.0", "hook": {"path": "bin/x"}, "when": {"hasBindMounts": true}, "stages": ["startContainer"]}`,
@@ -238,7 +238,7 @@ func TestReadDirectoriesErrors(t *testing.T) {
 		want string
 	}{
 		{[]string{good, root + "/none"}, root + "/none: the hooks directory cannot be read: there is nothing of that name (ENOENT); create it, or take it out of hooksDirs and --hooks-dir"},
-		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is not a folder (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir"},
+		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is no directory (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir"},
 		{[]string{bad, good}, bad + "/a.json:2:3: not valid JSON: "}, // masked, but an error all the same
 		{[]string{good, bad}, bad + "/a.json:2:3: not valid JSON: "},
 		{[]string{folder}, folder + "/a.json: is not a regular file"},
@@ -262,7 +262,7 @@ func TestDirectoryRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ReadDirectories([]string{fifo}); err == nil || err.Error() != fifo+": the hooks directory cannot be read: "+
-		"a part of the path is not a folder (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir" {
+		"a part of the path is no directory (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir" {
 		t.Errorf("a FIFO: %v", err)
 	}
 	if os.Geteuid() != 0 {

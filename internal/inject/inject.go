@@ -5,6 +5,7 @@
 package inject
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/bundle"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
@@ -21,6 +23,9 @@ type Plan struct {
 	Decisions  []Decision // in the order of the stages; within a stage, hook files first
 	Text       []byte     // the new config.json; nil if it stays as it is
 
+	uses   profile.Profile
+	dirs   *hooks.Directories
+	id     string
 	config *bundle.Config
 }
 
@@ -49,13 +54,27 @@ type Decision struct {
 // if it is not known, and then no container is taken for a sandbox. If there is no hook that could be added, config.json is
 // not read.
 func Make(p profile.Profile, configPath, id string) (*Plan, error) {
-	plan := &Plan{ConfigPath: configPath}
 	dirs, err := hooks.ReadDirectories(p.Dirs)
 	if err != nil {
 		return nil, err
 	}
-	candidates, facts := !dirs.Empty(), !dirs.Empty()
-	for _, f := range p.Files {
+	return MakeWith(p, dirs, configPath, id)
+}
+
+// MakeWith is Make where the profile's hooks directories have been read, as they are once for many containers.
+func MakeWith(p profile.Profile, dirs *hooks.Directories, configPath, id string) (*Plan, error) {
+	plan := &Plan{ConfigPath: configPath, uses: p, dirs: dirs, id: id}
+	if err := plan.make(); err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
+// make makes the plan for config.json as it is now.
+func (plan *Plan) make() (err error) {
+	plan.Decisions, plan.Text = nil, nil
+	candidates, facts := !plan.dirs.Empty(), !plan.dirs.Empty()
+	for _, f := range plan.uses.Files {
 		candidates = candidates || len(f.Hooks) > 0
 		facts = facts || f.SkipSandboxes && len(f.Hooks) > 0
 		for _, h := range f.Hooks {
@@ -63,32 +82,32 @@ func Make(p profile.Profile, configPath, id string) (*Plan, error) {
 		}
 	}
 	if !candidates {
-		return plan, nil
+		return nil
 	}
-	if plan.config, err = bundle.Read(configPath, id, facts); err != nil {
-		return nil, err
+	if plan.config, err = bundle.Read(plan.ConfigPath, plan.id, facts); err != nil {
+		return err
 	}
-	conditional, err := dirs.Decide(plan.config.Facts)
+	conditional, err := plan.dirs.Decide(plan.config.Facts)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	super := &superviser{facts: plan.config.Facts}
 	var additions []bundle.Addition
 	for _, stage := range hooks.Stages() {
 		a := bundle.Addition{Stage: stage}
-		files, err := super.fromFiles(stage, p.Files)
+		files, err := super.fromFiles(stage, plan.uses.Files)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if a.Prepend, err = plan.missing(stage, files); err != nil {
-			return nil, err
+			return err
 		}
-		directories, err := super.fromDirectories(stage, p, conditional)
+		directories, err := super.fromDirectories(stage, plan.uses, conditional)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if a.Append, err = plan.missing(stage, directories); err != nil {
-			return nil, err
+			return err
 		}
 		if len(a.Prepend)+len(a.Append) > 0 {
 			additions = append(additions, a)
@@ -102,7 +121,7 @@ func Make(p profile.Profile, configPath, id string) (*Plan, error) {
 	if len(additions) > 0 {
 		plan.Text, err = plan.config.Splice(additions)
 	}
-	return plan, err
+	return err
 }
 
 // block is the hooks of one origin for one stage: what is decided about each, and those to be added.
@@ -186,12 +205,29 @@ func (plan *Plan) missing(stage hooks.Stage, b block) ([]jsontext.Value, error) 
 	return b.hooks, nil
 }
 
-// CarryOut writes the new config.json, if there is anything to add.
+// mostTries is how often CarryOut begins again.
+const mostTries = 3
+
+// CarryOut writes the new config.json, if there is anything to add. If it has become another file since the plan was made,
+// which another call on the same bundle may have done, the plan is made again.
 func (plan *Plan) CarryOut() error {
 	if plan.Text == nil {
 		return nil
 	}
-	return plan.config.Replace(plan.Text)
+	unlock, err := plan.config.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for try := 0; ; try++ {
+		err := plan.config.Replace(plan.Text)
+		if try == mostTries || !errors.Is(err, jsonfile.ErrChanged) {
+			return err
+		}
+		if err := plan.make(); err != nil || plan.Text == nil {
+			return err
+		}
+	}
 }
 
 // String tells in one line what the plan adds, from which files.

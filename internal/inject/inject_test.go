@@ -124,6 +124,35 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestChangedMeanwhile: a config.json that is another one by the time the plan is carried out gets the hooks as it is then.
+func TestChangedMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	file, err := hooks.ReadFile(write(t, dir, "hooks.json", `{"hooks":{"poststop":[{"path":"/a"}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for theirs, want := range map[string]string{
+		`{"theirs":1}`:                           `{"hooks":{"poststop":[{"path":"/a"}]},"theirs":1}`,
+		`{"hooks":{"poststop":[{"path":"/b"}]}}`: `{"hooks":{"poststop":[{"path":"/a"},{"path":"/b"}]}}`,
+		`{"hooks":{"poststop":[{"path":"/a"}]}}`: `{"hooks":{"poststop":[{"path":"/a"}]}}`,
+	} {
+		config := write(t, dir, "config.json", `{}`)
+		plan, err := Make(profile.Profile{Files: []*hooks.File{file}}, config, "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(write(t, dir, "new", theirs), config); err != nil {
+			t.Fatal(err)
+		}
+		if err := plan.CarryOut(); err != nil {
+			t.Errorf("%s: %v", theirs, err)
+		}
+		if got, err := os.ReadFile(config); err != nil || string(got) != want {
+			t.Errorf("%s became %s, %v", theirs, got, err)
+		}
+	}
+}
+
 // TestNothingToAdd: where no hook could be added, config.json is the runtime's business alone.
 func TestNothingToAdd(t *testing.T) {
 	dir := t.TempDir()

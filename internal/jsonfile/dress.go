@@ -1,13 +1,14 @@
 package jsonfile
 
-import "path/filepath"
+import "golang.org/x/sys/unix"
 
 // Dress gives the new file fd what the file has had: its owner, extended attributes (the SELinux label and ACLs among
 // them) and mode. It is for a caller that writes and renames the new file itself. A symbolic link is followed.
 func (f *File) Dress(fd int) error {
-	target, err := filepath.EvalSymlinks(f.Path)
+	old, err := openFile(unix.AT_FDCWD, f.Path, 0)
 	if err != nil {
-		return failed("its link cannot be followed", err)
+		return failed("it cannot be opened again", err)
 	}
-	return f.dress(fd, target)
+	defer unix.Close(old)
+	return f.dress(fd, old)
 }

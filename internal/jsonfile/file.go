@@ -114,9 +114,7 @@ func All(err error) Errors {
 // Read reads the file at path. A file that is not regular (a FIFO, a device, a folder), or is larger than MaxSize, is
 // an error, told without waiting for whoever might write to it.
 func Read(path string) (*File, error) {
-	fd, err := retry(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
-	})
+	fd, err := openFile(unix.AT_FDCWD, path, 0)
 	if err != nil {
 		return nil, unreadable(path, "cannot be opened", err)
 	}
@@ -152,6 +150,13 @@ func Read(path string) (*File, error) {
 	}
 }
 
+// openFile opens a file for reading, without waiting for whoever might write to it.
+func openFile(dir int, path string, flags int) (int, error) {
+	return retry(func() (int, error) {
+		return unix.Openat(dir, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY|flags, 0)
+	})
+}
+
 // retry calls f again as long as a signal interrupts it, which a slow file system (NFS, FUSE) lets happen.
 func retry(f func() (int, error)) (int, error) {
 	for {
@@ -174,7 +179,7 @@ func (f *File) RefuseUntrusted() error {
 		return nil
 	}
 	return &Error{Path: f.Path, Problem: "anyone may write to it, and its hooks run as root",
-		Remedy: "take that right away: chmod o-w " + f.Path}
+		Remedy: "run: chmod o-w " + f.Path}
 }
 
 // At gives an error about the value that pointer leads to, at a byte offset.

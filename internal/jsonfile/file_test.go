@@ -39,7 +39,7 @@ func TestReadRefuses(t *testing.T) {
 		at("large"):   "is larger than 64 MiB",
 		at("zeros"):   "is larger than 64 MiB",
 		at("loop"):    "cannot be opened: too many symbolic links (ELOOP)",
-		at("large/x"): "cannot be opened: a part of the path is not a folder (ENOTDIR)",
+		at("large/x"): "cannot be opened: a part of the path is no directory (ENOTDIR)",
 	} {
 		_, err := Read(path)
 		if err == nil || err.Error() != path+": "+want {

@@ -1,48 +1,145 @@
 package jsonfile
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// Replace puts data in the place of the file, in one step: whoever opens it, and whenever this process is killed, there
-// are the old bytes or the new ones. A symbolic link is followed. Mode, owner and extended attributes (the SELinux
-// label and ACLs among them) are kept. The new bytes are synced to disk only if durable is given.
+// ErrChanged says that a file is not, or no longer, the one that was read.
+var ErrChanged = errors.New("it is another file than the one that was read")
+
+// Replace puts data in the place of the file that was read, in one step: whoever opens it, and whenever this process is
+// killed, there are the old bytes or the new ones. Symbolic links are followed. If the path leads to another file by now,
+// or the file was written to, nothing happens, and the error is ErrChanged. (Between the last look and the replacement
+// lie two system calls. Against others that call Lock, it is safe.) Mode, owner and extended attributes (the SELinux label
+// and ACLs among them) are kept.
 //
 // A failure leaves the file as it was and nothing beside it; a kill may leave a temporary file, which is in nobody's way.
-func (f *File) Replace(data []byte, durable bool) error {
-	target, err := filepath.EvalSymlinks(f.Path)
+func (f *File) Replace(data []byte) error {
+	dir, base, err := openDir(f.Path)
 	if err != nil {
-		return failed("its link cannot be followed", err)
+		return failed("its directory cannot be opened", err)
 	}
-	fd, temp, err := createBeside(target)
+	defer unix.Close(dir)
+	old, err := openFile(dir, base, unix.O_NOFOLLOW)
+	if err != nil {
+		return failed("it cannot be opened again", err)
+	}
+	defer unix.Close(old)
+	if same, err := f.isStill(func(st *unix.Stat_t) error { return unix.Fstat(old, st) }); err != nil || !same {
+		return cmp.Or(failed("it cannot be examined", err), ErrChanged)
+	}
+	fd, temp, err := createBeside(dir, base)
 	if err != nil {
 		return failed("no file can be created beside it", err)
 	}
 	err = writeAll(fd, data)
 	if err == nil {
-		err = f.dress(fd, target)
-	}
-	if err == nil && durable {
-		err = failed("the new text cannot be synced to disk", unix.Fsync(fd))
+		err = f.dress(fd, old)
 	}
 	if closeErr := unix.Close(fd); err == nil { // where a network file system tells of a full disk
 		err = failed("the new text cannot be written", closeErr)
 	}
 	if err == nil {
-		err = failed("the new file cannot be renamed", unix.Rename(temp, target))
+		err = f.rename(dir, temp, base)
 	}
 	if err != nil {
-		if leftErr := failed("its temporary file "+temp+" cannot be removed", unix.Unlink(temp)); leftErr != nil {
+		if leftErr := failed("its temporary file "+temp+" cannot be removed", unix.Unlinkat(dir, temp, 0)); leftErr != nil {
 			err = fmt.Errorf("%w; and %w", err, leftErr)
 		}
 	}
 	return err
+}
+
+// rename puts temp in the place of the file that was read, both in an open directory.
+func (f *File) rename(dir int, temp, base string) error {
+	same, err := f.isStill(func(st *unix.Stat_t) error { return unix.Fstatat(dir, base, st, unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil || !same {
+		return cmp.Or(failed("it cannot be examined", err), ErrChanged)
+	}
+	return failed("the new file cannot be renamed", unix.Renameat(dir, temp, dir, base))
+}
+
+// isStill reports whether stat gives the file that was read, not written to since. An inode's number is used again, and so
+// it alone says nothing.
+func (f *File) isStill(stat func(*unix.Stat_t) error) (bool, error) {
+	var st unix.Stat_t
+	err := stat(&st)
+	return st.Dev == f.Stat.Dev && st.Ino == f.Stat.Ino && st.Ctim == f.Stat.Ctim && st.Mtim == f.Stat.Mtim && st.Size == f.Stat.Size, err
+}
+
+// maxLock is how long Lock waits.
+const maxLock = 10 * time.Second
+
+// Lock waits until no other process that has called it is about to replace a file in the same directory. The lock is the
+// kernel's (flock(2)), and ends with the process or with unlock. Where there are no such locks (NFS, a directory that may
+// not be read), it does nothing.
+func (f *File) Lock() (unlock func(), err error) {
+	path, _, err := openDir(f.Path)
+	if err != nil {
+		return nil, failed("its directory cannot be opened", err)
+	}
+	defer unix.Close(path)
+	dir, err := unix.Openat(path, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	switch {
+	case err == unix.EACCES: // who may not read the directory cannot lock it
+		return func() {}, nil
+	case err != nil:
+		return nil, failed("its directory cannot be opened", err)
+	}
+	for end := time.Now().Add(maxLock); ; time.Sleep(time.Millisecond) {
+		err := unix.Flock(dir, unix.LOCK_EX|unix.LOCK_NB)
+		if err != unix.EWOULDBLOCK && err != unix.EINTR {
+			return func() { unix.Close(dir) }, nil
+		}
+		if time.Now().After(end) {
+			unix.Close(dir)
+			return nil, fmt.Errorf("another process holds a lock on its directory for more than %v; find it by lslocks(8)", maxLock)
+		}
+	}
+}
+
+// maxLinks is how many links the kernel follows (path_resolution(7)).
+const maxLinks = 40
+
+// openDir opens the directory of the file that path leads to, as a place to start from (O_PATH), and returns the file's
+// name in it. A path of /proc that leads into another mount namespace stays there: the kernel alone can follow it.
+func openDir(path string) (dir int, base string, err error) {
+	dir = unix.AT_FDCWD
+	for range maxLinks {
+		parent, base := filepath.Split(path)
+		if parent == "" {
+			parent = "."
+		}
+		next, err := unix.Openat(dir, parent, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if dir >= 0 {
+			unix.Close(dir)
+		}
+		if err != nil {
+			return -1, "", err
+		}
+		dir = next
+		target := make([]byte, unix.PathMax)
+		n, err := unix.Readlinkat(dir, base, target)
+		switch {
+		case err == unix.EINVAL, err == unix.ENOENT: // no link, or nothing
+			return dir, base, nil
+		case err != nil:
+			unix.Close(dir)
+			return -1, "", err
+		}
+		path = string(target[:n])
+	}
+	unix.Close(dir)
+	return -1, "", unix.ELOOP
 }
 
 // failed says what failed and why, if anything did.
@@ -53,15 +150,14 @@ func failed(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, report.Plain(err))
 }
 
-// createBeside creates a file in the folder of target, so that it can be renamed. A name that a killed process left
+// createBeside creates a file in a directory beside another, so that it can be renamed. A name that a killed process left
 // behind is passed over.
-func createBeside(target string) (fd int, path string, err error) {
-	dir, base := filepath.Split(target)
+func createBeside(dir int, base string) (fd int, name string, err error) {
 	for n := 0; ; n++ {
-		path = fmt.Sprintf("%s.%s.%d-%d.tmp", dir, base, unix.Getpid(), n)
-		fd, err = unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
+		name = fmt.Sprintf(".%s.%d-%d.tmp", base, unix.Getpid(), n)
+		fd, err = unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
 		if err != unix.EEXIST && err != unix.EINTR {
-			return fd, path, err
+			return fd, name, err
 		}
 	}
 }
@@ -80,7 +176,7 @@ func writeAll(fd int, data []byte) error {
 // dress gives the new file the owner, the extended attributes and the mode of the old one, in this order: a change of
 // owner takes rights away, and an ACL is a part of the mode. What is as it should be already is not touched, so that
 // somebody who may do no such thing (a rootless engine) can replace a file of their own.
-func (f *File) dress(fd int, target string) error {
+func (f *File) dress(fd, oldFile int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return failed("the new file cannot be examined", err)
@@ -91,21 +187,19 @@ func (f *File) dress(fd int, target string) error {
 			return failed(fmt.Sprintf("its owner %d:%d cannot be kept", old.Uid, old.Gid), err)
 		}
 	}
-	if err := copyAttributes(fd, target); err != nil {
+	if err := copyAttributes(fd, oldFile); err != nil {
 		return err
 	}
 	return failed("its mode cannot be kept", unix.Fchmod(fd, old.Mode&0o7777))
 }
 
-// copyAttributes gives the new file the extended attributes of target, and no others.
-func copyAttributes(fd int, target string) error {
-	want, err := readAttributes(func(b []byte) (int, error) { return unix.Listxattr(target, b) },
-		func(name string, b []byte) (int, error) { return unix.Getxattr(target, name, b) })
+// copyAttributes gives the new file the extended attributes of the old one, and no others.
+func copyAttributes(fd, old int) error {
+	want, err := readAttributes(old)
 	if err != nil {
 		return failed("its extended attributes cannot be read", err)
 	}
-	have, err := readAttributes(func(b []byte) (int, error) { return unix.Flistxattr(fd, b) },
-		func(name string, b []byte) (int, error) { return unix.Fgetxattr(fd, name, b) })
+	have, err := readAttributes(fd)
 	if err != nil {
 		return failed("the new file's extended attributes cannot be read", err)
 	}
@@ -117,10 +211,10 @@ func copyAttributes(fd int, target string) error {
 			return failed("its extended attribute "+name+" cannot be kept", err)
 		}
 	}
-	for name := range have { // an ACL that the folder gives to new files
+	for name := range have { // an ACL that the directory gives to new files
 		if _, ok := want[name]; !ok {
 			if err := unix.Fremovexattr(fd, name); err != nil {
-				return failed("the new file's extended attribute "+name+" cannot be taken away", err)
+				return failed("the new file's extended attribute "+name+" cannot be removed", err)
 			}
 		}
 	}
@@ -129,8 +223,8 @@ func copyAttributes(fd int, target string) error {
 
 // readAttributes gives a file's extended attributes, but for the kernel's own seals of a file's contents, which belong
 // to the contents. A file system without attributes has none.
-func readAttributes(list func([]byte) (int, error), get func(string, []byte) (int, error)) (map[string]string, error) {
-	names, err := sized(list)
+func readAttributes(fd int) (map[string]string, error) {
+	names, err := sized(func(b []byte) (int, error) { return unix.Flistxattr(fd, b) })
 	if err != nil || len(names) == 0 {
 		if err == unix.EOPNOTSUPP {
 			err = nil
@@ -142,7 +236,7 @@ func readAttributes(list func([]byte) (int, error), get func(string, []byte) (in
 		if name == "security.ima" || name == "security.evm" {
 			continue
 		}
-		value, err := sized(func(b []byte) (int, error) { return get(name, b) })
+		value, err := sized(func(b []byte) (int, error) { return unix.Fgetxattr(fd, name, b) })
 		if err != nil {
 			return nil, err
 		}

@@ -29,22 +29,22 @@ func Find(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot tell this program from a runtime: /proc/self/exe: %w; is /proc mounted?", report.Plain(err))
 	}
-	return find(name, self)
+	return find(name, self, "another by --runtime-path or in the hook file")
 }
 
-// FindFor gives what Find gives to the program at path.
+// FindFor returns what Find returns to the program at path. Its errors name no option of that program.
 func FindFor(path, name string) (string, error) {
 	self, err := inode(path)
 	if err != nil {
 		return "", fmt.Errorf("cannot tell this program from a runtime: %s: %w", path, report.Plain(err))
 	}
-	return find(name, self)
+	return find(name, self, "another")
 }
 
-func find(name string, self id) (string, error) {
+func find(name string, self id, other string) (string, error) {
 	if strings.Contains(name, "/") {
 		if err := runnable(name, self); err != nil {
-			return "", fmt.Errorf("%w; name another by --runtime-path or in the hook file", err)
+			return "", fmt.Errorf("%w; name %s", err, other)
 		}
 		return name, nil
 	}
@@ -63,8 +63,8 @@ func find(name string, self id) (string, error) {
 			passedOver = ", and " + err.Error()
 		}
 	}
-	return "", fmt.Errorf("runtime %q is in none of the folders %s nor in PATH%s; install it, or name another by --runtime-path or in the hook file",
-		name, SystemPath, passedOver)
+	return "", fmt.Errorf("runtime %q is in none of the directories %s nor in PATH%s; install it, or name %s",
+		name, SystemPath, passedOver, other)
 }
 
 // errSelf says that a runtime's path leads to this very program.

@@ -100,7 +100,7 @@ func TestFindPath(t *testing.T) {
 		program(t, "r", 0o644):       "it may not be executed: access is refused (EACCES)",
 		t.TempDir():                  "it is not a regular file",
 		"/nowhere/at/all":            "there is nothing of that name (ENOENT)",
-		program(t, "r", 0o755) + "/": "a part of the path is not a folder (ENOTDIR)",
+		program(t, "r", 0o755) + "/": "a part of the path is no directory (ENOTDIR)",
 	} {
 		if _, err := Find(path); err == nil || err.Error() != "the runtime "+path+" cannot be used: "+want+"; name another by --runtime-path or in the hook file" {
 			t.Errorf("%s: %v; want %s", path, err, want)

@@ -136,7 +136,7 @@ func TestLog(t *testing.T) {
 	}
 	for bad, want := range map[string]string{
 		fifo:           "nobody reads from it (ENXIO)", // and it does not wait for a reader
-		dir:            "it is a folder (EISDIR)",
+		dir:            "a directory is there (EISDIR)",
 		dir + "/a/log": "there is nothing of that name (ENOENT)",
 	} {
 		if err := (Log{Path: bad}).write("error", message); err == nil || err.Error() != "the log "+bad+" cannot be written: "+want {

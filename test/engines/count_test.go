@@ -65,6 +65,8 @@ func debianPackage(program string) string {
 		return "docker.io"
 	case "ctr", "containerd-shim-runc-v2":
 		return "containerd"
+	case "newuidmap":
+		return "uidmap"
 	}
 	return program
 }

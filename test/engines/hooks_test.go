@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,14 +65,16 @@ func (p profile) record(t testing.TB, dir string) {
 	p.writeJSON(t, map[string]any{"hooks": hooks, "runtime": p.runtime})
 }
 
-// writeJSON replaces the hook file.
+// writeJSON replaces the hook file, which names a runtime. That comes first, as in what hookctl writes.
 func (p profile) writeJSON(t testing.TB, file map[string]any) {
 	t.Helper()
-	text, err := json.MarshalIndent(file, "", "  ")
+	rest := maps.Clone(file)
+	delete(rest, "runtime")
+	text, err := json.MarshalIndent(rest, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.write(t, string(text))
+	p.write(t, fmt.Sprintf("{\n  \"runtime\": %q,%s", file["runtime"], text[1:]))
 }
 
 // recorder writes a program that records its calls in dir, and returns its path.

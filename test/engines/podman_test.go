@@ -1,9 +1,11 @@
 package engines
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -14,17 +16,30 @@ func TestPodman(t *testing.T) {
 		suiteCase{"without-PATH", testPodmanPath},
 		suiteCase{"hooks-directories-of-Podman", testPodmanDirectories},
 		suiteCase{"hooks-dir-by-runtime-flag", testPodmanRuntimeFlag},
+		suiteCase{"quadlet", testPodmanQuadlet},
 	)
 }
 
 type podman struct {
 	dir    string
-	global []string // more global options
+	global []string            // more global options
+	user   *syscall.Credential // root if nil
 }
 
 func newPodman(t *testing.T) podman {
 	t.Helper()
-	p := podman{dir: scratch(t)}
+	return newPodmanOf(t, nil)
+}
+
+// newPodmanOf is a user's.
+func newPodmanOf(t *testing.T, user *syscall.Credential) podman {
+	t.Helper()
+	p := podman{dir: scratch(t), user: user}
+	if user != nil {
+		if err := os.Chown(p.dir, int(user.Uid), int(user.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	// Files of its own keep the machine's configuration out.
 	storage := "[storage]\ndriver = \"vfs\"\nrunroot = \"" + p.dir + "/run\"\ngraphroot = \"" + p.dir + "/root\"\n"
 	for name, text := range map[string]string{"containers.conf": "", "storage.conf": storage} {
@@ -32,7 +47,14 @@ func newPodman(t *testing.T) podman {
 			t.Fatal(err)
 		}
 	}
-	ok(t, p.command("load", "--input", imageArchive(t)))
+	load := p.command("load")
+	archive, err := os.Open(imageArchive(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	load.Stdin = archive
+	ok(t, load)
 	t.Cleanup(func() { ok(t, p.command("image", "rm", "--all")) })
 	return p
 }
@@ -45,13 +67,20 @@ func (p podman) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("podman", append(global, args...)...)
 	cmd.Env = append(os.Environ(), "CONTAINERS_CONF="+p.dir+"/containers.conf",
 		"CONTAINERS_STORAGE_CONF="+p.dir+"/storage.conf")
+	if p.user != nil {
+		cmd.Dir = p.dir
+		cmd.Env = append(cmd.Env, "HOME="+p.dir, "XDG_RUNTIME_DIR="+p.dir)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.user}
+	}
 	return cmd
 }
 
 func (p podman) run(c container, detached bool) *exec.Cmd {
 	// Podman raises limits to its own defaults, which not every machine allows.
-	args := []string{"--runtime", c.profile.link, "run", "--network", "none",
-		"--cgroup-parent", cgroup, "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"}
+	args := []string{"--runtime", c.profile.link, "run", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"}
+	if p.user == nil {
+		args = append(args, "--cgroup-parent", cgroup)
+	}
 	args = append(args, c.runOptions(detached)...)
 	cmd := p.command(append(append(args, image), c.args...)...)
 	cmd.Stdin = strings.NewReader(c.stdin)
@@ -79,7 +108,13 @@ func (p podman) knows(t *testing.T, name string) bool {
 	return o.code == 0
 }
 
-func (p podman) daemons() []string { return nil }
+// A user's Podman keeps a process, which holds their user namespace.
+func (p podman) daemons() []string {
+	if p.user == nil {
+		return nil
+	}
+	return []string{"podman"}
+}
 
 func (podman) leavesShim() bool { return false }
 
@@ -103,5 +138,63 @@ func testPodmanPath(t *testing.T, e engine, c container) {
 	wantSleeping(t, c.dir)
 	e.end(t, c)
 	wantGone(t, e, c)
+	wantAllStages(t, c.dir)
+}
+
+// A quadlet names the runtime among Podman's global options. What systemd would start and stop by it, the test does.
+func testPodmanQuadlet(t *testing.T, e engine, c container) {
+	generator := ""
+	for _, path := range []string{"/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet"} {
+		if _, err := os.Stat(path); err == nil {
+			generator = path
+		}
+	}
+	if generator == "" {
+		skip(t, "quadlets need Podman 4.4 or later")
+	}
+	p := e.(podman)
+	p.global = append(p.global[:len(p.global):len(p.global)], "--runtime", c.profile.link)
+	c = c.command(sleeping(c.dir))
+	if err := os.WriteFile(c.dir+"/script", []byte(c.args[2]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	podmanOptions := p.command().Args[1:]
+	dir := scratch(t)
+	quadlet := fmt.Sprintf(`[Container]
+ContainerName=%s
+Image=%s
+GlobalArgs=%s
+PodmanArgs=--cgroups=enabled --cgroup-parent %s
+Ulimit=nofile=1024:1024
+Ulimit=nproc=1024:1024
+Network=none
+Volume=%[5]s:%[5]s
+Environment=%s=%[1]s
+Exec=sh %[5]s/script
+`, c.name, image, strings.Join(podmanOptions, " "), cgroup, c.dir, markEnv)
+	if err := os.WriteFile(dir+"/one.container", []byte(quadlet), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	generate := exec.Command(generator, "-dryrun")
+	generate.Env = append(os.Environ(), "QUADLET_UNIT_DIRS="+dir)
+	unit := ok(t, generate).stdout
+	systemd := func(key string) {
+		t.Helper()
+		for line := range strings.Lines(unit) {
+			if command, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
+				cmd := p.command()
+				cmd.Args = strings.Fields(strings.NewReplacer("%N", "one", "%t", dir).Replace(command))
+				if o := do(t, cmd); o.code != 0 {
+					t.Fatalf("%s of\n%s\n%v", key, unit, o)
+				}
+				return
+			}
+		}
+		t.Fatalf("no %s in\n%s", key, unit)
+	}
+	systemd("ExecStart")
+	wantSleeping(t, c.dir)
+	systemd("ExecStop")
+	wantGone(t, p, c)
 	wantAllStages(t, c.dir)
 }

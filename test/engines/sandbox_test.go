@@ -105,22 +105,19 @@ func enterSandbox(m *testing.M) (int, error) {
 	return 0, err
 }
 
-// build builds the program with profiles in the sandbox, and returns it as an open file without a name.
+// build builds the program as it is shipped, but with profiles in the sandbox, and returns it as an open file without a name.
 func build() (*os.File, error) {
 	dir, err := os.MkdirTemp("", "oci-add-hooks-test-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "oci-add-hooks")
-	cmd := exec.Command("go", "build", "-C", "../..", "-trimpath",
-		"-ldflags", "-X github.com/awslabs/oci-add-hooks/internal/profile.Dir="+profiles,
-		"-o", path, "./cmd/oci-add-hooks")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd := exec.Command("make", "--no-print-directory", "-C", "../..", "runtime", "BIN="+dir,
+		"LDFLAGS=-s -w -X github.com/awslabs/oci-add-hooks/internal/profile.Dir="+profiles)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building oci-add-hooks: %w\n%s", err, out)
 	}
-	return os.Open(path)
+	return os.Open(filepath.Join(dir, "oci-add-hooks"))
 }
 
 // self is a command that runs this test binary again in another role.
@@ -223,7 +220,7 @@ func shimCrun() error {
 	}
 	crun, shim := work+"/crun", work+"/crun-shim"
 	text := `#!/bin/sh
-exec unshare --mount sh -c '
+exec unshare --mount --cgroup sh -c '
 	mount -t cgroup2 none /sys/fs/cgroup && exec ` + crun + ` --cgroup-manager=disabled "$@"
 ' crun "$@"
 `

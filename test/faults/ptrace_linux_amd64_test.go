@@ -250,6 +250,9 @@ func TestEveryFileCallFails(t *testing.T) {
 			if strings.HasPrefix(failed, "close ") && !strings.Contains(failed, ".tmp") {
 				continue // of a file that was only read: nothing depends on it
 			}
+			if failed == "openat ." && errno == unix.EACCES {
+				continue // a directory that may not be read cannot be locked
+			}
 			if problem := b.problem(t, err, out.String()); problem != "" || b.text(t) != oldConfig {
 				t.Errorf("%s fails with %v: %s\n%sconfig.json: %s", failed, errno, problem, out, b.text(t))
 			}

@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// program is the program under test, and fakeRuntime a runtime that leaves a file "called" in its working directory.
-var program, fakeRuntime string
+// program is the program under test, profiles is its directory of profiles, and fakeRuntime is a runtime that leaves a file
+// "called" in its working directory.
+var program, profiles, fakeRuntime string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "oci-add-hooks-faults-")
 	if err != nil {
 		panic(err)
 	}
-	program, fakeRuntime = filepath.Join(dir, "oci-add-hooks"), filepath.Join(dir, "runtime")
-	build := exec.Command("go", "build", "-trimpath", "-buildmode=exe", "-o", program, "../../cmd/oci-add-hooks")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		panic(string(out))
+	program, profiles, fakeRuntime = filepath.Join(dir, "oci-add-hooks"), filepath.Join(dir, "profiles"), filepath.Join(dir, "runtime")
+	build(dir)
+	if err := os.Mkdir(profiles, 0o755); err != nil {
+		panic(err)
 	}
 	if err := os.WriteFile(fakeRuntime, []byte("#!/bin/sh\n: >called\n"), 0o755); err != nil {
 		panic(err)
@@ -33,6 +33,16 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// build builds the program in dir, as it is shipped but for the profiles' directory.
+func build(dir string, env ...string) {
+	cmd := exec.Command("make", "--no-print-directory", "-C", "../..", "runtime", "BIN="+dir,
+		"LDFLAGS=-s -w -X github.com/awslabs/oci-add-hooks/internal/profile.Dir="+profiles)
+	cmd.Env = append(append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -buildvcs=false"), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		panic(string(out))
+	}
 }
 
 // The old config.json, the hook file, and the config.json that comes of the two.

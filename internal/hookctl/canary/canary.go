@@ -14,15 +14,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
@@ -78,14 +77,14 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 		return proof, err
 	}
 	if err := ctx.Err(); err != nil {
-		return proof, errors.New("interrupted")
+		return proof, fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
 	id, err := r.start()
 	if err != nil {
 		return proof, fmt.Errorf("the container did not start: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
-		return proof, errors.New("interrupted")
+		return proof, fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
 	if proof, err = opts.prove(id); err != nil {
 		return proof, err
@@ -99,10 +98,10 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 func newRunner(ctx context.Context, opts Options, dir, image string) (runner, error) {
 	reach, err := opts.Engine.Reach(ctx, opts.Runtime)
 	if err != nil {
-		return nil, err
+		return nil, Impossible(err.Error())
 	}
 	if reach.CRI != nil {
-		return newContainerd(reach.CRI, opts.Runtime, filepath.Base(dir), image)
+		return newContainerd(ctx, reach.CRI, opts.Runtime, filepath.Base(dir), image)
 	}
 	return newClient(reach.Client, dir, image)
 }
@@ -165,28 +164,37 @@ const patience = 2 * time.Minute
 // settling is how long an engine may take until it knows what it has been told.
 const settling = 10 * time.Second
 
-// call runs an engine's client. Ctrl-C is not for it: what has begun comes to its end, and is removed then. What it leaves
-// running may keep its output open.
+// call runs an engine's client. An interrupt is not for it: what has begun comes to its end, and is removed then.
 func call(name string, args ...string) (string, error) {
-	path, err := exec.LookPath(name)
+	path, err := command.Find(name)
 	if err != nil {
-		return "", fmt.Errorf("%s, by which a container is run, is not installed", name)
+		return "", Impossible(fmt.Sprintf("%s, by which a container is run, is not installed", name))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, args...)
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		said := strings.TrimSpace(stderr.String())
-		if ctx.Err() != nil {
-			said = strings.TrimSpace(said + " (ended after " + patience.String() + ")")
-		}
-		return "", fmt.Errorf("%s: %s: %s", name, err, said)
+	text, err := command.OutputWithin(context.Background(), patience, path, args...)
+	return strings.TrimSpace(text), err
+}
+
+// Impossible is why no container can be run: something that it takes is not there, and nothing is known of the runtime.
+type Impossible string
+
+func (i Impossible) Error() string { return string(i) }
+
+// Answers waits until an engine answers that was just told to read its configuration. Only by the CRI has one to be asked:
+// there the engine may have been restarted.
+func Answers(ctx context.Context, e engine.Engine, runtime string) error {
+	reach, err := e.Reach(ctx, runtime)
+	if err != nil {
+		return Impossible(err.Error())
 	}
-	return strings.TrimSpace(stdout.String()), nil
+	if reach.CRI == nil {
+		return nil
+	}
+	c, err := connect(reach.CRI)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return c.answers(ctx, patience)
 }
 
 // role is the first argument with which this program is the container's process, and marker a file that tells it, called

@@ -26,9 +26,6 @@ func newClient(reached *engine.Client, dir, image string) (*client, error) {
 		}
 		c.Global = append(c.Global, c.NoHooks, none)
 	}
-	if c.Ready != nil {
-		return c, c.Ready(c.call)
-	}
 	return c, nil
 }
 

@@ -21,27 +21,50 @@ type containerd struct {
 	name, image, handler string
 	runtime              cri.RuntimeServiceClient
 	images               cri.ImageServiceClient
+	conn                 *grpc.ClientConn
 	loaded               bool
 }
 
-func newContainerd(reached *engine.CRI, handler, name, image string) (*containerd, error) {
+func newContainerd(ctx context.Context, reached *engine.CRI, handler, name, image string) (*containerd, error) {
+	c, err := connect(reached)
+	if err != nil {
+		return nil, err
+	}
+	c.name, c.image, c.handler = name, image, handler
+	if err := c.answers(ctx, settling); err != nil { // it may just have been started
+		return nil, err
+	}
+	there, err := c.has(reached.SandboxImage)
+	if err == nil && !there {
+		err = Impossible(fmt.Sprintf("containerd does not have the image %s, which every pod needs, and nothing is pulled for a canary: ctr -n k8s.io images pull %[1]s",
+			reached.SandboxImage))
+	}
+	return c, err
+}
+
+func connect(reached *engine.CRI) (*containerd, error) {
 	conn, err := grpc.NewClient("unix://"+reached.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, err
 	}
-	c := &containerd{CRI: reached, name: name, image: image, handler: handler,
-		runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn)}
-	var there bool
-	for deadline := time.Now().Add(settling); ; time.Sleep(100 * time.Millisecond) { // it may just have been started
-		if there, err = c.has(reached.SandboxImage); err == nil || time.Now().After(deadline) {
-			break
+	return &containerd{CRI: reached, conn: conn, runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn)}, nil
+}
+
+func (c *containerd) close() { _ = c.conn.Close() } // nothing is lost with it
+
+// answers waits until the CRI answers: once its plugin has recovered what runs, the output of containers too.
+func (c *containerd) answers(ctx context.Context, limit time.Duration) error {
+	for deadline := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
+		_, err := ask(c.runtime.ListContainers, &cri.ListContainersRequest{Filter: &cri.ContainerFilter{Id: "none"}})
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+		case time.Now().After(deadline):
+			return fmt.Errorf("it does not answer within %v: %w", limit, err)
 		}
 	}
-	if err == nil && !there {
-		err = fmt.Errorf("containerd does not have the image %s, which every pod needs, and nothing is pulled for a canary: ctr -n k8s.io images pull %[1]s",
-			reached.SandboxImage)
-	}
-	return c, err
 }
 
 // ask gives a call to the CRI its time.
@@ -134,6 +157,7 @@ func (c *containerd) runs(id string) (bool, error) {
 
 // remove removes the pods that have our label, whatever became of them; with a pod go its containers.
 func (c *containerd) remove() error {
+	defer c.close()
 	pods, err := ask(c.runtime.ListPodSandbox, &cri.ListPodSandboxRequest{
 		Filter: &cri.PodSandboxFilter{LabelSelector: map[string]string{label: c.name}}})
 	for _, pod := range pods.GetItems() {

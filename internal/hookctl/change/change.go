@@ -34,8 +34,11 @@ type File struct {
 
 	// Mode says what kind of file it is: a regular one, fs.ModeSymlink, or fs.ModeNamedPipe, which can only be removed. What
 	// is of another kind before and after takes two of them. Its permissions are those of a file that is made; one that
-	// is there keeps its own.
+	// is there keeps its own, with its owner and attributes.
 	Mode fs.FileMode
+
+	// Own says that the file is hookctl's own: one that is there gets those permissions too.
+	Own bool
 }
 
 // Same reports whether the file stays as it is.
@@ -99,7 +102,7 @@ func Apply(ctx context.Context, sys system.System, files []File) (*Done, error) 
 			j.Unfinished = d.entries[:i]
 			break
 		}
-		if err = e.become(e.Before, e.after); err != nil {
+		if err = e.become(e.Before, e.after, e.perm); err != nil {
 			j.Unfinished = d.entries[:i+1]
 			break
 		}
@@ -177,11 +180,12 @@ func (e *entry) undo() error {
 	case digest(now) != e.AfterSHA256:
 		return e.changed()
 	}
-	return e.become(now, e.Before)
+	return e.become(now, e.Before, e.Mode.Perm())
 }
 
-// become gives a file another text than the one it has now; nil removes it.
-func (e *entry) become(now, text []byte) error {
+// become gives a file another text than the one it has now; nil removes it. A file that is made, or is hookctl's own, gets
+// the permissions.
+func (e *entry) become(now, text []byte, perm fs.FileMode) error {
 	at := e.Path // or where its link leads
 	err := e.sweep()
 	switch {
@@ -189,7 +193,7 @@ func (e *entry) become(now, text []byte) error {
 	case text == nil:
 		err = os.Remove(at)
 	default:
-		if err = e.create(text); err != nil {
+		if err = e.create(text, perm); err != nil {
 			break
 		}
 		if now == nil { // nothing may be there
@@ -229,7 +233,7 @@ func remedy(err error) string {
 }
 
 // create creates the temporary file, with a text.
-func (e *entry) create(text []byte) error {
+func (e *entry) create(text []byte, perm fs.FileMode) error {
 	if err := MakeDirectories(filepath.Dir(e.Path)); err != nil {
 		return err
 	}
@@ -237,7 +241,7 @@ func (e *entry) create(text []byte) error {
 	case fs.ModeSymlink:
 		return os.Symlink(string(text), e.Temporary)
 	case fs.ModeNamedPipe:
-		return unix.Mkfifo(e.Temporary, uint32(e.Mode.Perm()))
+		return unix.Mkfifo(e.Temporary, uint32(perm))
 	}
 	file, err := os.OpenFile(e.Temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -248,8 +252,8 @@ func (e *entry) create(text []byte) error {
 		return err
 	}
 	switch old, err := jsonfile.Read(e.Path); {
-	case errors.Is(err, unix.ENOENT):
-		if err := file.Chmod(e.Mode.Perm()); err != nil { // whatever the umask
+	case errors.Is(err, unix.ENOENT), e.Own && err == nil:
+		if err := file.Chmod(perm); err != nil { // whatever the umask
 			return err
 		}
 	case err != nil:

@@ -67,7 +67,7 @@ func machine(t *testing.T) (sys system.System, files []File) {
 			t.Fatal(err)
 		}
 	}
-	for path, mode := range map[string]fs.FileMode{"etc/engine/conf.d/old": 0o640, "etc/engine/main": 0o600, "etc/real/linked": 0o644} {
+	for path, mode := range map[string]fs.FileMode{"etc/engine/conf.d/old": 0o640, "etc/engine/main": 0o600, "etc/real/linked": 0o644, "bin/program": 0o766} {
 		if err := errors.Join(os.WriteFile(at(path), []byte("before"), 0o600), os.Chmod(at(path), mode)); err != nil {
 			t.Fatal(err)
 		}
@@ -89,6 +89,7 @@ func machine(t *testing.T) (sys system.System, files []File) {
 		Link(at("bin/old"), "gone", ""),
 		{Path: at("bin/fifo"), Before: []byte{}, Mode: fs.ModeNamedPipe | 0o600},
 		{Path: at("bin/fifo"), After: []byte("after"), Mode: 0o755},
+		{Path: at("bin/program"), Before: []byte("before"), After: []byte("after"), Mode: 0o755, Own: true},
 	}
 }
 
@@ -104,7 +105,8 @@ func TestApplyAndUndo(t *testing.T) {
 	for path, want := range map[string]string{
 		"state/engine/record": "-rw------- {}", "new/deep/file": "-rw-r--r-- after", "etc/engine/conf.d/new": "-rw-r--r-- after",
 		"etc/engine/main": "-rw------- after", "etc/real/linked": "-rw-r--r-- ", "etc/engine/linked": "Lrwxrwxrwx ../real/linked",
-		"bin/new": "Lrwxrwxrwx program", "bin/link": "Lrwxrwxrwx program", "bin/fifo": "-rwxr-xr-x after", "new/deep": "drwxr-xr-x ",
+		"bin/new": "Lrwxrwxrwx program", "bin/link": "Lrwxrwxrwx program", "bin/fifo": "-rwxr-xr-x after", "bin/program": "-rwxr-xr-x after",
+		"new/deep":              "drwxr-xr-x ",
 		"etc/engine/conf.d/old": "", "bin/old": "", "etc/engine/same": "",
 	} {
 		if got := after[filepath.Join(sys.Root, path)]; got != want {

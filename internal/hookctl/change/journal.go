@@ -21,7 +21,8 @@ import (
 
 // journal is what is remembered of changes, in a file that there is only as long as there is anything to remember.
 type journal struct {
-	path string
+	path     string
+	profiles string // the directory of profiles, which stays when it is empty
 
 	// Directories were made, outer ones first, and go when they are empty.
 	Directories []string `json:"directories,omitempty"`
@@ -33,11 +34,13 @@ type journal struct {
 // entry is a File in the journal.
 type entry struct {
 	Path        string      `json:"path"`
-	Mode        fs.FileMode `json:"mode"`
+	Mode        fs.FileMode `json:"mode"` // before; of a file that is made, after
+	Own         bool        `json:"own,omitempty"`
 	Before      []byte      `json:"before"`
 	after       []byte
-	AfterSHA256 string `json:"afterSHA256"`
-	Temporary   string `json:"temporary"` // the file that takes its place, while it is written
+	perm        fs.FileMode // after
+	AfterSHA256 string      `json:"afterSHA256"`
+	Temporary   string      `json:"temporary"` // the file that takes its place, while it is written
 }
 
 // digest returns the SHA-256 of a text, in hexadecimal; "" for no file.
@@ -68,7 +71,7 @@ func Recover(sys system.System) error {
 }
 
 func readJournal(sys system.System) (*journal, error) {
-	j := &journal{path: filepath.Join(sys.State, "journal.json")}
+	j := &journal{path: filepath.Join(sys.State, "journal.json"), profiles: sys.Profiles}
 	text, err := Read(j.path)
 	if err != nil || text == nil {
 		return j, err
@@ -80,7 +83,7 @@ func readJournal(sys system.System) (*journal, error) {
 }
 
 func newEntry(f File) *entry {
-	e := &entry{Path: f.Path, Mode: f.Mode, Before: f.Before, after: f.After, AfterSHA256: digest(f.After), Temporary: temporary(f.Path)}
+	e := &entry{Path: f.Path, Mode: f.Mode, Own: f.Own, Before: f.Before, after: f.After, perm: f.Mode.Perm(), AfterSHA256: digest(f.After), Temporary: temporary(f.Path)}
 	if st, err := os.Stat(f.Path); err == nil && f.Mode.IsRegular() && st.Mode().IsRegular() {
 		e.Mode = st.Mode().Perm() // to put it back
 	}
@@ -99,8 +102,7 @@ func begin(sys system.System, entries []*entry) (*journal, error) {
 	j.Unfinished = entries
 	for _, e := range entries {
 		for _, dir := range MissingDirectories(filepath.Dir(e.Path)) {
-			isState := strings.HasPrefix(sys.State+"/", dir+"/") // which goes with the journal
-			if !isState && !slices.Contains(j.Directories, dir) {
+			if !holds(dir, sys.State) && !slices.Contains(j.Directories, dir) { // that goes with the journal
 				j.Directories = append(j.Directories, dir)
 			}
 		}
@@ -108,6 +110,9 @@ func begin(sys system.System, entries []*entry) (*journal, error) {
 	slices.Sort(j.Directories)
 	return j, j.write()
 }
+
+// holds reports whether path is a directory, or lies below it.
+func holds(dir, path string) bool { return strings.HasPrefix(path+"/", dir+"/") }
 
 // undo puts back what is unfinished, the last first.
 func (j *journal) undo() error {
@@ -128,7 +133,7 @@ func (j *journal) finish() error {
 	j.Unfinished = nil
 	for i, dir := range slices.Backward(j.Directories) {
 		err := os.Remove(dir)
-		if err == nil || errors.Is(err, fs.ErrNotExist) {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || holds(dir, j.profiles) {
 			j.Directories = slices.Delete(j.Directories, i, i+1)
 		} // else it is in use
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -46,8 +47,9 @@ type call struct {
 
 // files is a file system: that of the system, or that of a process that has another root.
 type files struct {
-	root string // its root directory, as hookctl opens it
-	open proc.Opener
+	root     string // its root directory, as hookctl opens it
+	open     proc.Opener
+	isSystem bool // paths below root are paths of this process too
 }
 
 // String returns which container it is.
@@ -92,14 +94,31 @@ func (c Container) hasConfig() bool {
 	return err == nil
 }
 
-// Calls returns what engines call for the container, each with the opener of the file system that its paths are of. It is
-// empty if that is not known, as for a container that runc was called for by a person.
-func (c Container) Calls(each func(open proc.Opener, words []string) (more bool)) {
-	for _, call := range c.calls {
-		if !each(call.files.open, call.words) {
-			return
-		}
+// Config returns a path by which config.json is opened, until done is called.
+func (c Container) Config() (path string, done func(), err error) {
+	file, err := c.File("config.json")
+	if err != nil {
+		return "", nil, err
 	}
+	if path = filepath.Join(c.Bundle, "config.json"); c.files.isSystem {
+		return path, func() {}, file.Close()
+	}
+	// Links in another file system lead elsewhere when they are followed in this one.
+	return fmt.Sprintf("/proc/self/fd/%d", file.Fd()), func() { _ = file.Close() }, nil
+}
+
+// Call returns what the engine calls for the container: for one that runs, what it called when it was created. The opener is
+// of the file system that its paths are of. It reports false if that is not known, as for a container that a person started.
+func (c Container) Call() (words []string, open proc.Opener, known bool) {
+	if len(c.calls) == 0 {
+		return nil, nil, false
+	}
+	return c.calls[0].words, c.calls[0].files.open, true
+}
+
+// HasShim reports whether a container is watched by a shim of containerd's.
+func (c Container) HasShim() bool {
+	return c.Engine == docker || strings.HasPrefix(c.Engine, "containerd")
 }
 
 // Find returns the container that has an id or a name, or else the only one whose id begins so. roots are directories in

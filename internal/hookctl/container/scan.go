@@ -150,7 +150,7 @@ func (s *Scan) add(c Container) *Container {
 	return &s.Containers[len(s.Containers)-1]
 }
 
-func below(root string) files { return files{root, proc.Below(root)} }
+func below(root string) files { return files{root, proc.Below(root), true} }
 
 func (s *Scan) system() files { return below(s.sys.Root) }
 
@@ -159,7 +159,7 @@ func (s *Scan) filesOf(p proc.Process) files {
 	if shares, err := p.SharesRoot(); err == nil && shares {
 		return s.system()
 	}
-	return files{p.Dir + "/root", p.Open}
+	return files{p.Dir + "/root", p.Open, false}
 }
 
 // taskDirName is the directory below its state in which containerd's runtime v2 keeps bundles, as NAMESPACE/ID.

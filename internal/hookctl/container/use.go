@@ -113,3 +113,11 @@ func Refuse(what string, list []Use, unknown error) error {
 	}
 	return nil
 }
+
+// Strangers returns, of each process that calls itself an engine's, why it is not believed.
+func (s *Scan) Strangers() (why []string) {
+	for _, stranger := range s.strangers {
+		why = append(why, stranger.why.Error())
+	}
+	return why
+}

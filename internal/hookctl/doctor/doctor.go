@@ -1,5 +1,5 @@
-// Package doctor says how an engine comes to call oci-add-hooks, and what is wrong on the way: what the engine makes of
-// its configuration, the link, the profile, the low-level runtime, and what an installation by hookctl has become.
+// Package doctor finds out which engines use oci-add-hooks, and what is wrong on the way: what the engine makes of its
+// configuration, the link, the profile, the low-level runtime, and what an installation by hookctl has become.
 //
 // It judges what package engine knows of engines and package check of hooks. It writes nothing, and starts no container.
 package doctor
@@ -11,14 +11,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
-	"github.com/awslabs/oci-add-hooks/internal/launch"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
@@ -43,9 +46,10 @@ type Line struct {
 	Remedy  string `json:"remedy,omitempty"` // what to do
 }
 
-// Examine looks at an engine, and at each of its runtimes that leads to the oci-add-hooks at program, or should.
-func Examine(ctx context.Context, sys system.System, e engine.Engine, program string) []Line {
-	x := &examination{sys: sys, engine: e, program: program}
+// Examine looks at an engine, and at each of its runtimes that leads to the oci-add-hooks at exe, or should. exe may be
+// empty.
+func Examine(ctx context.Context, sys system.System, e engine.Engine, exe string) []Line {
+	x := &examination{sys: sys, engine: e, exe: exe}
 	x.version(ctx)
 	registered, err := e.Registered(ctx)
 	if err != nil {
@@ -55,26 +59,46 @@ func Examine(ctx context.Context, sys system.System, e engine.Engine, program st
 	for _, f := range registered.Faults {
 		x.fault("", f)
 	}
-	known := 0
+	x.view(ctx, registered)
+	found := 0
 	for _, entry := range registered.Entries {
-		if Concerns(entry, program) || x.installed(entry.Name) {
-			x.entry(entry)
-			known++
+		if Concerns(sys, entry, exe) || x.installed(entry.Name) {
+			x.entry(ctx, entry)
+			found++
 		}
 	}
 	x.records(registered)
-	if known == 0 {
+	if found == 0 {
 		x.note("", OK, "registration", "no runtime leads to oci-add-hooks", "")
 	}
 	return x.lines
 }
 
+// view notes what the engine itself says against its configuration.
+func (x *examination) view(ctx context.Context, registered *engine.Registered) {
+	if len(registered.Faults) > 0 { // which say it better
+		return
+	}
+	view, err := x.engine.View(ctx)
+	if err != nil {
+		x.note("", Error, "registration", err.Error(), "")
+		return
+	}
+	name := view.Default()
+	known := name == "" || view.Knows(name) || slices.Contains(engine.BuiltIn, name) || strings.HasPrefix(name, "io.containerd.") ||
+		slices.ContainsFunc(registered.Entries, func(e engine.Entry) bool { return e.Name == name })
+	if !known {
+		x.note(name, Error, "registration", "the default runtime is not among the runtimes: no container starts by default, or the engine itself does not start",
+			"add it to the runtimes, or choose another default")
+	}
+}
+
 // examination is an engine that is looked at.
 type examination struct {
-	sys     system.System
-	engine  engine.Engine
-	program string // the path of oci-add-hooks; empty if it is not known
-	lines   []Line
+	sys    system.System
+	engine engine.Engine
+	exe    string // the path of oci-add-hooks; empty if it is not known
+	lines  []Line
 }
 
 func (x *examination) note(runtime string, status Status, about, message, remedy string) {
@@ -97,47 +121,40 @@ func (x *examination) version(ctx context.Context) {
 	}
 }
 
-// installed says whether hookctl has installed a runtime of that name.
+// installed reports whether hookctl has installed a runtime of that name.
 func (x *examination) installed(name string) bool {
 	rec, _, err := registration.ReadRecord(x.sys, x.engine.Name(), name)
 	return err == nil && rec != nil && rec.Config == x.engine.Config()
 }
 
-// Concerns says whether an entry leads to oci-add-hooks, or nowhere, or has the name of a profile.
-func Concerns(entry engine.Entry, program string) bool {
+// Concerns reports whether an entry leads to oci-add-hooks, be it by a script, or nowhere, or has the name of a profile.
+func Concerns(sys system.System, entry engine.Entry, exe string) bool {
 	path, err := engine.Lookup(entry.Path)
-	if err != nil && filepath.IsAbs(entry.Path) || err == nil && isProgram(path, program) {
-		return true
+	if err != nil {
+		return filepath.IsAbs(entry.Path) || hasProfile(sys, entry.Name)
 	}
-	return hasProfile(entry.Name)
+	_, leads, _ := program.Call(host, calls(path, entry), exe)
+	return leads || hasProfile(sys, entry.Name)
 }
 
-// hasProfile says whether there is a profile of that name.
-func hasProfile(name string) bool {
-	_, err := os.Stat(filepath.Join(profile.Dir, name+".json"))
+// host opens the files of this process's root.
+var host = proc.Below("/")
+
+func calls(path string, entry engine.Entry) []string { return append([]string{path}, entry.Args...) }
+
+// hasProfile reports whether there is a profile of that name.
+func hasProfile(sys system.System, name string) bool {
+	_, err := os.Stat(sys.Profile(name))
 	return err == nil && profile.ValidName(name)
 }
 
-// isProgram says whether a path leads to oci-add-hooks: to the one that is known, or to a file of that name.
-func isProgram(path, program string) bool {
-	st, err := os.Stat(path)
-	if err != nil {
-		return false
-	}
-	if known, err := os.Stat(program); err == nil && os.SameFile(st, known) {
-		return true
-	}
-	target, err := filepath.EvalSymlinks(path)
-	return err == nil && filepath.Base(target) == cmdline.Name
-}
-
 // entry looks at a runtime that an engine knows.
-func (x *examination) entry(entry engine.Entry) {
+func (x *examination) entry(ctx context.Context, entry engine.Entry) {
 	for _, f := range entry.Faults {
 		x.fault(entry.Name, f)
 	}
 	if len(entry.Faults) == 0 {
-		message := "calls " + strings.Join(append([]string{entry.Path}, entry.Args...), " ")
+		message := "calls " + strings.Join(calls(entry.Path, entry), " ")
 		if entry.Default {
 			message += ", by default"
 		}
@@ -148,36 +165,76 @@ func (x *examination) entry(entry engine.Entry) {
 	case entry.Path == "":
 		return // what there is to say has been said
 	case err != nil:
-		remedy := "put it there, or take the runtime out of the configuration"
-		if hasProfile(filepath.Base(entry.Path)) {
+		remedy := "put it there, or remove the runtime from the configuration"
+		if hasProfile(x.sys, filepath.Base(entry.Path)) {
 			remedy = fmt.Sprintf("hookctl profile add %s makes it again", filepath.Base(entry.Path))
 		}
 		x.note(entry.Name, Error, "link", entry.Path+" leads to no file: no container of this runtime starts, or can be stopped", remedy)
 		return
-	case !isProgram(path, x.program):
+	}
+	call, leads, err := program.Call(host, calls(path, entry), x.exe)
+	switch {
+	case !leads && err != nil:
+		x.note(entry.Name, Error, "link", fmt.Sprintf("whether %s leads to oci-add-hooks is not known: %v", path, err), "")
+		return
+	case !leads:
 		x.note(entry.Name, Error, "link", path+" does not lead to oci-add-hooks: no hooks are added, though there is a profile of that name",
-			fmt.Sprintf("let it lead there (hookctl profile add %s), or take it out", entry.Name))
+			fmt.Sprintf("let it lead there (hookctl profile add %s), or remove it", entry.Name))
+		return
+	case err != nil:
+		x.note(entry.Name, Error, "profile", err.Error(), "correct the arguments in "+path+" or in the engine's configuration")
 		return
 	}
-	message := path
-	if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
-		message += " -> " + target
+	if !x.link(ctx, entry, path) {
+		return
 	}
-	x.note(entry.Name, OK, "link", message, "")
-	x.profile(entry)
+	x.profile(entry, path, call)
 }
 
-// Uses gives what the oci-add-hooks at program adds to a container of a runtime, the paths of the hook files and directories,
-// and the low-level runtime's path.
-func Uses(entry engine.Entry, program string) (uses profile.Profile, sources []string, runtime string, err error) {
-	path, err := engine.Lookup(entry.Path)
-	if err != nil {
-		return uses, nil, "", err
+// link notes where a runtime's path leads, and reports whether that is this program.
+func (x *examination) link(ctx context.Context, entry engine.Entry, path string) bool {
+	message, target := path, path
+	if program.Is(path) || program.LeadsTo(path, x.exe) {
+		if end, err := filepath.EvalSymlinks(path); err == nil && end != path {
+			message, target = path+" -> "+end, end
+		}
+	} else {
+		words, _ := program.Words(host, calls(path, entry)) // what could not be read was no hindrance to find it
+		if i := slices.IndexFunc(words, program.Is); i >= 0 {
+			target = words[i]
+		}
+		message = path + ", a script that calls " + target
 	}
-	call, err := cmdline.Parse(slices.Concat([]string{path}, entry.Args, []string{"create"}))
-	if err != nil {
-		return uses, nil, "", err
+	if x.exe == "" || !program.LeadsTo(target, x.exe) {
+		if err := isThis(ctx, target); err != nil {
+			x.note(entry.Name, Error, "link", message+": "+err.Error(), "let it lead to this oci-add-hooks, or remove it")
+			return false
+		}
 	}
+	x.note(entry.Name, OK, "link", message, "")
+	return true
+}
+
+// isThis returns an error if a program called oci-add-hooks is another program than this project's.
+func isThis(ctx context.Context, path string) error {
+	end, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	text, err := command.OutputWithin(ctx, 5*time.Second, end, "--version")
+	if err != nil {
+		return fmt.Errorf("it does not say that it is this program: %w", err)
+	}
+	first, rest, _ := strings.Cut(text, "\n") // what cmd/oci-add-hooks prints, and dockerd parses
+	if !strings.HasPrefix(first, cmdline.Name+" version ") || !strings.HasPrefix(rest, "commit: ") || !strings.Contains(rest, "\nspec: ") {
+		return fmt.Errorf("it is another program of that name, to judge by its --version: %q", first)
+	}
+	return nil
+}
+
+// Uses returns what the oci-add-hooks at exe adds to a container by a call of it, the paths of the hook files and
+// directories, and the low-level runtime's path.
+func Uses(call cmdline.Call, exe string) (uses profile.Profile, sources []string, runtime string, err error) {
 	if uses, err = profile.Load(call); err != nil {
 		return uses, nil, "", err
 	}
@@ -185,21 +242,34 @@ func Uses(entry engine.Entry, program string) (uses profile.Profile, sources []s
 		sources = append(sources, f.Path)
 	}
 	sources = append(sources, call.HooksDirs...)
-	if program == "" {
-		program = path
-	}
-	runtime, err = launch.FindFor(program, uses.Runtime)
+	runtime, err = program.FindRuntime(exe, uses.Runtime)
 	return uses, sources, runtime, err
 }
 
-// profile looks at the profile that a link chooses.
-func (x *examination) profile(entry engine.Entry) {
-	uses, sources, runtime, err := Uses(entry, x.program)
+// OfEntry is Uses for a runtime that an engine knows.
+func OfEntry(entry engine.Entry, exe string) (uses profile.Profile, err error) {
+	path, err := engine.Lookup(entry.Path)
+	if err != nil {
+		return uses, err
+	}
+	call, leads, err := program.Call(host, calls(path, entry), exe)
+	if err == nil && !leads {
+		err = fmt.Errorf("%s does not lead to oci-add-hooks", path)
+	}
+	if err == nil {
+		uses, _, _, err = Uses(call, exe)
+	}
+	return uses, err
+}
+
+// profile looks at the profile that a call chooses.
+func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call) {
+	uses, sources, runtime, err := Uses(call, x.exe)
 	if len(sources) == 0 && err != nil {
 		x.note(entry.Name, Error, "profile", err.Error(), "hookctl check says more")
 		return
 	}
-	result := check.Files(x.program, sources)
+	result := check.Files(x.exe, sources)
 	warnings := 0
 	for _, f := range result.Findings {
 		place := f.File
@@ -229,11 +299,45 @@ func (x *examination) profile(entry engine.Entry) {
 		x.note(entry.Name, Error, "runtime", problem, remedy)
 		return
 	}
+	if loop := loopOf(path, runtime); loop != nil {
+		x.note(entry.Name, Error, "runtime", "it never comes to a runtime: "+strings.Join(loop, " calls "), "name a runtime in one of these profiles")
+		return
+	}
 	x.note(entry.Name, OK, "runtime", runtime+", "+features(check.Features(runtime)), "")
 	if entry.PodAnnotations != nil {
 		x.annotations(entry, uses.Dirs)
 		x.sandboxes(entry, uses.Files)
 	}
+}
+
+// loopOf returns the copies of oci-add-hooks that name each other as runtime, from path on; nil if it comes to a runtime.
+func loopOf(path, runtime string) []string {
+	loop := []string{path}
+	seen := map[string]bool{identity(path): true}
+	for at := runtime; program.Is(at); {
+		loop = append(loop, at)
+		if seen[identity(at)] {
+			return loop
+		}
+		seen[identity(at)] = true
+		uses, err := profile.Load(cmdline.Call{Kind: cmdline.AddHooks, Name: filepath.Base(at)})
+		if err != nil {
+			return nil // that copy refuses its profile, and says so
+		}
+		if at, err = program.FindRuntime(at, uses.Runtime); err != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// identity returns what tells a copy of oci-add-hooks with a profile from others.
+func identity(path string) string {
+	end, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		end = path
+	}
+	return end + " " + filepath.Base(path)
 }
 
 // sandboxes warns of hooks whose program a pod's sandbox would have to have.
@@ -297,4 +401,13 @@ func (x *examination) records(registered *engine.Registered) {
 			x.note(name, OK, "record", "all is as hookctl has installed it", "")
 		}
 	}
+}
+
+// Missing returns the line about an engine whose main configuration file, which was asked for, is missing; nil if it is
+// there.
+func Missing(e engine.Engine) *Line {
+	if _, err := os.Stat(e.Config()); err == nil {
+		return nil
+	}
+	return &Line{Engine: e.Name(), Config: e.Config(), Status: Error, About: "registration", Message: "there is no " + e.Config(), Remedy: "correct --config"}
 }

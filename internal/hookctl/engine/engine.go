@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -33,6 +34,12 @@ type Engine interface {
 	// before it. read returns a file's text as it is without r; nil if there is no such file.
 	Plan(ctx context.Context, r Runtime, read func(path string) ([]byte, error)) ([]change.File, error)
 
+	// Block returns what a person adds to the engine's configuration to register r, where hookctl cannot.
+	Block(ctx context.Context, r Runtime) (string, error)
+
+	// Advice returns what a person is to know who registers r; empty if there is nothing.
+	Advice(r Runtime) string
+
 	// Without returns the text of a file without what an installation put there. The file was edited since: all else stays.
 	// The result is nil if the installation made the file and nothing is left in it.
 	Without(path string, text []byte, was Installed) ([]byte, error)
@@ -42,6 +49,12 @@ type Engine interface {
 
 	// Registered returns the runtimes that the engine's configuration comes to.
 	Registered(ctx context.Context) (*Registered, error)
+
+	// Daemon returns its daemon; nil if it has none.
+	Daemon() *Daemon
+
+	// Known returns what the running daemon itself says that it knows: names, paths, and which one is the default.
+	Known(ctx context.Context) (*Registered, error)
 
 	// Reload returns how the engine comes to know of a change to files.
 	Reload(files []change.File) Reload
@@ -56,6 +69,7 @@ type Runtime struct {
 	Link           string   // the path of the profile's link
 	Default        bool     // whether it is for containers that ask for no runtime too
 	PodAnnotations []string // globs: the annotations that containerd's CRI lets through to a container
+	Others         []string // the names of what else hookctl has installed in the same configuration
 }
 
 // Installed is what an installation has changed.
@@ -71,7 +85,8 @@ type Installed struct {
 type Reload struct {
 	Command string                      // for a person to run; empty if there is nothing to do
 	Effect  string                      // what it does to running containers
-	Do      func(context.Context) error // the same; fails if it is not known how, on this system
+	Do      func(context.Context) error // the same
+	Refused error                       // why Do is not to be called, on this system; or nil
 }
 
 // Reach is how a container is run: by a client, or by the CRI.
@@ -86,10 +101,6 @@ type Client struct {
 	Global  []string // options before a command
 	Run     []string // options of `run`
 	NoHooks string   // the option, before a command, for a directory that the client itself takes hooks from; or empty
-
-	// Ready waits until the engine knows the runtime: it may read its configuration some time after it has been told to. ask
-	// runs the client.
-	Ready func(ask func(args ...string) (string, error)) error
 }
 
 // CRI is how Kubernetes reaches a containerd, and what its pods are made with.
@@ -105,6 +116,16 @@ type CRI struct {
 type Registered struct {
 	Entries []Entry // in the order of their names
 	Faults  []Fault // that concern no entry alone
+}
+
+// Entry returns the entry of that name; nil if there is none.
+func (r *Registered) Entry(name string) *Entry {
+	for i := range r.Entries {
+		if r.Entries[i].Name == name {
+			return &r.Entries[i]
+		}
+	}
+	return nil
 }
 
 // Sort puts the entries into the order of their names.
@@ -150,9 +171,13 @@ func (e *Entry) OfType(kind string) {
 	}
 }
 
-// Version returns what an engine's program says of itself, in one line; what is installed, which need not be what runs.
+// Version returns what an engine's program says of itself, in one line: the daemon's that runs, or the one that is installed.
 func Version(ctx context.Context, e Engine) (string, error) {
-	program, err := command.Find(e.Program())
+	find := func() (string, error) { return command.Find(e.Program()) }
+	if d := e.Daemon(); d != nil {
+		find = d.Path
+	}
+	program, err := find()
 	if err != nil {
 		return "", err
 	}
@@ -178,8 +203,18 @@ var BuiltIn = []string{"crun", "crun-vm", "crun-wasm", "kata", "krun", "ocijail"
 
 // Reserved says that an engine has a runtime of that name by itself.
 func Reserved(e Engine, name string) error {
-	return fmt.Errorf("%s has a runtime %s by itself, which would be replaced for all that use it: take another name for the profile", e.Name(), name)
+	return fmt.Errorf("%s has a runtime %s by itself, which would be replaced for all that use it: choose another name for the profile", e.Name(), name)
 }
+
+// ForRuntimeClass warns of a name by which no pod can choose a runtime.
+func ForRuntimeClass(name string) string {
+	if label.MatchString(name) {
+		return ""
+	}
+	return fmt.Sprintf("no pod can choose %s: the handler of a RuntimeClass is a DNS label (a-z, 0-9 and -, at most 63 characters); give the profile such a name, unless it is for the default runtime alone", name)
+}
+
+var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // Unremembered says that a file is hookctl's by its name, and nothing is remembered of it.
 func Unremembered(path string) error {

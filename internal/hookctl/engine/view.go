@@ -13,7 +13,7 @@ type View struct {
 	Runtimes []string   // the path of the table that has the runtimes, by their names
 	Lists    [][]string // the paths of other tables that have their names
 	Standard []string   // the path of the key whose value is the name of the default one
-	Files    []string   // that were merged, if it is hookctl that merges them
+	Files    []string   // TOML files that the engine reads, as far as hookctl knows
 }
 
 // Knows reports whether there is a runtime of that name.
@@ -42,9 +42,19 @@ func (v *View) Without(name string) tomledit.Table {
 
 // Naming returns the files that name a runtime, for a message: empty if hookctl does not know.
 func (v *View) Naming(name string) string {
+	return v.in(func(file *View) bool { return file.Knows(name) })
+}
+
+// NamingDefault returns the files that name the default runtime, for a message: empty if hookctl does not know.
+func (v *View) NamingDefault() string {
+	return v.in(func(file *View) bool { return file.Default() != "" && file.Default() == v.Default() })
+}
+
+func (v *View) in(says func(*View) bool) string {
 	var files []string
 	for _, path := range v.Files {
-		if tree, err := tomledit.ReadAll([]string{path}); err == nil && tomledit.Dig(tree, v.Runtimes...)[name] != nil {
+		tree, err := tomledit.ReadAll([]string{path})
+		if err == nil && says(&View{Tree: tree, Runtimes: v.Runtimes, Standard: v.Standard}) {
 			files = append(files, path)
 		}
 	}

@@ -16,30 +16,47 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// Names are those of the engines.
-var Names = []string{"docker", "containerd", "crio", "podman"}
-
-var constructors = map[string]func(config string) engine.Engine{
-	"docker":     docker.New,
-	"containerd": containerd.New,
-	"crio":       crio.New,
-	"podman":     podman.New,
+var table = []struct {
+	name string
+	new  func(sys system.System, config string) (engine.Engine, error)
+}{
+	{"docker", docker.New},
+	{"containerd", containerd.New},
+	{"crio", crio.New},
+	{"podman", podman.New},
 }
 
-// New returns the engine of a name, whose main configuration is the file config; its usual one if that is empty.
-func New(name, config string) (engine.Engine, error) {
-	construct, ok := constructors[name]
-	if !ok {
-		return nil, fmt.Errorf("there is no engine %q: it is one of %s", name, strings.Join(Names, ", "))
+// Names are those of the engines.
+var Names = func() (names []string) {
+	for _, row := range table {
+		names = append(names, row.name)
 	}
-	return construct(config), nil
+	return names
+}()
+
+// Unknown is an error about a name that is no engine's.
+type Unknown string
+
+func (e Unknown) Error() string {
+	return fmt.Sprintf("there is no engine %q: it is one of %s", string(e), strings.Join(Names, ", "))
+}
+
+// New returns the engine of a name, whose main configuration is the file config. If that is empty, it is the one that the
+// running daemon reads, or else the usual one.
+func New(sys system.System, name, config string) (engine.Engine, error) {
+	for _, row := range table {
+		if row.name == name {
+			return row.new(sys, config)
+		}
+	}
+	return nil, Unknown(name)
 }
 
 // Here returns the engines that are on this system: with their usual configuration, and with others in which hookctl has
 // installed something.
 func Here(sys system.System) (list []engine.Engine, err error) {
 	for _, name := range Names {
-		e, err := New(name, "")
+		e, err := New(sys, name, "")
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +71,7 @@ func Here(sys system.System) (list []engine.Engine, err error) {
 			if config == e.Config() {
 				continue
 			}
-			other, err := New(name, config)
+			other, err := New(sys, name, config)
 			if err != nil {
 				return nil, err
 			}
@@ -66,6 +83,9 @@ func Here(sys system.System) (list []engine.Engine, err error) {
 
 // here reports whether an engine is on this system: its program, or a configuration.
 func here(e engine.Engine) bool {
+	if d := e.Daemon(); d != nil && d.Process != nil {
+		return true
+	}
 	if _, err := command.Find(e.Program()); err == nil {
 		return true
 	}

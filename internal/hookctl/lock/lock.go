@@ -114,13 +114,11 @@ func hold(file *os.File, path string) (held bool, err error) {
 	return true, nil
 }
 
-// letGo releases the lock. It is removed with the directory, if that holds nothing else.
+// letGo releases the lock, and removes it, with its directory if that holds nothing else.
 func letGo(file *os.File) {
 	path := file.Name()
-	if entries, err := os.ReadDir(filepath.Dir(path)); err == nil && len(entries) == 1 {
-		_ = os.Remove(path) // what cannot be removed harms nobody
-		_ = os.Remove(filepath.Dir(path))
-	}
+	_ = os.Remove(path) // what cannot be removed harms nobody
+	_ = os.Remove(filepath.Dir(path))
 	file.Close()
 }
 

@@ -82,7 +82,7 @@ func TestWaiting(t *testing.T) {
 	release()
 }
 
-// What hookctl has remembered stays, and so does the lock beside it.
+// What hookctl has remembered stays.
 func TestStateStays(t *testing.T) {
 	t.Parallel()
 	sys, release := held(t)

@@ -218,7 +218,7 @@ func TestOpen(t *testing.T) {
 		"/fifo":                     "is not a regular file",
 		"/etc":                      "is not a regular file",
 		"/large":                    "is larger than 4 MiB",
-		"/etc/docker/daemon.json/x": "cannot be opened: a part of the path is not a folder (ENOTDIR)",
+		"/etc/docker/daemon.json/x": "cannot be opened: a part of the path is no directory (ENOTDIR)",
 	} {
 		text, err := p.Read(path)
 		if got := string(text); err == nil && got != want || err != nil && !strings.HasSuffix(err.Error(), want) {

@@ -20,11 +20,11 @@ func (p *Plan) judge(before, after *engine.View) error {
 	case p.expected && !after.Knows(name):
 		return fmt.Errorf("%s does not see the runtime %s: a file that it reads later replaces what its other files say; name that file by --config", p.engine.Name(), name)
 	case !p.expected && after.Knows(name):
-		return fmt.Errorf("%s still sees the runtime %s%s: another file than those that hookctl changed names it; take it out there", p.engine.Name(), name, after.Naming(name))
+		return fmt.Errorf("%s still sees the runtime %s%s: another file than those that hookctl changed names it; remove it there", p.engine.Name(), name, after.Naming(name))
 	case wantDefault && is != name:
-		return fmt.Errorf("the default runtime of %s would not be %s but %s: a file that it reads later says so", p.engine.Name(), name, is)
+		return fmt.Errorf("the default runtime of %s would not be %s but %s: a file that it reads later says so%s", p.engine.Name(), name, is, after.NamingDefault())
 	case !p.expected && is == name:
-		return fmt.Errorf("the default runtime of %s would still be %s: another file than those that hookctl changed says so", p.engine.Name(), name)
+		return fmt.Errorf("the default runtime of %s would still be %s: another file than those that hookctl changed says so%s", p.engine.Name(), name, after.NamingDefault())
 	case !wantDefault && was != name && is != was:
 		return fmt.Errorf("the default runtime of %s would be %q, and no longer %q", p.engine.Name(), is, was)
 	}

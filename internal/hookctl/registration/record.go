@@ -20,12 +20,14 @@ import (
 
 // Record is what an installation has changed. Nothing in it is read by anyone but hookctl.
 type Record struct {
-	Engine  string         `json:"engine"`
-	Config  string         `json:"config"` // the engine's main configuration file
-	Name    string         `json:"name"`
-	Link    string         `json:"link"`
-	Files   []RecordedFile `json:"files"`   // in the order in which they were written
-	Folders []string       `json:"folders"` // that were made for them, outermost first
+	Engine string         `json:"engine"`
+	Config string         `json:"config"` // the engine's main configuration file
+	Name   string         `json:"name"`
+	Link   string         `json:"link"`
+	Files  []RecordedFile `json:"files"` // in the order in which they were written
+
+	// Folders are directories that were made for them, outermost first, as earlier versions noted them: package change does.
+	Folders []string `json:"folders,omitempty"`
 }
 
 // RecordedFile is a file that an installation has changed.
@@ -103,8 +105,12 @@ func ReadRecord(sys system.System, engine, name string) (*Record, []byte, error)
 	r := &Record{}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(r); err != nil || r.Engine != engine || r.Name != name {
-		return nil, nil, fmt.Errorf("%s is not as hookctl wrote it (%v): take %s out of the configuration of %s by hand, then remove that file", path, err, name, engine)
+	err = d.Decode(r)
+	if err == nil && (r.Engine != engine || r.Name != name) {
+		err = fmt.Errorf("it is about %s in %s", r.Name, r.Engine)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s is not as hookctl wrote it (%w): remove %s from the configuration of %s manually, then remove that file", path, err, name, engine)
 	}
 	return r, text, nil
 }

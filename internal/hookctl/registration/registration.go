@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -24,15 +25,12 @@ import (
 // Plan is what an installation, or its taking back, changes.
 type Plan struct {
 	Files []change.File // in order; the record among them
-
-	// Note is what was not as it should be and hindered nothing, once the plan has been carried out; or empty.
-	Note string
+	Notes []string      // what a person is to know; CarryOut adds to them
 
 	sys      system.System
 	engine   engine.Engine
 	runtime  engine.Runtime
-	expected bool     // whether the runtime is there in the end
-	folders  []string // to be removed in the end, if they are empty
+	expected bool // whether the runtime is there in the end
 }
 
 // Reload returns how the engine comes to know of what was planned.
@@ -61,12 +59,19 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		_, text, err := takenBack(sys, e, old, path)
 		return text, err
 	}
+	records, err := others(sys, e, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range records {
+		r.Others = append(r.Others, other.Name)
+	}
 	files, err := e.Plan(ctx, r, base)
 	if err != nil {
 		return nil, err
 	}
 	if old == nil && now.Knows(r.Name) {
-		return nil, fmt.Errorf("%s has a runtime %s already%s, and hookctl did not put it there: take it out, or take another name for the profile", e.Name(), r.Name, now.Naming(r.Name))
+		return nil, fmt.Errorf("%s has a runtime %s already%s, and hookctl did not put it there: remove it, or choose another name for the profile", e.Name(), r.Name, now.Naming(r.Name))
 	}
 	if old != nil { // what it changed and this one doesn't
 		for _, f := range old.Files {
@@ -79,7 +84,7 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 			}
 		}
 	}
-	rec := &Record{Engine: e.Name(), Config: e.Config(), Name: r.Name, Link: r.Link, Files: []RecordedFile{}, Folders: []string{}}
+	rec := &Record{Engine: e.Name(), Config: e.Config(), Name: r.Name, Link: r.Link, Files: []RecordedFile{}}
 	for i, f := range files {
 		before, err := base(f.Path)
 		if err != nil {
@@ -94,20 +99,16 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		}
 		files[i].Before = now
 		rec.Files = append(rec.Files, record(change.File{Path: f.Path, Before: before, After: files[i].After}))
-		if before == nil {
-			for _, folder := range change.MissingDirectories(filepath.Dir(f.Path)) {
-				if !slices.Contains(rec.Folders, folder) {
-					rec.Folders = append(rec.Folders, folder)
-				}
-			}
-		}
 	}
 	if old != nil {
-		rec.Folders = append(old.Folders, rec.Folders...)
+		rec.Folders = old.Folders
 	}
 	plan := &Plan{sys: sys, engine: e, runtime: r, expected: true}
+	if advice := e.Advice(r); advice != "" {
+		plan.Notes = append(plan.Notes, advice)
+	}
 	if old != nil && old.Link == r.Link && !slices.ContainsFunc(files, func(f change.File) bool { return !f.Same() }) {
-		return plan, nil // what is remembered of it stays, whatever else has been edited since
+		return plan, plan.judge(now, now) // what is remembered of it stays, whatever else has been edited since
 	}
 	// The record comes first: whatever happens after, it is known what there is to take back.
 	plan.Files = append(plan.Files, change.File{Path: recordPath(sys, e.Name(), r.Name), Before: oldText, After: rec.marshal(), Mode: 0o600})
@@ -117,7 +118,7 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 
 // Uninstall plans to take back an installation.
 func Uninstall(sys system.System, e engine.Engine, r *Record, text []byte) (*Plan, error) {
-	plan := &Plan{sys: sys, engine: e, runtime: engine.Runtime{Name: r.Name, Link: r.Link}, folders: append([]string{sys.State, filepath.Join(sys.State, r.Engine)}, r.Folders...)}
+	plan := &Plan{sys: sys, engine: e, runtime: engine.Runtime{Name: r.Name, Link: r.Link}}
 	for _, f := range slices.Backward(r.Files) { // references before what they refer to
 		now, then, err := takenBack(sys, e, r, f.Path)
 		if err != nil {
@@ -172,12 +173,6 @@ func inherit(sys system.System, e engine.Engine, r *Record, files []change.File)
 			other.Files[i] = record(change.File{Path: f.Path, Before: before})
 			other.Files[i].AfterSHA256 = after
 		}
-		for _, folder := range r.Folders {
-			if !slices.Contains(other.Folders, folder) {
-				other.Folders = append(other.Folders, folder)
-			}
-		}
-		slices.Sort(other.Folders) // outermost first
 		changed = append(changed, change.File{Path: path, Before: text, After: other.marshal()})
 	}
 	return changed, nil
@@ -221,61 +216,119 @@ func sameMeaning(path string, a, b []byte) bool {
 // Step is a part of carrying out a plan that comes after its files are written.
 type Step struct {
 	Do   func(context.Context) error
-	Undo func(context.Context) error // called after the files have been put back, if Do was; may be nil
+	Undo func(context.Context) error // called after the files have been restored, if Do was; may be nil
 }
 
-// CarryOut does what was planned, and then each of steps. If anything fails, or ctx ends, all is put back.
+// Reloading returns the step by which the engine reads its configuration, after which it has to know of the change by its
+// own word. An error says why that cannot be done here.
+func (p *Plan) Reloading() (Step, error) {
+	reload := p.Reload()
+	return Step{
+		Do: func(ctx context.Context) error {
+			if err := reload.Do(ctx); err != nil {
+				return err
+			}
+			return engine.Settled(ctx, settling, func(ctx context.Context) error {
+				if d := p.engine.Daemon(); d != nil { // another process, after a restart
+					if err := d.Renew(); err != nil {
+						return err
+					}
+				}
+				return p.confirm(ctx)
+			})
+		},
+		Undo: reload.Do,
+	}, reload.Refused
+}
+
+// settling is how long a daemon may take until it knows what it has read. One that is restarted looks through its containers.
+const settling = 30 * time.Second
+
+// Read has the engine read its configuration unless it knows already what the plan is about, as when an earlier call was killed
+// before it had.
+func (p *Plan) Read(ctx context.Context) error {
+	if p.confirm(ctx) == nil {
+		return nil
+	}
+	step, err := p.Reloading()
+	if err != nil {
+		return err
+	}
+	return step.Do(ctx)
+}
+
+// confirm asks the running engine whether it knows what the plan is about.
+func (p *Plan) confirm(ctx context.Context) error {
+	known, err := p.engine.Known(ctx)
+	if err != nil {
+		return err
+	}
+	name, entry := p.runtime.Name, known.Entry(p.runtime.Name)
+	switch {
+	case !p.expected && entry != nil:
+		return fmt.Errorf("%s has read its configuration, and still knows the runtime %s", p.engine.Name(), name)
+	case !p.expected:
+		return nil
+	case entry == nil:
+		return fmt.Errorf("%s has read its configuration, and does not know the runtime %s", p.engine.Name(), name)
+	case entry.Path != p.runtime.Link:
+		return fmt.Errorf("%s has read its configuration, and calls %s for the runtime %s, not %s", p.engine.Name(), entry.Path, name, p.runtime.Link)
+	case p.runtime.Default && !entry.Default:
+		return fmt.Errorf("%s has read its configuration, and its default runtime is not %s", p.engine.Name(), name)
+	}
+	return nil
+}
+
+// CarryOut does what was planned, and then each of steps. If anything fails, or ctx ends, everything is restored.
 //
-// An installation needs an engine that takes its configuration as it is. To be taken back, it does not: the engine is then
-// not asked about the result either.
+// An installation needs an engine that takes its configuration as it is. To be undone, it does not: the engine is then not
+// asked about the result either.
 func (p *Plan) CarryOut(ctx context.Context, steps ...Step) error {
 	before, err := p.engine.View(ctx)
-	if err != nil && p.expected {
+	if err != nil && (p.expected || ctx.Err() != nil) {
 		return err
 	}
 	if err != nil {
-		p.Note = fmt.Sprintf("%s was not asked about the result, for it did not take its configuration before: %v", p.engine.Name(), err)
+		p.Notes = append(p.Notes, fmt.Sprintf("%s was not asked about the result, for it did not take its configuration before: %v", p.engine.Name(), err))
 	}
 	done, err := change.Apply(ctx, p.sys, p.Files)
 	if err != nil {
 		return err
 	}
 	if before != nil {
-		var after *engine.View
-		if after, err = p.engine.View(ctx); err != nil {
-			err = fmt.Errorf("%s does not take the change: %w", p.engine.Name(), err)
-		} else {
-			err = p.judge(before, after)
-		}
+		err = p.verify(ctx, before)
 	}
 	begun := 0
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err == nil {
-		change.RemoveFolders(p.folders) // before what may take long, and end this program
-	}
-	for begun < len(steps) && err == nil {
+	for begun < len(steps) && err == nil && ctx.Err() == nil {
 		begun++
-		if err = steps[begun-1].Do(ctx); err == nil {
-			err = ctx.Err()
-		}
+		err = steps[begun-1].Do(ctx)
+	}
+	if err == nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
 	if err == nil {
 		return nil
 	}
 	if undoErr := done.Undo(); undoErr != nil {
-		return fmt.Errorf("%w\nand not everything could be put back: %w", err, undoErr)
+		return fmt.Errorf("%w\nand not everything was restored: %w", err, undoErr)
 	}
-	cause := err.Error()
-	err = fmt.Errorf("%w\neverything was put back", err)
+	err = fmt.Errorf("%w\neverything was restored", err)
 	for _, step := range slices.Backward(steps[:begun]) {
 		if step.Undo == nil {
 			continue
 		}
-		if undoErr := step.Undo(context.WithoutCancel(ctx)); undoErr != nil && undoErr.Error() != cause { // what cannot be done need not be undone
+		if undoErr := step.Undo(context.WithoutCancel(ctx)); undoErr != nil {
 			err = fmt.Errorf("%w, but: %w", err, undoErr)
 		}
 	}
 	return err
+}
+
+// verify holds the result to what the engine makes of it.
+func (p *Plan) verify(ctx context.Context, before *engine.View) error {
+	after, err := p.engine.View(ctx)
+	if err != nil {
+		return fmt.Errorf("%s does not take the change: %w", p.engine.Name(), err)
+	}
+	return p.judge(before, after)
 }

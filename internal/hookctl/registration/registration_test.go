@@ -139,7 +139,7 @@ func (i installation) new(t *testing.T, sys system.System) engine.Engine {
 			t.Skipf("skipped: %v (apt-get install containerd)", err)
 		}
 	}
-	e, err := engines.New(i.engine, filepath.Join(sys.Root, i.config))
+	e, err := engines.New(sys, i.engine, filepath.Join(sys.Root, i.config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestEveryStepFails(t *testing.T) {
 				fault := errors.New("no reload")
 				reloads := 0
 				reload := func(context.Context) error { reloads++; return fault }
-				if err := plan().CarryOut(t.Context(), registration.Step{Do: reload, Undo: func(context.Context) error { reloads++; return nil }}); reloads != 2 || !errors.Is(err, fault) || !strings.Contains(err.Error(), "everything was put back") {
+				if err := plan().CarryOut(t.Context(), registration.Step{Do: reload, Undo: func(context.Context) error { reloads++; return nil }}); reloads != 2 || !errors.Is(err, fault) || !strings.Contains(err.Error(), "\neverything was restored") {
 					t.Errorf("reloading fails: %v", err)
 				}
 				wantSame(t, "reload", before, snapshot(t, sys.Root))
@@ -256,8 +256,8 @@ func TestUndoFails(t *testing.T) {
 		meddle(t, change.File{Path: filepath.Join(sys.Root, i.config)})
 		return fault
 	}})
-	if !errors.Is(err, fault) || !strings.Contains(err.Error(), "and not everything could be put back: "+filepath.Join(sys.Root, i.config)+" was changed in between") ||
-		strings.Contains(err.Error(), "everything was put back") {
+	if !errors.Is(err, fault) || !strings.Contains(err.Error(), "and not everything was restored: "+filepath.Join(sys.Root, i.config)+" was changed in between") ||
+		strings.Contains(err.Error(), "\neverything was restored") {
 		t.Error(err)
 	}
 	carryOut(t, i.uninstall(t, sys, "gpu"))

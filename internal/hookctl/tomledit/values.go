@@ -66,16 +66,17 @@ func ReadAll(files []string) (Table, error) {
 		if err != nil {
 			return nil, err
 		}
-		merge(all, tree)
+		Merge(all, tree)
 	}
 	return all, nil
 }
 
-func merge(into, from Table) {
+// Merge merges one table into another: tables are merged, everything else is replaced.
+func Merge(into, from Table) {
 	for key, v := range from {
 		inner, isTable := v.(Table)
 		if existing, ok := into[key].(Table); ok && isTable {
-			merge(existing, inner)
+			Merge(existing, inner)
 			continue
 		}
 		into[key] = v

@@ -23,8 +23,8 @@ func (c *container) cleanUp() (notes []string, err error) {
 	if c.untidy {
 		removeCgroups(c.id)
 	}
-	for _, dir := range c.created {
-		os.Remove(dir) // only if nothing was put into it
+	for _, path := range slices.Backward(c.created) {
+		os.Remove(path) // a directory only if nothing was put into it
 	}
 	if c.dir == "" {
 		return notes, err

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
@@ -13,13 +14,14 @@ import (
 
 // config is as much of the runtime specification's config.json as a throwaway container needs.
 type config struct {
-	Version  string                 `json:"ociVersion"`
-	Hostname string                 `json:"hostname"`
-	Process  process                `json:"process"`
-	Root     root                   `json:"root"`
-	Mounts   []mount                `json:"mounts"`
-	Linux    linux                  `json:"linux"`
-	Hooks    map[hooks.Stage][]hook `json:"hooks,omitempty"`
+	Version     string                 `json:"ociVersion"`
+	Hostname    string                 `json:"hostname"`
+	Process     process                `json:"process"`
+	Root        root                   `json:"root"`
+	Mounts      []mount                `json:"mounts"`
+	Annotations map[string]string      `json:"annotations,omitempty"`
+	Linux       linux                  `json:"linux"`
+	Hooks       map[hooks.Stage][]hook `json:"hooks,omitempty"`
 }
 
 type process struct {
@@ -62,9 +64,9 @@ type idMapping struct {
 // hook is a hook object, with the members that we don't know.
 type hook map[string]json.RawMessage
 
-// newConfig gives the config.json of a container that runs args in the root file system at path. Somebody who is not
-// root becomes root in a user namespace.
-func newConfig(path string, readonly bool, args []string) config {
+// newConfig returns the config.json of a container that runs args in the root file system at path, which it cannot write to if
+// it is the user's. Somebody who is not root becomes root in a user namespace.
+func newConfig(path string, opts Options, args []string) config {
 	keep := []string{"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"} // what runc spec gives
 	c := config{
 		Version:  "1.0.2",
@@ -76,12 +78,20 @@ func newConfig(path string, readonly bool, args []string) config {
 			Capabilities:    map[string][]string{"bounding": keep, "effective": keep, "permitted": keep},
 			NoNewPrivileges: true,
 		},
-		Root: root{Path: path, Readonly: readonly},
+		Root:        root{Path: path, Readonly: opts.Rootfs != ""},
+		Annotations: opts.Annotations,
 		Mounts: []mount{
 			{Destination: "/proc", Type: "proc", Source: "proc"},
 			{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		},
 		Linux: linux{Namespaces: []namespace{{"pid"}, {"ipc"}, {"uts"}, {"mount"}, {"network"}}},
+	}
+	for _, m := range opts.Mounts {
+		access := "rw"
+		if m.ReadOnly {
+			access = "ro"
+		}
+		c.Mounts = append(c.Mounts, mount{Destination: m.Destination, Type: "bind", Source: m.Source, Options: []string{"rbind", access}})
 	}
 	if uid := os.Geteuid(); uid != 0 {
 		c.Linux.Namespaces = append(c.Linux.Namespaces, namespace{"user"})
@@ -132,14 +142,15 @@ func (c *config) instrument(plan *inject.Plan, inside, outside, program string, 
 				return nil, err
 			}
 			h = maps.Clone(h)
+			delete(h, "timeout") // which the recorder keeps
 			h["path"], _ = json.Marshal(recorder)
 			h["args"], _ = json.Marshal([]string{"hookctl", recordRole, filepath.Join(where, t.name)})
 			c.Hooks[stage] = append(c.Hooks[stage], h)
 			tasks = append(tasks, t)
 		}
 	}
-	t := &task{folder: inside, Path: c.Process.Args[0], Args: c.Process.Args}
-	if len(opts.Command) > 0 {
+	t := &task{Container: true, folder: inside, Path: c.Process.Args[0], Args: c.Process.Args}
+	if opts.Rootfs != "" {
 		t.Limit = opts.Timeout
 	}
 	if err := t.write(len(tasks)); err != nil {
@@ -161,7 +172,7 @@ func (t *task) read(h hook) error {
 	if err == nil {
 		err = json.Unmarshal(text, &known)
 	}
-	t.Path, t.Args, t.own = known.Path, known.Args, known.Timeout
+	t.Path, t.Args, t.Own = known.Path, known.Args, time.Duration(known.Timeout)*time.Second
 	if len(t.Args) == 0 {
 		t.Args = []string{t.Path} // as runtimes do
 	}

@@ -1,6 +1,7 @@
 package try
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookrun"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
@@ -34,6 +35,9 @@ const (
 	aliveFile                                  = "alive"
 )
 
+// patience is how long what a hook has started may keep the hook's output open after its end, before that is a problem.
+const patience = time.Second
+
 // maxOutput is how many bytes of a stream are shown. One more is kept.
 const maxOutput = 64 << 10
 
@@ -42,11 +46,13 @@ type task struct {
 	Path  string        `json:"path"`
 	Args  []string      `json:"args"`
 	Limit time.Duration `json:"limit"` // the time after which it is ended; 0 for none
+	Own   time.Duration `json:"own"`   // the timeout that a hook has of its own; 0 for none
 	Grace time.Duration `json:"grace"` // how much longer it may run after hookctl was interrupted
+
+	Container bool `json:"container"` // it is the container's command, not a hook
 
 	stage  hooks.Stage // empty for the container's command
 	file   string      // the file that a hook comes from
-	own    int         // the timeout that a hook has of its own, in seconds; 0 for none
 	folder string      // where it is recorded
 	name   string      // and under which name
 }
@@ -62,6 +68,8 @@ type end struct {
 	Signal      string `json:"signal"`
 	Error       string `json:"error"`       // why it could not be started
 	Hung        bool   `json:"hung"`        // it was ended after Limit
+	OutOfTime   bool   `json:"outOfTime"`   // it was ended after Own
+	Held        bool   `json:"held"`        // what it had started kept its output open
 	Interrupted bool   `json:"interrupted"` // it was ended because hookctl was
 }
 
@@ -104,10 +112,7 @@ func record(base string) (status int, err error) {
 	if err := writeJSON(filepath.Join(dir, beginFile), begin{time.Now().UnixNano()}); err != nil {
 		return 1, err
 	}
-	ended, err := t.run(stdout, stderr, closed(filepath.Join(filepath.Dir(base), aliveFile)))
-	if err != nil {
-		return 1, err
-	}
+	ended := t.run(stdout, stderr, closed(filepath.Join(filepath.Dir(base), aliveFile)))
 	if err := writeJSON(filepath.Join(dir, endFile), ended); err != nil {
 		return 1, err
 	}
@@ -122,104 +127,52 @@ func record(base string) (status int, err error) {
 }
 
 // run runs the task until it ends, hangs for too long, or gone is closed. What it prints comes to stdout and stderr.
-func (t *task) run(stdout, stderr *os.File, gone <-chan struct{}) (e end, err error) {
-	// A runtime that ends a hook, its timeout being over, ends this process. The parent-death signal then ends the
-	// hook too; it comes when the thread ends that started it.
-	runtime.LockOSThread()
-	cmd := exec.Command(t.Path)
-	cmd.Args = t.Args
-	cmd.Stdin = os.Stdin
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := newStream(stdout)
-	if err != nil {
-		return e, err
+func (t *task) run(stdout, stderr *os.File, gone <-chan struct{}) end {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		<-gone
+		time.Sleep(t.Grace)
+		cancel()
+	}()
+	// The runtime's own limit is kept here, and as the runtime does: it ends a hook's first process alone, and what that has
+	// started may hold up the start of the container.
+	limit, own := t.Limit, false
+	if t.Own > 0 && (limit == 0 || t.Own < limit) {
+		limit, own = t.Own, true
 	}
-	errs, err := newStream(stderr)
-	if err != nil {
-		return e, err
+	hook := hookrun.Hook{Path: t.Path, Args: t.Args, Env: os.Environ(), Stdin: os.Stdin, Limit: limit,
+		Stdout: &keeper{stdout, maxOutput + 1}, Stderr: &keeper{stderr, maxOutput + 1}}
+	if !t.Container {
+		hook.Patience = patience
+	} else if path, err := exec.LookPath(t.Path); err == nil {
+		hook.Path = path
 	}
-	cmd.Stdout, cmd.Stderr = out.write, errs.write
-	err = cmd.Start()
-	out.write.Close()
-	errs.write.Close()
-	if err != nil {
-		e.Time = time.Now().UnixNano()
-		e.Error, e.Status = err.Error(), 126
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
+	o := hookrun.Run(ctx, hook)
+	e := end{Time: o.End.UnixNano(), Status: o.Status, Interrupted: o.Result == hookrun.Interrupted, Held: o.Held,
+		Hung: o.Result == hookrun.TimedOut && !own, OutOfTime: o.Result == hookrun.TimedOut && own}
+	switch {
+	case o.Result == hookrun.NotStarted:
+		e.Error, e.Status = o.Err.Error(), 126
+		if errors.Is(o.Err, os.ErrNotExist) {
 			e.Status = 127
 		}
-		return e, nil
+	case o.Signal != 0:
+		e.Signal = unix.SignalName(o.Signal)
+		e.Status = 128 + int(o.Signal)
 	}
-	done := make(chan struct{})
-	go func() { cmd.Wait(); close(done) }()
-	var limit <-chan time.Time
-	if t.Limit > 0 {
-		limit = time.After(t.Limit)
-	}
-	select {
-	case <-done:
-	case <-limit:
-		e.Hung = true
-	case <-gone:
-		select {
-		case <-done:
-		case <-time.After(t.Grace):
-			e.Interrupted = true
-		}
-	}
-	cmd.Process.Kill()
-	<-done
-	e.Time = time.Now().UnixNano()
-	out.end()
-	errs.end()
-	switch ws := cmd.ProcessState.Sys().(syscall.WaitStatus); {
-	case ws.Signaled():
-		e.Signal = unix.SignalName(ws.Signal())
-		e.Status = 128 + int(ws.Signal())
-	default:
-		e.Status = ws.ExitStatus()
-	}
-	return e, nil
+	return e
 }
 
-// A stream is a pipe of which the beginning is kept in a file and the rest is lost, so that a task that prints without
-// end neither fills the disk nor waits for a reader.
-type stream struct {
-	read, write *os.File
-	keep        *os.File
-	room        int           // what the file still takes; a byte more than is shown, which tells that there was more
-	done        chan struct{} // closed when nobody reads any more
+// keeper keeps the beginning of what a task prints in a file, and takes all, so that a task that prints without end neither
+// fills the disk nor waits for a reader.
+type keeper struct {
+	file *os.File
+	room int // what the file still takes; a byte more than is shown, which says that there was more
 }
 
-// newStream gives a stream that is read until its end.
-func newStream(keep *os.File) (*stream, error) {
-	read, write, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	s := &stream{read, write, keep, maxOutput + 1, make(chan struct{})}
-	go func() { io.Copy(keeper{s}, read); close(s.done) }()
-	return s, nil
-}
-
-// end takes what is in the pipe now, and closes it: what the task left running may hold it open for ever.
-func (s *stream) end() {
-	s.read.SetReadDeadline(time.Now())
-	<-s.done
-	s.read.SetReadDeadline(time.Time{})
-	if conn, err := s.read.SyscallConn(); err == nil {
-		waiting := 0
-		conn.Control(func(fd uintptr) { waiting, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
-		io.CopyN(keeper{s}, s.read, int64(waiting))
-	}
-	s.read.Close()
-}
-
-// keeper writes to a stream's file as long as there is room, and takes all.
-type keeper struct{ *stream }
-
-func (k keeper) Write(p []byte) (int, error) {
-	n, err := k.keep.Write(p[:min(len(p), k.room)])
+func (k *keeper) Write(p []byte) (int, error) {
+	n, err := k.file.Write(p[:min(len(p), k.room)])
 	if k.room -= n; err != nil {
 		k.room = 0 // no space left; the task is not to notice
 	}
@@ -273,7 +226,7 @@ func (t *task) calls() ([]Call, error) {
 		c := t.call()
 		c.Result = ended.result(hasEnded)
 		c.Error = ended.Error
-		c.begin, c.end = b.Time, ended.Time
+		c.begin, c.end, c.Held = b.Time, ended.Time, ended.Held
 		if hasEnded && c.Result != NotStarted {
 			c.ExitStatus, c.Signal = &ended.Status, ended.Signal
 		}
@@ -288,6 +241,8 @@ func (e end) result(hasEnded bool) Result {
 	switch {
 	case !hasEnded:
 		return Killed
+	case e.OutOfTime:
+		return TimedOut
 	case e.Error != "":
 		return NotStarted
 	case e.Hung:

@@ -37,9 +37,10 @@ type Call struct {
 	Stdout     string      `json:"stdout"`
 	Stderr     string      `json:"stderr"`
 	Truncated  bool        `json:"truncated"` // it printed more than is kept, 64 KiB a stream
+	Held       bool        `json:"held"`      // what it had started kept its output open after its end: runc waits for that
 
 	begin, end int64         // in nanoseconds since 1970; end is 0 if it is not known
-	own        int           // the hook's own timeout in seconds, 0 for none
+	own        time.Duration // the hook's own timeout, 0 for none
 	limit      time.Duration // --timeout
 }
 
@@ -51,7 +52,8 @@ const (
 	OK          Result = "ok"
 	Failed      Result = "failed"       // it exited with another status than 0, or a signal ended it
 	Hung        Result = "hung"         // it was ended when --timeout had passed
-	Killed      Result = "killed"       // the runtime ended it: its own timeout had passed, as a rule
+	TimedOut    Result = "timed out"    // it was ended when its own timeout had passed
+	Killed      Result = "killed"       // it was ended from outside
 	NotStarted  Result = "not started"  // its program could not be executed
 	Interrupted Result = "interrupted"  // it was ended because hookctl was
 	NeverCalled Result = "never called" // by the runtime
@@ -67,7 +69,7 @@ type NotAdded struct {
 
 // call gives a call of the task that has not been made.
 func (t *task) call() Call {
-	return Call{Stage: t.stage, Path: t.Path, Args: t.Args, File: t.file, Result: NeverCalled, own: t.own, limit: t.Limit}
+	return Call{Stage: t.stage, Path: t.Path, Args: t.Args, File: t.file, Result: NeverCalled, own: t.Own, limit: t.Limit}
 }
 
 // place gives the call its place on the time line that leads from begin to end.
@@ -77,9 +79,6 @@ func (c *Call) place(begin, end int64) {
 	}
 	if c.end == 0 { // nobody was left to say when it ended
 		c.end = end
-		if c.own > 0 {
-			c.end = min(end, c.begin+int64(c.own)*int64(time.Second))
-		}
 	}
 	start, took := seconds(c.begin-begin), seconds(c.end-c.begin)
 	c.Start, c.Took = &start, &took
@@ -88,24 +87,29 @@ func (c *Call) place(begin, end int64) {
 // seconds gives nanoseconds in seconds, to the microsecond.
 func seconds(ns int64) float64 { return float64(ns/1000) / 1e6 }
 
+// name returns what the call is called in a message.
+func (c *Call) name() string {
+	if c.Stage == "" {
+		return "the container's process " + c.Path
+	}
+	name := fmt.Sprintf("the %s hook %s", c.Stage, c.Path)
+	if c.File != "" {
+		name += " (" + c.File + ")"
+	}
+	return name
+}
+
 // problem says what is wrong with what became of the call, "" if nothing is.
 func (c *Call) problem() string {
-	what := "the container's process " + c.Path
-	if c.Stage != "" {
-		what = fmt.Sprintf("the %s hook %s", c.Stage, c.Path)
-		if c.File != "" {
-			what += " (" + c.File + ")"
-		}
-	}
+	what := c.name()
 	switch c.Result {
 	case Failed:
 		return what + " failed: " + c.how()
 	case Hung:
 		return fmt.Sprintf("%s hung: it was ended after %v (--timeout)", what, c.limit)
+	case TimedOut:
+		return fmt.Sprintf("%s was ended: its timeout of %v had passed", what, c.own)
 	case Killed:
-		if c.own > 0 {
-			return fmt.Sprintf("%s was ended by the runtime: its timeout is %d s", what, c.own)
-		}
 		return what + " was ended from outside"
 	case NotStarted:
 		return what + " could not be started: " + c.Error
@@ -129,6 +133,10 @@ func (c *Call) how() string {
 func (r *Report) faults(runtime []string) []string {
 	var failed, never []string
 	for _, c := range r.InOrder() {
+		if c.Held {
+			failed = append(failed, c.name()+" left something running that keeps its output open: runc goes on only when that has ended, "+
+				"whatever the hook's timeout is; give it another output, such as >/dev/null 2>&1")
+		}
 		switch p := c.problem(); {
 		case p == "":
 		case c.Result != NeverCalled:

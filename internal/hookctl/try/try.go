@@ -35,14 +35,22 @@ import (
 
 // Options is what to try.
 type Options struct {
-	Files       []string      // hook files; with no hooks directory either, an example is tried
-	Dirs        []string      // hooks directories
-	Runtime     string        // a name or path; else the one that a hook file names, else runc or crun
-	RuntimeArgs []string      // given to the runtime before its command
-	Rootfs      string        // the container's root file system; empty for one that holds this program alone
-	Command     []string      // what runs in Rootfs
+	Files       []string // hook files; with no hooks directory either, an example is tried
+	Dirs        []string // hooks directories
+	Runtime     string   // a name or path; else the one that a hook file names, else runc or crun
+	RuntimeArgs []string // given to the runtime before its command
+	Rootfs      string   // the container's root file system; empty for one that holds this program alone
+	Command     []string // what runs in Rootfs; without Rootfs, what conditions see as the container's command
+	Annotations map[string]string
+	Mounts      []Mount
 	Timeout     time.Duration // after which a hook or Command hangs
 	Progress    func(*Report) // called with what has happened so far, some times a second; nil if nobody looks
+}
+
+// Mount is a bind mount of the container.
+type Mount struct {
+	Source, Destination string // absolute paths
+	ReadOnly            bool
 }
 
 // Where the container finds the folder with what happens in it, and this program. It lies on the container's own /dev,
@@ -94,7 +102,7 @@ type container struct {
 	tasks   []*task // the hooks, and last the container's command
 	plan    *inject.Plan
 	alive   []*os.File // open for writing as long as the recorders are to work
-	created []string   // folders that the runtime creates in Rootfs, to be removed
+	created []string   // what the runtime creates in Rootfs, to be removed
 	others  []int      // children that this process was given, which are none of our business
 	untidy  bool       // a runtime's call failed, and may have left something
 }
@@ -105,13 +113,8 @@ func (c *container) bundle() string  { return filepath.Join(c.dir, "bundle") }
 
 // prepare makes the bundle.
 func (c *container) prepare() (err error) {
-	if c.opts.Rootfs != "" {
-		switch info, err := os.Stat(c.opts.Rootfs); {
-		case err != nil:
-			return fmt.Errorf("--rootfs %s: %w", c.opts.Rootfs, plain.Plain(err))
-		case !info.IsDir():
-			return fmt.Errorf("--rootfs %s: it is not a directory", c.opts.Rootfs)
-		}
+	if err := c.opts.check(); err != nil {
+		return err
 	}
 	if c.others, err = childrenOf(os.Getpid()); err != nil {
 		return err
@@ -134,9 +137,9 @@ func (c *container) prepare() (err error) {
 	if c.runtime, err = c.opts.findRuntime(uses); err != nil {
 		return err
 	}
-	own := filepath.Join(c.bundle(), "rootfs")
-	rootfs := cmp.Or(c.opts.Rootfs, own)
-	for _, dir := range []string{c.inside(), c.outside(), c.bundle(), own} {
+	empty := filepath.Join(c.bundle(), "rootfs")
+	rootfs := cmp.Or(c.opts.Rootfs, empty)
+	for _, dir := range []string{c.inside(), c.outside(), c.bundle(), empty} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
@@ -155,28 +158,96 @@ func (c *container) prepare() (err error) {
 		return err
 	}
 
+	own := []string{mountedProgram, processRole}
 	command := c.opts.Command
 	if len(command) == 0 {
-		command = []string{mountedProgram, processRole}
+		command = own
 	}
-	config, path := newConfig(rootfs, c.opts.Rootfs != "", command), filepath.Join(c.bundle(), "config.json")
+	config, path := newConfig(rootfs, c.opts, command), filepath.Join(c.bundle(), "config.json")
 	if err := config.write(path); err != nil {
 		return err
 	}
 	if c.plan, err = inject.Make(uses, path, c.id); err != nil {
 		return err
 	}
+	if c.opts.Rootfs == "" {
+		config.Process.Args = own
+	}
 	if c.tasks, err = config.instrument(c.plan, c.inside(), c.outside(), program, c.opts); err != nil {
 		return err
 	}
-	for _, dir := range []string{"proc", "dev"} {
-		if dir = filepath.Join(rootfs, dir); c.opts.Rootfs != "" {
-			if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
-				c.created = append(c.created, dir)
-			}
+	if c.opts.Rootfs != "" {
+		if c.created, err = missingBelow(rootfs, config.Mounts); err != nil {
+			return err
 		}
 	}
 	return config.write(path)
+}
+
+// check returns an error about what a runtime would say less clearly.
+func (o Options) check() error {
+	if o.Rootfs != "" {
+		switch info, err := os.Stat(o.Rootfs); {
+		case err != nil:
+			return fmt.Errorf("--rootfs %s: %w", o.Rootfs, plain.Plain(err))
+		case !info.IsDir():
+			return fmt.Errorf("--rootfs %s: it is not a directory", o.Rootfs)
+		}
+	}
+	for _, m := range o.Mounts {
+		if _, err := os.Stat(m.Source); err != nil {
+			return fmt.Errorf("--mount %s: %w", m.Source, plain.Plain(err))
+		}
+		switch at := m.Destination; {
+		case at == "/":
+			return fmt.Errorf("--mount %s: give another root file system by --rootfs", at)
+		case at == "/dev" || at == mountedAt || strings.HasPrefix(at, mountedAt+"/"):
+			return fmt.Errorf("--mount %s: hookctl's own files are there", at)
+		}
+	}
+	return nil
+}
+
+// missingBelow returns what a runtime creates in a root file system for mounts, parents first. Links there lead where they
+// do in the container.
+func missingBelow(rootfs string, mounts []mount) (missing []string, err error) {
+	root, err := unix.Open(rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(root)
+	for _, m := range mounts {
+		path, parent, there := "", rootfs, true
+		for _, name := range strings.Split(strings.Trim(filepath.Clean(m.Destination), "/"), "/") {
+			path = filepath.Join(path, name)
+			if there {
+				real, err := resolveIn(root, path)
+				if err == nil {
+					parent = real
+					continue
+				}
+				if err != unix.ENOENT {
+					return nil, fmt.Errorf("%s in %s: %w", path, rootfs, plain.Plain(err))
+				}
+				there = false
+			}
+			parent = filepath.Join(parent, name)
+			if !slices.Contains(missing, parent) {
+				missing = append(missing, parent)
+			}
+		}
+	}
+	return missing, nil
+}
+
+// resolveIn returns where path leads to, if root is the root.
+func resolveIn(root int, path string) (string, error) {
+	fd, err := unix.Openat2(root, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	return os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 }
 
 // WantStatic gives an error if the program needs a library, which a container need not have.
@@ -234,12 +305,12 @@ func (c *container) profile(program string) (profile.Profile, error) {
 
 // findRuntime finds the runtime that is named, else runc, else crun.
 func (o Options) findRuntime(uses profile.Profile) (string, error) {
-	path, err := launch.Find(uses.Runtime)
+	path, err := launch.FindFor("/proc/self/exe", uses.Runtime)
 	named := o.Runtime != "" || slices.ContainsFunc(uses.Files, func(f *hooks.File) bool { return f.Runtime != "" })
 	if err == nil || named {
 		return path, err
 	}
-	if crun, crunErr := launch.Find("crun"); crunErr == nil {
+	if crun, crunErr := launch.FindFor("/proc/self/exe", "crun"); crunErr == nil {
 		return crun, nil
 	}
 	return "", errors.New("neither runc nor crun is installed; install one, or name another runtime by --runtime")
@@ -282,7 +353,7 @@ func (c *container) live() (problems []string) {
 		return problems
 	}
 	defer hold.Close()
-	if len(c.opts.Command) > 0 {
+	if c.opts.Rootfs != "" {
 		hold.Close()
 	}
 	pidFile := filepath.Join(c.dir, "pid")
@@ -454,6 +525,9 @@ func (c *container) report(begin, end int64, problems []string) (*Report, error)
 	r := &Report{
 		Runtime: c.runtime, Rootless: os.Geteuid() != 0, Seconds: seconds(end - begin),
 		Hooks: []Call{}, NotAdded: []NotAdded{}, Problems: []string{}, Notes: []string{},
+	}
+	if c.opts.Rootfs == "" && len(c.opts.Command) > 0 {
+		r.Notes = append(r.Notes, "conditions saw the command "+c.opts.Command[0]+"; without --rootfs, a program of hookctl's own ran in its place")
 	}
 	for _, t := range c.tasks {
 		calls, err := t.calls()

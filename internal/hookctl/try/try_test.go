@@ -356,6 +356,82 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// A directory's conditions see what the options give: annotations, mounts, and the command, though nothing executes it.
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	dir, data := t.TempDir(), t.TempDir()
+	for name, when := range map[string]string{
+		"annotation": `"annotations": {"^com.example.gpu$": "^a,b=c$"}`,
+		"command":    `"commands": ["^/opt/nowhere/python$"]`,
+		"mount":      `"hasBindMounts": true`,
+	} {
+		text := fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": "/bin/echo", "args": ["echo", %q]}, "when": {%s}, "stages": ["poststop"]}`, name, when)
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ more, want []string }{
+		{nil, nil},
+		{[]string{"--annotation", "com.example.gpu=a,b=c"}, []string{"annotation\n"}},
+		{[]string{"--mount", data + ":/srv/data/x:ro"}, []string{"mount\n"}},
+		{[]string{"--", "/opt/nowhere/python", "-V"}, []string{"command\n"}},
+		{[]string{"--mount=" + data + ":/data", "--annotation=com.example.gpu=a,b=c", "--", "/opt/nowhere/python"}, []string{"annotation\n", "command\n", "mount\n"}},
+	} {
+		r, _ := newTrial(t, slices.Concat(args, []string{"--hooks-dir", dir}, tt.more)...).report(t)
+		var got []string
+		for _, c := range r.Hooks {
+			got = append(got, c.Stdout)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" || len(r.Problems) > 0 || len(r.NotAdded) != 3-len(tt.want) {
+			t.Errorf("%q (-want +got):\n%s\nproblems %q, not added %+v", tt.more, diff, r.Problems, r.NotAdded)
+		}
+		if r.Process.Stdout != "The container runs.\n" || (len(r.Notes) > 0) != slices.Contains(tt.more, "--") {
+			t.Errorf("%q: %+v, notes %q", tt.more, r.Process, r.Notes)
+		}
+	}
+}
+
+// A mount is there as it was asked for, and the root file system is as it was: a place that was made for it is removed.
+func TestMounts(t *testing.T) {
+	under(t, func(t *testing.T, args []string) {
+		dir, data := rootfs(t), t.TempDir()
+		if err := os.WriteFile(data+"/file", []byte("data\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		mounts := []string{"--mount", data + ":/srv/data", "--mount", data + "/file:/one:ro", "--mount", data + ":/bin/../ro/a/b:ro"}
+		if args[1] == "runc" { // crun creates nothing behind a link
+			if err := os.Symlink("/bin", dir+"/link"); err != nil {
+				t.Fatal(err)
+			}
+			mounts = append(mounts, "--mount", data+":/link/new")
+		}
+		before := tree(t, dir)
+		command := `cat /srv/data/file /one; >/srv/data/new; echo x 2>/dev/null >/ro/a/b/new || echo read-only; rm /srv/data/new`
+		args = slices.Concat(args, []string{hookFile(t, "poststop", sh("true")), "--rootfs", dir}, mounts, []string{"--", "/bin/busybox", "sh", "-c", command})
+		r, _ := newTrial(t, args...).report(t)
+		if r.Process.Stdout != "data\ndata\nread-only\n" || r.Process.Result != OK {
+			t.Errorf("%+v\n%q", r.Process, r.Problems)
+		}
+		if diff := cmp.Diff(before, tree(t, dir)); diff != "" {
+			t.Errorf("the root file system (-before +after):\n%s", diff)
+		}
+	})
+}
+
+// tree returns all paths below a directory.
+func tree(t *testing.T, dir string) (paths []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		paths = append(paths, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
 // rootfs makes a root file system that holds busybox alone.
 func rootfs(t *testing.T) string {
 	t.Helper()
@@ -441,7 +517,7 @@ func TestSameAsWithout(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := temp + "/bundle/config.json"
-	if err := newConfig(temp+"/bundle/rootfs", false, []string{"/hookctl", "--version"}).write(config); err != nil {
+	if err := newConfig(temp+"/bundle/rootfs", Options{}, []string{"/hookctl", "--version"}).write(config); err != nil {
 		t.Fatal(err)
 	}
 	f, err := hooks.ReadFile(path)
@@ -534,21 +610,38 @@ func wantProblems(t *testing.T, r Report, want ...string) {
 	}
 }
 
-// A hook that hangs is ended, with what it started.
+// A hook that hangs is ended, with what it started. That it would hold up the start is said too.
 func TestHangingHook(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		path := hookFile(t, "createRuntime", sh("echo begun; sleep 4321; true"), "poststop", sh("true"))
 		r, _ := newTrial(t, append(args, path, "--timeout", "1s")...).report(t)
-		if c := r.Hooks[0]; c.Result != Hung || c.Stdout != "begun\n" || *c.Took < 0.9 || *c.Took > 60 {
+		if c := r.Hooks[0]; c.Result != Hung || c.Stdout != "begun\n" || *c.Took < 0.9 || *c.Took > 60 || !c.Held {
 			t.Errorf("%+v", c)
 		}
-		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") hung: it was ended after 1s (--timeout)" {
+		hook := "the createRuntime hook /bin/sh (" + path + ")"
+		if !strings.HasPrefix(r.Problems[0], hook+" left something running that keeps its output open") || r.Problems[1] != hook+" hung: it was ended after 1s (--timeout)" {
 			t.Errorf("problems: %q", r.Problems)
 		}
-		if len(r.Notes) != 1 || !strings.HasSuffix(r.Notes[0], "was left running, and was killed: sleep 4321") {
-			t.Errorf("notes: %q", r.Notes)
+		if left := processes(t, func(c string) bool { return strings.Contains(c, "sleep 4321 ") }); len(left) > 0 {
+			t.Errorf("left running: %q", left)
 		}
 	})
+}
+
+// A hook whose child keeps its output open holds the start up, though the hook has succeeded: a problem. A child with
+// another output is none. The runtime itself is not kept waiting.
+func TestHeldOutput(t *testing.T) {
+	t.Parallel()
+	args := needRuntime(t, "runc")
+	path := hookFile(t, "createRuntime", sh("sleep 4331 & exit 0", `"timeout": 2`), "poststart", sh("sleep 4332 >/dev/null 2>&1 & exit 0"))
+	r, status := newTrial(t, append(args, path)...).report(t)
+	if status != 1 || !r.Hooks[0].Held || r.Hooks[0].Result != OK || r.Hooks[1].Held || r.Hooks[1].Result != OK || *r.Hooks[0].Took > 1 {
+		t.Errorf("status %d, %+v", status, r.Hooks)
+	}
+	wantProblems(t, r, "^the createRuntime hook /bin/sh .* left something running that keeps its output open: runc goes on only when that has ended")
+	if len(r.Notes) != 2 {
+		t.Errorf("notes: %q", r.Notes)
+	}
 }
 
 // A hook that prints without end does so into the void.
@@ -595,16 +688,22 @@ func TestRelativeTemp(t *testing.T) {
 	}
 }
 
-// A hook whose own timeout passes is ended by the runtime.
+// A hook whose own timeout passes is ended, as the runtime does it: its first process, and what that started may hold up the
+// start.
 func TestHookTimeout(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		path := hookFile(t, "createRuntime", sh("echo begun; exec sleep 4322", `"timeout": 2`))
 		r, _ := newTrial(t, append(args, path)...).report(t)
-		if c := r.Hooks[0]; c.Result != Killed || c.Stdout != "begun\n" || *c.Took > 2 || c.ExitStatus != nil {
+		if c := r.Hooks[0]; c.Result != TimedOut || c.Stdout != "begun\n" || *c.Took < 1.9 || c.Held {
 			t.Errorf("%+v", c)
 		}
-		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") was ended by the runtime: its timeout is 2 s" {
+		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") was ended: its timeout of 2s had passed" {
 			t.Errorf("problems: %q", r.Problems)
+		}
+		path = hookFile(t, "createRuntime", sh("sleep 4333; exit 0", `"timeout": 1`))
+		r, _ = newTrial(t, append(args, path)...).report(t)
+		if c := r.Hooks[0]; c.Result != TimedOut || !c.Held || *c.Took > 5 {
+			t.Errorf("%+v", c)
 		}
 	})
 }
@@ -997,13 +1096,18 @@ func TestRefused(t *testing.T) {
 		status int
 		says   string
 	}{
-		{[]string{"--rootfs", "/"}, 2, "--rootfs DIR and -- COMMAND belong together"},
-		{[]string{"--", "true"}, 2, "--rootfs DIR and -- COMMAND belong together"},
-		{[]string{"--timeout", "0"}, 2, "--timeout must be more than 0"},
-		{[]string{"--nix"}, 2, "unknown flag: --nix"},
+		{[]string{"--rootfs", "/"}, 2, "--rootfs DIR needs a command to run in it"},
+		{[]string{"--annotation", "x"}, 2, `--annotation "x": give KEY=VALUE`},
+		{[]string{"--annotation", "=x"}, 2, `--annotation "=x": give KEY=VALUE`},
+		{[]string{"--mount", "/a"}, 2, `--mount "/a": give SOURCE:DESTINATION`},
+		{[]string{"--mount", "/a:b"}, 2, `--mount "/a:b": give SOURCE:DESTINATION`},
+		{[]string{"--mount", "/a:/b:rw"}, 2, `--mount "/a:/b:rw": give SOURCE:DESTINATION`},
+		{[]string{"--mount", "/nix:/b"}, 1, "--mount /nix: there is nothing of that name (ENOENT)"},
+		{[]string{"--mount", "/tmp:/dev/hookctl/x"}, 1, "--mount /dev/hookctl/x: hookctl's own files are there"},
+		{[]string{"--mount", "/tmp:/"}, 1, "--mount /: give another root file system by --rootfs"},
 		{[]string{"/nix.json"}, 1, "/nix.json: cannot be opened"},
-		{[]string{"--runtime", "nix"}, 1, `runtime "nix" is in none of the folders`},
-		{[]string{"--runtime-path", "/nix"}, 1, "/nix cannot be used"},
+		{[]string{"--runtime", "nix"}, 1, "; install it, or name another\n"},
+		{[]string{"--runtime-path", "/nix"}, 1, "; name another\n"},
 		{[]string{"--hooks-dir", "/nix"}, 1, "/nix: the hooks directory cannot be read"},
 	} {
 		tr := newTrial(t, tt.args...)

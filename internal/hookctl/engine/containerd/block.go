@@ -19,7 +19,7 @@ func (c *containerd) planBlock(now *effective, r engine.Runtime, main []byte) ([
 	if version, _ := tree["version"].(int64); version != 2 && len(tree) > 0 {
 		return nil, fmt.Errorf("%s is of an older version than 2: write `version = 2` at its beginning, and the names of plugins as version 2 has them", c.config)
 	}
-	h, err := now.handler(r)
+	h, err := now.handler(r, main)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@
 package containerd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
@@ -29,17 +29,30 @@ import (
 // block at the end of the main file.
 type containerd struct {
 	config string
-	usual  bool // no other file was asked for
+	given  bool // by --config
+	daemon *engine.Daemon
 }
 
-// New returns the containerd whose main configuration is the file config; the usual one if that is empty.
-func New(config string) engine.Engine {
-	return &containerd{config: cmp.Or(config, "/etc/containerd/config.toml"), usual: config == ""}
+// New returns the containerd whose main configuration is the file config; if that is empty, the one that runs, or the usual
+// one.
+func New(sys system.System, config string) (engine.Engine, error) {
+	kind := engine.Kind{Program: "containerd", Usual: "/etc/containerd/config.toml", Config: []string{"--config", "-config", "-c"}, Except: ofDocker}
+	daemon, err := kind.Find(sys, config)
+	if err != nil {
+		return nil, err
+	}
+	return &containerd{config: daemon.Config, given: config != "", daemon: daemon}, nil
 }
 
-func (*containerd) Name() string     { return "containerd" }
-func (*containerd) Program() string  { return "containerd" }
-func (c *containerd) Config() string { return c.config }
+// ofDocker reports whether a configuration is that of the containerd that dockerd starts, which has no CRI plugin.
+func ofDocker(config string) bool {
+	return strings.HasSuffix(config, "/docker/containerd/containerd.toml")
+}
+
+func (*containerd) Name() string             { return "containerd" }
+func (*containerd) Program() string          { return "containerd" }
+func (c *containerd) Config() string         { return c.config }
+func (c *containerd) Daemon() *engine.Daemon { return c.daemon }
 
 // effective is what containerd makes of its configuration.
 type effective struct {
@@ -54,39 +67,52 @@ var cris = []string{"io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"}
 
 // dump has containerd say what its configuration comes to.
 func (c *containerd) dump(ctx context.Context) (*effective, error) {
-	program, err := command.Find("containerd")
+	program, err := c.daemon.Path()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"config", "dump"}
+	var args []string
+	if c.daemon.Process != nil {
+		args = slices.Clone(c.daemon.Process.Args[1:]) // the options of a daemon hold for this command too
+	}
 	text, err := change.Read(c.config)
 	switch {
 	case err != nil:
 		return nil, err
 	case text != nil:
-		args = append([]string{"--config", c.config}, args...)
-	case !c.usual:
+		args = append(args, "--config", c.config)
+	case c.given:
 		return nil, fmt.Errorf("there is no %s", c.config)
 	}
 	e := &effective{}
-	if e.text, err = command.Output(ctx, program, args...); err != nil {
+	if e.text, err = command.Output(ctx, program, append(args, "config", "dump")...); err != nil {
+		if template := c.refuseTemplate(text); template != nil {
+			return nil, template
+		}
 		return nil, fmt.Errorf("containerd cannot read its configuration: %w", err)
 	}
 	if err := toml.Unmarshal([]byte(e.text), &e.tree); err != nil {
 		return nil, fmt.Errorf("what `containerd config dump` prints cannot be read: %w", err)
 	}
 	e.version, _ = e.tree["version"].(int64)
-	disabled, _ := e.tree["disabled_plugins"].([]any)
+	if len(e.disabled()) > 0 {
+		return e, nil
+	}
 	for _, key := range cris {
-		if slices.Contains(disabled, any("cri")) || slices.Contains(disabled, any(key)) {
-			continue
-		}
 		if tomledit.Dig(e.tree, "plugins", key, "containerd", "runtimes") != nil {
 			e.plugin = key
 			break
 		}
 	}
 	return e, nil
+}
+
+// disabled returns the names in disabled_plugins for which there is no CRI: of the plugin as a whole in containerd 1.x, of one
+// of its parts in 2.x.
+func (e *effective) disabled() []string {
+	return slices.DeleteFunc(tomledit.Strings(e.tree["disabled_plugins"]), func(name string) bool {
+		return !slices.Contains(append(cris, "cri", "io.containerd.cri.v1.images"), name)
+	})
 }
 
 // ask is dump for one that has a CRI plugin.
@@ -109,6 +135,8 @@ func (e *effective) containerdTable() tomledit.Table {
 	return tomledit.Dig(e.tree, "plugins", e.plugin, "containerd")
 }
 
+func (*containerd) Advice(r engine.Runtime) string { return engine.ForRuntimeClass(r.Name) }
+
 func (c *containerd) Plan(ctx context.Context, r engine.Runtime, read func(string) ([]byte, error)) ([]change.File, error) {
 	now, err := c.ask(ctx)
 	if err != nil {
@@ -121,19 +149,60 @@ func (c *containerd) Plan(ctx context.Context, r engine.Runtime, read func(strin
 	if now.version >= 3 {
 		return c.planDropIn(now, r, main, read)
 	}
+	if err := c.refuseGenerated(main); err != nil {
+		return nil, err
+	}
 	return c.planBlock(now, r, main)
 }
 
-// handler returns the settings of the handler that is to be: those of runc's, whose hooks it adds to, with the link in the
-// place of its runtime; those of the default one where there is none for runc.
-func (e *effective) handler(r engine.Runtime) (tomledit.Table, error) {
+// Block is what planDropIn puts into a file of its own, or planBlock between its marks.
+func (c *containerd) Block(ctx context.Context, r engine.Runtime) (string, error) {
+	now, err := c.ask(ctx)
+	if err != nil {
+		return "", err
+	}
+	main, err := change.Read(c.config)
+	if err != nil {
+		return "", err
+	}
+	return now.block(r, main)
+}
+
+// block returns the tables of a runtime, as an imported file or the main file may have them.
+func (e *effective) block(r engine.Runtime, main []byte) (text string, err error) {
+	h, err := e.handler(r, main)
+	if err != nil {
+		return "", err
+	}
+	if r.Default {
+		text = tomledit.Write([]string{"plugins", e.plugin, "containerd"}, tomledit.Table{defaultRuntimeName: r.Name})
+	}
+	return text + tomledit.Write([]string{"plugins", e.plugin, "containerd", "runtimes", r.Name}, h), nil
+}
+
+// handler returns the settings of the handler that is to be: those of the default one, whose hooks it adds to, with the link
+// in the place of its runtime; those of runc's where the default one is of another kind, or hookctl's.
+func (e *effective) handler(r engine.Runtime, main []byte) (tomledit.Table, error) {
 	name, _ := e.containerdTable()[defaultRuntimeName].(string)
-	if e.handlers()["runc"] != nil || name == r.Name {
-		name = "runc"
+	if name == r.Name { // it is installed again
+		was, err := tomledit.Decode("config.toml", main)
+		if err != nil {
+			return nil, err
+		}
+		name, _ = tomledit.Dig(was, "plugins", e.plugin, "containerd")[defaultRuntimeName].(string)
+	}
+	const runc = "runc"
+	if tomledit.Dig(e.handlers(), name)["runtime_type"] != any(engine.RuncV2) && e.handlers()[runc] != nil || name == r.Name || slices.Contains(r.Others, name) {
+		name = runc
 	}
 	like := tomledit.Dig(e.handlers(), name)
-	if kind := like["runtime_type"]; like != nil && kind != engine.RuncV2 {
-		return nil, fmt.Errorf("containerd's handler %s is of the type %v, not %s, and there is none called runc: its settings are of no use to a runtime like runc", name, kind, engine.RuncV2)
+	kind, _ := like["runtime_type"].(string)
+	switch {
+	case like == nil || kind == engine.RuncV2:
+	case kind == "":
+		return nil, fmt.Errorf("containerd's handler %s has no runtime_type, so that no container starts by it; write runtime_type = %q first", name, engine.RuncV2)
+	default:
+		return nil, fmt.Errorf("containerd's handler %s is of the type %s, not %s, and there is none called runc: its settings are of no use to a runtime like runc", name, kind, engine.RuncV2)
 	}
 	h := tomledit.Settings(like)
 	h["runtime_type"] = engine.RuncV2
@@ -160,30 +229,33 @@ const defaultRuntimeName = "default_runtime_name"
 
 // planDropIn puts the handler into a file of its own.
 func (c *containerd) planDropIn(now *effective, r engine.Runtime, main []byte, read func(string) ([]byte, error)) ([]change.File, error) {
-	path := filepath.Join(filepath.Dir(c.config), "conf.d", engine.OwnFile(r.Name)+".toml")
+	dir, imported, err := c.dropIns(main)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, engine.OwnFile(r.Name)+".toml")
 	if own, err := read(path); err != nil {
 		return nil, err
 	} else if own != nil {
 		return nil, engine.Unremembered(path)
 	}
-	h, err := now.handler(r)
+	block, err := now.block(r, main)
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("%sversion = %d\n", engine.Generated(c, r.Name), dropInVersion)
-	if r.Default {
-		text += tomledit.Write([]string{"plugins", now.plugin, "containerd"}, tomledit.Table{defaultRuntimeName: r.Name})
-	}
-	text += tomledit.Write([]string{"plugins", now.plugin, "containerd", "runtimes", r.Name}, h)
+	text := fmt.Sprintf("%sversion = %d\n", engine.Generated(c, r.Name), dropInVersion) + block
 	files := []change.File{{Path: path, After: []byte(text), Mode: 0o644}}
-	if there, err := imports(main, path, c.config); err != nil || there {
-		return files, err
+	if imported {
+		return files, nil
 	}
-	imported, err := addImport(main, path)
+	if err := c.refuseGenerated(main); err != nil {
+		return nil, err
+	}
+	edited, err := addImport(main, path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.config, err)
 	}
-	return append(files, change.File{Path: c.config, After: imported, Mode: 0o644}), nil
+	return append(files, change.File{Path: c.config, After: edited, Mode: 0o644}), nil
 }
 
 func (c *containerd) Without(path string, text []byte, was engine.Installed) ([]byte, error) {
@@ -288,6 +360,4 @@ func (c *containerd) View(ctx context.Context) (*engine.View, error) {
 	return &engine.View{Tree: e.tree, Runtimes: append(path, "runtimes"), Standard: append(path[:3:3], defaultRuntimeName)}, nil
 }
 
-func (c *containerd) Reload([]change.File) engine.Reload {
-	return engine.Restarting("containerd", c.config)
-}
+func (c *containerd) Reload([]change.File) engine.Reload { return c.daemon.Restart() }

@@ -2,10 +2,12 @@ package containerd
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
@@ -16,17 +18,38 @@ const importsKey = "imports"
 // A newer containerd reads each file in its own version.
 const dropInVersion = 3
 
-// imports says whether a main file has containerd read the file at path. The `imports` that `config dump` prints do not tell:
-// from 2.2 on they begin with a default that only counts when it stands in the file.
-func imports(main []byte, path, config string) (bool, error) {
+// dropIns returns the directory for a file of hookctl's own, and whether the main file imports what is in it: that is conf.d
+// beside it, unless it imports another directory that is there. A generated file cannot be made to import anything: then
+// any directory will do that it imports.
+func (c *containerd) dropIns(main []byte) (dir string, imported bool, err error) {
 	_, items, err := tomledit.Array(main, importsKey)
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", config, err)
+		return "", false, fmt.Errorf("%s: %w", c.config, err)
 	}
-	return slices.ContainsFunc(items, func(item tomledit.Item) bool {
-		match, err := filepath.Match(absolute(item.Value, config), path)
-		return err == nil && match
-	}), nil
+	usual := filepath.Join(filepath.Dir(c.config), "conf.d")
+	var others []string
+	for _, item := range items {
+		pattern := absolute(item.Value, c.config)
+		match, err := filepath.Match(filepath.Base(pattern), engine.OwnFile("x")+".toml")
+		switch at := filepath.Dir(pattern); {
+		case err != nil || !match || strings.ContainsAny(at, "*?["):
+		case at == usual:
+			return usual, true, nil
+		default:
+			others = append(others, at)
+		}
+	}
+	isDir := func(path string) bool {
+		st, err := os.Stat(path)
+		return err == nil && st.IsDir()
+	}
+	if i := slices.IndexFunc(others, isDir); i >= 0 {
+		return others[i], true, nil
+	}
+	if len(others) > 0 && c.refuseGenerated(main) != nil {
+		return others[0], true, nil
+	}
+	return usual, false, nil
 }
 
 // importLine is the line that hookctl adds to a containerd configuration without imports.

@@ -19,14 +19,10 @@ func (c *containerd) Registered(ctx context.Context) (*engine.Registered, error)
 		return nil, err
 	}
 	r := &engine.Registered{}
-	// What disables it is named as in any version of the configuration: the plugin as a whole in containerd 1.x, its parts
-	// in 2.x.
-	for _, name := range tomledit.Strings(now.tree["disabled_plugins"]) {
-		if slices.Contains(append(cris, "cri"), name) {
-			r.Faults = append(r.Faults, engine.Fault{
-				Problem: "the CRI plugin is disabled (" + name + " in disabled_plugins): nobody can ask for a handler",
-				Remedy:  "take it out of disabled_plugins, if Kubernetes is to use this containerd; ctr and nerdctl take a link by themselves"})
-		}
+	for _, name := range now.disabled() {
+		r.Faults = append(r.Faults, engine.Fault{
+			Problem: "the CRI plugin is disabled (" + name + " in disabled_plugins): nobody can ask for a handler",
+			Remedy:  "remove it from disabled_plugins, if Kubernetes is to use this containerd; ctr and nerdctl take a link without a handler"})
 	}
 	standard := now.containerdTable()[defaultRuntimeName]
 	for name := range now.handlers() {
@@ -84,46 +80,71 @@ func (c *containerd) unseen(now *effective, r *engine.Registered) error {
 		}
 		read = append(read, matches...)
 	}
-	files := slices.Compact(slices.Sorted(slices.Values(append(tomlFiles(c.config), read...))))
+	seen := source{read: read, trees: map[string]tomledit.Table{}, config: c.config}
+	files := slices.Concat(read, slices.DeleteFunc(tomlFiles(c.config), func(path string) bool { return slices.Contains(read, path) }))
 	for _, path := range files {
 		text, err := change.Read(path)
 		if err != nil {
 			return err
 		}
-		tree, err := tomledit.Decode(path, text)
-		if err != nil && !slices.Contains(read, path) {
-			continue // containerd does not stumble over it
-		}
-		if err != nil {
+		if seen.trees[path], err = tomledit.Decode(path, text); err != nil && slices.Contains(read, path) { // else containerd does not stumble over it
 			return err
 		}
+	}
+	for _, path := range files {
 		for _, plugin := range append(cris, "cri") {
-			handlers := tomledit.Dig(tree, "plugins", plugin, "containerd", "runtimes")
+			handlers := tomledit.Dig(seen.trees[path], "plugins", plugin, "containerd", "runtimes")
 			for _, name := range slices.Sorted(maps.Keys(handlers)) {
 				binary, _ := tomledit.Dig(handlers, name, "options")["BinaryName"].(string)
 				if there := tomledit.Dig(now.handlers(), name); there != nil && (binary == "" || tomledit.Dig(there, "options")["BinaryName"] == any(binary)) {
 					continue
 				}
-				r.Entries = append(r.Entries, engine.Entry{Name: name, Path: binary, Faults: []engine.Fault{now.why(name, path, plugin, slices.Contains(read, path), c.config)}})
+				r.Entries = append(r.Entries, engine.Entry{Name: name, Path: binary, Faults: []engine.Fault{seen.why(now, name, path, plugin)}})
 			}
 		}
 	}
 	return nil
 }
 
-// why says why containerd does not know a handler as a file has it.
-func (e *effective) why(name, path, plugin string, read bool, config string) engine.Fault {
+// source is the files of a configuration.
+type source struct {
+	config string
+	read   []string // those that containerd reads, in their order
+	trees  map[string]tomledit.Table
+}
+
+// why returns why containerd does not know a handler as the file at path has it, below plugin.
+func (s source) why(e *effective, name, path, plugin string) engine.Fault {
 	f := engine.Fault{Fatal: true}
+	at := slices.Index(s.read, path)
+	later := s.read[at+1:]
+	has := func(keys ...string) string {
+		for _, other := range later {
+			if tomledit.Dig(s.trees[other], keys...) != nil {
+				return other
+			}
+		}
+		return ""
+	}
 	switch {
-	case !read:
+	case at < 0:
 		f.Problem = fmt.Sprintf("%s, where the handler is, is not read", path)
-		f.Remedy = fmt.Sprintf("import it in %s: imports = [%q]", config, path)
-	case plugin != e.plugin && e.plugin != "":
+		f.Remedy = fmt.Sprintf("import it in %s: imports = [%q]", s.config, path)
+	case e.plugin == "":
+		f.Problem, f.Remedy = path+" has the handler, and this containerd has no CRI plugin", "use a containerd that has one"
+	case plugin != e.plugin:
 		f.Problem = fmt.Sprintf("%s has the handler below plugins.%q, and this containerd's CRI plugin is %q", path, plugin, e.plugin)
 		f.Remedy = "move it there, with its options"
-	default:
-		f.Problem = fmt.Sprintf("%s has the handler, and a file that is read later says something else: from an imported file, containerd 1.x takes all of the CRI plugin's settings", path)
+	case has("plugins", plugin, "containerd", "runtimes", name) != "":
+		other := has("plugins", plugin, "containerd", "runtimes", name)
+		f.Problem = fmt.Sprintf("%s has the handler, and %s, which is read later, has another of that name", path, other)
+		f.Remedy = "keep one of the two"
+	case e.version < 3 && has("plugins", plugin) != "":
+		f.Problem = fmt.Sprintf("%s has the handler, and %s, which is read later, has other settings of the CRI plugin: containerd 1.x then takes none from elsewhere", path, has("plugins", plugin))
 		f.Remedy = "put the handler into that file"
+	default:
+		f.Problem = path + " has the handler, and `containerd config dump` has not"
+		f.Remedy = "look for its name in what that command prints"
 	}
 	return f
 }
@@ -140,17 +161,26 @@ func (c *containerd) Reach(ctx context.Context, handler string) (*engine.Reach, 
 	if err != nil {
 		return nil, err
 	}
-	text := func(key string, path ...string) string {
-		value, _ := tomledit.Dig(now.tree, path...)[key].(string)
-		return value
-	}
+	text := now.setting
 	const old, images = "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"
 	systemd, _ := tomledit.Dig(now.handlers(), handler, "options")["SystemdCgroup"].(bool)
 	return &engine.Reach{CRI: &engine.CRI{
 		Version:      now.version,
-		Socket:       cmp.Or(text("address", "grpc"), text("address", "plugins", "io.containerd.server.v1.grpc"), "/run/containerd/containerd.sock"),
+		Socket:       c.socket(now),
 		SandboxImage: cmp.Or(text("sandbox_image", "plugins", old), text("sandbox", "plugins", images, "pinned_images")),
 		Snapshotter:  cmp.Or(text("snapshotter", "plugins", old, "containerd"), text("snapshotter", "plugins", images)),
 		Systemd:      systemd,
 	}}, nil
+}
+
+// setting returns a text of the configuration.
+func (e *effective) setting(key string, path ...string) string {
+	value, _ := tomledit.Dig(e.tree, path...)[key].(string)
+	return value
+}
+
+// socket returns the path of the socket on which containerd listens.
+func (c *containerd) socket(now *effective) string {
+	return cmp.Or(c.daemon.Option("--address", "-address", "-a"), now.setting("address", "grpc"), now.setting("address", "plugins", "io.containerd.server.v1.grpc"),
+		"/run/containerd/containerd.sock")
 }

@@ -1,54 +1,116 @@
-// Package crio knows CRI-O: its configuration, and how it is made to read it again.
+// Package crio knows CRI-O: its configuration, and how a running crio is made to read it again.
 package crio
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 
+	"github.com/pelletier/go-toml/v2"
+
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// crio is CRI-O, which merges the files of crio.conf.d over its main file: a runtime has a file of its own there.
-type crio struct{ config string }
-
-// New returns the CRI-O whose main configuration is the file config; the usual one if that is empty.
-func New(config string) engine.Engine {
-	if config == "" {
-		config = "/etc/crio/crio.conf"
-	}
-	return &crio{config: config}
+// crio is CRI-O. It merges the files of a directory over its main file, and a runtime has a file of its own there. What
+// they come to, `crio config` says.
+type crio struct {
+	config string
+	dropIn string // the directory
+	daemon *engine.Daemon
 }
 
-func (*crio) Name() string     { return "crio" }
-func (*crio) Program() string  { return "crio" }
-func (c *crio) Config() string { return c.config }
-
-// dropIn is the directory whose files CRI-O reads after the file of that name.
-func (c *crio) dropIn() string { return c.config + ".d" }
-
-func (c *crio) Plan(_ context.Context, r engine.Runtime, read func(string) ([]byte, error)) ([]change.File, error) {
-	if len(r.PodAnnotations) > 0 {
-		return nil, engine.ErrNoAnnotations
+// New returns the CRI-O whose main configuration is the file config; if that is empty, the one that runs, or the usual one.
+func New(sys system.System, config string) (engine.Engine, error) {
+	const usual = "/etc/crio/crio.conf"
+	kind := engine.Kind{Program: "crio", Usual: usual, Config: []string{"--config", "-c"}}
+	daemon, err := kind.Find(sys, config)
+	if err != nil {
+		return nil, err
 	}
-	if slices.Contains(engine.BuiltIn, r.Name) {
-		return nil, engine.Reserved(c, r.Name)
+	c := &crio{config: daemon.Config, dropIn: daemon.Config + ".d", daemon: daemon}
+	if daemon.Process != nil {
+		c.dropIn = usual + ".d" // wherever the main file is
+		if dir := daemon.Option("--config-dir", "-d"); dir != "" {
+			c.dropIn = dir
+		}
 	}
-	path := filepath.Join(c.dropIn(), engine.OwnFile(r.Name)+".conf")
+	return c, nil
+}
+
+func (*crio) Name() string             { return "crio" }
+func (*crio) Program() string          { return "crio" }
+func (c *crio) Config() string         { return c.config }
+func (c *crio) Daemon() *engine.Daemon { return c.daemon }
+
+func (*crio) Advice(r engine.Runtime) string { return engine.ForRuntimeClass(r.Name) }
+
+func (c *crio) Plan(ctx context.Context, r engine.Runtime, read func(string) ([]byte, error)) ([]change.File, error) {
+	path := filepath.Join(c.dropIn, engine.OwnFile(r.Name)+".conf")
 	if own, err := read(path); err != nil {
 		return nil, err
 	} else if own != nil {
 		return nil, engine.Unremembered(path)
 	}
-	text := engine.Generated(c, r.Name)
-	if r.Default {
-		text += tomledit.Write([]string{"crio", "runtime"}, tomledit.Table{"default_runtime": r.Name})
+	if flags := c.daemon.Options(defaultFlag); r.Default && len(flags) > 0 {
+		return nil, fmt.Errorf("crio (process %d) was started with %s %s, which outweighs its files; start it without that flag, then retry", c.daemon.Process.PID, defaultFlag, flags[len(flags)-1])
 	}
-	text += tomledit.Write([]string{"crio", "runtime", "runtimes", r.Name}, tomledit.Table{"runtime_path": r.Link, "runtime_type": "oci"})
-	return []change.File{{Path: path, After: []byte(text), Mode: 0o644}}, nil
+	block, err := c.Block(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return []change.File{{Path: path, After: []byte(engine.Generated(c, r.Name) + block), Mode: 0o644}}, nil
+}
+
+const defaultFlag = "--default-runtime"
+
+// Block is what stands in a file of the runtime's own.
+func (c *crio) Block(ctx context.Context, r engine.Runtime) (text string, err error) {
+	if len(r.PodAnnotations) > 0 {
+		return "", engine.ErrNoAnnotations
+	}
+	if slices.Contains(engine.BuiltIn, r.Name) {
+		return "", engine.Reserved(c, r.Name)
+	}
+	now, err := c.View(ctx)
+	if err != nil {
+		return "", err
+	}
+	h, err := handler(now, r)
+	if err != nil {
+		return "", err
+	}
+	if r.Default {
+		text = tomledit.Write([]string{"crio", "runtime"}, tomledit.Table{"default_runtime": r.Name})
+	}
+	return text + tomledit.Write([]string{"crio", "runtime", "runtimes", r.Name}, h), nil
+}
+
+// handler returns the settings of the handler that is to be: those of the default one (where the monitor is, above all),
+// with the link in the place of its runtime.
+func handler(now *engine.View, r engine.Runtime) (tomledit.Table, error) {
+	h := tomledit.Settings(tomledit.Dig(now.Tree, slices.Concat(now.Runtimes, []string{now.Default()})...))
+	if h["runtime_type"] == "vm" {
+		return nil, fmt.Errorf(`crio's default handler %s has the runtime_type "vm": its settings are of no use to a runtime like runc; name another default_runtime first`, now.Default())
+	}
+	for _, key := range []string{"inherit_default_runtime", "platform_runtime_paths"} { // either would have another program called
+		delete(h, key)
+	}
+	if h["runtime_type"] == nil {
+		h["runtime_type"] = "oci"
+	}
+	h["runtime_path"] = r.Link
+	return h, nil
 }
 
 func (c *crio) Without(path string, text []byte, was engine.Installed) ([]byte, error) {
@@ -61,33 +123,112 @@ func (c *crio) Without(path string, text []byte, was engine.Installed) ([]byte, 
 	return nil, engine.OthersSettings(path, tree)
 }
 
-// read returns the files, and what they come to.
-func (c *crio) read() (files []string, tree tomledit.Table, err error) {
-	if files, err = engine.ConfFiles(c.config, c.dropIn()); err == nil {
-		tree, err = tomledit.ReadAll(files)
+// files returns the files that CRI-O reads, in their order: the main file, then all that are below the directory, whatever
+// their names (UpdateFromPath in pkg/config of cri-o).
+func (c *crio) files() (files []string, err error) {
+	if _, err := os.Stat(c.config); err == nil {
+		files = append(files, c.config)
 	}
-	return files, tree, err
+	err = filepath.WalkDir(c.dropIn, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			files = append(files, path)
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		err = fmt.Errorf("%s cannot be read: %w", c.dropIn, report.Plain(err))
+	}
+	return files, err
 }
 
-// View is what the files say together, as CRI-O merges them.
-func (c *crio) View(context.Context) (*engine.View, error) {
-	files, tree, err := c.read()
+// View is what `crio config` prints; without a crio, what the files say together.
+func (c *crio) View(ctx context.Context) (*engine.View, error) {
+	files, err := c.files()
 	if err != nil {
 		return nil, err
 	}
-	return &engine.View{Tree: tree, Files: files, Runtimes: []string{"crio", "runtime", "runtimes"}, Standard: []string{"crio", "runtime", "default_runtime"}}, nil
-}
-
-func (c *crio) Registered(context.Context) (*engine.Registered, error) {
-	_, tree, err := c.read()
+	v := &engine.View{Files: files, Runtimes: []string{"crio", "runtime", "runtimes"}, Standard: []string{"crio", "runtime", "default_runtime"}}
+	if program, findErr := c.daemon.Path(); findErr == nil {
+		v.Tree, err = c.ask(ctx, program)
+	} else {
+		v.Tree, err = read(files)
+	}
+	if name := v.Default(); err == nil && name != "" && !v.Knows(name) && !slices.Contains(engine.BuiltIn, name) {
+		err = fmt.Errorf("the default_runtime of crio is %q%s, and there is no such runtime: crio does not start; add it, or name another", name, v.NamingDefault())
+	}
 	if err != nil {
 		return nil, err
 	}
-	standard := tomledit.Dig(tree, "crio", "runtime")["default_runtime"]
+	return v, nil
+}
+
+// commented is a line that `crio config` prints for a default that nobody has changed.
+var commented = regexp.MustCompile(`(?m)^# default_runtime = "([^"]*)"$`)
+
+// ask has crio say what its configuration comes to. The options of a daemon hold for that command too.
+func (c *crio) ask(ctx context.Context, program string) (tree tomledit.Table, err error) {
+	var args []string
+	if c.daemon.Process != nil {
+		args = slices.Clone(c.daemon.Process.Args[1:])
+	} else {
+		args = append(args, "--config-dir", c.dropIn)
+		if _, err := os.Stat(c.config); err == nil {
+			args = append(args, "--config", c.config)
+		}
+	}
+	text, err := command.Output(ctx, program, append(args, "config")...)
+	if err != nil {
+		return nil, fmt.Errorf("crio cannot read its configuration: %w", err)
+	}
+	if err := toml.Unmarshal([]byte(text), &tree); err != nil {
+		return nil, fmt.Errorf("what `crio config` prints cannot be read: %w", err)
+	}
+	if name := commented.FindStringSubmatch(text); name != nil {
+		if runtime := tomledit.Within(tree, "crio", "runtime"); runtime["default_runtime"] == nil {
+			runtime["default_runtime"] = name[1]
+		}
+	}
+	return tree, nil
+}
+
+// read merges files as CRI-O does: of two tables of one handler, the later one counts alone.
+func read(files []string) (tomledit.Table, error) {
+	all := tomledit.Table{}
+	for _, path := range files {
+		text, err := change.Read(path)
+		if err != nil {
+			return nil, err
+		}
+		tree, err := tomledit.Decode(path, text)
+		if err != nil {
+			return nil, err
+		}
+		handlers := tomledit.Dig(tree, "crio", "runtime", "runtimes")
+		for name := range maps.Keys(handlers) {
+			delete(tomledit.Dig(all, "crio", "runtime", "runtimes"), name)
+		}
+		tomledit.Merge(all, tree)
+	}
+	return all, nil
+}
+
+func (c *crio) Registered(ctx context.Context) (*engine.Registered, error) {
+	now, err := c.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return registered(now), nil
+}
+
+func registered(now *engine.View) *engine.Registered {
 	r := &engine.Registered{}
-	for name := range tomledit.Dig(tree, "crio", "runtime", "runtimes") {
-		t := tomledit.Dig(tree, "crio", "runtime", "runtimes", name)
-		entry := engine.Entry{Name: name, Default: standard == any(name)}
+	handlers := tomledit.Dig(now.Tree, now.Runtimes...)
+	for name := range handlers {
+		t := tomledit.Dig(handlers, name)
+		entry := engine.Entry{Name: name, Default: now.Default() == name}
 		if entry.Path, _ = t["runtime_path"].(string); entry.Path == "" {
 			entry.Path = name // CRI-O looks for a program of the runtime's name
 		}
@@ -98,10 +239,33 @@ func (c *crio) Registered(context.Context) (*engine.Registered, error) {
 		r.Entries = append(r.Entries, entry)
 	}
 	r.Sort()
-	return r, nil
+	return r
 }
 
-func (c *crio) Reload([]change.File) engine.Reload { return engine.Restarting("crio", c.config) }
+// Reload is a restart: on SIGHUP, crio takes handlers that it may then be unable to use.
+func (c *crio) Reload([]change.File) engine.Reload { return c.daemon.Restart() }
+
+// Known asks the running crio (GET /config of its socket).
+func (c *crio) Known(ctx context.Context) (*engine.Registered, error) {
+	socket := "/var/run/crio/crio.sock"
+	now, err := c.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if listen, _ := tomledit.Dig(now.Tree, "crio", "api")["listen"].(string); listen != "" {
+		socket = listen
+	}
+	text, err := engine.Get(ctx, socket, "/config")
+	if err != nil {
+		return nil, fmt.Errorf("crio cannot be asked: %w", err)
+	}
+	known := *now
+	known.Tree = nil
+	if err := toml.Unmarshal(text, &known.Tree); err != nil {
+		return nil, fmt.Errorf("what crio says of its configuration cannot be read: %w", err)
+	}
+	return registered(&known), nil
+}
 
 func (*crio) Reach(context.Context, string) (*engine.Reach, error) {
 	return nil, errors.New("there is no canary for crio: run a container by it, and see hookctl preview --id ID")

@@ -3,7 +3,6 @@ package docker
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,32 +11,56 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
 // docker is dockerd, which knows runtimes by `runtimes` and `default-runtime` in daemon.json.
-type docker struct{ config string }
+type docker struct {
+	config string
+	daemon *engine.Daemon
+}
 
-// New returns the dockerd whose configuration is the file config; the usual one if that is empty.
-func New(config string) engine.Engine {
-	return &docker{config: cmp.Or(config, "/etc/docker/daemon.json")}
+// New returns the dockerd whose configuration is the file config; if that is empty, the one that runs, or the usual one.
+func New(sys system.System, config string) (engine.Engine, error) {
+	kind := engine.Kind{Program: "dockerd", Usual: "/etc/docker/daemon.json", Config: []string{"--config-file"}}
+	daemon, err := kind.Find(sys, config)
+	if err != nil {
+		return nil, err
+	}
+	return &docker{config: daemon.Config, daemon: daemon}, nil
 }
 
 func (*docker) Name() string     { return "docker" }
 func (*docker) Program() string  { return "dockerd" }
 func (d *docker) Config() string { return d.config }
 
+func (d *docker) Daemon() *engine.Daemon { return d.daemon }
+
+func (*docker) Advice(engine.Runtime) string { return "" }
+
 func (d *docker) Plan(_ context.Context, r engine.Runtime, read func(string) ([]byte, error)) ([]change.File, error) {
+	if err := d.contradiction(r); err != nil {
+		return nil, err
+	}
+	text, err := read(d.config)
+	if err != nil {
+		return nil, err
+	}
+	if text, err = d.plan(r, text); err != nil {
+		return nil, err
+	}
+	return []change.File{{Path: d.config, After: text, Mode: 0o644}}, nil
+}
+
+// plan returns a daemon.json with a runtime added.
+func (d *docker) plan(r engine.Runtime, text []byte) ([]byte, error) {
 	if len(r.PodAnnotations) > 0 {
 		return nil, engine.ErrNoAnnotations
 	}
 	if r.Name == "runc" {
 		return nil, engine.Reserved(d, r.Name)
-	}
-	text, err := read(d.config)
-	if err != nil {
-		return nil, err
 	}
 	daemon, err := d.parse(text)
 	if err != nil {
@@ -45,14 +68,14 @@ func (d *docker) Plan(_ context.Context, r engine.Runtime, read func(string) ([]
 	}
 	if m, ok := daemon.runtimes.find(r.Name); ok {
 		return nil, daemon.file.At(m.start, "", fmt.Sprintf("there is a runtime %q already, and hookctl did not put it there", r.Name),
-			"take it out, or take another name for the profile")
+			"remove it, or choose another name for the profile")
 	}
 	own := tomledit.Quote(r.Name) + `: {"path": ` + tomledit.Quote(r.Link) + "}"
 	if daemon.runtimes.exists() {
 		text = daemon.runtimes.insert(daemon.file, own)
 	} else {
 		indent, unit := daemon.root.indents(daemon.file)
-		text = daemon.root.insert(daemon.file, `"runtimes": {`+indent+unit+own+indent+"}")
+		text = daemon.root.set(daemon.file, runtimes, "{"+indent+unit+own+indent+"}")
 	}
 	if r.Default {
 		if daemon, err = d.parse(text); err != nil {
@@ -60,10 +83,13 @@ func (d *docker) Plan(_ context.Context, r engine.Runtime, read func(string) ([]
 		}
 		text = daemon.root.set(daemon.file, defaultRuntime, tomledit.Quote(r.Name))
 	}
-	return []change.File{{Path: d.config, After: text, Mode: 0o644}}, nil
+	return text, nil
 }
 
-const defaultRuntime = "default-runtime"
+const (
+	runtimes       = "runtimes"
+	defaultRuntime = "default-runtime"
+)
 
 func (d *docker) Without(_ string, text []byte, was engine.Installed) ([]byte, error) {
 	daemon, err := d.parse(text)
@@ -94,8 +120,13 @@ func (d *docker) Without(_ string, text []byte, was engine.Installed) ([]byte, e
 	}
 	switch {
 	case len(daemon.runtimes.members) == 1 && !old.runtimes.exists():
-		if _, ours := daemon.runtimes.find(was.Name); ours {
-			text = daemon.root.remove(daemon.file, "runtimes")
+		if _, ours := daemon.runtimes.find(was.Name); !ours {
+			break
+		}
+		if m, ok := old.root.find(runtimes); ok { // null
+			text = daemon.root.set(daemon.file, runtimes, string(m.value(old.file)))
+		} else {
+			text = daemon.root.remove(daemon.file, runtimes)
 		}
 	default:
 		text = daemon.runtimes.remove(daemon.file, was.Name)
@@ -109,7 +140,7 @@ func (d *docker) Without(_ string, text []byte, was engine.Installed) ([]byte, e
 	return text, nil
 }
 
-// View is what daemon.json says, if dockerd takes it: one of version 23 or later can say so.
+// View is what daemon.json says, if dockerd takes it with its own flags: one of version 23 or later can say so.
 func (d *docker) View(ctx context.Context) (*engine.View, error) {
 	text, err := change.Read(d.config)
 	if err != nil {
@@ -123,7 +154,12 @@ func (d *docker) View(ctx context.Context) (*engine.View, error) {
 	if err := json.Unmarshal(daemon.file.Data, &v.Tree); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.config, err)
 	}
-	program, err := command.Find("dockerd")
+	if name := v.Default(); name != "" && name != "runc" && !isShim(name) && !v.Knows(name) && !d.flagged(name) {
+		m, _ := daemon.root.find(defaultRuntime)
+		return nil, daemon.file.At(m.after, "", fmt.Sprintf("the default runtime %q is not among the runtimes: dockerd does not start", name),
+			"add it to runtimes, or name another")
+	}
+	program, err := d.daemon.Path()
 	if err != nil || text == nil {
 		return v, nil // nobody is there to ask, or nothing to ask about
 	}
@@ -132,12 +168,16 @@ func (d *docker) View(ctx context.Context) (*engine.View, error) {
 		return nil, err
 	}
 	if strings.Contains(help, "--validate") {
-		if _, err := command.Output(ctx, program, "--validate", "--config-file", d.config); err != nil {
+		if _, err := command.Output(ctx, program, append([]string{"--validate", "--config-file", d.config}, d.args()...)...); err != nil {
 			return nil, err
 		}
 	}
 	return v, nil
 }
+
+// isShim reports whether dockerd takes a runtime's name for a shim of containerd's, which need not be registered: a path, or
+// a name such as io.containerd.runsc.v1.
+func isShim(name string) bool { return strings.HasPrefix(name, "/") || strings.Count(name, ".") >= 2 }
 
 // daemonFile is a daemon.json: where its members stand.
 type daemonFile struct {
@@ -153,11 +193,11 @@ func (d *docker) parse(text []byte) (*daemonFile, error) {
 	f := &daemonFile{file: &jsonfile.File{Path: d.config, Data: text}}
 	r := f.file.Strict()
 	root, err := readObject(r, func(name string) (err error) {
-		if name == "runtimes" {
+		if name == runtimes && !bytes.HasPrefix(text[r.Next():], []byte("null")) { // which is as if it were not there
 			f.runtimes, err = readObject(r, nil)
 			return err
 		}
-		return r.MisspeltCase(name, "runtimes", defaultRuntime)
+		return r.MisspeltCase(name, runtimes, defaultRuntime)
 	})
 	f.root = root
 	if err == nil {

@@ -14,7 +14,7 @@ import (
 // planDocker gives daemon.json with gpu as a runtime.
 func planDocker(t *testing.T, before []byte, isDefault bool) ([]byte, error) {
 	t.Helper()
-	d := &docker{config: "/etc/docker/daemon.json"}
+	d := &docker{config: "/etc/docker/daemon.json", daemon: &engine.Daemon{}}
 	files, err := d.Plan(t.Context(), engine.Runtime{Name: "gpu", Link: "/bin/gpu", Default: isDefault}, func(string) ([]byte, error) { return before, nil })
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func TestDockerWithout(t *testing.T) {
 		{"taken out by hand", `{}`, `{"a": 1}`, `{"a": 1}`},
 		{"a file that was not there", "", `{"runtimes": {"gpu": {"path": "/bin/gpu"} }}`, ""},
 	} {
-		d := &docker{config: "/etc/docker/daemon.json"}
+		d := &docker{config: "/etc/docker/daemon.json", daemon: &engine.Daemon{}}
 		before := []byte(test.before)
 		if test.before == "" {
 			before = nil
@@ -103,7 +103,7 @@ func TestDockerWithout(t *testing.T) {
 		}
 	}
 	// What somebody has pointed elsewhere is theirs.
-	d := &docker{config: "/etc/docker/daemon.json"}
+	d := &docker{config: "/etc/docker/daemon.json", daemon: &engine.Daemon{}}
 	r := installed(nil)
 	if _, err := d.Without(d.config, []byte(`{"runtimes": {"gpu": {"path": "/usr/bin/kata"}}}`), r); err == nil ||
 		!strings.Contains(err.Error(), `daemon.json:1:15: somebody has changed the runtime "gpu" since: it does not call /bin/gpu`) {
@@ -136,7 +136,7 @@ func FuzzDocker(f *testing.F) {
 		if !cmp.Equal(runtimes["gpu"], any(map[string]any{"path": "/bin/gpu"})) || isDefault && is["default-runtime"] != "gpu" {
 			t.Fatalf("the runtime is not in\n%s", after)
 		}
-		d := &docker{config: "/etc/docker/daemon.json"}
+		d := &docker{config: "/etc/docker/daemon.json", daemon: &engine.Daemon{}}
 		r := installed(before)
 		again, err := d.Without(d.config, after, r)
 		if err != nil {

@@ -42,6 +42,11 @@ func (d *docker) Registered(context.Context) (*engine.Registered, error) {
 				entry.Path = "runc"
 			}
 			entry.OfType(runtime.Type)
+			if runtime.Type == engine.RuncV2 && runtime.Options.BinaryName != "" {
+				entry.Faults = append(entry.Faults, engine.Fault{
+					Problem: "registered by runtimeType and BinaryName: dockerd asks only a runtime with a path for its features, so that a read-only bind mount of a container is not recursively read-only",
+					Remedy:  fmt.Sprintf(`write {"path": %q}`, runtime.Options.BinaryName)})
+			}
 		}
 		byShell(&entry)
 		r.Entries = append(r.Entries, entry)

@@ -9,9 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
@@ -24,11 +27,14 @@ type podman struct{ config string }
 const usual = "/etc/containers/containers.conf"
 
 // New returns the Podman whose main configuration is the file config; the usual one if that is empty.
-func New(config string) engine.Engine { return &podman{config: cmp.Or(config, usual)} }
+func New(_ system.System, config string) (engine.Engine, error) {
+	return &podman{config: cmp.Or(config, usual)}, nil
+}
 
-func (*podman) Name() string     { return "podman" }
-func (*podman) Program() string  { return "podman" }
-func (p *podman) Config() string { return p.config }
+func (*podman) Name() string           { return "podman" }
+func (*podman) Program() string        { return "podman" }
+func (p *podman) Config() string       { return p.config }
+func (*podman) Daemon() *engine.Daemon { return nil }
 
 // file is hookctl's own. Its name has it read after those that are named as files of such a folder mostly are.
 func (p *podman) file() string {
@@ -43,7 +49,38 @@ func (p *podman) files() ([]string, error) {
 		return nil, err
 	}
 	own, err := engine.ConfFiles(p.config, p.config+".d")
-	return append(files, own...), err
+	if err != nil || p.config != usual {
+		return append(files, own...), err
+	}
+	// Later versions read those of the user too, be it root, and all of them a last one.
+	mine := filepath.Join(cmp.Or(os.Getenv("XDG_CONFIG_HOME"), filepath.Join(os.Getenv("HOME"), ".config")), "containers/containers.conf")
+	users, err := engine.ConfFiles(mine, mine+".d")
+	if err != nil {
+		return nil, err
+	}
+	if last := os.Getenv("CONTAINERS_CONF_OVERRIDE"); last != "" {
+		users = append(users, last)
+	}
+	return slices.Concat(files, own, users), nil
+}
+
+// refuse returns an error if Podman does not read the files, or does not take what they say.
+func (p *podman) refuse(ctx context.Context, tree tomledit.Table) error {
+	if path := os.Getenv("CONTAINERS_CONF"); path != "" {
+		return fmt.Errorf("CONTAINERS_CONF is set: Podman then reads %s alone, and nothing of %s; unset it, for hookctl and for whoever calls Podman", path, filepath.Dir(p.file()))
+	}
+	name, _ := tomledit.Dig(tree, "engine")["runtime"].(string)
+	if name != "" && !filepath.IsAbs(name) && tomledit.Dig(tree, "engine", "runtimes")[name] == nil && !slices.Contains(engine.BuiltIn, name) {
+		return fmt.Errorf("the default runtime of podman is %q, and there is no such runtime: podman runs no container; add it below [engine.runtimes], or name another", name)
+	}
+	program, err := command.Find("podman")
+	if err != nil || p.config != usual {
+		return nil // there is none to ask, or it reads other files
+	}
+	if _, err := command.Output(ctx, program, "version"); err != nil {
+		return fmt.Errorf("podman does not take its configuration: %w", err)
+	}
+	return nil
 }
 
 // defaultJSON are the runtimes of which Podman knows by itself that they write their log as JSON.
@@ -57,16 +94,36 @@ func supportsJSON(tree tomledit.Table) []any {
 	return defaultJSON
 }
 
+func (*podman) Advice(engine.Runtime) string { return "" }
+
 func (p *podman) Plan(_ context.Context, r engine.Runtime, read func(string) ([]byte, error)) ([]change.File, error) {
+	text, err := read(p.file())
+	if err != nil {
+		return nil, err
+	}
+	if text, err = p.plan(r, text); err != nil {
+		return nil, err
+	}
+	return []change.File{{Path: p.file(), After: text, Mode: 0o644}}, nil
+}
+
+// Block is what hookctl's file has.
+func (p *podman) Block(_ context.Context, r engine.Runtime) (string, error) {
+	text, err := p.plan(r, nil)
+	if err != nil {
+		return "", err
+	}
+	_, block, _ := strings.Cut(string(text), "\n") // after the comment that says whose it is
+	return block, nil
+}
+
+// plan returns hookctl's file with a runtime added.
+func (p *podman) plan(r engine.Runtime, text []byte) ([]byte, error) {
 	if len(r.PodAnnotations) > 0 {
 		return nil, engine.ErrNoAnnotations
 	}
 	if slices.Contains(engine.BuiltIn, r.Name) {
 		return nil, engine.Reserved(p, r.Name)
-	}
-	text, err := read(p.file())
-	if err != nil {
-		return nil, err
 	}
 	tree, err := tomledit.Decode(p.file(), text)
 	if err != nil {
@@ -88,7 +145,7 @@ func (p *podman) Plan(_ context.Context, r engine.Runtime, read func(string) ([]
 	if r.Default {
 		name = r.Name
 	}
-	return []change.File{{Path: p.file(), After: p.write(ours, others, name), Mode: 0o644}}, nil
+	return p.write(ours, others, name), nil
 }
 
 // write returns the text of hookctl's file.
@@ -156,8 +213,11 @@ func (p *podman) read() (files []string, tree tomledit.Table, err error) {
 }
 
 // View is what the files say together, as Podman merges them, with the names in runtime_supports_json as keys.
-func (p *podman) View(context.Context) (*engine.View, error) {
+func (p *podman) View(ctx context.Context) (*engine.View, error) {
 	files, tree, err := p.read()
+	if err == nil {
+		err = p.refuse(ctx, tree)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -172,8 +232,11 @@ func (p *podman) View(context.Context) (*engine.View, error) {
 		Lists: [][]string{{"engine", "runtime_supports_json"}}}, nil
 }
 
-func (p *podman) Registered(context.Context) (*engine.Registered, error) {
+func (p *podman) Registered(ctx context.Context) (*engine.Registered, error) {
 	_, tree, err := p.read()
+	if err == nil {
+		err = p.refuse(ctx, tree)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -202,6 +265,9 @@ func firstOf(paths []string) string {
 	}
 	return append(paths, "")[0]
 }
+
+// Known is Registered: nothing runs.
+func (p *podman) Known(ctx context.Context) (*engine.Registered, error) { return p.Registered(ctx) }
 
 // Reload: every call of Podman reads its configuration.
 func (*podman) Reload([]change.File) engine.Reload {

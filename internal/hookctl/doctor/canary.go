@@ -1,0 +1,59 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+)
+
+// Canaries runs a container by each runtime of an engine that leads to the oci-add-hooks at exe, or by the one called name,
+// and returns what they have shown. An interrupt is an error.
+func Canaries(ctx context.Context, sys system.System, e engine.Engine, exe, name string) (lines []Line, err error) {
+	registered, err := e.Registered(ctx)
+	if err != nil {
+		return nil, nil // which Examine reports
+	}
+	line := Line{Engine: e.Name(), Config: e.Config(), About: "canary"}
+	for _, entry := range registered.Entries {
+		if name != "" && entry.Name != name || name == "" && !Concerns(sys, entry, exe) {
+			continue
+		}
+		line.Runtime = entry.Name
+		lines = append(lines, ofCanary(ctx, line, e, entry, exe))
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("interrupted, at the canary of %s: %s", entry.Name, lines[len(lines)-1].Message)
+		}
+	}
+	if name != "" && len(lines) == 0 {
+		line.Runtime, line.Status = name, Error
+		line.Message, line.Remedy = "the engine's configuration has no such runtime", "hookctl install "+e.Name()+" --profile "+name
+		lines = append(lines, line)
+	}
+	return lines, nil
+}
+
+// ofCanary returns the line about a container that is run by a runtime as an engine has it.
+func ofCanary(ctx context.Context, line Line, e engine.Engine, entry engine.Entry, exe string) Line {
+	uses, err := OfEntry(entry, exe)
+	var proof canary.Proof
+	if err == nil {
+		proof, err = canary.Run(ctx, canary.Options{Engine: e, Runtime: entry.Name, Link: entry.Path, Program: exe, Uses: uses})
+	}
+	switch {
+	case err != nil:
+		line.Status, line.Message = Error, err.Error()
+	case proof.Hooks == 0:
+		line.Status, line.Message = Warning, "not proven by a hook: a container ran, and its engine calls "+proof.Calls+", but no hook of the profile is for it"
+		line.Remedy = "run a container that the profile's conditions are for, and see hookctl preview --id ID"
+	default:
+		hooks := "a hook"
+		if proof.Hooks > 1 {
+			hooks = fmt.Sprintf("%d hooks", proof.Hooks)
+		}
+		line.Status, line.Message = OK, fmt.Sprintf("a container ran; its engine calls %s, and its config.json holds %s of the profile", proof.Calls, hooks)
+	}
+	return line
+}

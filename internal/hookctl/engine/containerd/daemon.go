@@ -1,0 +1,53 @@
+package containerd
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+)
+
+// Known asks the running containerd for the configuration of its CRI plugin (the CRI's Status, verbose).
+func (c *containerd) Known(ctx context.Context) (*engine.Registered, error) {
+	now, err := c.dump(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient("unix://"+c.socket(now), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, command.Patience)
+	defer cancel()
+	answer, err := cri.NewRuntimeServiceClient(conn).Status(ctx, &cri.StatusRequest{Verbose: true})
+	if err != nil {
+		return nil, fmt.Errorf("containerd cannot be asked at %s: %s", c.socket(now), status.Convert(err).Message())
+	}
+	var config struct {
+		Containerd struct {
+			Default  string `json:"defaultRuntimeName"`
+			Runtimes map[string]struct {
+				Options map[string]any
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(answer.Info["config"]), &config); err != nil {
+		return nil, fmt.Errorf("what containerd says at %s of its configuration cannot be read: %w", c.socket(now), err)
+	}
+	r := &engine.Registered{}
+	for name, handler := range config.Containerd.Runtimes {
+		binary, _ := handler.Options["BinaryName"].(string)
+		r.Entries = append(r.Entries, engine.Entry{Name: name, Path: cmp.Or(binary, "runc"), Default: name == config.Containerd.Default})
+	}
+	r.Sort()
+	return r, nil
+}

@@ -1,0 +1,290 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+)
+
+// Daemon is an engine's daemon: the one that runs with a configuration, or else that none does.
+type Daemon struct {
+	Program string        // the name of its program
+	Config  string        // the path of its main configuration file
+	Process *proc.Process // nil if none runs
+	Doubt   string        // why one may run nevertheless; empty if there is no reason to think so
+
+	kind Kind
+	sys  system.System
+}
+
+// Kind says how the daemons of an engine are told apart.
+type Kind struct {
+	Program string
+	Usual   string                           // the path of the configuration that is read by default
+	Config  []string                         // the options that name another
+	Except  func(config string) (other bool) // reports whether a daemon with that configuration is another engine's; may be nil
+}
+
+// Find returns the daemon that reads the configuration config. If that is empty, it is the one that reads the usual one,
+// or the only one that runs. Only processes count that rule 31 has believed, and whose root directory is the system's.
+func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
+	d := &Daemon{Program: k.Program, Config: config, kind: k, sys: sys}
+	all, err := proc.List(sys)
+	if err != nil {
+		d.Doubt = err.Error()
+	}
+	var running []proc.Process
+	reads := map[int]string{}
+	for _, p := range all {
+		if p.Name() != k.Program && filepath.Base(p.Exe) != k.Program {
+			continue
+		}
+		at := k.read(p)
+		if config == "" && k.Except != nil && k.Except(at) {
+			continue
+		}
+		shares, err := p.SharesRoot()
+		if err == nil {
+			err = p.Trusted()
+		}
+		switch {
+		case err != nil:
+			d.Doubt = err.Error()
+		case !shares:
+			d.Doubt = fmt.Sprintf("process %d (%s) has another root directory", p.PID, k.Program)
+		default:
+			running, reads[p.PID] = append(running, p), at
+		}
+	}
+	reading := func(path string) []proc.Process {
+		return slices.DeleteFunc(slices.Clone(running), func(p proc.Process) bool { return !sameFile(reads[p.PID], path) })
+	}
+	chosen := reading(k.Usual)
+	switch {
+	case config != "":
+		chosen = reading(config)
+	case len(chosen) == 0:
+		chosen = running
+	}
+	if len(chosen) > 1 {
+		return nil, fmt.Errorf("several daemons %s run:%s; choose one by --config FILE", k.Program, k.lines(chosen, reads))
+	}
+	if config == "" {
+		d.Config = k.Usual
+	}
+	if len(chosen) == 1 {
+		d.Process, d.Doubt = &chosen[0], ""
+		if config == "" {
+			d.Config = reads[chosen[0].PID]
+		}
+	} else if len(running) > 0 {
+		d.Doubt = "others run:" + k.lines(running, reads)
+	}
+	return d, nil
+}
+
+// Renew finds the daemon again that reads the same configuration, as after a restart.
+func (d *Daemon) Renew() error {
+	now, err := d.kind.Find(d.sys, d.Config)
+	if err == nil {
+		d.Process, d.Doubt = now.Process, now.Doubt
+	}
+	return err
+}
+
+// read returns the path of the configuration that a process reads.
+func (k Kind) read(p proc.Process) string {
+	path := p.Option(k.Config...)
+	if path == "" {
+		return k.Usual
+	}
+	if !filepath.IsAbs(path) {
+		if dir, err := os.Readlink(filepath.Join(p.Dir, "cwd")); err == nil {
+			path = filepath.Join(dir, path)
+		}
+	}
+	return filepath.Clean(path)
+}
+
+func (k Kind) lines(list []proc.Process, reads map[int]string) string {
+	var b strings.Builder
+	for _, p := range list {
+		fmt.Fprintf(&b, "\n  process %d reads %s", p.PID, reads[p.PID])
+	}
+	return b.String()
+}
+
+// sameFile reports whether two paths are the same, or lead to the same file.
+func sameFile(a, b string) bool {
+	if a == b {
+		return true
+	}
+	stA, errA := os.Stat(a)
+	stB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(stA, stB)
+}
+
+// Options returns the values of the options of these names that the daemon was started with.
+func (d *Daemon) Options(names ...string) []string {
+	if d.Process == nil {
+		return nil
+	}
+	return d.Process.Options(names...)
+}
+
+// Option returns the value of the last of these options; empty if the daemon was not started with one.
+func (d *Daemon) Option(names ...string) string {
+	if d.Process == nil {
+		return ""
+	}
+	return d.Process.Option(names...)
+}
+
+// Path returns the path of the program to ask about the configuration: the daemon's, or the installed one if none runs.
+func (d *Daemon) Path() (string, error) {
+	if d.Process == nil {
+		return command.Find(d.Program)
+	}
+	if filepath.Base(d.Process.Exe) == d.Program && sameFile(d.Process.Exe, filepath.Join(d.Process.Dir, "exe")) {
+		return d.Process.Exe, nil
+	}
+	// The program of k3s is all of its programs, by their names. Another one was replaced, as by an upgrade.
+	if path := filepath.Join(filepath.Dir(d.Process.Exe), d.Program); sameFile(path, filepath.Join(d.Process.Dir, "exe")) {
+		return path, nil
+	}
+	return filepath.Join(d.Process.Dir, "exe"), nil
+}
+
+// Judged says by what the configuration is judged if no daemon runs; empty if one does.
+func (d *Daemon) Judged() string {
+	if d.Process != nil {
+		return ""
+	}
+	text := "no running " + d.Program + " reads " + d.Config
+	if d.Doubt != "" {
+		text += " (" + d.Doubt + ")"
+	}
+	if path, err := command.Find(d.Program); err == nil {
+		return text + ": the configuration is judged by the installed " + path
+	}
+	return text + ", and none is installed: the configuration is judged by hookctl alone"
+}
+
+// NotRunning is why a daemon is not reloaded; nil if it runs.
+func (d *Daemon) NotRunning() error {
+	if d.Process != nil {
+		return nil
+	}
+	text := "no running " + d.Program + " reads " + d.Config
+	if d.Doubt != "" {
+		text += " (" + d.Doubt + ")"
+	}
+	return fmt.Errorf("%s: there is nothing to reload; run it without --reload, and %s reads the configuration when it starts", text, d.Program)
+}
+
+// Restart returns Reload for a daemon that reads its configuration when it starts.
+func (d *Daemon) Restart() Reload {
+	unit := d.unit()
+	r := Reload{
+		Command: "systemctl restart " + cmp.Or(unit, d.Program),
+		Effect:  "running containers and pods run on; until it is back, none can be started or stopped",
+		Refused: d.NotRunning(),
+		Do: func(ctx context.Context) error {
+			systemctl, err := command.Find("systemctl")
+			if err == nil {
+				_, err = command.OutputWithin(ctx, restarting, systemctl, "restart", unit)
+			}
+			return err
+		},
+	}
+	if unit == "" && (d.Process != nil || d.Config != d.kind.Usual) {
+		r.Command = "restart " + d.Program + " as it was started"
+	}
+	if unit == "" && d.Process != nil {
+		r.Refused = fmt.Errorf("%s (process %d) has to be restarted to read %s, but no unit of systemd runs it; run it without --reload, then restart it as it was started",
+			d.Program, d.Process.PID, d.Config)
+	}
+	return r
+}
+
+// restarting is how long a restart may take.
+const restarting = 2 * time.Minute
+
+// unit returns systemd's unit in which the daemon runs, by its cgroups; empty if there is none. In k3s's unit runs a
+// containerd of its own, and in Docker's there may be one.
+func (d *Daemon) unit() string {
+	if d.Process == nil {
+		return ""
+	}
+	text, err := os.ReadFile(filepath.Join(d.Process.Dir, "cgroup"))
+	if err != nil {
+		return "" // it has ended
+	}
+	for part := range strings.FieldsFuncSeq(string(text), func(r rune) bool { return r == '/' || r == '\n' }) {
+		if strings.HasSuffix(part, ".service") {
+			return part
+		}
+	}
+	return ""
+}
+
+// Settled asks until an answer satisfies, or ctx or patience ends: a daemon knows a change some time after it was made to
+// read it.
+func Settled(ctx context.Context, patience time.Duration, ask func(context.Context) error) error {
+	within, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := ask(within)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("interrupted: %w", context.Cause(ctx)), err)
+		case <-within.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// Get asks what listens on a unix socket by HTTP, and returns its answer.
+func Get(ctx context.Context, socket, path string) ([]byte, error) {
+	client := http.Client{Timeout: command.Patience, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", socket, err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, command.MaxOutput))
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", answer.Status, bytes.TrimSpace(text))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: GET %s: %w", socket, path, err)
+	}
+	return text, nil
+}

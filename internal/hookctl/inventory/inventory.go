@@ -1,0 +1,459 @@
+// Package inventory compares the hooks that containers have with those that their profiles add (rule 29).
+//
+// Which hooks a container has, its config.json says. By which profile it was created, what its engine calls for it says:
+// never a name. Which hooks the profile adds, the plan of the runtime says. So nothing is guessed: a container that a
+// person started by runc has no such witness, and is compared with a profile only on demand.
+//
+// It does not know how containers are found, nor how this is shown.
+package inventory
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/awslabs/oci-add-hooks/internal/bundle"
+	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/inject"
+	"github.com/awslabs/oci-add-hooks/internal/profile"
+)
+
+// State is how a container's hooks stand to its profile.
+type State string
+
+// The states.
+const (
+	Complete State = "complete" // it has all hooks that the profile adds today
+	Changed  State = "changed"  // it has others, as of an older version of the profile
+	Missing  State = "missing"  // it has none of the profile's
+	None     State = "none"     // it does not go through oci-add-hooks
+	Unknown  State = "unknown"  // it cannot be told: Entry.Reason says why
+)
+
+// Entry is a container with its hooks.
+type Entry struct {
+	ID       string                           `json:"id"`
+	Name     string                           `json:"name"`
+	Image    string                           `json:"image,omitempty"`
+	Engine   string                           `json:"engine"`
+	Bundle   string                           `json:"bundle"` // empty if there is none
+	Running  bool                             `json:"running"`
+	Profile  string                           `json:"profile"` // empty if it goes through none, or if that is not known
+	State    State                            `json:"state"`
+	Reason   string                           `json:"reason,omitempty"` // why the state is unknown
+	Hooks    map[hooks.Stage][]jsontext.Value `json:"hooks"`            // what config.json has, each stage's in their order
+	Problems []string                         `json:"problems"`
+
+	Through bool `json:"-"` // it goes through oci-add-hooks, by what its engine calls
+
+	// From has the file that a hook comes from, by the place of the hook in Hooks, as far as that can be told.
+	From map[Place]string `json:"-"`
+}
+
+// Place is a hook's place in config.json.
+type Place struct {
+	Stage hooks.Stage
+	Index int
+}
+
+// Options is what to look at.
+type Options struct {
+	Exe      string   // the path of oci-add-hooks; empty if it is not known
+	Profiles []string // only containers of these profiles; those without a witness are compared with them
+	Expect   string   // the profile that containers should go through; empty for none
+}
+
+// Inventory compares containers with profiles.
+type Inventory struct {
+	sys    system.System
+	opts   Options
+	loaded map[string]loaded // by the arguments that choose it
+}
+
+// loaded is a profile that has been read.
+type loaded struct {
+	uses profile.Profile
+	dirs *hooks.Directories
+	err  error
+}
+
+// New returns an inventory of a system.
+func New(sys system.System, opts Options) *Inventory {
+	return &Inventory{sys, opts, map[string]loaded{}}
+}
+
+// List returns the containers that were found, as far as the options want them.
+func (v *Inventory) List(found []container.Container) []Entry {
+	list := []Entry{}
+	for _, c := range found {
+		if e := v.Entry(c); v.wanted(e) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+func (v *Inventory) wanted(e Entry) bool {
+	return len(v.opts.Profiles) == 0 || slices.Contains(v.opts.Profiles, e.Profile) || v.opts.Expect != "" && len(e.Problems) > 0
+}
+
+// Entry compares a container with the profile that it goes through.
+func (v *Inventory) Entry(c container.Container) Entry { return v.entry(c, v.witness(c)) }
+
+// Compare compares a container with what a call adds, whatever its engine called for it.
+func (v *Inventory) Compare(c container.Container, call cmdline.Call) Entry {
+	return v.entry(c, witness{known: true, through: true, call: call, name: Name(call)})
+}
+
+// Call returns the call of oci-add-hooks that created a container. It reports false if none did, or none is known.
+func (v *Inventory) Call(c container.Container) (cmdline.Call, bool, error) {
+	w := v.witness(c)
+	return w.call, w.through, w.err
+}
+
+func (v *Inventory) entry(c container.Container, w witness) Entry {
+	e := Entry{ID: c.ID, Name: c.Name, Image: c.Image, Engine: c.Engine, Bundle: c.Bundle, Running: c.Running,
+		Hooks: map[hooks.Stage][]jsontext.Value{}, Problems: []string{}, From: map[Place]string{}}
+	e.Profile, e.Through = w.name, w.through
+	path, done, err := c.Config()
+	if err == nil {
+		defer done()
+		err = e.read(path)
+	}
+	switch {
+	case w.err != nil:
+		e.fail(w.err)
+	case c.Bundle == "" && w.through: // the next start reads the profile
+		e.State, e.Reason = Unknown, "it does not run, and its engine keeps no config.json for it"
+		if err := v.load(w.call).err; err != nil {
+			e.fail(err)
+		}
+	case w.known && !w.through:
+		e.State = None
+	case err != nil:
+		e.fail(err)
+	case w.through:
+		e.compare(v.load(w.call).plan(path, c.ID))
+	case len(v.opts.Profiles) == 0:
+		e.State, e.Reason = Unknown, "nothing says which program was called for it; --profile NAME compares it with a profile"
+	default:
+		e.closest(v, path)
+	}
+	if v.opts.Expect != "" && e.Profile != v.opts.Expect {
+		v.expect(&e, path, err)
+	}
+	return e
+}
+
+// fail says that the state is unknown, which is a problem.
+func (e *Entry) fail(err error) {
+	e.State, e.Reason = Unknown, err.Error()
+	e.Problems = append(e.Problems, err.Error())
+}
+
+// read reads the hooks that config.json has.
+func (e *Entry) read(path string) error {
+	config, err := bundle.Read(path, e.ID, false)
+	if err != nil {
+		return err
+	}
+	for _, stage := range hooks.Stages() {
+		list, err := config.Hooks(stage)
+		if err != nil {
+			return err
+		}
+		if len(list) > 0 {
+			e.Hooks[stage] = list
+		}
+	}
+	return nil
+}
+
+// witness is what an engine calls for a container.
+type witness struct {
+	known   bool // what it calls is known
+	through bool // and leads to oci-add-hooks
+	call    cmdline.Call
+	name    string // of the profile
+	err     error  // why it cannot be told where it leads
+}
+
+func (v *Inventory) witness(c container.Container) (w witness) {
+	words, open, known := c.Call()
+	if !known {
+		w.known = c.HasShim() // another than runc's, which calls no runtime
+		return w
+	}
+	w.known = true
+	call, through, err := program.Call(open, words, v.opts.Exe)
+	if err != nil {
+		w.err = err
+		return w
+	}
+	if !through {
+		if filepath.IsAbs(words[0]) {
+			if file, err := open(words[0]); err == nil {
+				_ = file.Close()
+			} else if proc.Gone(err) {
+				w.err = fmt.Errorf("its engine calls %s, which is gone: the container cannot be stopped, or not be started again", words[0])
+			}
+		}
+		return w
+	}
+	w.through, w.call, w.name = true, call, Name(call)
+	return w
+}
+
+// Name returns the name of the profile that a call uses: that of its link, or that of its hook file (rule 28).
+func Name(call cmdline.Call) string {
+	switch {
+	case len(call.HookFiles) > 0:
+		return strings.TrimSuffix(filepath.Base(call.HookFiles[0]), ".json")
+	case len(call.HooksDirs) > 0:
+		return filepath.Base(call.HooksDirs[0])
+	}
+	return call.Name
+}
+
+// load returns what a call uses. It is read once.
+func (v *Inventory) load(call cmdline.Call) loaded {
+	call.Kind = cmdline.AddHooks
+	if len(call.HookFiles)+len(call.HooksDirs) == 0 {
+		call.HookFiles = []string{v.sys.Profile(call.Name)}
+	}
+	key := strings.Join(slices.Concat(call.HookFiles, []string{""}, call.HooksDirs), "\x00")
+	known, ok := v.loaded[key]
+	if !ok {
+		if known.uses, known.err = profile.Load(call); known.err == nil {
+			known.dirs, known.err = hooks.ReadDirectories(known.uses.Dirs)
+		}
+		v.loaded[key] = known
+	}
+	return known
+}
+
+// Load returns what a call uses.
+func (v *Inventory) Load(call cmdline.Call) (profile.Profile, error) {
+	known := v.load(call)
+	return known.uses, known.err
+}
+
+func named(name string) cmdline.Call { return cmdline.Call{Name: name} }
+
+// plan plans what the profile would add to a container's config.json.
+func (l loaded) plan(path, id string) (*inject.Plan, error) {
+	if l.err != nil {
+		return nil, l.err
+	}
+	return inject.MakeWith(l.uses, l.dirs, path, id)
+}
+
+// compare sets the state from the plan of what the container's profile would add to it today.
+func (e *Entry) compare(plan *inject.Plan, err error) {
+	if err != nil {
+		e.fail(err)
+		return
+	}
+	e.judge(e.match(plan))
+}
+
+// judge sets the state, and notes what is wrong.
+func (e *Entry) judge(c comparison) {
+	switch {
+	case len(c.lacks) == 0:
+		e.State = Complete
+	case c.has > 0 || len(c.others) > 0:
+		e.State = Changed
+		e.Problems = append(e.Problems, c.lacks...)
+		for _, place := range c.others {
+			e.Problems = append(e.Problems, fmt.Sprintf("%s has %s, which the profile does not add today", place.Stage, e.Path(place)))
+		}
+	default:
+		e.State = Missing
+		e.Problems = append(e.Problems, fmt.Sprintf("it has none of the hooks of %s", e.Profile))
+	}
+}
+
+// closest compares a container that has no witness with the profiles that were asked for, and takes the one that it is
+// closest to.
+func (e *Entry) closest(v *Inventory, path string) {
+	order := []State{Complete, Changed, Missing, Unknown}
+	var best *Entry
+	for _, name := range v.opts.Profiles {
+		tried := *e
+		tried.Profile, tried.From, tried.Problems = name, map[Place]string{}, []string{}
+		plan, err := v.load(named(name)).plan(path, e.ID)
+		if err != nil {
+			tried.fail(err)
+		} else {
+			c := tried.match(plan)
+			c.others = nil // they need not be a profile's
+			tried.judge(c)
+		}
+		if best == nil || slices.Index(order, tried.State) < slices.Index(order, best.State) {
+			best = &tried
+		}
+	}
+	*e = *best
+}
+
+// expect notes a problem if a container should have gone through the expected profile, and did not.
+func (v *Inventory) expect(e *Entry, path string, unread error) {
+	expected := v.load(named(v.opts.Expect))
+	if expected.err != nil {
+		e.Problems = append(e.Problems, expected.err.Error())
+		return
+	}
+	lacks := 0
+	if e.Bundle == "" { // conditions cannot be judged
+		for _, f := range expected.uses.Files {
+			lacks += len(f.Hooks)
+		}
+	} else {
+		if unread != nil {
+			if e.State == None { // else it is a problem already
+				e.Problems = append(e.Problems, unread.Error())
+			}
+			return
+		}
+		plan, err := expected.plan(path, e.ID)
+		if err != nil {
+			e.Problems = append(e.Problems, err.Error())
+			return
+		}
+		for _, d := range plan.Decisions {
+			if d.Verdict == inject.Added {
+				lacks++
+			}
+		}
+	}
+	if lacks > 0 {
+		e.Problems = append(e.Problems, fmt.Sprintf("it should have gone through %s, whose hooks it lacks", v.opts.Expect))
+	}
+}
+
+// comparison is how the hooks of a container stand to a plan.
+type comparison struct {
+	has    int      // how many of the plan's hooks there are, as they are today or as they were
+	lacks  []string // a text for each hook of the plan that there is not as it is today
+	others []Place  // hooks that are neither the plan's nor an engine's own
+}
+
+// match compares the hooks with a plan, and notes where they come from.
+func (e *Entry) match(plan *inject.Plan) (c comparison) {
+	taken := map[Place]bool{}
+	take := func(d inject.Decision) (Place, bool) {
+		for i := range e.Hooks[d.Stage] {
+			if place := (Place{d.Stage, i}); !taken[place] && e.Path(place) == d.Path {
+				taken[place] = true
+				return place, true
+			}
+		}
+		return Place{}, false
+	}
+	for _, d := range plan.Decisions {
+		if d.Verdict == inject.AlreadyThere {
+			place, _ := take(d)
+			e.From[place] = d.File
+			c.has++
+		}
+	}
+	for _, d := range plan.Decisions {
+		if d.Verdict != inject.Added {
+			continue
+		}
+		if _, there := take(d); there {
+			c.has++
+			c.lacks = append(c.lacks, fmt.Sprintf("%s has %s, but not as %s adds it today", d.Stage, d.Path, d.File))
+		} else {
+			c.lacks = append(c.lacks, fmt.Sprintf("%s lacks %s, which %s adds today", d.Stage, d.Path, d.File))
+		}
+	}
+	for _, stage := range hooks.Stages() {
+		for i := range e.Hooks[stage] {
+			if place := (Place{stage, i}); !taken[place] && !e.isEngines(place) {
+				c.others = append(c.others, place)
+			}
+		}
+	}
+	return c
+}
+
+// hook is what is read of a hook object.
+type hook struct {
+	Path string   `json:"path"`
+	Args []string `json:"args"`
+}
+
+func (e *Entry) hook(p Place) (h hook) {
+	// A hook that is not understood has no path, and is nobody's.
+	_ = json.Unmarshal(e.Hooks[p.Stage][p.Index], &h)
+	return h
+}
+
+// supervisor is the name of the program that stands in front of a supervised hook, as `oci-run-hook ... -- PATH ARGV...`.
+const supervisor = "oci-run-hook"
+
+// Path returns the path of a hook's program: of one that is supervised, its own.
+func (e *Entry) Path(p Place) string {
+	h := e.hook(p)
+	if i := slices.Index(h.Args, "--"); filepath.Base(h.Path) == supervisor && i >= 0 && i+1 < len(h.Args) {
+		return h.Args[i+1]
+	}
+	return h.Path
+}
+
+// Each calls f for each hook, in the order of the stages and in that of each stage. file is empty where it is not known; of a
+// hook of the engine's own it is "the engine".
+func (e *Entry) Each(f func(place Place, path, file string)) {
+	for _, stage := range hooks.Stages() {
+		for i := range e.Hooks[stage] {
+			place := Place{stage, i}
+			file := e.From[place]
+			if file == "" && e.isEngines(place) {
+				file = "the engine"
+			}
+			f(place, e.Path(place), file)
+		}
+	}
+}
+
+// isEngines reports whether a hook is one that an engine adds to its own containers: Docker's `libnetwork-setkey` (before
+// version 28), or nerdctl's `internal oci-hook`.
+func (e *Entry) isEngines(p Place) bool {
+	args := e.hook(p).Args
+	return len(args) > 0 && args[0] == "libnetwork-setkey" || slices.Contains(args, "oci-hook") && slices.Contains(args, "internal")
+}
+
+// Title returns the name of a container, else its id, shortened.
+func (e Entry) Title() string { return cmp.Or(e.Name, e.ShortID()) }
+
+// Whole returns the name of a container, if it has one, and its id.
+func (e Entry) Whole() string {
+	if e.Name == "" || e.Name == e.ID {
+		return e.ID
+	}
+	return e.Name + ", " + e.ID
+}
+
+// ShortID returns the beginning of an id that is long and hexadecimal, as engines shorten it; another is whole.
+func (e Entry) ShortID() string {
+	const short, long = 12, 64
+	if len(e.ID) == long && strings.Trim(e.ID, "0123456789abcdef") == "" {
+		return e.ID[:short]
+	}
+	return e.ID
+}
+
+// IsWrong reports whether something is wrong with a container.
+func (e Entry) IsWrong() bool { return len(e.Problems) > 0 }

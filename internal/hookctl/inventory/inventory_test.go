@@ -1,0 +1,163 @@
+package inventory_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+)
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// machine makes a system with oci-add-hooks, a link gpu to it, and a profile of that name.
+func machine(t testing.TB, profile string) (sys system.System, exe string) {
+	sys = system.System{Root: t.TempDir()}
+	sys.Profiles = sys.Path("etc/oci-add-hooks")
+	exe = sys.Path("bin/oci-add-hooks")
+	write(t, exe, "")
+	write(t, sys.Profile("gpu"), profile)
+	if err := os.MkdirAll(sys.Path("proc/1"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("oci-add-hooks", sys.Path("bin/gpu")); err != nil {
+		t.Fatal(err)
+	}
+	return sys, exe
+}
+
+const tasks = "run/containerd/io.containerd.runtime.v2.task/default/"
+
+// add adds a container of containerd's that calls a runtime. A path of the runtime is one below the system's root: a link to
+// there stands in the place that the system's files name.
+func add(t testing.TB, sys system.System, id, runtime, config string) {
+	t.Helper()
+	write(t, sys.Path(tasks+id+"/runtime"), runtime)
+	write(t, sys.Path(tasks+id+"/config.json"), config)
+}
+
+// TestStates shows each state, and what is said to be wrong.
+func TestStates(t *testing.T) {
+	const (
+		setKey = `{"path":"/proc/1/exe","args":["libnetwork-setkey","x"]}`
+		oci    = `{"path":"/usr/bin/nerdctl","args":["/usr/bin/nerdctl","internal","oci-hook","createRuntime"]}`
+		a      = `{"path":"/a","timeout":5}`
+		b      = `{"path":"/b"}`
+	)
+	for _, test := range []struct {
+		name, profile, config string
+		state                 inventory.State
+		problems              string // with line feeds between them, FILE for the profile's
+	}{
+		{"all there", `{"hooks":{"poststop":[` + a + `,` + b + `]}}`, `{"hooks":{"poststop":[{"timeout":5,"path":"/a"},` + b + `]}}`, inventory.Complete, ""},
+		{"beside others", `{"hooks":{"poststop":[` + a + `]}}`, `{"hooks":{"poststop":[` + b + `,` + a + `],"prestart":[` + setKey + `]}}`, inventory.Complete, ""},
+		{"nothing to add", `{"hooks":{}}`, `{}`, inventory.Complete, ""},
+		{"another version of a hook", `{"hooks":{"poststop":[{"path":"/a","timeout":6}]}}`, `{"hooks":{"poststop":[` + a + `]}}`, inventory.Changed,
+			"poststop has /a, but not as FILE adds it today"},
+		{"one more", `{"hooks":{"poststop":[` + a + `],"poststart":[` + b + `]}}`, `{"hooks":{"poststop":[` + a + `]}}`, inventory.Changed,
+			"poststart lacks /b, which FILE adds today"},
+		{"another hook", `{"hooks":{"poststop":[` + b + `]}}`, `{"hooks":{"poststop":[` + a + `]}}`, inventory.Changed,
+			"poststop lacks /b, which FILE adds today\npoststop has /a, which the profile does not add today"},
+		{"another order", `{"hooks":{"poststop":[` + b + `,` + a + `]}}`, `{"hooks":{"poststop":[` + a + `,` + b + `]}}`, inventory.Changed,
+			"poststop has /b, but not as FILE adds it today\npoststop has /a, but not as FILE adds it today"},
+		{"none", `{"hooks":{"poststop":[` + a + `]}}`, `{}`, inventory.Missing, "it has none of the hooks of gpu"},
+		{"an engine's own alone", `{"hooks":{"poststop":[` + a + `]}}`, `{"hooks":{"prestart":[` + setKey + `],"createRuntime":[` + oci + `]}}`, inventory.Missing,
+			"it has none of the hooks of gpu"},
+		{"a sandbox", `{"skipSandboxes":true,"hooks":{"poststop":[` + a + `]}}`,
+			`{"annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-id":"x"}}`, inventory.Complete, ""},
+		{"another's sandbox", `{"skipSandboxes":true,"hooks":{"poststop":[` + a + `]}}`,
+			`{"annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-id":"y"}}`, inventory.Missing, "it has none of the hooks of gpu"},
+		{"supervised, as it was", `{"hooks":{"poststop":[` + a + `]}}`, `{"hooks":{"poststop":[{"path":"/bin/oci-run-hook","args":["oci-run-hook","--stage","poststop","--","/a","a"]}]}}`, inventory.Changed,
+			"poststop has /a, but not as FILE adds it today"},
+		{"a broken profile", `{"hooks":[]}`, `{}`, inventory.Unknown, "FILE:1:10: must be an object, not an array (/hooks)"},
+		{"a broken config.json", `{"hooks":{"poststop":[` + a + `]}}`, `{"hooks":{"poststop":[],"poststop":[]}}`, inventory.Unknown, `CONFIG:1:25: stage "poststop" is given twice (/hooks/poststop); remove one of the two`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sys, exe := machine(t, test.profile)
+			add(t, sys, "x", sys.Path("bin/gpu"), test.config)
+			link(t, sys)
+			list := inventory.New(sys, inventory.Options{Exe: exe}).List(container.Look(sys).Containers)
+			if len(list) != 1 {
+				t.Fatalf("%+v", list)
+			}
+			e := list[0]
+			problems := strings.NewReplacer(sys.Profile("gpu"), "FILE", e.Bundle+"/config.json", "CONFIG").Replace(strings.Join(e.Problems, "\n"))
+			if e.State != test.state || problems != test.problems || e.Profile != "gpu" || e.IsWrong() != (test.problems != "") {
+				t.Errorf("%s of %s: %s", e.State, e.Profile, problems)
+			}
+		})
+	}
+}
+
+// link has the paths of a system that is not at / lead into it, for a runtime is opened below the system's root.
+func link(t testing.TB, sys system.System) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(sys.Path(sys.Root)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(sys.Root, sys.Path(sys.Root)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestExpect shows which containers should have gone through a profile: those to which it would add hooks.
+func TestExpect(t *testing.T) {
+	sys, exe := machine(t, `{"hooksDirs":["DIR"]}`)
+	dir := sys.Path("hooks.d")
+	write(t, sys.Profile("gpu"), fmt.Sprintf(`{"hooksDirs":[%q]}`, dir))
+	write(t, dir+"/gpu.json", `{"version":"1.0.0","hook":{"path":"/bin/true"},"when":{"annotations":{"^gpu$":"^yes$"}},"stages":["poststop"]}`)
+	const asks = `"annotations":{"gpu":"yes"}`
+	add(t, sys, "asks", "runc", `{`+asks+`}`)
+	add(t, sys, "does-not-ask", "runc", `{}`)
+	add(t, sys, "has-it", "runc", `{`+asks+`,"hooks":{"poststop":[{"path":"/bin/true"}]}}`)
+	add(t, sys, "through", "gpu", `{`+asks+`}`)
+	got := map[string][]string{}
+	for _, e := range inventory.New(sys, inventory.Options{Exe: exe, Expect: "gpu"}).List(container.Look(sys).Containers) {
+		got[e.ID] = e.Problems
+	}
+	want := map[string][]string{
+		"asks":         {"it should have gone through gpu, whose hooks it lacks"},
+		"does-not-ask": {},
+		"has-it":       {},
+		"through":      {"it has none of the hooks of gpu"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// BenchmarkPs lists 500 containers of a profile with a hooks directory of ten files, half of them running by Docker.
+func BenchmarkPs(b *testing.B) {
+	sys, exe := machine(b, "")
+	dir := sys.Path("hooks.d")
+	write(b, sys.Profile("gpu"), fmt.Sprintf(`{"hooksDirs":[%q],"hooks":{"createRuntime":[{"path":"/bin/true"}]}}`, dir))
+	for i := range 10 {
+		write(b, fmt.Sprintf("%s/%d.json", dir, i), `{"version":"1.0.0","hook":{"path":"/bin/true"},"when":{"annotations":{"^gpu$":"^yes$"}},"stages":["poststop"]}`)
+	}
+	config := `{"process":{"args":["sh"],"env":["` + strings.Repeat("x", 100) + `"]},"mounts":[` +
+		strings.Repeat(`{"destination":"/proc","type":"proc","source":"proc","options":["nosuid","noexec"]},`, 200) + `{}],"hooks":{"createRuntime":[{"path":"/bin/true"}]}}`
+	for i := range 500 {
+		add(b, sys, fmt.Sprintf("c%d", i), "gpu", config)
+	}
+	for b.Loop() {
+		list := inventory.New(sys, inventory.Options{Exe: exe}).List(container.Look(sys).Containers)
+		if len(list) != 500 || list[0].State != inventory.Complete {
+			b.Fatalf("%d, %+v", len(list), list[0])
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// Install puts on the node what is missing there. It looks at everything first, and changes nothing if anything is wrong.
+// If a later step fails, or ctx ends, everything is put back.
+func (n *Node) Install(ctx context.Context, programs []Program, hookFile []byte) error {
+	release, err := n.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	files, err := n.planFiles(programs, hookFile)
+	if err != nil {
+		return err
+	}
+	plan, err := registration.Install(ctx, n.System, n.Engine, engine.Runtime{Name: n.Profile, Link: n.link(), PodAnnotations: n.PodAnnotations})
+	if err != nil {
+		return err
+	}
+	if n.DryRun {
+		if _, err := n.apply(ctx, append(files, plan.Files...)); err != nil {
+			return err
+		}
+		n.Say("this was a dry run: nothing was changed")
+		return nil
+	}
+	_, recorded, err := registration.ReadRecord(n.System, n.Engine.Name(), n.Profile)
+	if err != nil {
+		return err
+	}
+	done, err := n.apply(ctx, files)
+	if err != nil {
+		return err
+	}
+	if err = n.runs(ctx); err == nil {
+		err = n.register(ctx, plan, n.receiptStep(), registration.Step{Do: n.canary})
+	}
+	if err == nil {
+		n.Say(fmt.Sprintf("this node is ready: %s knows %s", n.Engine.Name(), n.Profile))
+		return nil
+	}
+	// What the engine calls stays, if its configuration could not be put back.
+	if _, now, readErr := registration.ReadRecord(n.System, n.Engine.Name(), n.Profile); readErr != nil || !bytes.Equal(now, recorded) {
+		return errors.Join(err, readErr)
+	}
+	if undoErr := done.Undo(); undoErr != nil {
+		return fmt.Errorf("%w\nand not everything was restored: %w", err, undoErr)
+	}
+	return fmt.Errorf("%w\nthe programs and the profile are as they were", err)
+}
+
+// planFiles plans to write the programs and the profile.
+func (n *Node) planFiles(programs []Program, hookFile []byte) ([]change.File, error) {
+	exe := n.program()
+	known := exe
+	if _, err := os.Stat(exe); err != nil {
+		known = "" // it is yet to be copied
+	}
+	// The hook file is checked on the node, where its hooks are to be.
+	copied := filepath.Join(run, "oci-add-hooks-"+n.Profile+".json")
+	if err := os.Remove(copied); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s cannot be removed: %w", copied, report.Plain(err))
+	}
+	if err := os.WriteFile(copied, hookFile, 0o644); err != nil {
+		return nil, fmt.Errorf("%s cannot be written: %w", copied, report.Plain(err))
+	}
+	defer os.Remove(copied)
+	content, findings, err := profiles.Compose(known, profiles.Source{HookFile: copied}, false)
+	n.Findings(findings)
+	if err != nil {
+		return nil, withoutForce(err)
+	}
+	plan, err := profiles.Add(n.System, exe, n.Profile, content, false)
+	if err != nil {
+		return nil, withoutForce(err)
+	}
+	if plan.Runtime != "" {
+		if err := n.refuseRuntime(plan.Runtime); err != nil {
+			return nil, err
+		}
+	}
+	var files []change.File
+	for _, p := range programs {
+		path := filepath.Join(n.BinDir, p.Name)
+		old, err := change.Read(path)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, change.File{Path: path, Before: old, After: p.Text, Mode: 0o755, Own: true})
+	}
+	return append(files, plan.Files...), nil
+}
+
+// withoutForce returns an error without the remedy that these commands have no option for.
+func withoutForce(err error) error {
+	var refused profiles.Refused
+	if errors.As(err, &refused) {
+		return errors.New(refused.Problem + "; correct it on the node, or choose another name for the profile")
+	}
+	return err
+}
+
+// refuseRuntime returns an error if containers run by the profile, whose runtime is to be another one.
+func (n *Node) refuseRuntime(before string) error {
+	list, err := n.users()
+	list = slices.DeleteFunc(list, func(use container.Use) bool { return !use.Running })
+	what := fmt.Sprintf("the profile %s names the runtime %s, which cannot be changed", n.Profile, before)
+	if len(list) > 0 {
+		return fmt.Errorf("%s while these containers run by it, for they could not be stopped any more; end their pods first, or choose another name for the profile:%s",
+			what, inset(describe(list)))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: whether containers run by it is not known: %w", what, err)
+	}
+	return nil
+}
+
+func inset(lines []string) string { return "\n  " + strings.Join(lines, "\n  ") }
+
+// runs returns an error if the program cannot be executed on the node.
+func (n *Node) runs(ctx context.Context) error {
+	if _, err := command.Output(ctx, n.program(), "--version"); err != nil {
+		return fmt.Errorf("%s cannot be executed there: %w; give a directory that is not mounted noexec by --bin-dir", n.program(), err)
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// Remove removes from the node what Install put there, once no container uses it.
+func (n *Node) Remove(ctx context.Context) error {
+	if err := n.whileUnused(ctx, n.unregister); err != nil {
+		return err
+	}
+	// A container may have been started meanwhile. Now that the engine does not know the profile, none will be.
+	return n.whileUnused(ctx, n.removeFiles)
+}
+
+// whileUnused waits until no container uses the profile, and calls f then, with the lock held.
+func (n *Node) whileUnused(ctx context.Context, f func(context.Context) error) error {
+	for {
+		if err := n.waitUntilUnused(ctx); err != nil {
+			return err
+		}
+		release, err := n.take(ctx)
+		if err != nil {
+			return err
+		}
+		if list, err := n.users(); err == nil && len(list) > 0 && !n.DryRun {
+			release() // one was started just now
+			continue
+		}
+		defer release()
+		return f(ctx)
+	}
+}
+
+// unregister has the engine forget the profile.
+func (n *Node) unregister(ctx context.Context) error {
+	record, text, err := registration.ReadRecord(n.System, n.Engine.Name(), n.Profile)
+	if err != nil {
+		return err
+	}
+	var plan *registration.Plan
+	if record != nil {
+		if n.Engine, err = engines.New(n.System, record.Engine, record.Config); err != nil { // as it was installed
+			return err
+		}
+		if plan, err = registration.Uninstall(n.System, n.Engine, record, text); err != nil {
+			return err
+		}
+	}
+	if n.DryRun {
+		if plan != nil {
+			_, err = n.apply(ctx, plan.Files)
+		}
+		return err
+	}
+	return n.register(ctx, plan)
+}
+
+// removeFiles removes the link and the profile, and the programs if no other link leads to them.
+func (n *Node) removeFiles(ctx context.Context) error {
+	for _, name := range engines.Names {
+		record, _, err := registration.ReadRecord(n.System, name, n.Profile)
+		if err != nil {
+			return err
+		}
+		if record != nil && !n.DryRun {
+			return fmt.Errorf("%s stays on this node, for %s knows it too: hookctl node remove %s --profile %s", n.Profile, name, name, n.Profile)
+		}
+	}
+	files, err := n.planRemoval()
+	if err != nil {
+		return err
+	}
+	if _, err := n.apply(ctx, files); err != nil {
+		return err
+	}
+	if n.DryRun {
+		n.Say("this was a dry run: nothing was changed")
+		return nil
+	}
+	_ = os.Remove(n.System.Profiles) // fails if there are others
+	n.Say(fmt.Sprintf("nothing of %s is left on this node", n.Profile))
+	return nil
+}
+
+func (n *Node) planRemoval() (files []change.File, err error) {
+	if exists(n.System.Profile(n.Profile)) || exists(n.link()) {
+		plan, err := profiles.Remove(n.System, n.program(), n.Profile, program.LinksTo(n.program(), n.Profile), false)
+		if err != nil {
+			return nil, withoutForce(err)
+		}
+		files = plan.Files
+	}
+	remove := func(path string) error {
+		text, err := change.Read(path)
+		if text != nil {
+			files = append(files, change.File{Path: path, Before: text})
+		}
+		return err
+	}
+	if err := remove(receiptPath(n.System, n.Profile)); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(n.BinDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s cannot be read: %w", n.BinDir, report.Plain(err))
+	}
+	for _, e := range entries {
+		if path := filepath.Join(n.BinDir, e.Name()); path != n.link() && path != n.program() && program.LeadsTo(path, n.program()) {
+			return files, nil // another profile's link
+		}
+	}
+	for _, name := range programNames {
+		if err := remove(filepath.Join(n.BinDir, name)); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// waitUntilUnused waits until no container uses the profile, and reports which do, whenever these are others. A dry run
+// does not wait.
+func (n *Node) waitUntilUnused(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for told := []string(nil); ; {
+		list, err := n.users()
+		if err != nil {
+			return fmt.Errorf("whether containers use %s is not known, and nothing is removed: %w", n.Profile, err)
+		}
+		if len(list) == 0 {
+			return nil
+		}
+		if lines := describe(list); !slices.Equal(lines, told) {
+			told = lines
+			n.Say(fmt.Sprintf("waiting for these containers to end (%d):%s", len(list), inset(lines)))
+		}
+		if n.DryRun {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("told to end while containers use %s; nothing was removed from under them", n.Profile)
+		case <-tick.C:
+		}
+	}
+}
+
+// users returns the containers that use the profile. With an error, there may be more.
+func (n *Node) users() ([]container.Use, error) {
+	return container.Using(n.System, program.Uses(n.System, program.Known(n.program(), n.Profile)))
+}
+
+// describe returns a line for each container, those of a pod together.
+func describe(list []container.Use) (lines []string) {
+	for _, use := range list {
+		lines = append(lines, use.String())
+	}
+	slices.Sort(lines)
+	return lines
+}

@@ -1,0 +1,241 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// receipt is what an installation has put on the node, for anyone to read: whoever looks whether it is still so has no
+// rights there (the record of package registration holds the engine's configuration, and is root's).
+type receipt struct {
+	Engine        string            `json:"engine"`
+	Link          string            `json:"link"`
+	ProfileSHA256 string            `json:"profileSHA256"`
+	Configuration map[string]string `json:"configuration"` // the SHA-256 of the engine's files that were changed, by their paths
+}
+
+func receiptPath(sys system.System, profile string) string {
+	return filepath.Join(sys.State, "node-"+profile+".json") // not in a directory of its own, which is an engine's
+}
+
+// receiptStep writes the receipt.
+func (n *Node) receiptStep() registration.Step {
+	var done *change.Done
+	return registration.Step{
+		Do: func(ctx context.Context) (err error) {
+			file, err := n.planReceipt()
+			if err == nil {
+				done, err = change.Apply(ctx, n.System, []change.File{file})
+			}
+			return err
+		},
+		Undo: func(context.Context) error {
+			if done == nil {
+				return nil
+			}
+			return done.Undo()
+		},
+	}
+}
+
+func (n *Node) planReceipt() (change.File, error) {
+	f := change.File{Path: receiptPath(n.System, n.Profile), Mode: 0o644, Own: true}
+	record, _, err := registration.ReadRecord(n.System, n.Engine.Name(), n.Profile)
+	if err != nil {
+		return f, err
+	}
+	if f.Before, err = change.Read(f.Path); err != nil {
+		return f, err
+	}
+	profile, err := change.Read(n.System.Profile(n.Profile))
+	if err != nil {
+		return f, err
+	}
+	r := receipt{Engine: n.Engine.Name(), Link: n.link(), ProfileSHA256: digest(profile), Configuration: map[string]string{}}
+	for _, file := range record.Files {
+		r.Configuration[file.Path] = file.AfterSHA256
+	}
+	f.After, err = json.MarshalIndent(r, "", "  ")
+	return f, err
+}
+
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// Part is a part of an installation on a node.
+type Part struct {
+	Name    string `json:"name"` // programs, link, profile or handler
+	Path    string `json:"path"`
+	Problem string `json:"problem,omitempty"` // empty if it is as it was installed
+}
+
+// Status looks whether a profile is on a node as it was installed. It needs no rights but to read what anyone may, and runs
+// nothing. The node's file system is the machine's root.
+func Status(sys system.System, profile string) ([]Part, error) {
+	path := sys.Path(receiptPath(sys, profile))
+	text, err := change.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	if text == nil {
+		return nil, fmt.Errorf("hookctl node install has not installed %s here: there is no %s", profile, path)
+	}
+	var r receipt
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("%s is not as hookctl wrote it: %w", path, err)
+	}
+	s := status{sys: sys, profile: profile, receipt: r}
+	s.programs()
+	s.link()
+	s.file("profile", sys.Profile(profile), func(text []byte) string {
+		if digest(text) != r.ProfileSHA256 {
+			return "it was changed since it was installed"
+		}
+		return ""
+	})
+	for path := range r.Configuration {
+		s.file("handler", path, func(text []byte) string { return s.handler(path, text) })
+	}
+	return s.parts, nil
+}
+
+type status struct {
+	sys     system.System
+	profile string
+	receipt receipt
+	parts   []Part
+}
+
+func (s *status) note(name, path, problem string) {
+	s.parts = append(s.parts, Part{Name: name, Path: path, Problem: problem})
+}
+
+// file notes what is wrong with a file: that it cannot be read, or what judge says of its text.
+func (s *status) file(name, path string, judge func(text []byte) string) {
+	file, err := jsonfile.Read(s.sys.Path(path))
+	switch {
+	case err != nil:
+		s.note(name, path, plain(err))
+	default:
+		s.note(name, path, judge(file.Data))
+	}
+}
+
+func plain(err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "it is missing"
+	}
+	return report.Plain(err).Error()
+}
+
+func (s *status) programs() {
+	for _, name := range []string{cmdline.Name, "hookctl"} {
+		path := filepath.Join(filepath.Dir(s.receipt.Link), name)
+		switch st, err := os.Stat(s.sys.Path(path)); {
+		case err != nil:
+			s.note("programs", path, plain(err))
+		case !st.Mode().IsRegular() || st.Mode().Perm()&0o111 != 0o111 || st.Size() == 0:
+			s.note("programs", path, "it is no program that anyone can execute")
+		default:
+			s.note("programs", path, "")
+		}
+	}
+}
+
+func (s *status) link() {
+	target, err := os.Readlink(s.sys.Path(s.receipt.Link))
+	switch {
+	case err != nil:
+		s.note("link", s.receipt.Link, plain(err))
+	case target != cmdline.Name:
+		s.note("link", s.receipt.Link, "it leads to "+target)
+	default:
+		s.note("link", s.receipt.Link, "")
+	}
+}
+
+// handler judges a file of the engine's configuration: it is as it was installed; or somebody has changed it since, and it
+// still has the handler, or still names the file that has it.
+func (s *status) handler(path string, text []byte) string {
+	if digest(text) == s.receipt.Configuration[path] || s.hasHandler(path, text) {
+		return ""
+	}
+	for other := range s.receipt.Configuration {
+		if other != path && (bytes.Contains(text, []byte(other)) || bytes.Contains(text, []byte(filepath.Dir(other)+"/*"))) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("it was changed since, and does not have what registers %s with %s", s.profile, s.receipt.Engine)
+}
+
+// hasHandler reports whether a configuration has, below the profile's name, the link.
+func (s *status) hasHandler(path string, text []byte) bool {
+	unmarshal := toml.Unmarshal
+	if filepath.Ext(path) == ".json" {
+		unmarshal = json.Unmarshal
+	}
+	var tree any
+	if unmarshal(text, &tree) != nil {
+		return false
+	}
+	return names(tree, s.profile, s.receipt.Link)
+}
+
+// names reports whether a value named name is, or holds, the text link.
+func names(tree any, name, link string) bool {
+	switch v := tree.(type) {
+	case map[string]any:
+		for key, value := range v {
+			if key == name && holds(value, link) || names(value, name, link) {
+				return true
+			}
+		}
+	case []any:
+		for _, value := range v {
+			if names(value, name, link) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func holds(value any, link string) bool {
+	switch v := value.(type) {
+	case string:
+		return strings.TrimSpace(v) == link
+	case map[string]any:
+		for _, inner := range v {
+			if holds(inner, link) {
+				return true
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			if holds(inner, link) {
+				return true
+			}
+		}
+	}
+	return false
+}

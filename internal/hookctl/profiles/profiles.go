@@ -1,0 +1,76 @@
+// Package profiles knows the profiles of a system: which there are, what one is made of, and what adding or removing one
+// changes.
+//
+// It plans, and changes nothing itself. It does not know who uses a profile: before a plan is carried out that takes a link
+// or a runtime away from containers, its caller sees to it that none needs them.
+package profiles
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/profile"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// Profile is a profile of the system.
+type Profile struct {
+	Name      string              `json:"name"`
+	File      string              `json:"file"`
+	Links     []string            `json:"links"`
+	Runtime   string              `json:"runtime,omitempty"`
+	Hooks     map[hooks.Stage]int `json:"hooks"` // how many at each stage that has any
+	HooksDirs []string            `json:"hooksDirs"`
+	Error     string              `json:"error,omitempty"` // why the runtime refuses it
+}
+
+// Names returns the names of the profiles that there are.
+func Names(sys system.System) (names []string, err error) {
+	entries, err := os.ReadDir(sys.Profiles)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && profile.ValidName(name) {
+			names = append(names, name)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the profiles in %s cannot be read: %w", sys.Profiles, report.Plain(err))
+	}
+	return names, nil
+}
+
+// List returns the profiles that there are. exe is the path of oci-add-hooks; empty if it is not known.
+func List(sys system.System, exe string) ([]Profile, error) {
+	names, err := Names(sys)
+	if err != nil {
+		return nil, err
+	}
+	list := []Profile{}
+	for _, name := range names {
+		p := Profile{Name: name, File: sys.Profile(name), Links: program.LinksTo(exe, name), Hooks: map[hooks.Stage]int{}, HooksDirs: []string{}}
+		uses, err := profile.Load(cmdline.Call{Kind: cmdline.AddHooks, HookFiles: []string{p.File}})
+		if err != nil {
+			p.Error = err.Error()
+			list = append(list, p)
+			continue
+		}
+		p.Runtime = uses.Runtime
+		if _, err := program.FindRuntime(exe, uses.Runtime); err != nil {
+			p.Error = err.Error()
+		}
+		for _, h := range uses.Files[0].Hooks {
+			p.Hooks[h.Stage]++
+		}
+		p.HooksDirs = append(p.HooksDirs, uses.Dirs...)
+		list = append(list, p)
+	}
+	return list, nil
+}

@@ -1,0 +1,129 @@
+package hookctl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+)
+
+func newPs(io *streams) *cobra.Command {
+	var opts inventory.Options
+	var roots []string
+	var binDir string
+	var onlyProblems bool
+	cmd := &cobra.Command{
+		Use:   "ps [--profile NAME]... [--expect NAME] [--problems]",
+		Short: "list containers with their hooks, and those that lack some",
+		Long: "Lists the containers of Docker, containerd, CRI-O and Podman, and those by runc or crun alone, with the hooks that their config.json has. " +
+			"The state compares these with the hooks that the container's profile adds today:\n\n" +
+			"  complete  it has them all\n" +
+			"  changed   it has others, as of an older version of the profile\n" +
+			"  missing   it goes through the profile, and has none of its hooks\n" +
+			"  none      it does not go through oci-add-hooks\n" +
+			"  unknown   it cannot be told, and why\n\n" +
+			"By which profile a container goes, the shim or conmon says that watches it, or the engine's configuration if it does not run. Nothing says " +
+			"so of a container that a person started by runc or crun, or of one of Podman's that has ended: --profile NAME compares these with a profile.\n\n" +
+			"--expect NAME reports the containers that should have gone through that profile and did not: those to which it would add hooks.\n\n" +
+			"Exit status: 0 if nothing is wrong, else 1.",
+		Example: "  hookctl ps --problems\n  hookctl ps --expect gpu-hooks --json",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			named := slices.Clone(opts.Profiles)
+			if opts.Expect != "" {
+				named = append(named, opts.Expect)
+			}
+			for _, name := range named {
+				if err := namesProfile(name); err != nil {
+					return err
+				}
+			}
+			var err error
+			if opts.Exe, err = program.Find(binDir); err != nil && binDir != "" {
+				return err
+			}
+			scan := container.Look(io.sys, roots...)
+			list := inventory.New(io.sys, opts).List(scan.Containers)
+			for _, name := range named {
+				goes := func(e inventory.Entry) bool { return e.Through && e.Profile == name }
+				if err := missing(io.sys, opts.Exe, []string{name}); err != nil && !slices.ContainsFunc(list, goes) {
+					return err
+				}
+			}
+			problems := slices.ContainsFunc(list, inventory.Entry.IsWrong)
+			if onlyProblems {
+				list = slices.DeleteFunc(list, func(e inventory.Entry) bool { return !e.IsWrong() })
+			}
+			if io.AsJSON {
+				err = io.JSON(struct {
+					Containers []inventory.Entry `json:"containers"`
+				}{list})
+			} else {
+				err = nil
+				printInventory(io.UI, list)
+			}
+			if err != nil {
+				return err
+			}
+			for _, why := range scan.Strangers() {
+				io.Note(why + "; its containers are not listed")
+			}
+			if err := scan.Unknown(); err != nil {
+				return fmt.Errorf("there may be more containers; try as root:%s", inset(err.Error()))
+			}
+			if problems {
+				return errProblems
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&opts.Profiles, "profile", nil, "only containers of the profile with this `name`, and those that nothing is\nknown of, compared with it (repeatable)")
+	flags.StringVar(&opts.Expect, "expect", "", "the `name` of the profile that containers should go through")
+	flags.BoolVar(&onlyProblems, "problems", false, "only containers with which something is wrong")
+	flags.StringArrayVar(&roots, "root", nil, "a `directory` of runtimes' state to look for containers in (runc --root), besides the usual ones (repeatable)")
+	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
+	complete(cmd, "root", "bin-dir")
+	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
+	must(cmd.RegisterFlagCompletionFunc("expect", completeProfile))
+	defineHostRoot(cmd)
+	return cmd
+}
+
+// stateColours are the colours of the states.
+var stateColours = map[inventory.State]ui.Colour{
+	inventory.Complete: ui.Green, inventory.Changed: ui.Yellow, inventory.Missing: ui.Red, inventory.None: ui.Dim, inventory.Unknown: ui.Yellow,
+}
+
+func printInventory(u *ui.UI, list []inventory.Entry) {
+	if len(list) == 0 {
+		u.Printf("no containers\n")
+		return
+	}
+	var rows [][]ui.Cell
+	for _, e := range list {
+		var has []string
+		for _, stage := range hooks.Stages() {
+			if n := len(e.Hooks[stage]); n > 0 {
+				has = append(has, fmt.Sprintf("%d %s", n, stage))
+			}
+		}
+		rows = append(rows, []ui.Cell{ui.Bold.Cell(e.ShortID()), ui.Plain.Cell(e.Name), ui.Dim.Cell(e.Image), ui.Plain.Cell(e.Engine),
+			ui.Plain.Cell(e.Profile), ui.Plain.Cell(strings.Join(has, ", ")), stateColours[e.State].Cell(string(e.State))})
+	}
+	u.Table([]string{"CONTAINER", "NAME", "IMAGE", "ENGINE", "PROFILE", "HOOKS", "STATE"}, rows)
+	before := "\n"
+	for _, e := range list {
+		for _, problem := range e.Problems {
+			u.Printf("%s%s: %s\n", before, u.Paint(ui.Bold, e.Title()), u.Paint(ui.Plain, problem))
+			before = ""
+		}
+	}
+}

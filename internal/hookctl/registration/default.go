@@ -1,0 +1,64 @@
+package registration
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+)
+
+// Default makes a runtime an engine's default once it has started a container, which try does: a broken default stops a
+// node. For that the engine has to know it first, by its name alone. If anything fails, everything is as it was, and the
+// engine reads that if it has read the other. It returns the plan that it has carried out.
+func Default(ctx context.Context, sys system.System, e engine.Engine, r engine.Runtime, reload bool, try func(context.Context) error) (*Plan, error) {
+	plan, err := Install(ctx, sys, e, r)
+	if err != nil || !plan.Changes() {
+		return plan, err
+	}
+	steps := func(p *Plan) ([]Step, error) {
+		if !reload {
+			return nil, nil
+		}
+		step, err := p.Reloading()
+		return []Step{step}, err
+	}
+	reloads, err := steps(plan)
+	if err != nil {
+		return nil, err
+	}
+	registered, err := e.Registered(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if entry := registered.Entry(r.Name); entry != nil && entry.Path == r.Link && len(entry.Args) == 0 {
+		if err := try(ctx); err != nil {
+			return nil, err
+		}
+		return plan, plan.CarryOut(ctx, reloads...)
+	}
+	if command := plan.Reload().Command; !reload && command != "" {
+		return nil, fmt.Errorf("%s does not know the runtime %s yet, which has to start a container before it becomes the default: install it without --default first, then run: %s; or give --reload",
+			e.Name(), r.Name, command)
+	}
+	byName := r
+	byName.Default = false
+	first, err := Install(ctx, sys, e, byName)
+	if err != nil {
+		return nil, err
+	}
+	if reloads, err = steps(first); err != nil {
+		return nil, err
+	}
+	return plan, first.CarryOut(ctx, append(reloads, Step{Do: try}, Step{Do: func(ctx context.Context) error {
+		second, err := Install(ctx, sys, e, r)
+		if err != nil {
+			return err
+		}
+		reloads, err := steps(second)
+		if err != nil {
+			return err
+		}
+		return second.CarryOut(ctx, reloads...)
+	}})...)
+}

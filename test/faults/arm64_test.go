@@ -1,0 +1,47 @@
+package faults
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+)
+
+// TestARM64: the program for arm64, in an emulator: a call that passes through never starts Go, and a create starts it as
+// ever.
+func TestARM64(t *testing.T) {
+	emulator, err := exec.LookPath("qemu-aarch64")
+	if err != nil {
+		t.Skip("needs qemu-aarch64 (Debian's package qemu-user)")
+	}
+	dir := t.TempDir()
+	build(dir, "GOARCH=arm64")
+	b := newBed(t)
+	run := func(args ...string) (systemCalls []string) {
+		t.Helper()
+		cmd := exec.Command(emulator, slices.Concat([]string{"-strace", filepath.Join(dir, "oci-add-hooks"),
+			"--hook-config-path", b.hooks, "--runtime-path", fakeRuntime}, args)...)
+		cmd.Dir = b.dir
+		var out bytes.Buffer
+		cmd.Stderr = &out
+		if err := cmd.Run(); err != nil || !b.runtimeCalled() {
+			t.Fatalf("%v: %v\n%s", args, err, &out)
+		}
+		for _, match := range regexp.MustCompile(`(?m)^\d+ (\w+)\(`).FindAllStringSubmatch(out.String(), -1) {
+			systemCalls = append(systemCalls, match[1])
+		}
+		return systemCalls
+	}
+	if got, want := run("state", "c1"), []string{"newfstatat", "newfstatat", "faccessat", "execve"}; !slices.Equal(got, want) {
+		t.Errorf("it makes the system calls %q, not %q", got, want)
+	}
+	if err := os.Remove(filepath.Join(b.dir, "called")); err != nil {
+		t.Fatal(err)
+	}
+	if got := run("create", "--bundle", b.bundle, "c1"); !slices.Contains(got, "clone") || b.text(t) != newConfig {
+		t.Errorf("create makes the system calls %q; config.json: %s", got, b.text(t))
+	}
+}
