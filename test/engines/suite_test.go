@@ -107,6 +107,7 @@ func cases() []suiteCase {
 		{"hooks-directories-malformed", testDirectoriesMalformed},
 		{"in-use", testInUse},
 	}
+	all = append(all, superviseCases()...)
 	for _, b := range breaks {
 		all = append(all, suiteCase{b.name, func(t *testing.T, e engine, c container) { testControl(t, e, c, b) }})
 	}
