@@ -1,4 +1,4 @@
-/* The least that a wrapper can cost: it becomes the program that its first argument names. */
+/* The least that a wrapper with a C library can cost: it becomes the program that its first argument names. */
 #include <unistd.h>
 
 int main(int argc, char **argv)

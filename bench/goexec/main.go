@@ -1,6 +1,6 @@
 //go:debug updatemaxprocs=0
 
-// Goexec is the least that a wrapper written in Go can cost: it becomes the program that its first argument names, and
+// Goexec is the least that a wrapper can cost if it starts Go's runtime: it becomes the program that its first argument names, and
 // keeps what oci-add-hooks has to keep (the first thread, the limit of open files, the environment).
 package main
 

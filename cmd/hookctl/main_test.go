@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -68,7 +69,7 @@ func TestScripts(t *testing.T) {
 // newer holds the engines that test/newer pins, once they are built.
 var newer, _ = filepath.Abs("../../bin/newer")
 
-// condition answers [root]; [newer]: whether these engines are built; [containerd1]: whether the containerd that is installed is of version 1; and [mount]: whether
+// condition answers [root]; [newer]: whether these engines are built; [docker20]: whether the dockerd that is installed is of version 20; [containerd1]: whether the containerd that is installed is of version 1; and [mount]: whether
 // a command can have mounts of its own in the places of the conventional hooks directories.
 func condition(name string) (bool, error) {
 	switch name {
@@ -77,6 +78,9 @@ func condition(name string) (bool, error) {
 	case "newer":
 		_, err := os.Stat(filepath.Join(newer, "containerd"))
 		return err == nil, nil
+	case "docker20":
+		version, err := exec.Command("dockerd", "--version").Output()
+		return err == nil && bytes.Contains(version, []byte(" 20.")), nil
 	case "containerd1":
 		version, err := exec.Command("containerd", "--version").Output()
 		return err == nil && regexp.MustCompile(` v?1\.`).Match(version), nil

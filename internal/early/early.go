@@ -16,7 +16,7 @@ import (
 // entry is where the kernel enters the program (entry_*.s). It calls start, and then Go's own entry.
 func entry()
 
-// What only the linker and assembly refer to.
+// Only the linker and assembly refer to these.
 var _, _ = entry, start
 
 // maxArgs is how many arguments a call may have, the program's name among them.
@@ -68,62 +68,22 @@ type call struct {
 	text [4096]byte  // the beginning of a hook file, and zeros
 }
 
-// decide reports whether the call certainly passes through, and to which runtime. If so, argv is what the runtime gets.
-// args leads to argc pointers to C strings.
+// decide reports whether the call certainly passes through, and its runtime is plain to see. If so, argv is what the runtime
+// gets. args leads to argc pointers to C strings.
 //
 //go:nosplit
 func (c *call) decide(argc int, args unsafe.Pointer) bool {
-	if argc < 2 || argc > maxArgs {
+	if argc < 2 || argc > maxArgs || !passesThrough(argc, args) {
 		return false
 	}
-	for i := 1; i < argc; i++ {
-		arg := stringAt(args, i)
-		if equal(arg, "create") || equal(arg, "run") || equal(arg, "restore") {
-			return false
-		}
-		if argc == 2 && (equal(arg, "--version") || equal(arg, "--help")) {
-			return false // the program's own, if it is called by its own name
-		}
-	}
-
-	// Behind anything else, an own option could be that one's value.
-	var hookFile, hooksDir, runtime string
-	next := 1
-	for next < argc {
-		arg := stringAt(args, next)
-		name, value, joined := ownOption(arg)
-		if name == none {
-			break
-		}
-		next++
-		if !joined {
-			if next == argc {
-				return false
-			}
-			value = stringAt(args, next)
-			if hasPrefix(value, "-") {
-				return false
-			}
-			next++
-		}
-		if value == "" {
-			return false
-		}
-		switch name {
-		case hookConfigPath:
-			if hookFile == "" { // of several, the first that names a runtime counts
-				hookFile = value
-			}
-		case hooksDirectory:
-			hooksDir = value
-		case runtimePath:
-			runtime = value
-		}
+	own, next := readOptions(argc, args)
+	if next == 0 {
+		return false
 	}
 	count := 1
 	for ; next < argc; next++ {
 		arg := stringAt(args, next)
-		// Here it depends on where the command is whether these are ours. --log-path is the original's.
+		// The place of the command decides whether these are ours. --log-path is the original's.
 		if hasPrefix(arg, "--hook") || hasPrefix(arg, "--runtime-path") || hasPrefix(arg, "--log-path") {
 			return false
 		}
@@ -134,14 +94,15 @@ func (c *call) decide(argc int, args unsafe.Pointer) bool {
 		count++
 	}
 
+	runtime := own.runtime
 	if runtime == "" {
-		if hookFile == "" {
-			if hooksDir != "" || !c.profile(stringAt(args, 0)) {
+		if own.hookFile == "" {
+			if own.hooksDir != "" || !c.profile(stringAt(args, 0)) {
 				return false
 			}
-			hookFile = c.path.string()
+			own.hookFile = c.path.string()
 		}
-		if !c.read(hookFile) {
+		if !c.read(own.hookFile) {
 			return false
 		}
 		if runtime = c.runtime(); runtime == "" {
@@ -155,6 +116,63 @@ func (c *call) decide(argc int, args unsafe.Pointer) bool {
 	c.argv[0] = found
 	c.argv[count] = 0
 	return true
+}
+
+// passesThrough reports whether the call adds no hooks, wherever its command is, and is not one for this program itself,
+// whatever its name is.
+//
+//go:nosplit
+func passesThrough(argc int, args unsafe.Pointer) bool {
+	for i := 1; i < argc; i++ {
+		arg := stringAt(args, i)
+		if equal(arg, "create") || equal(arg, "run") || equal(arg, "restore") {
+			return false
+		}
+		if argc == 2 && (equal(arg, "--version") || equal(arg, "--help")) {
+			return false
+		}
+	}
+	return true
+}
+
+// options are the values of this program's own options; "" if one is not given.
+type options struct {
+	hookFile string // the first: of several, the first that names a runtime counts
+	hooksDir string
+	runtime  string // the last
+}
+
+// readOptions reads the own options that stand first: after anything else, one could be that one's value. It returns the
+// index of the argument after them, or 0 if one of them has no value.
+//
+//go:nosplit
+func readOptions(argc int, args unsafe.Pointer) (o options, next int) {
+	for next = 1; next < argc; next++ {
+		name, value, joined := ownOption(stringAt(args, next))
+		if name == none {
+			break
+		}
+		if !joined {
+			if next++; next == argc {
+				return o, 0
+			}
+			value = stringAt(args, next)
+			if hasPrefix(value, "-") {
+				return o, 0
+			}
+		}
+		switch {
+		case value == "":
+			return o, 0
+		case name == hookConfigPath && o.hookFile == "":
+			o.hookFile = value
+		case name == hooksDirectory:
+			o.hooksDir = value
+		case name == runtimePath:
+			o.runtime = value
+		}
+	}
+	return o, next
 }
 
 // own is one of this program's options.
@@ -183,27 +201,20 @@ func ownOption(arg string) (name own, value string, joined bool) {
 	default:
 		return none, "", false
 	}
-	switch rest := behind(arg, length); {
+	switch rest := after(arg, length); {
 	case rest == "":
 		return name, "", false
 	case rest[0] == '=':
-		return name, behind(rest, 1), true
+		return name, after(rest, 1), true
 	}
 	return none, "", false
 }
 
-// profile makes path that of the hook file of the profile as which the program was called, and reports whether there can be
-// one.
+// profile makes path that of the hook file of the profile that argv[0] names, and reports whether there can be one.
 //
 //go:nosplit
 func (c *call) profile(name string) bool {
-	base := 0
-	for i := range len(name) {
-		if name[i] == '/' {
-			base = i + 1
-		}
-	}
-	name = behind(name, base)
+	name = after(name, lastSlash(name))
 	c.path.clear()
 	c.path.add(profile.Dir)
 	c.path.add("/")
@@ -267,7 +278,7 @@ func (c *call) runtime() string {
 	return stringOf(unsafe.Add(unsafe.Pointer(&c.text), value), i-value)
 }
 
-// char returns the byte of text at i, or 0 behind its end.
+// char returns the byte of text at i, or 0 after its end.
 //
 //go:nosplit
 func (c *call) char(i int) byte {
@@ -287,7 +298,7 @@ func (c *call) afterSpace(i int) int {
 	return i
 }
 
-// find returns the address of the runtime's path, a C string: name itself, behind which a zero stands, if it is an absolute
+// find returns the address of the runtime's path, a C string: name itself, which a zero must follow, if it is an absolute
 // path, or else the first in directories, which colons separate. It returns 0 if there is none, and in any doubt.
 //
 //go:nosplit
@@ -295,13 +306,7 @@ func (c *call) find(name, directories string) uintptr {
 	if _, ok := system(sysFstatat, here, address("/proc/self/exe\x00"), uintptr(unsafe.Pointer(&c.self)), 0); !ok {
 		return 0
 	}
-	slashes := 0
-	for i := range len(name) {
-		if name[i] == '/' {
-			slashes++
-		}
-	}
-	if slashes > 0 {
+	if lastSlash(name) > 0 {
 		if !hasPrefix(name, "/") || c.examine(address(name)) != runnable {
 			return 0
 		}
@@ -329,7 +334,7 @@ func (c *call) find(name, directories string) uintptr {
 	return 0
 }
 
-// verdict is what a path is to one who looks for a runtime.
+// verdict is what a path is as a runtime.
 type verdict int
 
 const (
@@ -349,17 +354,17 @@ func (c *call) examine(path uintptr) verdict {
 	case c.stat.Dev == c.self.Dev && c.stat.Ino == c.self.Ino:
 		return passedOver
 	}
-	// It asks for the real user, who is the effective one, too: see gainedRights.
+	// It asks for the real user, who is also the effective one: see gainedRights.
 	if _, ok := system(unix.SYS_FACCESSAT, here, path, unix.X_OK, 0); !ok {
 		return doubtful
 	}
 	return runnable
 }
 
-// path is a path that is put together, with the zero that the kernel expects behind it.
+// path is a path that is made of parts, with the zero that the kernel expects after it.
 type path struct {
 	bytes  [512]byte
-	length int // more than there is room for if it was too long
+	length int // all of them if there was not room enough
 }
 
 //go:nosplit
@@ -411,21 +416,21 @@ func system(number, a, b, c, d uintptr) (uintptr, bool) {
 
 const wordSize = int(unsafe.Sizeof(uintptr(0)))
 
-// wordAt returns the word at an index behind base.
+// wordAt returns the word at an index after base.
 //
 //go:nosplit
 func wordAt(base unsafe.Pointer, index int) uintptr {
 	return *(*uintptr)(unsafe.Add(base, index*wordSize))
 }
 
-// stringAt returns the C string that the word at an index behind base points to. Its zero stays behind it.
+// stringAt returns the C string that the word at an index after base points to. Its zero follows it.
 //
 //go:nosplit
 func stringAt(base unsafe.Pointer, index int) string {
 	return cString(*(*unsafe.Pointer)(unsafe.Add(base, index*wordSize)))
 }
 
-// cString returns the C string at data. Its zero stays behind it.
+// cString returns the C string at data. Its zero follows it.
 //
 //go:nosplit
 func cString(data unsafe.Pointer) string {
@@ -452,11 +457,23 @@ func stringOf(data unsafe.Pointer, length int) string {
 //go:nosplit
 func address(s string) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(s))) }
 
-// behind returns s without its first n bytes, of which it must have as many.
+// after returns s without its first n bytes. It must have as many.
 //
 //go:nosplit
-func behind(s string, n int) string {
+func after(s string, n int) string {
 	return stringOf(unsafe.Add(unsafe.Pointer(unsafe.StringData(s)), n), len(s)-n)
+}
+
+// lastSlash returns the index after the last slash in s, or 0 if there is none.
+//
+//go:nosplit
+func lastSlash(s string) (index int) {
+	for i := range len(s) {
+		if s[i] == '/' {
+			index = i + 1
+		}
+	}
+	return index
 }
 
 //go:nosplit

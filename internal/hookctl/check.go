@@ -11,23 +11,23 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-func newCheck(io *streams) *cobra.Command {
+func newCheck(s *streams) *cobra.Command {
 	var strict bool
 	cmd := &cobra.Command{
 		Use:   "check [FILE | DIR]...",
-		Short: "say what is wrong with hook files and hooks directories",
-		Long: "Says what is wrong with hook files and hooks directories before a container finds out.\n\n" +
-			"An error is what oci-add-hooks refuses: no container starts. A warning is what it accepts and is hardly meant.\n\n" +
+		Short: "find mistakes in hook files and hooks directories",
+		Long: "Finds mistakes in hook files and hooks directories before a container does.\n\n" +
+			"An error is what oci-add-hooks refuses: no container starts. A warning is what it accepts, but probably a mistake.\n\n" +
 			"FILE is a hook file, which is checked with the directories that it names, or a file of a hooks directory. DIR is a " +
 			"hooks directory; several are taken in increasing precedence. Without arguments, all that the system has is checked: " +
 			"the profiles in " + profile.Dir + ", the directories that they name, " + hooks.DefaultDir + " and " + hooks.OverrideDir + ".\n\n" +
-			"A runtime that a hook file names is asked for its features, by executing it in the folder / with no " +
+			"A runtime that a hook file names is asked for its features, by executing it in the directory / with no " +
 			"environment but a PATH: if it is called crun, krun, runc, runsc or youki, and nobody but root may write to it.\n\n" +
 			"Exit status: 1 if there is an error (with --strict, or a warning), else 0.",
-		Example: "  hookctl check\n  hookctl check --strict ./gpu-hooks.AsJSON\n  hookctl check /usr/share/containers/oci/hooks.d /etc/containers/oci/hooks.d",
+		Example: "  hookctl check\n  hookctl check --strict ./gpu-hooks.json\n  hookctl check /usr/share/containers/oci/hooks.d /etc/containers/oci/hooks.d",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if slices.Contains(args, "") {
-				return usageError("the name of a file or folder is empty")
+				return usageError("the name of a file or directory is empty")
 			}
 			var result check.Result
 			program, _ := findProgram("") // without it, this tool is all that is not taken for a runtime
@@ -36,7 +36,7 @@ func newCheck(io *streams) *cobra.Command {
 			} else {
 				result = check.System(program)
 			}
-			if err := io.printResult(result); err != nil {
+			if err := s.printResult(result); err != nil {
 				return err
 			}
 			if errs, warnings := result.Count(); errs > 0 || strict && warnings > 0 {

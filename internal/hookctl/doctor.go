@@ -1,7 +1,6 @@
 package hookctl
 
 import (
-	"context"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -100,13 +99,6 @@ func (s *streams) examined(args []string, config string) ([]engine.Engine, error
 		return nil, usageError(err.Error())
 	}
 	return []engine.Engine{e}, nil
-}
-
-// canaries is doctor.Canaries, with an interrupt as the context's end.
-func canaries(ctx context.Context, s *streams, e engine.Engine, exe, name string) ([]doctor.Line, error) {
-	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	defer stop()
-	return doctor.Canaries(ctx, s.sys, e, exe, name)
 }
 
 func (s *streams) printDoctor(list []engine.Engine, lines []doctor.Line, problemsOnly bool) error {

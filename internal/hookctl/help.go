@@ -28,8 +28,8 @@ func newHelp(root *cobra.Command) *cobra.Command {
 		Short: "explain a command",
 		Long:  "Explains a command, as `hookctl COMMAND --help` does.",
 		RunE: func(_ *cobra.Command, args []string) error { // cobra's own ends with status 0 whatever it is asked for
-			cmd, rest, err := root.Find(args)
-			if err != nil || len(rest) > 0 {
+			cmd, rest, _ := root.Find(args) // no error: it leaves what it does not know
+			if len(rest) > 0 {
 				return unknownCommand(cmd, rest[0])
 			}
 			cmd.InitDefaultHelpFlag()

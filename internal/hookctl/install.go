@@ -173,7 +173,7 @@ func (s *streams) tryDefault(ctx context.Context, r enrolment, e engine.Engine) 
 	if err != nil {
 		return "", err
 	}
-	lines, err := canaries(ctx, s, e, program, r.profile)
+	lines, err := doctor.Canaries(ctx, s.sys, e, program, r.profile)
 	if err != nil {
 		return "", err
 	}
@@ -301,7 +301,7 @@ func (s *streams) printPlan(e engine.Engine, plan *registration.Plan, r enrolmen
 	case next.Command != "":
 		s.Printf("to apply the change, run: %s\n  (%s)\n", s.Paint(ui.Bold, next.Command), ui.Escape(next.Effect))
 	case reload.Command != "" && !r.dryRun:
-		s.Printf("%s has read it, and knows the change: %s\n", e.Name(), reload.Effect)
+		s.Printf("%s has read it: %s\n", e.Name(), reload.Effect)
 	}
 	return nil
 }

@@ -230,7 +230,7 @@ func printPreview(u *ui.UI, p shownPreview) {
 		}
 		reason := h.Reason
 		if h.Supervised != nil {
-			reason = strings.TrimPrefix(reason+"; "+h.Supervised.String(), "; ")
+			reason = strings.TrimPrefix(reason+"; "+h.Supervised.Text, "; ")
 		}
 		verdict := map[inject.Verdict]ui.Colour{inject.Added: ui.Green, inject.AlreadyThere: ui.Cyan, inject.NotAdded: ui.Yellow}[h.Verdict]
 		rows = append(rows, []ui.Cell{ui.Bold.Cell(stage), ui.Plain.Cell(h.Path), ui.Plain.Cell(h.File), verdict.Cell(string(h.Verdict)), ui.Plain.Cell(reason)})

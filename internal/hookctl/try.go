@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/try"
 )
 
-func newTry(io *streams) *cobra.Command {
+func newTry(s *streams) *cobra.Command {
 	opts := try.Options{Timeout: 30 * time.Second}
 	var annotations, mounts []string
 	cmd := &cobra.Command{
@@ -52,7 +51,7 @@ func newTry(io *streams) *cobra.Command {
 			if opts.Mounts, err = parseMounts(mounts); err != nil {
 				return err
 			}
-			return io.try(cmd, opts)
+			return s.try(cmd, opts)
 		},
 	}
 	flags := cmd.Flags()
@@ -128,8 +127,8 @@ func (l *timeLimit) Type() string { return "time" }
 
 func (l *timeLimit) Set(text string) error {
 	d, err := time.ParseDuration(text)
-	if seconds, notNumber := strconv.ParseFloat(text, 64); notNumber == nil {
-		d, err = time.Duration(seconds*float64(time.Second)), nil
+	if err != nil {
+		d, err = time.ParseDuration(text + "s")
 	}
 	switch {
 	case err != nil:

@@ -126,8 +126,11 @@ func list(dir string) ([]fs.DirEntry, error) {
 
 func unreadable(dir string, err error) error {
 	plain := report.Plain(err)
-	return &jsonfile.Error{Path: dir, Problem: "the hooks directory cannot be read: " + plain.Error(),
-		Remedy: "create it, or take it out of hooksDirs and --hooks-dir", Err: plain}
+	remedy := "create it, or remove it from hooksDirs and --hooks-dir"
+	if errors.Is(err, fs.ErrNotExist) {
+		remedy = cmp.Or(jsonfile.RelativeRemedy(dir), remedy)
+	}
+	return &jsonfile.Error{Path: dir, Problem: "the hooks directory cannot be read: " + plain.Error(), Remedy: remedy, Err: plain}
 }
 
 // mask finds the files whose place another takes. The entries are sorted: files of one name stand together.

@@ -180,6 +180,11 @@ func TestRefusedWhenAdded(t *testing.T) {
 			`:1:39: the hook's path "bin/x" is not absolute (/hook/path); give its whole path`},
 		{"timeout 0", `{"version": "1.0.0", "hook": {"path": "PROGRAM", "timeout": 0}, "when": {"hasBindMounts": true}, "stages": ["poststop"]}`,
 			`the timeout is not an integer of at least 1 (/hook/timeout); give seconds in digits alone, 2147483647 at most`},
+		{"Podman's own stage", `{"version": "1.0.0", "hook": {"path": "PROGRAM"}, "when": {"hasBindMounts": true}, "stages": ["poststop", "precreate"]}`,
+			`stage "precreate" is Podman's own: Podman runs the hook before it calls the runtime, and takes config.json from the hook's output; ` +
+				`no runtime has this stage (/stages/1); keep the hook where Podman alone reads it`},
+		{"Podman's own stage alone", `{"hook": "PROGRAM", "hasbindmounts": true, "stage": ["precreate"]}`,
+			`no runtime has this stage (/stage/0); keep the hook where Podman alone reads it`},
 		{"negative timeout", `{"version": "1.0.0", "hook": {"path": "PROGRAM", "timeout": -5}, "when": {"hasBindMounts": true}, "stages": ["poststop"]}`,
 			`the timeout is not an integer of at least 1 (/hook/timeout); give seconds in digits alone, 2147483647 at most`},
 		{"no command", `{"version": "1.0.0", "hook": {"path": "PROGRAM"}, "when": {"hasBindMounts": true, "commands": ["x"]}, "stages": ["poststop"]}`,
@@ -237,8 +242,8 @@ func TestReadDirectoriesErrors(t *testing.T) {
 		dirs []string
 		want string
 	}{
-		{[]string{good, root + "/none"}, root + "/none: the hooks directory cannot be read: there is nothing of that name (ENOENT); create it, or take it out of hooksDirs and --hooks-dir"},
-		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is no directory (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir"},
+		{[]string{good, root + "/none"}, root + "/none: the hooks directory cannot be read: there is nothing of that name (ENOENT); create it, or remove it from hooksDirs and --hooks-dir"},
+		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is no directory (ENOTDIR); create it, or remove it from hooksDirs and --hooks-dir"},
 		{[]string{bad, good}, bad + "/a.json:2:3: not valid JSON: "}, // masked, but an error all the same
 		{[]string{good, bad}, bad + "/a.json:2:3: not valid JSON: "},
 		{[]string{folder}, folder + "/a.json: is not a regular file"},
@@ -262,7 +267,7 @@ func TestDirectoryRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ReadDirectories([]string{fifo}); err == nil || err.Error() != fifo+": the hooks directory cannot be read: "+
-		"a part of the path is no directory (ENOTDIR); create it, or take it out of hooksDirs and --hooks-dir" {
+		"a part of the path is no directory (ENOTDIR); create it, or remove it from hooksDirs and --hooks-dir" {
 		t.Errorf("a FIFO: %v", err)
 	}
 	if os.Geteuid() != 0 {

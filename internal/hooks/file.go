@@ -192,7 +192,10 @@ func readStages(r *jsonfile.Reader) (hooks []Hook, own []*supervise, err error) 
 	}
 	err = r.Object(func(name string) error {
 		stage := Stage(name)
-		if !known(stage) {
+		switch {
+		case stage == precreate:
+			return r.Fail(precreateFault, precreateRemedy)
+		case !known(stage):
 			return r.Fail(fmt.Sprintf("unknown stage %q", name), "the stages are "+stageNames())
 		}
 		if r.Kind() == 'n' {

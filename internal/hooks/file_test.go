@@ -67,6 +67,7 @@ func TestHookFileRefused(t *testing.T) {
 		`{"hooks":{},"skipSandboxes":"no"}`:                   `must be true or false, not a string (/skipSandboxes)`,
 		`{"hooks":[]}`:                                        `f:1:10: must be an object, not an array (/hooks)`,
 		"{\"hooks\":{\n \"prestrat\":[]}}":                    `f:2:2: unknown stage "prestrat" (/hooks/prestrat); the stages are prestart, createRuntime, createContainer, startContainer, poststart, poststop`,
+		`{"hooks":{"precreate":[]}}`:                          `f:1:11: stage "precreate" is Podman's own: Podman runs the hook before it calls the runtime, and takes config.json from the hook's output; no runtime has this stage (/hooks/precreate); keep`,
 		`{"hooks":{"preStart":[]}}`:                           `unknown stage "preStart"`,
 		`{"hooks":{"prestart":{}}}`:                           `must be an array, not an object (/hooks/prestart)`,
 		`{"hooks":{"prestart":[null]}}`:                       `must be an object, not null (/hooks/prestart/0)`,

@@ -20,7 +20,7 @@ type rule struct {
 	members []member
 	stages  []Stage // prestart is createRuntime here
 	when    when
-	refused error // why the hook must not be added, if that could be told from the file alone
+	refused jsonfile.Errors // why the hook must not be added, as far as the file alone says it
 }
 
 // member is a member of the hook object, in the bytes of the file.
@@ -301,12 +301,8 @@ func (r *ruleReader) seconds() ([]byte, error) {
 	return text, nil
 }
 
-// refuse notes the first reason why the hook must not be added.
-func (r *ruleReader) refuse(err error) {
-	if r.rule.refused == nil {
-		r.rule.refused = err
-	}
-}
+// refuse notes why the hook must not be added, if there is an error.
+func (r *ruleReader) refuse(err error) { r.rule.refused = append(r.rule.refused, jsonfile.All(err)...) }
 
 func (r *ruleReader) stages(name string) error {
 	r.stagesMember, r.hasStages = name, true
@@ -316,10 +312,12 @@ func (r *ruleReader) stages(name string) error {
 			return err
 		}
 		stage := Stage(text)
-		if !known(stage) {
+		switch {
+		case stage == precreate: // Podman runs such a hook where its conditions hold; here it cannot be added
+			r.refuse(r.Fail(precreateFault, precreateRemedy))
+		case !known(stage):
 			return r.Fail(fmt.Sprintf("stage %q is not known", text), "use one of "+stageNames())
-		}
-		if stage == Prestart {
+		case stage == Prestart:
 			stage = CreateRuntime
 		}
 		r.rule.stages = append(r.rule.stages, stage)
@@ -429,12 +427,17 @@ func (r *rule) hook() jsontext.Value {
 	return append(b, '}')
 }
 
-// refuse gives an error if the hook must not be added, or cannot run.
-func (r *rule) refuse(asked programs) error {
-	if r.refused != nil {
-		return r.refused
+// mustNot returns an error if the hook must not be added.
+func (r *rule) mustNot() error {
+	if err := r.refused.Err(); err != nil {
+		return err
 	}
-	if err := r.file.RefuseUntrusted(); err != nil {
+	return r.file.RefuseUntrusted()
+}
+
+// refuse returns an error if the hook must not be added, or cannot run.
+func (r *rule) refuse(asked programs) error {
+	if err := r.mustNot(); err != nil {
 		return err
 	}
 	inContainer := true

@@ -26,5 +26,6 @@ func (s Single) Stages() []Stage { return s.rule.stages }
 // JSON gives the hook object that is added.
 func (s Single) JSON() jsontext.Value { return s.rule.hook() }
 
-// Refused gives the error that Decide gives where the conditions hold and the hook cannot be added.
-func (s Single) Refused() error { return s.rule.refuse(programs{}) }
+// Refused returns the errors because of which Decide fails where the conditions hold; that the program is missing is not
+// among them.
+func (s Single) Refused() error { return s.rule.mustNot() }

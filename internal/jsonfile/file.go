@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -85,7 +86,8 @@ func (e Errors) Unwrap() []error {
 	return list
 }
 
-func (e Errors) err() error {
+// Err returns the errors in the order of their places, or nil if there are none.
+func (e Errors) Err() error {
 	switch len(e) {
 	case 0:
 		return nil
@@ -170,6 +172,14 @@ func retry(f func() (int, error)) (int, error) {
 func unreadable(path, what string, err error) *Error {
 	plain := report.Plain(err)
 	return &Error{Path: path, Problem: what + ": " + plain.Error(), Err: plain}
+}
+
+// RelativeRemedy returns what to do about a path on a command line that leads to nothing; "" if it is absolute.
+func RelativeRemedy(path string) string {
+	if filepath.IsAbs(path) {
+		return ""
+	}
+	return "give the whole path: engines choose the working directory, from which a relative one is looked up"
 }
 
 // RefuseUntrusted gives an error if anyone may write to the file and the effective user is root, whom the file would

@@ -273,7 +273,7 @@ func (r *Reader) Finish() error {
 	if _, err := r.dec.ReadToken(); err != io.EOF {
 		r.faults = append(r.faults, r.file.At(r.after(before), "", "text follows the end of the JSON value", "remove it"))
 	}
-	return r.faults.err()
+	return r.faults.Err()
 }
 
 // MisspeltCase gives an error if name, read last, differs from one of the known names in the case of its letters

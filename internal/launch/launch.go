@@ -67,8 +67,8 @@ func find(name string, self id, other string) (string, error) {
 		name, SystemPath, passedOver, other)
 }
 
-// errSelf says that a runtime's path leads to this very program.
-var errSelf = errors.New("it is oci-add-hooks itself")
+// ErrSelf says that a runtime's path leads to this very program.
+var ErrSelf = errors.New("it is oci-add-hooks itself")
 
 // runnable gives an error if path is not an executable regular file, or is this program.
 func runnable(path string, self id) error {
@@ -80,7 +80,7 @@ func runnable(path string, self id) error {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		why = errors.New("it is not a regular file")
 	case idOf(st) == self:
-		why = errSelf
+		why = ErrSelf
 	default:
 		if err := unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS); err != nil {
 			why = fmt.Errorf("it may not be executed: %w", report.Plain(err))

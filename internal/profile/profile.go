@@ -119,10 +119,14 @@ func ValidName(name string) bool {
 	return name != ""
 }
 
-// explain adds to the error about a hook file that is missing why it was looked for, if no option named it.
+// explain adds to the error about a hook file that is missing why it was looked for, if no option named it, or where.
 func explain(err error, call cmdline.Call) error {
 	var at *jsonfile.Error
-	if len(call.HookFiles) == 0 && errors.Is(err, unix.ENOENT) && errors.As(err, &at) {
+	switch {
+	case !errors.Is(err, unix.ENOENT) || !errors.As(err, &at):
+	case len(call.HookFiles) > 0:
+		at.Remedy = jsonfile.RelativeRemedy(at.Path)
+	default:
 		at.Remedy = fmt.Sprintf("called as %q and without --hook-config-path, the program takes its hooks from there: write that file, or give the option", call.Name)
 		if call.Name == cmdline.Name {
 			at.Remedy += " (oci-add-hooks --help says more)"

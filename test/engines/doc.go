@@ -7,7 +7,7 @@
 // podman_test.go, and cri_test.go for Kubernetes' way into containerd); what must be so under every engine is in
 // suite_test.go and directories_test.go, and control_test.go breaks the profile of a running container in every way.
 // kubernetes_test.go does on one node what deploy/kubernetes does on each; users_test.go asks hookctl which containers
-// use a profile; doctor_test.go has it prove by a container that it is used; try_test.go runs hookctl try; bench_test.go, which no test run runs, takes the times of whole
+// use a profile, ps_test.go which hooks containers have; doctor_test.go has it prove by a container that it is used; try_test.go runs hookctl try; bench_test.go, which no test run runs, takes the times of whole
 // containers.
 //
 // All of it happens in a sandbox (sandbox_test.go): PID and mount namespaces of their own, with an empty /run. Engines,

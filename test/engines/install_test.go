@@ -3,6 +3,7 @@ package engines
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -185,13 +186,28 @@ func wantBytes(t *testing.T, path string, want []byte) {
 
 // containerd reads the changed configuration when it starts anew, and Kubernetes chooses the handler by its name.
 func TestInstallContainerd(t *testing.T) {
-	withEach(t, testInstallContainerd, "containerd", "containerd-shim-runc-v2", "ctr")
+	withEach(t, func(t *testing.T) { testInstallContainerd(t, "") }, "containerd", "containerd-shim-runc-v2", "ctr")
 }
 
-func testInstallContainerd(t *testing.T) {
+// containerd 2 merges what it imports, table by table, and may be told of the handler in a file of its own.
+func TestInstallContainerdDropIn(t *testing.T) {
+	withEach(t, func(t *testing.T) {
+		if major := containerdMajor(t); major < 2 {
+			skip(t, "an imported file replaces the whole CRI section in containerd %d", major)
+		}
+		testInstallContainerd(t, scratch(t))
+	}, "containerd", "containerd-shim-runc-v2", "ctr")
+}
+
+// testInstallContainerd has a containerd that imports the files in a directory, if one is given.
+func testInstallContainerd(t *testing.T, imported string) {
 	const name = "install-containerd"
 	archive := imageArchive(t, "/bin/sleep", "1000")
-	d := configureContainerd(t, "k8s.io", "# A node's own.\n"+criConfig[containerdMajor(t)].config)
+	imports := ""
+	if imported != "" {
+		imports = fmt.Sprintf("imports = [%q]\n", imported+"/*.toml")
+	}
+	d := configureContainerd(t, "k8s.io", "# A node's own.\n"+imports+criConfig[containerdMajor(t)].config)
 	before, err := os.ReadFile(d.config)
 	if err != nil {
 		t.Fatal(err)
@@ -222,12 +238,17 @@ func testInstallContainerd(t *testing.T) {
 		if o := i.ok(i.call("install", "--default")...); !strings.Contains(o.stdout, "canary ") {
 			t.Errorf("no container has shown anything: %v", o)
 		}
-		if text, err := os.ReadFile(d.config); err != nil || bytes.Equal(text, before) {
+		if text, err := os.ReadFile(d.config); imported == "" && (err != nil || bytes.Equal(text, before)) {
 			t.Errorf("%s has not changed (%v)", d.config, err)
 		}
 	})
 	i.uninstall()
 	wantBytes(t, d.config, before)
+	if imported != "" {
+		if left, err := os.ReadDir(imported); err != nil || len(left) > 0 {
+			t.Errorf("left in the imported directory: %v, %v", left, err)
+		}
+	}
 	i.removeProfile()
 	t.Run("uninstalled", func(t *testing.T) {
 		d.start(t, archive)

@@ -27,6 +27,7 @@ func TestRuntime(t *testing.T) {
 				{"supervised-output", testSupervisedOutput},
 				{"supervised-by-hand", testSupervisedByHand},
 				{"supervisor-replaced", testSupervisorReplaced},
+				{"ps", testPsAlone},
 			} {
 				leaf(t, c.name, func(t *testing.T) {
 					t.Parallel()

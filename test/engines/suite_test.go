@@ -106,6 +106,7 @@ func cases() []suiteCase {
 		{"hooks-directories-no-match", testDirectoriesNoMatch},
 		{"hooks-directories-malformed", testDirectoriesMalformed},
 		{"in-use", testInUse},
+		{"ps", testPs},
 	}
 	all = append(all, superviseCases()...)
 	for _, b := range breaks {

@@ -29,7 +29,7 @@ var builtHookctl = sync.OnceValues(func() (string, error) {
 	path := work + "/hookctl"
 	cmd := exec.Command("go", "build", "-C", "../..", "-trimpath",
 		"-ldflags", "-s -w -X github.com/awslabs/oci-add-hooks/internal/profile.Dir="+profiles+
-			" -X github.com/awslabs/oci-add-hooks/internal/hookctl/engine.State="+work+"/state", "-o", path, "./cmd/hookctl")
+			" -X github.com/awslabs/oci-add-hooks/internal/hookctl/system.state="+work+"/state", "-o", path, "./cmd/hookctl")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building hookctl: %w\n%s", err, out)
@@ -115,11 +115,15 @@ func testInUse(t *testing.T, e engine, c container) {
 	case containerd:
 		want.ID, want.Engine = c.name, "containerd, namespace "+e.namespace
 	case podman:
-		want.Engine = "podman or cri-o"
+		want.Engine = "podman"
+	}
+	shown := want.ID
+	if want.ID != c.name {
+		shown = c.name + ", " + want.ID
 	}
 	wantUsers(want)
-	wantRefused(do("remove"), "\n  "+want.ID+" ("+want.Engine+", running, by "+want.By)
-	wantRefused(do("add", append(add, "/bin/true")...), "\n  "+want.ID+" ("+want.Engine+", running, by "+want.By)
+	wantRefused(do("remove"), "\n  "+shown+" ("+want.Engine+", running, by "+want.By)
+	wantRefused(do("add", append(add, "/bin/true")...), "\n  "+shown+" ("+want.Engine+", running, by "+want.By)
 
 	if d, isDocker := e.(docker); isDocker {
 		ok(t, d.command("stop", "-t", "1", c.name))

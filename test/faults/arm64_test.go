@@ -22,26 +22,33 @@ func TestARM64(t *testing.T) {
 	b := newBed(t)
 	run := func(args ...string) (systemCalls []string) {
 		t.Helper()
-		cmd := exec.Command(emulator, slices.Concat([]string{"-strace", filepath.Join(dir, "oci-add-hooks"),
-			"--hook-config-path", b.hooks, "--runtime-path", fakeRuntime}, args)...)
+		cmd := exec.Command(emulator, slices.Concat([]string{"-strace", filepath.Join(dir, "oci-add-hooks")}, args)...)
 		cmd.Dir = b.dir
 		var out bytes.Buffer
 		cmd.Stderr = &out
 		if err := cmd.Run(); err != nil || !b.runtimeCalled() {
 			t.Fatalf("%v: %v\n%s", args, err, &out)
 		}
+		if err := os.Remove(filepath.Join(b.dir, "called")); err != nil {
+			t.Fatal(err)
+		}
 		for _, match := range regexp.MustCompile(`(?m)^\d+ (\w+)\(`).FindAllStringSubmatch(out.String(), -1) {
 			systemCalls = append(systemCalls, match[1])
 		}
 		return systemCalls
 	}
-	if got, want := run("state", "c1"), []string{"newfstatat", "newfstatat", "faccessat", "execve"}; !slices.Equal(got, want) {
-		t.Errorf("it makes the system calls %q, not %q", got, want)
+	named := filepath.Join(b.dir, "named.json")
+	b.write(t, named, `{"runtime": "`+fakeRuntime+`", "hooks": {}}`)
+	find := []string{"newfstatat", "newfstatat", "faccessat", "execve"}
+	if got := run("--runtime-path", fakeRuntime, "state", "c1"); !slices.Equal(got, find) {
+		t.Errorf("by arguments it makes the system calls %q, not %q", got, find)
 	}
-	if err := os.Remove(filepath.Join(b.dir, "called")); err != nil {
-		t.Fatal(err)
+	read := []string{"openat", "fstat", "read", "close"}
+	if got, want := run("--hook-config-path", named, "state", "c1"), slices.Concat(read, find); !slices.Equal(got, want) {
+		t.Errorf("by a hook file it makes the system calls %q, not %q", got, want)
 	}
-	if got := run("create", "--bundle", b.bundle, "c1"); !slices.Contains(got, "clone") || b.text(t) != newConfig {
+	got := run("--hook-config-path", b.hooks, "--runtime-path", fakeRuntime, "create", "--bundle", b.bundle, "c1")
+	if !slices.Contains(got, "clone") || b.text(t) != newConfig {
 		t.Errorf("create makes the system calls %q; config.json: %s", got, b.text(t))
 	}
 }

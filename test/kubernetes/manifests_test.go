@@ -3,7 +3,6 @@
 package kubernetes
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -105,28 +104,51 @@ func TestManifests(t *testing.T) {
 		check(t, build(t, filesys.MakeFsOnDisk(), folder), "record-stages")
 	})
 	t.Run("renamed", func(t *testing.T) {
-		fs := filesys.MakeFsInMemory()
-		for _, pattern := range []string{"*.yaml", "*/*.yaml", "*.json"} {
-			paths, err := filepath.Glob(filepath.Join(folder, pattern))
-			if err != nil || len(paths) == 0 {
-				t.Fatalf("%s: %v", pattern, err)
+		fs := edited(t, func(path, text string) string {
+			if strings.HasSuffix(path, ".yaml") {
+				text = strings.ReplaceAll(text, "record-stages", "gpu-hooks")
 			}
-			for _, path := range paths {
-				text, err := os.ReadFile(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if strings.HasSuffix(path, ".yaml") {
-					text = bytes.ReplaceAll(text, []byte("record-stages"), []byte("gpu-hooks"))
-				}
-				name, _ := filepath.Rel(folder, path)
-				if err := fs.WriteFile(filepath.Join("/deploy", name), text); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
+			return text
+		})
 		check(t, build(t, fs, "/deploy"), "gpu-hooks")
 	})
+}
+
+// edited returns a file system whose /deploy is the directory with edited files.
+func edited(t *testing.T, edit func(path, text string) string) filesys.FileSystem {
+	t.Helper()
+	fs := filesys.MakeFsInMemory()
+	for _, pattern := range []string{"*.yaml", "*/*.yaml", "*.json"} {
+		paths, err := filepath.Glob(filepath.Join(folder, pattern))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, _ := filepath.Rel(folder, path)
+			if err := fs.WriteFile(filepath.Join("/deploy", name), []byte(edit(path, string(text)))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return fs
+}
+
+// Held, as the kustomization's comment says: the DaemonSets are dry runs that become ready, and differ in nothing else.
+func TestHold(t *testing.T) {
+	fs := edited(t, func(path, text string) string {
+		return strings.ReplaceAll(text, "# components:\n#   - hold\n", "components:\n  - hold\n")
+	})
+	held, m := build(t, fs, "/deploy"), build(t, filesys.MakeFsOnDisk(), folder)
+	for _, sets := range [][2]*apps.DaemonSet{{&m.install, &held.install}, {&m.remove, &held.remove}} {
+		spec := &sets[0].Spec.Template.Spec
+		spec.InitContainers[0].Args = append(spec.InitContainers[0].Args, "--dry-run")
+		spec.Containers[0].ReadinessProbe = nil
+		want(t, "held", *sets[1], *sets[0])
+	}
 }
 
 func check(t *testing.T, m manifests, name string) {
@@ -194,7 +216,9 @@ func check(t *testing.T, m manifests, name string) {
 	})
 	// The container that stays has no right; the one that has them all ends.
 	t.Run("rights", func(t *testing.T) {
-		want(t, "the namespace's level", m.namespace.Labels["pod-security.kubernetes.io/enforce"], "privileged")
+		for _, mode := range []string{"enforce", "warn", "audit"} {
+			want(t, "the namespace's level to "+mode, m.namespace.Labels["pod-security.kubernetes.io/"+mode], "privileged")
+		}
 		for _, set := range []apps.DaemonSet{m.install, m.remove} {
 			spec := set.Spec.Template.Spec
 			if len(spec.InitContainers) != 1 || len(spec.Containers) != 1 {
@@ -212,8 +236,28 @@ func check(t *testing.T, m manifests, name string) {
 			wait := spec.Containers[0]
 			c := wait.SecurityContext
 			if c.Privileged != nil || *c.AllowPrivilegeEscalation || !*c.RunAsNonRoot || *c.RunAsUser == 0 || !*c.ReadOnlyRootFilesystem ||
-				!reflect.DeepEqual(c.Capabilities, &core.Capabilities{Drop: []core.Capability{"ALL"}}) || len(wait.VolumeMounts) > 0 {
-				t.Errorf("%s stays with rights: %+v, %v", set.Name, c, wait.VolumeMounts)
+				!reflect.DeepEqual(c.Capabilities, &core.Capabilities{Drop: []core.Capability{"ALL"}}) {
+				t.Errorf("%s stays with rights: %+v", set.Name, c)
+			}
+			for _, mount := range wait.VolumeMounts {
+				if path := volume(t, spec, mount.Name).HostPath.Path; !mount.ReadOnly || path == "/" || mount.MountPath != "/host"+path {
+					t.Errorf("%s stays with %s at %s", set.Name, path, mount.MountPath)
+				}
+			}
+			for _, container := range append(spec.Containers, spec.InitContainers...) {
+				want(t, "where "+container.Name+" leaves why it failed", container.TerminationMessagePolicy, core.TerminationMessageFallbackToLogsOnError)
+			}
+		}
+	})
+	// The node is ready as long as it is as it was installed.
+	t.Run("ready", func(t *testing.T) {
+		installer, wait := m.install.Spec.Template.Spec.InitContainers[0], m.install.Spec.Template.Spec.Containers[0]
+		probe := wait.ReadinessProbe
+		want(t, "the probe", probe.Exec.Command, []string{"/usr/local/bin/hookctl", "node", "status", "--profile=" + name, "--host-root=/host"})
+		want(t, "the probe's period", probe.PeriodSeconds, 30)
+		for _, arg := range probe.Exec.Command[3:] {
+			if !slices.Contains(installer.Args, arg) {
+				t.Errorf("the installer does not have %s", arg)
 			}
 		}
 	})
@@ -235,6 +279,7 @@ func check(t *testing.T, m manifests, name string) {
 		removes.Args, removes.Name, remove.NodeSelector = installs.Args, installs.Name, install.NodeSelector
 		removes.VolumeMounts = append(removes.VolumeMounts, installs.VolumeMounts[len(removes.VolumeMounts):]...)
 		remove.Volumes = append(remove.Volumes, install.Volumes[len(remove.Volumes):]...)
+		remove.Containers[0].ReadinessProbe, remove.Containers[0].VolumeMounts = install.Containers[0].ReadinessProbe, install.Containers[0].VolumeMounts
 		want(t, "the remover", remove, install)
 		want(t, "the host", volume(t, install, "host").HostPath.Path, "/")
 	})
@@ -264,8 +309,10 @@ func want[T any](t *testing.T, what string, got, want T) {
 func volume(t *testing.T, spec core.PodSpec, name string) core.VolumeSource {
 	t.Helper()
 	mounted := false
-	for _, mount := range spec.InitContainers[0].VolumeMounts {
-		mounted = mounted || mount.Name == name
+	for _, container := range append(spec.Containers, spec.InitContainers...) {
+		for _, mount := range container.VolumeMounts {
+			mounted = mounted || mount.Name == name
+		}
 	}
 	for _, v := range spec.Volumes {
 		if v.Name == name && mounted {

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	podman "go.podman.io/common/pkg/hooks"
+
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
@@ -220,6 +223,33 @@ func TestDeviationSandbox(t *testing.T) {
 	theirs, ours := ask(c, files(t, "a.json", rule("PROGRAM", "a", alwaysTrue, "prestart")))
 	expect(t, "library", theirs, "a")
 	expect(t, "ours", ours, "")
+}
+
+// Podman asks the library for the stage precreate too, and runs such hooks itself before it calls the runtime. CRI-O doesn't,
+// and then the library refuses the file, and with it the directory. A runtime cannot run it: where the conditions hold, the
+// container is refused; where they don't, Podman would not run it either.
+func TestDeviationPrecreate(t *testing.T) {
+	for _, stages := range []string{`"precreate"`, `"poststop","precreate"`} {
+		file := func(when string) string {
+			return files(t, "a.json", `{"version":"1.0.0","hook":{"path":"PROGRAM","args":["a","a"]},"when":`+when+`,"stages":[`+stages+`]}`,
+				"b.json", rule("PROGRAM", "b", alwaysTrue, "prestart"))
+		}
+		dir := file(alwaysTrue)
+		manager, err := podman.New(t.Context(), []string{dir}, []string{"precreate"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := &rspec.Spec{Hooks: &rspec.Hooks{}}
+		if own, err := manager.Hooks(config, nil, false); err != nil || len(own["precreate"]) != 1 || len(config.Hooks.CreateRuntime) != 1 {
+			t.Errorf("library for Podman: %v, %+v, %v", own, config.Hooks, err)
+		}
+		theirs, ours := ask(server, dir)
+		expect(t, "library for CRI-O", theirs, `error: unknown stage "precreate"`)
+		expect(t, "ours", ours, `error: stage "precreate" is Podman's own`)
+		theirs, ours = ask(server, file(neverTrue))
+		expect(t, "library for CRI-O, conditions that don't match", theirs, `error: unknown stage "precreate"`)
+		expect(t, "ours, conditions that don't match", ours, "b")
+	}
 }
 
 // Where the library differs from its manual page, the library holds.

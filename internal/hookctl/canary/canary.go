@@ -179,24 +179,6 @@ type Impossible string
 
 func (i Impossible) Error() string { return string(i) }
 
-// Answers waits until an engine answers that was just told to read its configuration. Only by the CRI has one to be asked:
-// there the engine may have been restarted.
-func Answers(ctx context.Context, e engine.Engine, runtime string) error {
-	reach, err := e.Reach(ctx, runtime)
-	if err != nil {
-		return Impossible(err.Error())
-	}
-	if reach.CRI == nil {
-		return nil
-	}
-	c, err := connect(reach.CRI)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	return c.answers(ctx, patience)
-}
-
 // role is the first argument with which this program is the container's process, and marker a file that tells it, called
 // in any other way, that it is in such a container.
 const (

@@ -26,45 +26,26 @@ type containerd struct {
 }
 
 func newContainerd(ctx context.Context, reached *engine.CRI, handler, name, image string) (*containerd, error) {
-	c, err := connect(reached)
-	if err != nil {
-		return nil, err
-	}
-	c.name, c.image, c.handler = name, image, handler
-	if err := c.answers(ctx, settling); err != nil { // it may just have been started
-		return nil, err
-	}
-	there, err := c.has(reached.SandboxImage)
-	if err == nil && !there {
-		err = Impossible(fmt.Sprintf("containerd does not have the image %s, which every pod needs, and nothing is pulled for a canary: ctr -n k8s.io images pull %[1]s",
-			reached.SandboxImage))
-	}
-	return c, err
-}
-
-func connect(reached *engine.CRI) (*containerd, error) {
 	conn, err := grpc.NewClient("unix://"+reached.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, err
 	}
-	return &containerd{CRI: reached, conn: conn, runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn)}, nil
-}
-
-func (c *containerd) close() { _ = c.conn.Close() } // nothing is lost with it
-
-// answers waits until the CRI answers: once its plugin has recovered what runs, the output of containers too.
-func (c *containerd) answers(ctx context.Context, limit time.Duration) error {
-	for deadline := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
-		_, err := ask(c.runtime.ListContainers, &cri.ListContainersRequest{Filter: &cri.ContainerFilter{Id: "none"}})
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return fmt.Errorf("interrupted: %w", context.Cause(ctx))
-		case time.Now().After(deadline):
-			return fmt.Errorf("it does not answer within %v: %w", limit, err)
-		}
+	c := &containerd{CRI: reached, conn: conn, name: name, image: image, handler: handler,
+		runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn)}
+	var there bool
+	err = engine.Settled(ctx, settling, func(context.Context) (err error) { // it may just have been started
+		there, err = c.has(reached.SandboxImage)
+		return err
+	})
+	if err == nil && !there {
+		err = Impossible(fmt.Sprintf("containerd does not have the image %s, which every pod needs, and nothing is pulled for a canary: ctr -n k8s.io images pull %[1]s",
+			reached.SandboxImage))
 	}
+	if err != nil {
+		_ = conn.Close() // nothing is lost with it
+		return nil, err
+	}
+	return c, nil
 }
 
 // ask gives a call to the CRI its time.
@@ -157,7 +138,7 @@ func (c *containerd) runs(id string) (bool, error) {
 
 // remove removes the pods that have our label, whatever became of them; with a pod go its containers.
 func (c *containerd) remove() error {
-	defer c.close()
+	defer c.conn.Close()
 	pods, err := ask(c.runtime.ListPodSandbox, &cri.ListPodSandboxRequest{
 		Filter: &cri.PodSandboxFilter{LabelSelector: map[string]string{label: c.name}}})
 	for _, pod := range pods.GetItems() {

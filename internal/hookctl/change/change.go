@@ -73,6 +73,7 @@ func Read(path string) ([]byte, error) {
 type Done struct {
 	sys     system.System
 	entries []*entry
+	made    []string // directories
 }
 
 // Apply makes of each file, in order, what it is to become. Each must still be as it was Before. If one fails, or ctx ends,
@@ -88,7 +89,10 @@ func Apply(ctx context.Context, sys system.System, files []File) (*Done, error) 
 	if len(d.entries) == 0 {
 		return d, nil
 	}
-	j, err := begin(sys, d.entries)
+	for _, e := range d.entries {
+		d.made = append(d.made, MissingDirectories(filepath.Dir(e.Path))...)
+	}
+	j, err := begin(sys, d.entries, d.made)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +129,7 @@ func (d *Done) Undo() error {
 	if len(d.entries) == 0 {
 		return nil
 	}
-	j, err := begin(d.sys, d.entries)
+	j, err := begin(d.sys, d.entries, d.made)
 	if err != nil {
 		return err
 	}

@@ -90,8 +90,8 @@ func newEntry(f File) *entry {
 	return e
 }
 
-// begin writes down what is about to be done, or undone.
-func begin(sys system.System, entries []*entry) (*journal, error) {
+// begin writes down what is about to be done, or undone; made are the directories that are made for it.
+func begin(sys system.System, entries []*entry, made []string) (*journal, error) {
 	if err := Recover(sys); err != nil {
 		return nil, err
 	}
@@ -100,11 +100,9 @@ func begin(sys system.System, entries []*entry) (*journal, error) {
 		return nil, err
 	}
 	j.Unfinished = entries
-	for _, e := range entries {
-		for _, dir := range MissingDirectories(filepath.Dir(e.Path)) {
-			if !holds(dir, sys.State) && !slices.Contains(j.Directories, dir) { // that goes with the journal
-				j.Directories = append(j.Directories, dir)
-			}
+	for _, dir := range made {
+		if !holds(dir, sys.State) && !slices.Contains(j.Directories, dir) { // that goes with the journal
+			j.Directories = append(j.Directories, dir)
 		}
 	}
 	slices.Sort(j.Directories)

@@ -90,6 +90,7 @@ func System(program string) Result {
 type checker struct {
 	program  string
 	result   Result
+	broken   bool                // the file has errors of the runtime's: of what else is found, errors alone are told
 	told     map[string]bool     // findings, so that a directory that two hook files name is not told of twice
 	exposed  map[string]bool     // places told of that others may write to
 	features map[string]features // of runtimes, by path
@@ -145,7 +146,8 @@ func (c *checker) isRule(path string) bool {
 	return err == nil && root.get("hook") != nil && root.get("hooks") == nil && root.get("hooksDirs") == nil
 }
 
-// hookFile checks a hook file, and the directories that it names.
+// hookFile checks a hook file, and the directories that it names. What is wrong with a part of it does not keep the rest
+// from being checked.
 func (c *checker) hookFile(path string) {
 	c.begin(path)
 	text, err := c.read(path)
@@ -154,27 +156,27 @@ func (c *checker) hookFile(path string) {
 		return
 	}
 	file, err := hooks.ParseFile(text.File)
-	if err != nil {
-		c.fail(err)
-		return
+	c.fail(err)
+	root, loadErr := c.load(path)
+	if loadErr != nil {
+		return // it is no JSON, which ParseFile has said
 	}
-	root, err := c.load(path)
-	if err != nil {
-		c.fail(err)
-		return
-	}
+	c.broken = err != nil
+	defer func() { c.broken = false }()
 	c.exposure(root.wholeFile(), path)
 	if root.get("ociVersion") == nil { // a whole config.json is a valid hook file
 		c.unknownKeys(root, []string{"runtime", "hooksDirs", "skipSandboxes", "supervise", "hooks"})
 	}
 	g := newGroup()
-	g.runtime = c.findRuntime(root, file.Runtime)
-	g.supervision = file.Supervision
-	c.supervisor(file)
-	read := file.Hooks // those that follow
-	for _, stage := range root.get("hooks").list() {
+	var read []hooks.Hook // those that follow; none if the file is refused
+	if err == nil {
+		g.runtime, g.supervision = c.findRuntime(root, file.Runtime), file.Supervision
+		c.supervisor(file)
+		read = file.Hooks
+	}
+	for _, stage := range root.get("hooks").members() {
 		name := hooks.Stage(stage.key)
-		if len(stage.list()) == 0 {
+		if len(stage.elements()) == 0 || !slices.Contains(hooks.Stages(), name) {
 			continue
 		}
 		if name == hooks.Prestart {
@@ -182,16 +184,23 @@ func (c *checker) hookFile(path string) {
 				"use createRuntime, which runs at the same moment")
 		}
 		c.stageInUse(g.runtime, name, stage)
-		for _, hook := range stage.list() {
+		for _, hook := range stage.elements() {
+			if hook.raw.Kind() != '{' {
+				continue
+			}
 			c.unknownKeys(hook, []string{"path", "args", "env", "timeout", "supervise"})
 			h := hookOf(hook, []hooks.Stage{name})
-			h.supervision, read = read[0].Supervision, read[1:]
+			if len(read) > 0 {
+				h.supervision, read = read[0].Supervision, read[1:]
+			}
 			c.neverSupervised(root, h)
-			c.hook(h)
+			c.hook(h, Error)
 			c.twice(g, h, name, hook.raw)
 		}
 	}
-	c.directories(file.Dirs, g)
+	if err == nil {
+		c.directories(file.Dirs, g)
+	}
 }
 
 // directories checks hooks directories, given in increasing precedence.
@@ -231,34 +240,42 @@ func isAbout(err error, path string) bool {
 func (c *checker) rule(path, maskedBy string, g *group) {
 	c.begin(path)
 	rule, err := hooks.ReadSingle(path)
-	if err != nil {
-		c.fail(err)
-		return
+	c.fail(err)
+	root, loadErr := c.load(path)
+	if loadErr != nil {
+		return // it cannot be read, or is no JSON, which ReadSingle has said
 	}
-	root, err := c.load(path)
-	if err != nil {
-		c.fail(err)
-		return
-	}
+	c.broken = err != nil
+	defer func() { c.broken = false }()
 	whole := root.wholeFile()
 	if maskedBy != "" {
-		c.warn("masked", whole, "masked by "+maskedBy+", so that its hook is never added", "take it away, or rename one of them")
+		c.warn("masked", whole, "masked by "+maskedBy+", so that its hook is never added", "remove it, or rename one of them")
 		return
 	}
 	old := root.get("version").text() != "1.0.0"
-	never := c.conditions(root, old)
-	var h hook
+	h := hook{node: root, path: root.get("hook"), old: true}
 	if old {
 		c.unknownKeys(root, []string{"version", "hook", "arguments", "stages", "stage", "cmds", "cmd", "annotations", "annotation", "hasbindmounts"})
-		h = hook{node: root, path: root.get("hook"), old: true}
 	} else {
 		c.unknownKeys(root, []string{"version", "hook", "when", "stages"})
 		c.unknownKeys(root.get("hook"), []string{"path", "args", "env", "timeout"})
 		c.unknownKeys(root.get("when"), []string{"always", "annotations", "commands", "hasBindMounts"})
 		h = hookOf(root.get("hook"), nil)
 	}
+	if err != nil {
+		for _, stage := range append(root.get("stages").elements(), root.get("stage").elements()...) {
+			h.stages = append(h.stages, hooks.Stage(stage.text()))
+		}
+		c.hook(h, Error)
+		return
+	}
 	h.stages = rule.Stages()
-	if slices.ContainsFunc(h.stages, func(s hooks.Stage) bool { return s != hooks.StartContainer }) {
+	unrunnable := Error
+	never := c.conditions(root, old)
+	if never {
+		unrunnable = Warning // nobody will run it
+	}
+	if !h.inContainer() {
 		h.supervision = g.supervision
 	}
 	for _, member := range []string{"stages", "stage"} {
@@ -269,20 +286,20 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 					"write createRuntime")
 				name = hooks.CreateRuntime
 			}
-			c.stageInUse(g.runtime, name, stage)
+			if slices.Contains(hooks.Stages(), name) {
+				c.stageInUse(g.runtime, name, stage)
+			}
 			if !never {
 				c.twice(g, h, name, rule.JSON())
 			}
 		}
 	}
-	if !never {
-		if err := rule.Refused(); err != nil {
-			c.fail(err)
-			return
-		}
+	if err := rule.Refused(); err != nil && !never {
+		c.fail(err)
+		c.broken = true
 	}
 	c.exposure(whole, path)
-	c.hook(h)
+	c.hook(h, unrunnable)
 }
 
 // twice warns of a hook that is added to a stage twice.

@@ -96,10 +96,10 @@ func (c *checker) annotation(pair *node) (impossible string) {
 		return why
 	}
 	if !everyKey {
-		c.unanchored(pair, pair.name, key)
+		c.unanchored(pair, pair.name, key, false)
 	}
 	if !everyValue {
-		c.unanchored(pair, pair.start, value)
+		c.unanchored(pair, pair.start, value, false)
 	}
 	return ""
 }
@@ -111,7 +111,7 @@ func (c *checker) oldAnnotations(list *node) (impossible string) {
 			"say which values are meant")
 		return ""
 	}
-	return c.alternatives(list)
+	return c.alternatives(list, false)
 }
 
 // commands examines the expressions for the command; one is enough.
@@ -123,15 +123,16 @@ func (c *checker) commands(list *node) (impossible string) {
 			return ""
 		}
 	}
-	return c.alternatives(list)
+	return c.alternatives(list, true)
 }
 
-func (c *checker) alternatives(list *node) (impossible string) {
+// alternatives examines expressions of which one is enough, for paths or other texts.
+func (c *checker) alternatives(list *node, paths bool) (impossible string) {
 	dead := 0
 	for _, n := range list.list() {
 		switch why := impossibleText(n.text()); {
 		case why == "":
-			c.unanchored(n, n.start, n.text())
+			c.unanchored(n, n.start, n.text(), paths)
 		case len(list.list()) == 1:
 			return why
 		default:
@@ -152,9 +153,10 @@ func impossibleText(expr string) string {
 	return fmt.Sprintf("the expression %q can never match", expr)
 }
 
-// unanchored warns of an expression that holds for longer texts than it seems to.
-func (c *checker) unanchored(n *node, offset int, expr string) {
+// unanchored warns of an expression that holds for longer texts than it seems to. One for a path may begin with a slash.
+func (c *checker) unanchored(n *node, offset int, expr string, path bool) {
 	begins, ends := anchored(expr)
+	begins = begins || path && beginsName(expr)
 	where := ""
 	switch {
 	case begins && ends:

@@ -29,6 +29,24 @@ func anchored(expr string) (begins, ends bool) {
 	return anchoredAt(re, first, syntax.OpBeginText, syntax.OpBeginLine), anchoredAt(re, last, syntax.OpEndText, syntax.OpEndLine)
 }
 
+// beginsName reports whether an expression says where a name in a path begins: by a slash, as /init$ does.
+func beginsName(expr string) bool {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	return err == nil && beginsWithSlash(re)
+}
+
+func beginsWithSlash(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpLiteral:
+		return re.Rune[0] == '/'
+	case syntax.OpCapture, syntax.OpConcat:
+		return beginsWithSlash(re.Sub[0])
+	case syntax.OpAlternate:
+		return !slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return !beginsWithSlash(sub) })
+	}
+	return false
+}
+
 func anchoredAt(re *syntax.Regexp, end func([]*syntax.Regexp) *syntax.Regexp, anchors ...syntax.Op) bool {
 	switch re.Op {
 	case syntax.OpCapture, syntax.OpConcat:

@@ -31,6 +31,17 @@ func TestAnchored(t *testing.T) {
 	}
 }
 
+func TestBeginsName(t *testing.T) {
+	for expr, want := range map[string]bool{
+		"/init$": true, "(/init|/systemd)$": true, "/(init|systemd)$": true, "/usr/bin/sh$": true, "/?init$": false,
+		"init$": false, "/init$|sh$": false, "": false, "[/]init": true, "(?i)/init": true,
+	} {
+		if got := beginsName(expr); got != want {
+			t.Errorf("%q: %v", expr, got)
+		}
+	}
+}
+
 func TestCanMatch(t *testing.T) {
 	for expr, want := range map[string]bool{
 		"":                   true,

@@ -15,9 +15,13 @@ type Severity string
 
 // The severities.
 const (
-	Error   Severity = "error"   // the runtime refuses it
-	Warning Severity = "warning" // the runtime takes it, and it is hardly meant
+	Error   Severity = "error"   // no container starts with it: the runtime refuses it, or a hook cannot be executed
+	Warning Severity = "warning" // it works, but is probably a mistake
 )
+
+// Refused is the kind of an error that is the runtime's own. Others may go away without a change to the file: a program is
+// installed later.
+const Refused = "refused"
 
 // Finding is something that is wrong.
 type Finding struct {
@@ -26,7 +30,7 @@ type Finding struct {
 	Column   int      `json:"column,omitempty"`  // in characters, from 1
 	Pointer  string   `json:"pointer,omitempty"` // the JSON value that is meant
 	Severity Severity `json:"severity"`
-	Kind     string   `json:"kind"` // what the finding is about, in a word that stays the same
+	Kind     string   `json:"kind"` // what the finding is about, in a word that stays the same; an error of the runtime's is Refused
 	Problem  string   `json:"problem"`
 	Hint     string   `json:"hint,omitempty"` // what to do
 	Text     string   `json:"-"`              // the line
@@ -43,7 +47,7 @@ func (c *checker) fail(err error) {
 		if file, err := c.read(at.Path); err == nil {
 			p = file.locate(at)
 		}
-		c.note(Error, "refused", p)
+		c.note(Error, Refused, p)
 	}
 }
 
@@ -61,11 +65,15 @@ func (c *checker) remedy(at *jsonfile.Error) string {
 
 // warn notes a warning about a value, or about the file if n stands for the whole of it.
 func (c *checker) warn(kind string, n *node, problem, hint string) {
+	c.noteAt(Warning, kind, n, problem, hint)
+}
+
+func (c *checker) noteAt(severity Severity, kind string, n *node, problem, hint string) {
 	at := place{Error: &jsonfile.Error{Path: n.file.Path, Problem: problem, Remedy: hint}}
 	if !n.whole {
 		at = n.file.at(n.start, n.pointer, problem, hint)
 	}
-	c.note(Warning, kind, at)
+	c.note(severity, kind, at)
 }
 
 // warnName notes a warning about the name of a member.
@@ -88,6 +96,9 @@ func (c *checker) sorted() Result {
 }
 
 func (c *checker) note(severity Severity, kind string, at place) {
+	if c.broken && severity != Error {
+		return
+	}
 	f := Finding{File: at.Path, Line: at.Line, Column: at.Column, Pointer: string(at.Pointer),
 		Severity: severity, Kind: kind, Problem: at.Problem, Hint: at.Remedy, Text: at.text, Offset: at.offset}
 	if same := at.Error.Error() + kind; !c.told[same] {

@@ -88,6 +88,22 @@ func (n *node) list() []*node {
 	return n.children
 }
 
+// members returns the members of an object; nil of anything else.
+func (n *node) members() []*node {
+	if n == nil || n.raw.Kind() != '{' {
+		return nil
+	}
+	return n.children
+}
+
+// elements returns the elements of an array; nil of anything else.
+func (n *node) elements() []*node {
+	if n == nil || n.raw.Kind() != '[' {
+		return nil
+	}
+	return n.children
+}
+
 // get gives a member of an object, nil if it is absent or null.
 func (n *node) get(key string) *node {
 	for _, child := range n.list() {

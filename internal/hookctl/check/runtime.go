@@ -1,7 +1,9 @@
 package check
 
 import (
+	"cmp"
 	"context"
+	"debug/buildinfo"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,20 +16,64 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
+	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
+
+// Chain returns the runtimes by which calls of the oci-add-hooks at program with a hook file come to the low-level
+// runtime. A runtime that is oci-add-hooks itself, under the name of another profile, leads on to that profile's. loop
+// reports that the chain comes back to a profile that it has passed, so that no low-level runtime is ever called; the last
+// runtime is then the one that leads back. The chain ends where a hook file or a runtime cannot be found.
+func Chain(program, hookFile string) (runtimes []string, loop bool) {
+	var passed []string
+	for {
+		name, err := hooks.ReadRuntime(hookFile)
+		if err != nil {
+			return runtimes, false
+		}
+		path, err := launch.FindFor(program, cmp.Or(name, defaultRuntime))
+		switch {
+		case errors.Is(err, launch.ErrSelf):
+			path = name // it may be another copy that reads this file
+		case err != nil:
+			return runtimes, false
+		}
+		runtimes, passed = append(runtimes, path), append(passed, hookFile)
+		if !isThisProgram(path) {
+			return runtimes, false
+		}
+		program, hookFile = path, filepath.Join(profile.Dir, filepath.Base(path)+".json")
+		if slices.Contains(passed, hookFile) {
+			return runtimes, true
+		}
+	}
+}
+
+// isThisProgram reports whether an executable is oci-add-hooks, of whatever version.
+func isThisProgram(path string) bool {
+	info, err := buildinfo.ReadFile(path)
+	return err == nil && info.Path == "github.com/awslabs/oci-add-hooks/cmd/oci-add-hooks"
+}
+
+// defaultRuntime is the runtime of a hook file that names none.
+const defaultRuntime = "runc"
 
 // findRuntime gives the path of the runtime that a hook file uses, and warns if there is none.
 func (c *checker) findRuntime(root *node, name string) string {
 	at := root.get("runtime")
 	if name == "" {
-		at, name = root.wholeFile(), "runc"
+		at, name = root.wholeFile(), defaultRuntime
 	}
 	program := c.program
 	if program == "" {
 		program = "/proc/self/exe"
 	}
 	path, err := launch.FindFor(program, name)
-	if err != nil {
+	file, _ := filepath.Abs(root.file.Path) // fails without a working directory alone
+	switch chain, loop := Chain(program, file); {
+	case loop:
+		c.noteAt(Error, "loop", at, fmt.Sprintf("the runtime %s is oci-add-hooks, and leads back to a profile by way of %s: no low-level runtime is ever called",
+			chain[0], strings.Join(chain, ", ")), "name the low-level runtime itself")
+	case err != nil:
 		problem, hint, found := strings.Cut(err.Error(), "; ")
 		if !found {
 			hint = "install it, or name another"

@@ -59,7 +59,11 @@ func Examine(ctx context.Context, sys system.System, e engine.Engine, exe string
 	for _, f := range registered.Faults {
 		x.fault("", f)
 	}
-	x.view(ctx, registered)
+	if len(registered.Faults) == 0 { // which would say it better
+		if _, err := x.engine.View(ctx); err != nil {
+			x.note("", Error, "registration", err.Error(), "")
+		}
+	}
 	found := 0
 	for _, entry := range registered.Entries {
 		if Concerns(sys, entry, exe) || x.installed(entry.Name) {
@@ -72,25 +76,6 @@ func Examine(ctx context.Context, sys system.System, e engine.Engine, exe string
 		x.note("", OK, "registration", "no runtime leads to oci-add-hooks", "")
 	}
 	return x.lines
-}
-
-// view notes what the engine itself says against its configuration.
-func (x *examination) view(ctx context.Context, registered *engine.Registered) {
-	if len(registered.Faults) > 0 { // which say it better
-		return
-	}
-	view, err := x.engine.View(ctx)
-	if err != nil {
-		x.note("", Error, "registration", err.Error(), "")
-		return
-	}
-	name := view.Default()
-	known := name == "" || view.Knows(name) || slices.Contains(engine.BuiltIn, name) || strings.HasPrefix(name, "io.containerd.") ||
-		slices.ContainsFunc(registered.Entries, func(e engine.Entry) bool { return e.Name == name })
-	if !known {
-		x.note(name, Error, "registration", "the default runtime is not among the runtimes: no container starts by default, or the engine itself does not start",
-			"add it to the runtimes, or choose another default")
-	}
 }
 
 // examination is an engine that is looked at.

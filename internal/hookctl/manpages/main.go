@@ -1,5 +1,5 @@
 // Manpages writes the manual pages into a folder: those of hookctl, made from its commands, and those that are written
-// by hand in docs/man. `make man` runs it in the project's folder.
+// by hand in docs/man. `make man` runs it in the project's directory.
 //
 //	manpages VERSION DIR
 //
@@ -104,7 +104,13 @@ func pageOf(cmd *cobra.Command, name string) string {
 	section("SYNOPSIS")
 	fmt.Fprintf(&b, "**%s** %s\n", cmd.CommandPath(), placeholder.ReplaceAllString(escaped(strings.TrimPrefix(cmd.UseLine(), cmd.CommandPath()+" ")), "*$0*"))
 	section("DESCRIPTION")
-	fmt.Fprintf(&b, "%s\n", escaped(cmd.Long))
+	for _, part := range strings.Split(cmd.Long, "\n\n") {
+		if strings.HasPrefix(part, "  ") { // a list in columns
+			fmt.Fprintf(&b, "```\n%s\n```\n\n", part)
+		} else {
+			fmt.Fprintf(&b, "%s\n\n", escaped(part))
+		}
+	}
 	for _, group := range cmd.Groups() {
 		section(strings.ToUpper(group.Title))
 		definitions(hookctl.Commands(cmd, group.ID))

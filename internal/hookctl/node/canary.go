@@ -43,17 +43,3 @@ func (n *Node) canary(ctx context.Context) error {
 	}
 	return nil
 }
-
-// answers waits until the engine answers, and knows what it has been told.
-func (n *Node) answers(ctx context.Context) error {
-	err := canary.Answers(ctx, n.Engine, n.Profile)
-	var impossible canary.Impossible
-	if errors.As(err, &impossible) {
-		n.Say(fmt.Sprintf("whether %s is back is not known: %v", n.Engine.Name(), err))
-		return nil
-	}
-	if err == nil {
-		n.Say(n.Engine.Name() + " answers again")
-	}
-	return err
-}

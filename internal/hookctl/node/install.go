@@ -36,6 +36,11 @@ func (n *Node) Install(ctx context.Context, programs []Program, hookFile []byte)
 	if err != nil {
 		return err
 	}
+	if plan.Changes() {
+		if _, err := plan.Reloading(); err != nil {
+			return err
+		}
+	}
 	if n.DryRun {
 		if _, err := n.apply(ctx, append(files, plan.Files...)); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
@@ -124,8 +125,10 @@ func (n *Node) register(ctx context.Context, plan *registration.Plan, rest ...re
 		if reload.Refused != nil {
 			return reload.Refused
 		}
-		reread := func(ctx context.Context) error { return n.reload(ctx, reload, read) }
-		rest = append([]registration.Step{{Do: reread, Undo: func(ctx context.Context) error { return n.reload(ctx, reload, reload.Do) }}}, rest...)
+		rest = append([]registration.Step{{
+			Do:   func(ctx context.Context) error { return n.reload(ctx, reload, read) },
+			Undo: func(ctx context.Context) error { return n.reload(ctx, reload, reload.Do) },
+		}}, rest...)
 		if err := os.WriteFile(unread, nil, 0o600); err != nil {
 			return fmt.Errorf("%s cannot be written: %w", unread, report.Plain(err))
 		}
@@ -178,5 +181,19 @@ func (n *Node) reload(ctx context.Context, reload engine.Reload, read func(conte
 	if err := read(ctx); err != nil {
 		return err
 	}
-	return n.answers(ctx)
+	err := engine.Settled(ctx, settling, func(ctx context.Context) error {
+		if err := n.Engine.Daemon().Renew(); err != nil {
+			return err
+		}
+		_, err := n.Engine.Known(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s does not answer any more: %w", n.Engine.Name(), err)
+	}
+	n.Say(n.Engine.Name() + " answers again")
+	return nil
 }
+
+// settling is how long an engine may take until it answers again.
+const settling = time.Minute

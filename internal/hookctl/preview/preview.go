@@ -29,20 +29,17 @@ type Decision struct {
 	Verdict inject.Verdict `json:"verdict"`
 	Reason  string         `json:"reason,omitempty"`
 
-	Supervised *Supervised `json:"supervised,omitempty"` // how it would be run; nil if it would not be supervised
+	Supervised *Supervised `json:"supervised,omitempty"`
 }
 
 // Supervised is how a supervised hook would be run.
 type Supervised struct {
-	Timeout       int    `json:"timeout"`          // in seconds
-	FailurePolicy string `json:"failurePolicy"`    // what a failure means: fail or ignore
+	Timeout       int    `json:"timeout"` // in seconds
+	FailurePolicy string `json:"failurePolicy"`
 	Reason        string `json:"reason,omitempty"` // why a failure is ignored, where the container decides it
 
-	text string
+	Text string `json:"-"` // the same in words
 }
-
-// String returns it as a person reads it.
-func (s *Supervised) String() string { return s.text }
 
 // Make plans what a call that uses uses would add to the config.json at path, of the container with that id.
 func Make(uses profile.Profile, path, id string) (Preview, error) {
@@ -61,7 +58,7 @@ func Make(uses profile.Profile, path, id string) (Preview, error) {
 			row.Reason = d.Reason.String()
 		}
 		if s := d.Supervised; s != nil {
-			row.Supervised = &Supervised{Timeout: s.Timeout, FailurePolicy: s.Policy, Reason: s.Why.String(), text: s.String()}
+			row.Supervised = &Supervised{Timeout: s.Timeout, FailurePolicy: s.Policy, Reason: s.Why.String(), Text: s.String()}
 		}
 		p.Hooks = append(p.Hooks, row)
 	}

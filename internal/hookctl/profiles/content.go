@@ -75,15 +75,12 @@ func Compose(exe string, from Source, force bool) (*Content, []check.Finding, er
 	return content, checked.Findings, err
 }
 
-// refused is the kind of a finding about what the runtime itself refuses.
-const refused = "refused"
-
 // refuse returns an error if containers would not start with what was checked.
 func refuse(findings []check.Finding, force bool) (err error) {
 	for _, f := range findings {
 		switch {
 		case f.Severity != check.Error:
-		case f.Kind == refused:
+		case f.Kind == check.Refused:
 			return errors.New("nothing was written: oci-add-hooks would refuse these hooks")
 		case !force:
 			err = Refused{"nothing was written: containers would not start with these hooks", "writes the profile all the same"}

@@ -8,6 +8,7 @@ package registration
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -228,21 +229,39 @@ func (p *Plan) Reloading() (Step, error) {
 			if err := reload.Do(ctx); err != nil {
 				return err
 			}
-			return engine.Settled(ctx, settling, func(ctx context.Context) error {
-				if d := p.engine.Daemon(); d != nil { // another process, after a restart
-					if err := d.Renew(); err != nil {
-						return err
-					}
-				}
-				return p.confirm(ctx)
-			})
+			return p.settle(ctx)
 		},
 		Undo: reload.Do,
 	}, reload.Refused
 }
 
-// settling is how long a daemon may take until it knows what it has read. One that is restarted looks through its containers.
-const settling = 30 * time.Second
+const (
+	// settling is how long a daemon may take until it knows what it has read. One that is restarted looks through its containers.
+	settling = 30 * time.Second
+	// forgetting is how long it may take until it knows no longer what has been removed.
+	forgetting = 2 * time.Second
+)
+
+// settle waits until the engine knows of the change, by its own word. A runtime that it goes on to know is noted alone:
+// dockerd keeps all if daemon.json has no runtimes any more.
+func (p *Plan) settle(ctx context.Context) error {
+	begun := time.Now()
+	return engine.Settled(ctx, settling, func(ctx context.Context) error {
+		if d := p.engine.Daemon(); d != nil { // another process, after a restart
+			if err := d.Renew(); err != nil {
+				return err
+			}
+		}
+		err := p.confirm(ctx)
+		if err == errKept && time.Since(begun) > forgetting {
+			p.Notes = append(p.Notes, fmt.Sprintf("%s has read its configuration, and keeps the runtime %s until it is restarted", p.engine.Name(), p.runtime.Name))
+			return nil
+		}
+		return err
+	})
+}
+
+var errKept = errors.New("the engine still knows the runtime")
 
 // Read has the engine read its configuration unless it knows already what the plan is about, as when an earlier call was killed
 // before it had.
@@ -266,7 +285,7 @@ func (p *Plan) confirm(ctx context.Context) error {
 	name, entry := p.runtime.Name, known.Entry(p.runtime.Name)
 	switch {
 	case !p.expected && entry != nil:
-		return fmt.Errorf("%s has read its configuration, and still knows the runtime %s", p.engine.Name(), name)
+		return errKept
 	case !p.expected:
 		return nil
 	case entry == nil:

@@ -4,7 +4,15 @@
 // side, each on a machine of its own. It knows no engine and opens nothing.
 package system
 
-import "path/filepath"
+import (
+	"path/filepath"
+
+	"github.com/awslabs/oci-add-hooks/internal/profile"
+)
+
+// state is the directory in which hookctl remembers what it has installed. Tests on real engines set it when they build
+// the program, as they set that of the profiles in both programs.
+var state = "/var/lib/oci-add-hooks"
 
 // System is a machine.
 type System struct {
@@ -15,7 +23,7 @@ type System struct {
 
 // Host returns the machine that this process runs on: or, after a change of its root, the one whose root that is.
 func Host() System {
-	return System{Root: "/", State: "/var/lib/oci-add-hooks", Profiles: "/etc/oci-add-hooks"}
+	return System{Root: "/", State: state, Profiles: profile.Dir}
 }
 
 // Path returns the place of a path of the machine, as this process opens it.

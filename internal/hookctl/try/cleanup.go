@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cleanUp ends and removes all that there still is of the container and of what its hooks left. It gives what is worth
+// cleanUp ends and removes all that there still is of the container and of what its hooks left. It returns what is worth
 // knowing of that, and an error about what remains.
 func (c *container) cleanUp() (notes []string, err error) {
 	c.stop()
@@ -23,18 +24,31 @@ func (c *container) cleanUp() (notes []string, err error) {
 	if c.untidy {
 		removeCgroups(c.id)
 	}
-	for _, path := range slices.Backward(c.created) {
-		os.Remove(path) // a directory only if nothing was put into it
-	}
+	removeCreated(c.created)
 	if c.dir == "" {
 		return notes, err
 	}
-	unmounted, mountErr := unmountBelow(c.dir)
-	notes, err = append(notes, unmounted...), errors.Join(err, mountErr)
-	if mountErr == nil { // else what is mounted there would be removed
-		err = errors.Join(err, os.RemoveAll(c.dir))
+	removed, dirErr := removeDirectory(c.dir)
+	c.lock.Close()
+	return append(notes, removed...), errors.Join(err, dirErr)
+}
+
+// removeDirectory removes the temporary directory of a container, but never what a hook has mounted there.
+func removeDirectory(dir string) (notes []string, err error) {
+	if notes, err = unmountBelow(dir); err != nil {
+		return notes, err
 	}
-	return notes, err
+	return notes, os.RemoveAll(dir)
+}
+
+// removeCreated removes what a runtime has created in a root file system to mount something on it, parents first in paths:
+// a directory or a file into which nothing was put.
+func removeCreated(paths []string) {
+	for _, path := range slices.Backward(paths) {
+		if info, err := os.Lstat(path); err == nil && (info.IsDir() || info.Mode().IsRegular() && info.Size() == 0) {
+			os.Remove(path)
+		}
+	}
 }
 
 // endChildren kills this process's children but for others, and those that become so when their parents die, until there
@@ -67,7 +81,7 @@ func endChildren(others []int) (notes []string, err error) {
 	}
 }
 
-// childrenOf gives the children of a process, whichever of its threads they belong to.
+// childrenOf returns the children of a process, whichever of its threads they belong to.
 func childrenOf(parent int) (children []int, err error) {
 	entries, err := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -75,14 +89,18 @@ func childrenOf(parent int) (children []int, err error) {
 		if notPid != nil {
 			continue
 		}
-		stat, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
-		// PID (NAME) STATE PARENT ..., where NAME may hold anything
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		if len(fields) > 1 && string(fields[1]) == strconv.Itoa(parent) {
+		if fields := statOf(pid); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
 			children = append(children, pid)
 		}
 	}
 	return children, err
+}
+
+// statOf returns the fields of a process's stat file after its name, proc_pid_stat(5): its state, its parent, ...
+func statOf(pid int) []string {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	// PID (NAME) STATE PARENT ..., where NAME may hold anything
+	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 }
 
 func commandLine(pid int) string {
@@ -93,9 +111,10 @@ func commandLine(pid int) string {
 // removeCgroups removes the cgroups that are named after the container, which a runtime that was killed leaves. One that
 // is in use cannot be removed.
 func removeCgroups(id string) {
+	named := regexp.MustCompile(`(^|[^0-9A-Za-z])` + regexp.QuoteMeta(id) + `([^0-9]|$)`)
 	var dirs []string
 	filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && strings.Contains(path, id) {
+		if err == nil && d.IsDir() && named.MatchString(path) {
 			dirs = append(dirs, path)
 		}
 		return nil
@@ -105,7 +124,7 @@ func removeCgroups(id string) {
 	}
 }
 
-// unmountBelow takes away what hooks have mounted below the folder dir, whose path has no links in it.
+// unmountBelow takes away what hooks have mounted below the directory dir, whose path has no links in it.
 func unmountBelow(dir string) (notes []string, err error) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -120,7 +139,7 @@ func unmountBelow(dir string) (notes []string, err error) {
 	return notes, nil
 }
 
-// mountsBelow gives the mount points at dir and below in the text of a mountinfo file, in the order of mounting.
+// mountsBelow returns the mount points at dir and below in the text of a mountinfo file, in the order of mounting.
 func mountsBelow(dir, mountinfo string) (points []string) {
 	for line := range strings.Lines(mountinfo) {
 		fields := strings.Fields(line)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
@@ -110,27 +111,28 @@ func (c config) write(path string) error {
 }
 
 // instrument puts this program, as a recorder, in the place of each hook that the plan added and of the container's
-// command, and gives the tasks, the container's command last. A task that runs in the container is recorded in the
-// folder inside, which is mounted there; any other in the folder outside.
+// command, and returns the tasks, the container's command last. A task that runs in the container is recorded in the
+// directory inside, which is mounted there; any other in the directory outside.
 func (c *config) instrument(plan *inject.Plan, inside, outside, program string, opts Options) ([]*task, error) {
 	var added struct{ Hooks map[hooks.Stage][]hook }
 	if err := json.Unmarshal(plan.Text, &added); err != nil && plan.Text != nil {
 		return nil, err
 	}
-	files := map[hooks.Stage][]string{} // where a stage's hooks come from, in their order
+	from := map[hooks.Stage][]inject.Decision{} // about a stage's hooks, in their order
 	for _, d := range plan.Decisions {
 		if d.Verdict == inject.Added {
-			files[d.Stage] = append(files[d.Stage], d.File)
+			from[d.Stage] = append(from[d.Stage], d)
 		}
 	}
 	var tasks []*task
 	c.Hooks = map[hooks.Stage][]hook{}
 	for _, stage := range hooks.Stages() {
 		for i, h := range added.Hooks[stage] {
-			t := &task{stage: stage, file: files[stage][i], folder: outside, Limit: opts.Timeout}
+			d := from[stage][i]
+			t := &task{stage: stage, file: d.File, dir: outside, Limit: opts.Timeout, supervised: d.Supervised}
 			where, recorder := outside, program
 			if stage == hooks.StartContainer {
-				t.folder, where, recorder = inside, mountedAt, mountedProgram
+				t.dir, where, recorder = inside, mountedAt, mountedProgram
 			}
 			if stage == hooks.Poststop { // it undoes what other hooks did
 				t.Grace = poststopGrace
@@ -149,7 +151,7 @@ func (c *config) instrument(plan *inject.Plan, inside, outside, program string, 
 			tasks = append(tasks, t)
 		}
 	}
-	t := &task{Container: true, folder: inside, Path: c.Process.Args[0], Args: c.Process.Args}
+	t := &task{Container: true, dir: inside, Path: c.Process.Args[0], Args: c.Process.Args}
 	if opts.Rootfs != "" {
 		t.Limit = opts.Timeout
 	}
@@ -173,6 +175,9 @@ func (t *task) read(h hook) error {
 		err = json.Unmarshal(text, &known)
 	}
 	t.Path, t.Args, t.Own = known.Path, known.Args, time.Duration(known.Timeout)*time.Second
+	if t.supervised != nil { // the supervisor's options end at --
+		t.Supervised = slices.Index(t.Args, "--")
+	}
 	if len(t.Args) == 0 {
 		t.Args = []string{t.Path} // as runtimes do
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,11 +18,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 	"github.com/awslabs/oci-add-hooks/internal/hookrun"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/inject"
 )
 
-// What is recorded lies in a folder as files:
+// What is recorded lies in a directory as files:
 //
 //	7.task           what to run: the seventh task, written before the container is created
 //	7-RANDOM/        a call of it: a runtime may call a hook twice, or not at all
@@ -29,9 +32,11 @@ import (
 //	    end          how it ended; missing if the recorder itself was killed
 //	    stdout
 //	    stderr
+//	    record       what its supervisor says of a supervised hook
 //	alive            a FIFO that hookctl holds open for writing: when it closes, whatever runs is to end
 const (
 	beginFile, endFile, stdoutFile, stderrFile = "begin", "end", "stdout", "stderr"
+	recordFile                                 = "record"
 	aliveFile                                  = "alive"
 )
 
@@ -49,12 +54,14 @@ type task struct {
 	Own   time.Duration `json:"own"`   // the timeout that a hook has of its own; 0 for none
 	Grace time.Duration `json:"grace"` // how much longer it may run after hookctl was interrupted
 
-	Container bool `json:"container"` // it is the container's command, not a hook
+	Container  bool `json:"container"`  // it is the container's command, not a hook
+	Supervised int  `json:"supervised"` // where in Args the hook begins that the supervisor runs, after its options; 0 for none
 
-	stage  hooks.Stage // empty for the container's command
-	file   string      // the file that a hook comes from
-	folder string      // where it is recorded
-	name   string      // and under which name
+	supervised *inject.Supervised // how the hook is run; nil if it is not supervised
+	stage      hooks.Stage        // empty for the container's command
+	file       string             // the file that a hook comes from
+	dir        string             // where it is recorded
+	name       string             // and under which name
 }
 
 // begin and end are what is recorded of a call. Times are since 1970: a sandbox may have a monotonic clock of its own.
@@ -71,11 +78,13 @@ type end struct {
 	OutOfTime   bool   `json:"outOfTime"`   // it was ended after Own
 	Held        bool   `json:"held"`        // what it had started kept its output open
 	Interrupted bool   `json:"interrupted"` // it was ended because hookctl was
+
+	Left []survivor `json:"left,omitempty"` // what the hook has left running
 }
 
 func (t *task) write(n int) error {
 	t.name = strconv.Itoa(n)
-	return writeJSON(filepath.Join(t.folder, t.name+".task"), t)
+	return writeJSON(filepath.Join(t.dir, t.name+".task"), t)
 }
 
 func writeJSON(path string, v any) error {
@@ -87,7 +96,7 @@ func writeJSON(path string, v any) error {
 }
 
 // record runs the task that is written at base with the arguments, the environment, the standard input and the working
-// folder that the runtime gave this process, writes down what came of it, and gives its exit status.
+// directory that the runtime gave this process, writes down what came of it, and returns its exit status.
 func record(base string) (status int, err error) {
 	var t task
 	text, err := os.ReadFile(base + ".task")
@@ -111,6 +120,9 @@ func record(base string) (status int, err error) {
 	}
 	if err := writeJSON(filepath.Join(dir, beginFile), begin{time.Now().UnixNano()}); err != nil {
 		return 1, err
+	}
+	if t.Supervised > 0 {
+		t.Args = slices.Insert(t.Args, t.Supervised, "--log="+filepath.Join(dir, recordFile))
 	}
 	ended := t.run(stdout, stderr, closed(filepath.Join(filepath.Dir(base), aliveFile)))
 	if err := writeJSON(filepath.Join(dir, endFile), ended); err != nil {
@@ -157,6 +169,8 @@ func (t *task) run(stdout, stderr *os.File, gone <-chan struct{}) end {
 		if errors.Is(o.Err, os.ErrNotExist) {
 			e.Status = 127
 		}
+	case o.Result == hookrun.OK && !t.Container:
+		e.Left = survivors()
 	case o.Signal != 0:
 		e.Signal = unix.SignalName(o.Signal)
 		e.Status = 128 + int(o.Signal)
@@ -179,7 +193,7 @@ func (k *keeper) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// closed gives a channel that is closed when nobody holds the FIFO at path open for writing any more. Where it cannot be
+// closed returns a channel that is closed when nobody holds the FIFO at path open for writing any more. Where it cannot be
 // opened (gVisor has no FIFOs of the host), that is never.
 func closed(path string) <-chan struct{} {
 	c := make(chan struct{})
@@ -200,15 +214,15 @@ func replay(to io.Writer, from *os.File) {
 	io.Copy(to, io.NewSectionReader(from, 0, maxOutput))
 }
 
-// calls gives what was recorded of a task. What lies in the folder may have been written by whatever ran in the
+// calls returns what was recorded of a task. What lies in the directory may have been written by whatever ran in the
 // container: it is not followed out of it, nor waited for.
 func (t *task) calls() ([]Call, error) {
-	dir, err := os.OpenRoot(t.folder)
+	dir, err := os.OpenRoot(t.dir)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	entries, err := os.ReadDir(t.folder)
+	entries, err := os.ReadDir(t.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -232,9 +246,28 @@ func (t *task) calls() ([]Call, error) {
 		}
 		c.Stdout, c.Truncated = readOutput(dir, filepath.Join(e.Name(), stdoutFile), c.Truncated)
 		c.Stderr, c.Truncated = readOutput(dir, filepath.Join(e.Name(), stderrFile), c.Truncated)
+		if t.Supervised > 0 {
+			_, err := hooklog.Read(filepath.Join(t.dir, e.Name(), recordFile), func(r *hooklog.Record) error { c.take(r); return nil })
+			if err != nil {
+				return nil, err
+			}
+		}
 		calls = append(calls, c)
 	}
 	return calls, nil
+}
+
+// take takes what the supervisor of a hook has recorded of it.
+func (c *Call) take(r *hooklog.Record) {
+	if c.Result != OK && c.Result != Failed {
+		return // the supervisor itself was ended
+	}
+	c.Result, c.ExitStatus, c.Signal, c.Error, c.Ignored = Result(r.Result), r.ExitStatus, r.Signal, r.Error, r.Ignored
+	c.Stdout, c.Stderr, c.Truncated = r.Stdout, r.Stderr, r.Truncated
+	if n := unix.SignalNum(r.Signal); n > 0 {
+		status := 128 + int(n)
+		c.ExitStatus = &status
+	}
 }
 
 func (e end) result(hasEnded bool) Result {

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// A recorder runs in a folder of its own.
+// A recorder runs in a directory of its own.
 type recorder struct {
 	*exec.Cmd
 	task  task
@@ -38,8 +38,8 @@ type recorder struct {
 // newRecorder prepares the recording of a shell script, with what a runtime gives a hook.
 func newRecorder(t *testing.T, script string, args ...string) *recorder {
 	t.Helper()
-	r := &recorder{task: task{Path: "/bin/sh", Args: append([]string{"the-hook", "-c", script}, args...), folder: t.TempDir()}}
-	alive := filepath.Join(r.task.folder, aliveFile)
+	r := &recorder{task: task{Path: "/bin/sh", Args: append([]string{"the-hook", "-c", script}, args...), dir: t.TempDir()}}
+	alive := filepath.Join(r.task.dir, aliveFile)
 	if err := unix.Mkfifo(alive, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -57,11 +57,11 @@ func (r *recorder) ready(t *testing.T) {
 	if err := r.task.write(7); err != nil {
 		t.Fatal(err)
 	}
-	r.Cmd = exec.Command("/proc/self/exe", recordRole, filepath.Join(r.task.folder, "7"))
+	r.Cmd = exec.Command("/proc/self/exe", recordRole, filepath.Join(r.task.dir, "7"))
 	r.Env = []string{}
 }
 
-// recorded gives the one call that was recorded.
+// recorded returns the one call that was recorded.
 func (r *recorder) recorded(t *testing.T) Call {
 	t.Helper()
 	calls, err := r.task.calls()
@@ -71,7 +71,7 @@ func (r *recorder) recorded(t *testing.T) Call {
 	return calls[0]
 }
 
-// A hook has the arguments, the environment, the standard input and the working folder that the recorder has, and the
+// A hook has the arguments, the environment, the standard input and the working directory that the recorder has, and the
 // recorder gives the runtime the hook's output and exit status.
 func TestRecord(t *testing.T) {
 	r := newRecorder(t, `cat; printf '%s\n' "$0" "$@"; tr '\0' '\n' </proc/$$/environ; pwd; echo warning >&2; exit 42`, "first", "", "a b")
@@ -193,7 +193,7 @@ func TestRecordMuch(t *testing.T) {
 			if len(c.Stdout) != tt.want || stdout.Len() != tt.want || c.Truncated != tt.more || c.Result != tt.result {
 				t.Errorf("%d bytes recorded, %d printed, truncated %v, %s", len(c.Stdout), stdout.Len(), c.Truncated, c.Result)
 			}
-			files, err := filepath.Glob(r.task.folder + "/7-*/std*")
+			files, err := filepath.Glob(r.task.dir + "/7-*/std*")
 			if err != nil || len(files) != 2 {
 				t.Fatalf("%q, %v", files, err)
 			}
@@ -244,7 +244,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// What lies in the folder may come from the container: it leads nowhere, and nobody waits for it.
+// What lies in the directory may come from the container: it leads nowhere, and nobody waits for it.
 func TestCalls(t *testing.T) {
 	const began, ended = `{"time": 5}`, `{"time": 9, "status": 0}`
 	for _, tt := range []struct {
@@ -272,13 +272,13 @@ func TestCalls(t *testing.T) {
 		{name: "a FIFO", files: map[string]string{"7-1/begin": began, "7-1/end": ended},
 			make: func(dir string) error { return unix.Mkfifo(dir+"/7-1/stdout", 0o600) },
 			want: []Call{{Result: OK, begin: 5, end: 9, ExitStatus: ptr(0)}}},
-		{name: "a folder", files: map[string]string{"7-1/begin": began, "7-1/end/x": ""},
+		{name: "a directory", files: map[string]string{"7-1/begin": began, "7-1/end/x": ""},
 			want: []Call{{Result: Killed, begin: 5}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			task := task{folder: t.TempDir(), name: "7"}
+			task := task{dir: t.TempDir(), name: "7"}
 			for name, text := range tt.files {
-				path := filepath.Join(task.folder, name)
+				path := filepath.Join(task.dir, name)
 				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 					t.Fatal(err)
 				}
@@ -287,7 +287,7 @@ func TestCalls(t *testing.T) {
 				}
 			}
 			if tt.make != nil {
-				if err := tt.make(task.folder); err != nil {
+				if err := tt.make(task.dir); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -37,6 +37,7 @@ type Call struct {
 	Stdout     string      `json:"stdout"`
 	Stderr     string      `json:"stderr"`
 	Truncated  bool        `json:"truncated"` // it printed more than is kept, 64 KiB a stream
+	Ignored    bool        `json:"ignored"`   // it failed, and its failure policy is ignore: see supervise
 	Held       bool        `json:"held"`      // what it had started kept its output open after its end: runc waits for that
 
 	begin, end int64         // in nanoseconds since 1970; end is 0 if it is not known
@@ -67,9 +68,14 @@ type NotAdded struct {
 	Reason string `json:"reason"`
 }
 
-// call gives a call of the task that has not been made.
+// call returns a call of the task that has not been made. Of a supervised hook it is the hook's own, not its supervisor's.
 func (t *task) call() Call {
-	return Call{Stage: t.stage, Path: t.Path, Args: t.Args, File: t.file, Result: NeverCalled, own: t.Own, limit: t.Limit}
+	c := Call{Stage: t.stage, Path: t.Path, Args: t.Args, File: t.file, Result: NeverCalled, own: t.Own, limit: t.Limit}
+	if t.supervised != nil {
+		c.Path, c.Args = t.Args[t.Supervised+1], t.Args[t.Supervised+2:]
+		c.own = time.Duration(t.supervised.Timeout) * time.Second
+	}
+	return c
 }
 
 // place gives the call its place on the time line that leads from begin to end.
@@ -84,7 +90,7 @@ func (c *Call) place(begin, end int64) {
 	c.Start, c.Took = &start, &took
 }
 
-// seconds gives nanoseconds in seconds, to the microsecond.
+// seconds returns nanoseconds in seconds, to the microsecond.
 func seconds(ns int64) float64 { return float64(ns/1000) / 1e6 }
 
 // name returns what the call is called in a message.
@@ -123,13 +129,13 @@ func (c *Call) problem() string {
 
 // how says how the call failed.
 func (c *Call) how() string {
-	if c.Signal != "" {
+	if c.Signal != "" || c.ExitStatus == nil {
 		return c.Signal
 	}
 	return "exit " + strconv.Itoa(*c.ExitStatus)
 }
 
-// faults gives what is wrong: hooks that failed, what the runtime says of that, and hooks that were never called.
+// faults returns what is wrong: hooks that failed, what the runtime says of that, and hooks that were never called.
 func (r *Report) faults(runtime []string) []string {
 	var failed, never []string
 	for _, c := range r.InOrder() {
@@ -138,7 +144,7 @@ func (r *Report) faults(runtime []string) []string {
 				"whatever the hook's timeout is; give it another output, such as >/dev/null 2>&1")
 		}
 		switch p := c.problem(); {
-		case p == "":
+		case p == "" || c.Ignored:
 		case c.Result != NeverCalled:
 			failed = append(failed, p)
 		case r.Process.Result == NeverCalled:

@@ -48,7 +48,7 @@ func TestPlace(t *testing.T) {
 		start, took float64
 	}{
 		{Call{begin: 12 * second, end: 13 * second}, 2, 1},
-		{Call{begin: 12 * second}, 2, 8},           // killed: until the end
+		{Call{begin: 12 * second}, 2, 8}, // killed: until the end
 	} {
 		tt.call.place(10*second, 20*second)
 		if *tt.call.Start != tt.start || *tt.call.Took != tt.took {
@@ -69,7 +69,7 @@ func TestJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	const call = `{"stage":"","path":"","args":null,"file":"","result":"","startSeconds":null,"seconds":null,"exitStatus":null,` +
-		`"signal":"","error":"","stdout":"","stderr":"","truncated":false,"held":false}`
+		`"signal":"","error":"","stdout":"","stderr":"","truncated":false,"ignored":false,"held":false}`
 	want := `{"runtime":"","rootless":false,"seconds":0,"hooks":[` + call + `],"process":` + call + `,"notAdded":null,"problems":null,"notes":null}`
 	if diff := cmp.Diff(want, string(text)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

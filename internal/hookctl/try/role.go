@@ -16,10 +16,10 @@ const (
 	processRole = "try:process" // the container's process, unless a command is given
 )
 
-// IsRole says whether this process was started in one of the roles. Role then takes the place of the command line.
+// IsRole reports whether this process was started in one of the roles. Role then takes the place of the command line.
 func IsRole(argv []string) bool { return len(argv) > 1 && strings.HasPrefix(argv[1], "try:") }
 
-// Role does what the role asks for, and gives the exit status.
+// Role does what the role asks for, and returns the exit status.
 func Role(argv []string) int {
 	var err error
 	status := 0
@@ -64,7 +64,7 @@ func exampleHook(stage string) error {
 // networkEnv is the environment variable by which an example's hook knows the network of the runtime.
 const networkEnv = "RUNTIME_NETWORK"
 
-// network gives the name of the network namespace of this process.
+// network returns the name of the network namespace of this process.
 func network() string {
 	name, _ := os.Readlink("/proc/self/ns/net")
 	return name

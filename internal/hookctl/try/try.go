@@ -53,7 +53,7 @@ type Mount struct {
 	ReadOnly            bool
 }
 
-// Where the container finds the folder with what happens in it, and this program. It lies on the container's own /dev,
+// Where the container finds the directory with what happens in it, and this program. It lies on the container's own /dev,
 // so that nothing is created in Rootfs for it.
 const (
 	mountedAt      = "/dev/hookctl"
@@ -96,7 +96,9 @@ func Run(ctx context.Context, opts Options) (report *Report, err error) {
 type container struct {
 	ctx     context.Context
 	opts    Options
-	dir     string // the temporary folder that holds everything
+	dir     string   // the temporary directory that holds everything
+	lock    *os.File // dir, locked
+	notes   []string // about what was found before
 	id      string
 	runtime string
 	tasks   []*task // the hooks, and last the container's command
@@ -126,7 +128,14 @@ func (c *container) prepare() (err error) {
 	if err := WantStatic(program); err != nil {
 		return err
 	}
+	c.notes = sweep()
 	if c.dir, err = makeTemp(); err != nil {
+		return err
+	}
+	if c.lock, err = lockDirectory(c.dir); err != nil {
+		return err
+	}
+	if err := (remains{}).write(c.dir); err != nil {
 		return err
 	}
 	c.id = filepath.Base(c.dir)
@@ -180,6 +189,9 @@ func (c *container) prepare() (err error) {
 		if c.created, err = missingBelow(rootfs, config.Mounts); err != nil {
 			return err
 		}
+	}
+	if err := (remains{c.runtime, c.opts.RuntimeArgs, c.created}).write(c.dir); err != nil {
+		return err
 	}
 	return config.write(path)
 }
@@ -250,7 +262,7 @@ func resolveIn(root int, path string) (string, error) {
 	return os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 }
 
-// WantStatic gives an error if the program needs a library, which a container need not have.
+// WantStatic returns an error if the program needs a library, which a container need not have.
 func WantStatic(program string) error {
 	f, err := elf.Open(program)
 	if err != nil {
@@ -263,9 +275,12 @@ func WantStatic(program string) error {
 	return nil
 }
 
-// makeTemp makes a temporary folder from which programs can be executed, and gives its absolute path without links.
+// tempPrefix begins the name of a try's temporary directory.
+const tempPrefix = "hookctl-try-"
+
+// makeTemp makes a temporary directory from which programs can be executed, and returns its absolute path without links.
 func makeTemp() (path string, err error) {
-	dir, err := os.MkdirTemp("", "hookctl-try-")
+	dir, err := os.MkdirTemp("", tempPrefix)
 	if err != nil {
 		return "", err
 	}
@@ -276,7 +291,7 @@ func makeTemp() (path string, err error) {
 	}()
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err == nil && fs.Flags&unix.ST_NOEXEC != 0 {
-		return "", fmt.Errorf("no program may be executed from %s (it is mounted noexec); set TMPDIR to a folder that allows it", os.TempDir())
+		return "", fmt.Errorf("no program may be executed from %s (it is mounted noexec); set TMPDIR to a directory that allows it", os.TempDir())
 	}
 	if path, err = filepath.Abs(dir); err != nil { // TMPDIR may be relative
 		return "", err
@@ -284,7 +299,7 @@ func makeTemp() (path string, err error) {
 	return filepath.EvalSymlinks(path)
 }
 
-// profile gives the hooks to try.
+// profile returns the hooks to try.
 func (c *container) profile(program string) (profile.Profile, error) {
 	if len(c.opts.Files)+len(c.opts.Dirs) > 0 {
 		return profile.Load(cmdline.Call{
@@ -411,7 +426,7 @@ func (c *container) call(ctx context.Context, stdin *os.File, command string, ar
 	return fmt.Errorf("%s %s: %s", filepath.Base(c.runtime), command, cmp.Or(lastError(log), lastLine(stderr), err.Error()))
 }
 
-// within says whether done is closed in time: as long as hooks may take, or after an interruption, poststop hooks.
+// within reports whether done is closed in time: as long as hooks may take, or after an interruption, poststop hooks.
 func (c *container) within(ctx context.Context, done <-chan struct{}) bool {
 	each := func(limit time.Duration) <-chan time.Time {
 		return time.After(time.Duration(len(c.tasks))*limit + grace)
@@ -455,7 +470,7 @@ func (c *container) wait(pidFile string) error {
 	return nil
 }
 
-// lastError gives the last error in a log in JSON, which is where engines read what a runtime says.
+// lastError returns the last error in a log in JSON, which is where engines read what a runtime says.
 func lastError(path string) (message string) {
 	text, _ := os.ReadFile(path)
 	for line := range bytes.Lines(text) {
@@ -524,7 +539,7 @@ func (c *container) progress(begin, now int64) (*Report, error) {
 func (c *container) report(begin, end int64, problems []string) (*Report, error) {
 	r := &Report{
 		Runtime: c.runtime, Rootless: os.Geteuid() != 0, Seconds: seconds(end - begin),
-		Hooks: []Call{}, NotAdded: []NotAdded{}, Problems: []string{}, Notes: []string{},
+		Hooks: []Call{}, NotAdded: []NotAdded{}, Problems: []string{}, Notes: append([]string{}, c.notes...),
 	}
 	if c.opts.Rootfs == "" && len(c.opts.Command) > 0 {
 		r.Notes = append(r.Notes, "conditions saw the command "+c.opts.Command[0]+"; without --rootfs, a program of hookctl's own ran in its place")
@@ -544,6 +559,11 @@ func (c *container) report(begin, end int64, problems []string) (*Report, error)
 	}
 	r.sort()
 	r.Problems = append(r.Problems, r.faults(problems)...)
+	for _, h := range r.Hooks {
+		if h.Ignored {
+			r.Notes = append(r.Notes, h.problem()+"; its failure policy is to ignore that")
+		}
+	}
 	for _, d := range c.plan.Decisions {
 		if d.Verdict == inject.NotAdded {
 			r.NotAdded = append(r.NotAdded, NotAdded{File: d.File, Path: d.Path, Reason: d.Reason.String()})

@@ -26,11 +26,12 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // The tests here run hookctl as it is built for users, under the runtimes that are installed.
 
-// hookctl builds the program once, and gives its path.
+// hookctl builds the program once, and returns its path.
 var hookctl = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "hookctl-built-")
 	if err != nil {
@@ -40,7 +41,7 @@ var hookctl = sync.OnceValues(func() (string, error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // for somebody who is not root
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-o", dir, "../../../cmd/hookctl")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", dir, "../../../cmd/hookctl", "../../../cmd/oci-run-hook")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building hookctl: %w\n%s", err, out)
@@ -48,10 +49,10 @@ var hookctl = sync.OnceValues(func() (string, error) {
 	return filepath.Join(dir, "hookctl"), nil
 })
 
-// built is the folder of that program, to be removed in the end.
+// built is the directory of that program, to be removed in the end.
 var built string
 
-// A trial is a call of hookctl try with a temporary folder of its own.
+// A trial is a call of hookctl try with a temporary directory of its own.
 type trial struct {
 	*exec.Cmd
 	temp           string // its TMPDIR
@@ -78,7 +79,7 @@ func newTrial(t *testing.T, args ...string) *trial {
 	return tr
 }
 
-// run runs it, and gives its exit status. Nothing may be left behind.
+// run runs it, and returns its exit status. Nothing may be left behind.
 func (tr *trial) run(t *testing.T) int {
 	t.Helper()
 	if err := tr.Start(); err != nil {
@@ -126,7 +127,7 @@ func (tr *trial) wantNothingLeft(t *testing.T) {
 	})
 }
 
-// processes gives the command lines of processes that match.
+// processes returns the command lines of processes that match.
 func processes(t *testing.T, match func(cmdline string) bool) (found []string) {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -166,7 +167,7 @@ func under(t *testing.T, test func(t *testing.T, args []string)) {
 	}
 }
 
-// needRuntime gives the arguments by which hookctl uses a runtime, or skips the test. On a host with hybrid cgroups,
+// needRuntime returns the arguments by which hookctl uses a runtime, or skips the test. On a host with hybrid cgroups,
 // crun is called where there is a cgroup2 alone, and leaves that alone.
 func needRuntime(t *testing.T, name string) []string {
 	t.Helper()
@@ -212,7 +213,7 @@ func userNamespace(uid, gid int) *syscall.SysProcAttr {
 	}
 }
 
-// script writes a shell script and gives its path.
+// script writes a shell script and returns its path.
 func script(t *testing.T, text string) string {
 	t.Helper()
 	return file(t, "script", "#!/bin/sh\n"+text+"\n", 0o755)
@@ -227,7 +228,7 @@ func file(t *testing.T, name, text string, mode fs.FileMode) string {
 	return path
 }
 
-// sh gives a hook that runs a shell script.
+// sh returns a hook that runs a shell script.
 func sh(text string, more ...string) string {
 	args, _ := json.Marshal([]string{"sh", "-c", text})
 	return fmt.Sprintf(`{"path": "/bin/sh", "args": %s%s}`, args, strings.Join(append([]string{""}, more...), ", "))
@@ -453,7 +454,7 @@ func rootfs(t *testing.T) string {
 	return dir
 }
 
-// A command in another root file system: what it does is shown, and the folder is as it was.
+// A command in another root file system: what it does is shown, and the directory is as it was.
 func TestRootfs(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		dir := rootfs(t)
@@ -477,7 +478,7 @@ func TestRootfs(t *testing.T) {
 	})
 }
 
-// Under the recorder, a hook gets what it gets from the runtime alone: arguments, environment, working folder and the
+// Under the recorder, a hook gets what it gets from the runtime alone: arguments, environment, working directory and the
 // container's state.
 func TestSameAsWithout(t *testing.T) {
 	args := needRuntime(t, "runc")
@@ -677,7 +678,7 @@ func TestHookPrintsMuch(t *testing.T) {
 	}
 }
 
-// The temporary folder may be named from where one stands.
+// The temporary directory may be named from where one stands.
 func TestRelativeTemp(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -849,7 +850,7 @@ func TestInterruptedCommand(t *testing.T) {
 	})
 }
 
-// initPid gives the pid of the container's process from the state that a hook printed; 0 if the runtime keeps it for
+// initPid returns the pid of the container's process from the state that a hook printed; 0 if the runtime keeps it for
 // itself.
 func initPid(t *testing.T, temp string) int {
 	t.Helper()
@@ -899,6 +900,122 @@ func TestKilled(t *testing.T) {
 		return (err != nil || strings.Contains(string(stat), ") Z ")) &&
 			len(processes(t, func(c string) bool { return strings.Contains(c, tr.temp) || strings.Contains(c, "sleep 4327") })) == 0
 	})
+}
+
+// A supervised hook is run by its supervisor, within its limits, and shown as itself: its output, its end, and a failure that
+// is ignored. Nothing of that gets into the records of real containers.
+func TestSupervised(t *testing.T) {
+	under(t, func(t *testing.T, args []string) {
+		path := file(t, "hooks.json", `{"supervise": {"timeout": 1}, "hooks": {
+			"createRuntime": [`+sh("echo good; sleep 4350 & exit 0")+`, `+sh("echo bad >&2; exit 3", `"supervise": {"failurePolicy": "ignore"}`)+`],
+			"poststop": [`+sh("echo begun; sleep 4351; true")+`]}}`, 0o644)
+		r, status := newTrial(t, append(args, path)...).report(t)
+		if want := []string{"createRuntime ok", "createRuntime failed", "poststop timed out"}; !slices.Equal(stages(r.Hooks), want) || status != 0 {
+			t.Fatalf("%q, status %d, problems %q", stages(r.Hooks), status, r.Problems)
+		}
+		good, bad, late := r.Hooks[0], r.Hooks[1], r.Hooks[2]
+		if good.Path != "/bin/sh" || good.Args[0] != "sh" || good.File != path || good.Stdout != "good\n" || good.Held || good.Ignored {
+			t.Errorf("%+v", good)
+		}
+		if !bad.Ignored || *bad.ExitStatus != 3 || bad.Stderr != "bad\n" || !late.Ignored || late.Stdout != "begun\n" || *late.Took > 20 {
+			t.Errorf("%+v\n%+v", bad, late)
+		}
+		if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "failed: exit 3; its failure policy is to ignore that") ||
+			!strings.Contains(notes, "its timeout of 1s had passed; its failure policy") {
+			t.Errorf("notes: %q", r.Notes)
+		}
+		if records, err := report.Records(); err != nil {
+			t.Error(err)
+		} else if text, _ := os.ReadFile(records); bytes.Contains(text, []byte(path)) {
+			t.Errorf("it is in %s", records)
+		}
+	})
+}
+
+// Killed at any moment, it leaves what the next one removes: its directory, cgroups, mounts, a process that a hook has left,
+// and what was made in the root file system. Another one that lives is left alone, and so is what only looks like a try's.
+func TestSweep(t *testing.T) {
+	args := needRuntime(t, "runc")
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: it takes root to mount")
+	}
+	for i, moment := range []string{"/try.json", "/state/*", "/outside/0-*/begin", "/outside/1-*/begin", "/inside/3-*/begin"} {
+		t.Run(moment, func(t *testing.T) {
+			t.Parallel()
+			dir := rootfs(t)
+			undone := filepath.Join(t.TempDir(), "undone")
+			path := hookFile(t,
+				"prestart", sh(fmt.Sprintf("setsid sleep 434%d >/dev/null 2>&1 & mkdir mnt && mount -t tmpfs none mnt && sleep 0.2", i)),
+				"createRuntime", sh("sleep 0.2"), "poststop", sh(">"+undone))
+			killed := newTrial(t, slices.Concat(args, []string{path, "--rootfs", dir, "--", "/bin/busybox", "sh", "-c", "echo; exec sleep 4349"})...)
+			if err := killed.Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, moment, func() bool {
+				paths, _ := filepath.Glob(killed.temp + "/hookctl-try-*" + moment)
+				return len(paths) > 0
+			})
+			id := filepath.Base(only(t, killed.temp+"/hookctl-try-*"))
+			killed.Process.Kill()
+			killed.Wait()
+
+			like := filepath.Join(killed.temp, "hookctl-try-1")
+			if err := os.Mkdir(like, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			next := newTrial(t, append(args, hookFile(t, "poststop", sh("cat")))...)
+			next.temp, next.Env = killed.temp, killed.Env
+			if err := next.Start(); err != nil {
+				t.Fatal(err)
+			}
+			next.Wait()
+			if text := next.stdout.String(); next.ProcessState.ExitCode() != 0 || !strings.Contains(text, "note: a try that was killed had left "+killed.temp+"/"+id+", which was removed") {
+				t.Errorf("%v\n%s%s", next.ProcessState, &next.stdout, &next.stderr)
+			}
+			if err := os.Remove(like); err != nil {
+				t.Error(err)
+			}
+			next.wantNothingLeft(t)
+			next.stdout.WriteString(id)
+			next.wantNothingLeft(t)
+			if diff := cmp.Diff([]string{dir, dir + "/bin", dir + "/bin/busybox"}, tree(t, dir)); diff != "" {
+				t.Errorf("the root file system (-want +got):\n%s", diff)
+			}
+			for _, p := range processes(t, func(c string) bool { return strings.HasPrefix(c, fmt.Sprintf("sleep 434%d ", i)) }) {
+				t.Errorf("left running: %s", p)
+			}
+		})
+	}
+	t.Run("alive", func(t *testing.T) {
+		t.Parallel()
+		begun, end := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "end")
+		alive := newTrial(t, append(args, hookFile(t, "createRuntime", sh(">"+begun+"; until test -e "+end+"; do sleep 0.05; done")))...)
+		if err := alive.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the hook", func() bool { _, err := os.Stat(begun); return err == nil })
+		next := newTrial(t, append(args, hookFile(t, "poststop", sh("true")))...)
+		next.Env = alive.Env
+		if err := next.Run(); err != nil {
+			t.Errorf("%v\n%s%s", err, &next.stdout, &next.stderr)
+		}
+		if err := os.WriteFile(end, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if status := alive.finish(t); status != 0 {
+			t.Errorf("status %d\n%s%s", status, &alive.stdout, &alive.stderr)
+		}
+	})
+}
+
+// only returns the one path that matches a pattern.
+func only(t *testing.T, pattern string) string {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) != 1 {
+		t.Fatalf("%s: %q, %v", pattern, paths, err)
+	}
+	return paths[0]
 }
 
 // A terminal is one end of a pseudo-terminal, on whose other end hookctl runs, as in a window.
@@ -960,7 +1077,7 @@ func onTerminal(t *testing.T, width int, tr *trial) *terminal {
 	return term
 }
 
-// finish waits for the end and gives what was shown.
+// finish waits for the end and returns what was shown.
 func (term *terminal) finish(t *testing.T) string {
 	t.Helper()
 	term.trial.finish(t)

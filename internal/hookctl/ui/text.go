@@ -16,11 +16,21 @@ func (u *UI) width() int {
 	return 80
 }
 
-// Text prints paragraphs, one a line of text, whose lines are broken between words.
+// Text prints paragraphs, one a line of text, whose lines are broken between words. A line that begins with a space is a
+// row of a list, and printed as it is if it fits.
 func (u *UI) Text(text string) {
 	for paragraph := range strings.Lines(text) {
-		for _, line := range wrap(strings.TrimSuffix(paragraph, "\n"), u.width()) {
-			u.Printf("%s\n", Escape(line))
+		hanging := 0
+		if paragraph[0] == ' ' {
+			hanging = gap
+		}
+		words := strings.TrimLeft(strings.TrimSuffix(paragraph, "\n"), " ")
+		indent := strings.Repeat(" ", len(strings.TrimSuffix(paragraph, "\n"))-len(words))
+		for i, line := range wrap(words, u.width()-len(indent)-hanging) {
+			if i == 1 {
+				indent += strings.Repeat(" ", hanging)
+			}
+			u.Printf("%s%s\n", indent, Escape(line))
 		}
 	}
 }

@@ -175,16 +175,23 @@ func barOf(width int, start, took, total time.Duration) string {
 
 // outcome returns the exit status or what there is in its place, in few words.
 func outcome(c *try.Call) string {
+	ignored := ""
+	if c.Ignored {
+		ignored = " (ignored)"
+	}
 	switch {
 	case c.Signal != "" && c.Result == try.Failed:
-		return c.Signal
+		return c.Signal + ignored
 	case c.ExitStatus != nil && (c.Result == try.OK || c.Result == try.Failed):
-		return "exit " + strconv.Itoa(*c.ExitStatus)
+		return "exit " + strconv.Itoa(*c.ExitStatus) + ignored
 	}
-	return string(c.Result)
+	return string(c.Result) + ignored
 }
 
 func colourOf(c *try.Call) Colour {
+	if c.Ignored {
+		return Yellow
+	}
 	switch c.Result {
 	case try.OK:
 		if c.Stage == "" {

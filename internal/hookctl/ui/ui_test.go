@@ -129,3 +129,28 @@ func TestError(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// Paragraphs are broken between words, a list keeps its columns where there is room, and a term that is too long has its
+// explanation below it.
+func TestText(t *testing.T) {
+	long := strings.Repeat("word ", 20)
+	got := drawn(t, false, func(u *UI) {
+		u.Text(long + "\n\n  one    in columns\n  two    " + long + "\n")
+		u.Definitions([][2]string{{"a", "one"}, {"bcd", long}, {strings.Repeat("x", 30), "three"}})
+	})
+	want := `word word word word word word word word word word word word word word word word
+word word word word
+
+  one    in columns
+  two word word word word word word word word word word word word word word
+    word word word word word word
+  a    one
+  bcd  word word word word word word word word word word word word word word
+       word word word word word word
+  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+       three
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

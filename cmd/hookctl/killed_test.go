@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A machine is one on which hookctl is killed.
+type machine struct {
+	t   *testing.T
+	dir string
+}
+
+// newMachine returns a machine with the programs and a hook file.
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	m := &machine{t, t.TempDir()}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"bin", "system/proc/1"} {
+		if err := os.MkdirAll(filepath.Join(m.dir, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(self, filepath.Join(m.dir, "bin/hookctl")); err != nil { // by which TestMain is the program
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{
+		"bin/oci-add-hooks": "#!/bin/sh\n",
+		"hooks.json":        `{"runtime": "/bin/true", "hooks": {"poststop": [{"path": "/bin/true", "env": [], "timeout": 5}]}}`,
+	} {
+		if err := os.WriteFile(filepath.Join(m.dir, path), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+// command returns a call of hookctl. {} in its arguments is the machine's directory.
+func (m *machine) command(line string) (*exec.Cmd, *bytes.Buffer) {
+	args := strings.Fields(strings.ReplaceAll(line, "{}", m.dir))
+	cmd := exec.Command(filepath.Join(m.dir, "bin/hookctl"), args...)
+	cmd.Env = append(os.Environ(), "SYSTEM="+m.dir+"/system", "STATE="+m.dir+"/state", "PROFILES="+m.dir+"/profiles", "PATH="+m.dir+"/bin:"+os.Getenv("PATH"))
+	output := &bytes.Buffer{}
+	cmd.Stdout, cmd.Stderr = output, output
+	return cmd, output
+}
+
+// run runs hookctl to its end.
+func (m *machine) run(line string) {
+	m.t.Helper()
+	cmd, output := m.command(line)
+	if err := cmd.Run(); err != nil {
+		m.t.Fatalf("%s: %v\n%s", line, err, output)
+	}
+}
+
+// take runs hookctl to take back what may not be there any more.
+func (m *machine) take(line string) {
+	m.t.Helper()
+	cmd, output := m.command(line)
+	if err := cmd.Run(); err != nil && !strings.Contains(output.String(), "there is neither ") {
+		m.t.Fatalf("%s: %v\n%s", line, err, output)
+	}
+}
+
+// kill begins a call of hookctl and sends it a signal at some moment within its time.
+func (m *machine) kill(line string, signal syscall.Signal, within time.Duration) {
+	m.t.Helper()
+	cmd, _ := m.command(line)
+	if err := cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	time.Sleep(rand.N(within))
+	_ = cmd.Process.Signal(signal) // it may have ended
+	_ = cmd.Wait()
+}
+
+// listing returns what there is: paths with their types, modes, sizes and, of links, targets.
+func (m *machine) listing() map[string]string {
+	m.t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(m.dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		st, err := e.Info()
+		if err != nil {
+			return err
+		}
+		target, _ := os.Readlink(path)
+		what := fmt.Sprint(st.Mode(), " ", target)
+		if st.Mode().IsRegular() {
+			what += fmt.Sprint(" ", st.Size())
+		}
+		all[path] = what
+		return nil
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return all
+}
+
+func (m *machine) want(what string, want map[string]string) {
+	m.t.Helper()
+	if diff := cmp.Diff(want, m.listing()); diff != "" {
+		m.t.Fatalf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// pairs are commands, and those that take them back.
+var pairs = []struct{ name, there, back string }{
+	{"profile", "profile add gpu --hooks {}/hooks.json", "profile remove gpu"},
+	{"node", "node install podman --profile PROFILE --hooks {}/hooks.json --config {}/containers.conf --bin-dir {}/node/bin --host-root /",
+		"node remove podman --profile PROFILE --bin-dir {}/node/bin --host-root /"},
+}
+
+// TestKilled: a command is killed at any moment, 100 times each; the same command, called again, completes it, and the
+// opposite one leaves nothing.
+func TestKilled(t *testing.T) {
+	eachPair(t, func(t *testing.T, m *machine, there, back string) {
+		if strings.HasPrefix(there, "profile") { // which leaves this directory, as the package does
+			if err := os.Mkdir(filepath.Join(m.dir, "profiles"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := m.listing()
+		begun := time.Now()
+		m.run(there)
+		within := 2 * time.Since(begun)
+		after := m.listing()
+		m.run(back)
+		m.want("taken back", before)
+		for range 25 {
+			m.kill(there, syscall.SIGKILL, within)
+			m.run(there)
+			m.want("killed and completed", after)
+			m.kill(back, syscall.SIGKILL, within)
+			m.take(back)
+			m.want("killed and taken back", before)
+			m.kill(there, syscall.SIGKILL, within)
+			m.take(back)
+			m.want("killed, then taken back", before)
+			m.run(there)
+			m.kill(back, syscall.SIGKILL, within)
+			m.run(there)
+			m.want("killed while it was taken back, then completed", after)
+			m.run(back)
+		}
+	})
+}
+
+// TestInterrupted: a command that is told to end has done all or nothing, without another call.
+func TestInterrupted(t *testing.T) {
+	eachPair(t, func(t *testing.T, m *machine, there, back string) {
+		before := m.listing()
+		begun := time.Now()
+		m.run(there)
+		within := 2 * time.Since(begun)
+		after := m.listing()
+		m.run(back)
+		_ = os.Remove(filepath.Join(m.dir, "profiles")) // if that was the command's to leave
+		outcomes := map[string]int{}
+		for range 25 {
+			for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+				m.kill(there, signal, within)
+				got := m.listing()
+				switch {
+				case cmp.Equal(got, before):
+					outcomes["nothing"]++
+				case cmp.Equal(got, after):
+					outcomes["all"]++
+					m.run(back)
+					_ = os.Remove(filepath.Join(m.dir, "profiles"))
+				default:
+					t.Fatalf("half of it (-before +got):\n%s", cmp.Diff(before, got))
+				}
+			}
+		}
+		t.Log(outcomes)
+	})
+}
+
+func eachPair(t *testing.T, test func(t *testing.T, m *machine, there, back string)) {
+	for _, p := range pairs {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			if p.name == "node" && os.Geteuid() != 0 {
+				t.Skip("hookctl node takes root (sudo make test)")
+			}
+			if p.name == "node" && testing.Short() {
+				t.Skip("-short: the programs are copied some hundred times")
+			}
+			profile := fmt.Sprintf("killed-%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), os.Getpid())
+			t.Cleanup(func() { // what a killed call leaves on a machine until it is started again
+				left, _ := filepath.Glob("/run/oci-add-hooks-*" + profile + "*")
+				for _, path := range left {
+					_ = os.Remove(path)
+				}
+			})
+			m := newMachine(t)
+			test(t, m, strings.ReplaceAll(p.there, "PROFILE", profile), strings.ReplaceAll(p.back, "PROFILE", profile))
+		})
+	}
+}

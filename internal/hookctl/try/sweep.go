@@ -1,0 +1,225 @@
+package try
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+)
+
+// A try that is killed can remove nothing. The next one does, by what this file in its directory says (issue 11).
+//
+// The directory is locked as long as its try lives, from before the file is written. So one that has the file, belongs to
+// this user alone and is not locked is certainly a dead try's.
+const remainsFile = "try.json"
+
+// remains is what a killed try leaves outside its directory.
+type remains struct {
+	Runtime     string   `json:"runtime"`     // its path; empty before it is called
+	RuntimeArgs []string `json:"runtimeArgs"` // before its command
+	Created     []string `json:"created"`     // what the runtime creates in the root file system, parents first
+}
+
+// write replaces what a directory says of its remains.
+func (r remains) write(dir string) error {
+	path := filepath.Join(dir, remainsFile)
+	if err := writeJSON(path+"~", r); err != nil {
+		return err
+	}
+	return os.Rename(path+"~", path)
+}
+
+// lockDirectory locks a directory without waiting, until the file is closed.
+func lockDirectory(dir string) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), dir), nil
+}
+
+// sweep removes what killed tries of this user have left, and returns what is worth knowing of that.
+func sweep() (notes []string) {
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*"))
+	for _, dir := range dirs {
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			continue
+		}
+		if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
+			dir = filepath.Join(parent, filepath.Base(dir)) // as mountinfo and command lines have it
+		}
+		swept, err := sweepDirectory(dir)
+		switch {
+		case err != nil:
+			notes = append(notes, fmt.Sprintf("a try that was killed has left %s, which cannot be removed: %v", dir, err))
+		case swept:
+			notes = append(notes, "a try that was killed had left "+dir+", which was removed, with its container, processes and mounts")
+		}
+	}
+	return notes
+}
+
+// sweepDirectory removes a directory with what belongs to it, if it is a dead try's.
+func sweepDirectory(dir string) (swept bool, err error) {
+	lock, err := lockDirectory(dir)
+	if err != nil {
+		return false, nil // it lives, or is another's
+	}
+	defer lock.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(lock.Fd()), &st); err != nil || int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
+		return false, nil
+	}
+	var left remains
+	text, err := os.ReadFile(filepath.Join(dir, remainsFile))
+	if err != nil || json.Unmarshal(text, &left) != nil {
+		return false, nil
+	}
+	if err := awaitEnd(dir); err != nil {
+		return false, err
+	}
+	if left.Runtime != "" {
+		// Its hooks at poststop run, as after an interruption: they undo what others did.
+		args := slices.Concat([]string{"--root", filepath.Join(dir, "state")}, left.RuntimeArgs, []string{"delete", "--force", filepath.Base(dir)})
+		_, _ = command.OutputWithin(context.Background(), poststopGrace+grace, left.Runtime, args...) // there may be no container
+	}
+	if err := killLeft(dir); err != nil {
+		return false, err
+	}
+	removeCgroups(filepath.Base(dir))
+	removeCreated(left.Created)
+	_, err = removeDirectory(dir)
+	return err == nil, err
+}
+
+// awaitEnd waits until the runtime and the recorders of a killed try have ended, as they do by themselves, and kills what
+// has not after a while.
+func awaitEnd(dir string) error {
+	state, outside := filepath.Join(dir, "state"), filepath.Join(dir, "outside")+"/"
+	for deadline := time.Now().Add(poststopGrace + grace); ; time.Sleep(10 * time.Millisecond) {
+		all, err := proc.List(system.Host())
+		if err != nil {
+			return err
+		}
+		all = slices.DeleteFunc(all, func(p proc.Process) bool {
+			var st unix.Stat_t
+			its := slices.ContainsFunc(p.Args, func(arg string) bool { return arg == state || strings.HasPrefix(arg, outside) })
+			return !its || unix.Stat(p.Dir, &st) != nil || int(st.Uid) != os.Geteuid()
+		})
+		if len(all) == 0 {
+			return nil
+		}
+		late := time.Since(deadline)
+		if late > grace {
+			return fmt.Errorf("process %d cannot be ended", all[0].PID)
+		}
+		for _, p := range all {
+			if late > 0 {
+				unix.Kill(p.PID, unix.SIGKILL)
+			}
+		}
+	}
+}
+
+// A survivor is a process that a hook has left running.
+type survivor struct {
+	PID   int    `json:"pid"`
+	Start string `json:"start"` // when it began, as proc_pid_stat(5) has it: another process of its number began at another time
+	Boot  string `json:"boot"`  // the id of the system's run
+}
+
+// survivors returns the children of this process, a recorder that has run a hook. In a container's PID namespace there are
+// none to speak of: they end with it.
+func survivors() (list []survivor) {
+	self, err := os.Readlink("/proc/self")
+	if err != nil || self != strconv.Itoa(os.Getpid()) || os.Getpid() == 1 {
+		return nil
+	}
+	children, _ := childrenOf(os.Getpid())
+	for _, pid := range children {
+		list = append(list, survivor{pid, startOf(pid), bootID()})
+	}
+	return list
+}
+
+func bootID() string {
+	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(text))
+}
+
+// startOf returns when a process began, empty if there is none.
+func startOf(pid int) string {
+	if fields := statOf(pid); len(fields) > 19 {
+		return fields[19]
+	}
+	return ""
+}
+
+// killLeft kills what the hooks of a killed try have left running.
+func killLeft(dir string) error {
+	ends, err := filepath.Glob(filepath.Join(dir, "outside", "*", endFile))
+	if err != nil {
+		return err
+	}
+	boot := bootID()
+	for _, path := range ends {
+		var e end
+		text, err := os.ReadFile(path)
+		if err != nil || json.Unmarshal(text, &e) != nil {
+			continue // it was killed while it wrote that
+		}
+		for _, s := range e.Left {
+			if s.Boot != boot {
+				continue
+			}
+			if err := s.kill(); err != nil {
+				return fmt.Errorf("process %d cannot be ended: %w", s.PID, err)
+			}
+		}
+	}
+	return nil
+}
+
+// kill kills a survivor with its descendants, if it lives.
+func (s survivor) kill() error {
+	fd, err := unix.PidfdOpen(s.PID, 0)
+	if err == unix.ESRCH {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if startOf(s.PID) != s.Start {
+		return nil // another has its number
+	}
+	children, err := childrenOf(s.PID)
+	if err != nil {
+		return err
+	}
+	for _, pid := range children {
+		if err := (survivor{PID: pid, Start: startOf(pid)}).kill(); err != nil {
+			return err
+		}
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != unix.ESRCH {
+		return err
+	}
+	return nil
+}
