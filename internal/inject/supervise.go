@@ -45,6 +45,7 @@ func (s *Supervised) String() string {
 // superviser makes hooks supervised.
 type superviser struct {
 	facts   hooks.Container
+	beside  string // the path of oci-add-hooks; "" for this program
 	program string // the path of the supervisor; "" as long as it was not looked for
 	records string // the path of the records; "" if none is known, which the supervisor reports
 }
@@ -125,11 +126,17 @@ func (s *superviser) find() error {
 	if s.program != "" {
 		return nil
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("this program's own path is not known: %w", report.Plain(err))
+	var beside string
+	var err error
+	if s.beside == "" {
+		beside, err = os.Executable()
+	} else {
+		beside, err = filepath.EvalSymlinks(s.beside)
 	}
-	program := filepath.Join(filepath.Dir(self), Supervisor)
+	if err != nil {
+		return fmt.Errorf("the path of oci-add-hooks is not known: %w", report.Plain(err))
+	}
+	program := filepath.Join(filepath.Dir(beside), Supervisor)
 	var st unix.Stat_t
 	switch err := unix.Stat(program, &st); {
 	case err != nil:

@@ -27,6 +27,10 @@ type Profile struct {
 	Runtime string        // a name or a path
 	Files   []*hooks.File // in the order in which their hooks are prepended
 	Dirs    []string      // hooks directories, in increasing precedence: those that Files name, then others
+
+	// Program is the path of oci-add-hooks, beside which its supervisor of hooks lies; "" for this very program. hookctl
+	// sets it, which may lie elsewhere.
+	Program string
 }
 
 // NamedBy returns the hook file that names the hooks directory Dirs[i]; nil if an option does.

@@ -235,6 +235,7 @@ func (v *Inventory) load(call cmdline.Call) loaded {
 	known, ok := v.loaded[key]
 	if !ok {
 		if known.uses, known.err = profile.Load(call); known.err == nil {
+			known.uses.Program = v.opts.Exe
 			known.dirs, known.err = hooks.ReadDirectories(known.uses.Dirs)
 		}
 		v.loaded[key] = known
