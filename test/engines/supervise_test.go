@@ -38,10 +38,16 @@ type hookRecord struct {
 	ExitStatus                              *int
 	Signal, Bundle, File, Stdout, Stderr    string
 	Ignored, Truncated                      bool
+	PodNamespace, PodName, ContainerName    string
 }
 
 // hookRecords reads the records of a profile's hooks.
-func hookRecords(t *testing.T, p profile) (list []hookRecord) {
+func hookRecords(t *testing.T, p profile) []hookRecord {
+	t.Helper()
+	return hookRecordsIn(t, records, p)
+}
+
+func hookRecordsIn(t *testing.T, records string, p profile) (list []hookRecord) {
 	t.Helper()
 	files, err := filepath.Glob(records + "*")
 	if err != nil {
@@ -217,6 +223,45 @@ func testSurvivor(t *testing.T, e engine, c container) {
 	}
 	if got := hookRecords(t, c.profile); len(got) != 1 || got[0].Result != "ok" || got[0].Seconds > 90 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A pod's namespace decides that a failure is ignored; the records name the pod.
+func testPodSupervised(t *testing.T, k kubelet, c container) {
+	fails := map[string]any{"path": "/bin/sh", "args": []string{"sh", "-c", "exit 3"}}
+	c.profile.writeJSON(t, map[string]any{
+		"runtime": c.profile.runtime, "skipSandboxes": true,
+		"supervise": map[string]any{"ignoreFailureWhen": map[string]any{
+			"annotations": map[string]string{"^io\\.kubernetes\\.cri\\.sandbox-namespace$": "^default$"},
+		}},
+		"hooks": map[string]any{"createRuntime": []any{fails}},
+	})
+	_, id := k.runPod(t, c)
+	got := hookRecords(t, c.profile)
+	if len(got) != 1 || got[0].Container != id || !got[0].Ignored || got[0].PodNamespace != "default" || got[0].PodName != c.name || got[0].ContainerName != c.name {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A user's hooks are recorded among the user's own files.
+func testSupervisedRootless(t *testing.T, e engine, c container) {
+	c.profile.supervise(t, true, map[string]string{"createRuntime": "true", "createContainer": "true", "poststop": "exit 3"})
+	if o := ok(t, e.run(c.command("echo hello"), false)); o.said() != "hello\n" {
+		t.Errorf("want the container's output, and nothing of ours: %v", o)
+	}
+	path := e.(podman).dir + "/.local/state/oci-add-hooks/hooks.jsonl"
+	eventually(t, "the record of poststop", func() string {
+		var ran []string
+		for _, r := range hookRecordsIn(t, path, c.profile) {
+			ran = append(ran, fmt.Sprintf("%s %s", r.Stage, r.Result))
+		}
+		if got := strings.Join(ran, ", "); got != "createRuntime ok, createContainer ok, poststop failed" {
+			return got
+		}
+		return ""
+	})
+	if st, err := os.Stat(path); err != nil || st.Mode() != 0o600 {
+		t.Errorf("%v, %v", st.Mode(), err)
 	}
 }
 
