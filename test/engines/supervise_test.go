@@ -184,7 +184,7 @@ func testSupervisedIgnored(t *testing.T, e engine, c container) {
 		"createContainer": []any{hook(map[string]any{"ignoreFailureWhen": when})},
 		"poststop":        []any{hook(nil), hook(true), map[string]any{"path": "/nix"}},
 	}})
-	if o := ok(t, e.run(c.command("echo hello"), false)); o.said() != "hello\n" {
+	if o := ok(t, e.run(c.command("echo hello"), false)); o.stdout != "hello\n" || strings.Contains(o.stderr, "oci-run-hook") {
 		t.Errorf("want the container's output, and nothing of ours: %v", o)
 	}
 	var ran []string
@@ -246,7 +246,7 @@ func testPodSupervised(t *testing.T, k kubelet, c container) {
 // A user's hooks are recorded among the user's own files.
 func testSupervisedRootless(t *testing.T, e engine, c container) {
 	c.profile.supervise(t, true, map[string]string{"createRuntime": "true", "createContainer": "true", "poststop": "exit 3"})
-	if o := ok(t, e.run(c.command("echo hello"), false)); o.said() != "hello\n" {
+	if o := ok(t, e.run(c.command("echo hello"), false)); o.stdout != "hello\n" || strings.Contains(o.stderr, "oci-run-hook") {
 		t.Errorf("want the container's output, and nothing of ours: %v", o)
 	}
 	path := e.(podman).dir + "/.local/state/oci-add-hooks/hooks.jsonl"
