@@ -45,7 +45,7 @@ func (s *Supervised) String() string {
 // superviser makes hooks supervised.
 type superviser struct {
 	facts   hooks.Container
-	beside  string // the path of oci-add-hooks; "" for this program
+	self    string // the path of oci-add-hooks; "" for this program
 	program string // the path of the supervisor; "" as long as it was not looked for
 	records string // the path of the records; "" if none is known, which the supervisor reports
 }
@@ -126,17 +126,16 @@ func (s *superviser) find() error {
 	if s.program != "" {
 		return nil
 	}
-	var beside string
-	var err error
-	if s.beside == "" {
-		beside, err = os.Executable()
+	self, err := s.self, error(nil)
+	if self == "" {
+		self, err = os.Executable()
 	} else {
-		beside, err = filepath.EvalSymlinks(s.beside)
+		self, err = filepath.EvalSymlinks(self) // as the program sees itself
 	}
 	if err != nil {
 		return fmt.Errorf("the path of oci-add-hooks is not known: %w", report.Plain(err))
 	}
-	program := filepath.Join(filepath.Dir(beside), Supervisor)
+	program := filepath.Join(filepath.Dir(self), Supervisor)
 	var st unix.Stat_t
 	switch err := unix.Stat(program, &st); {
 	case err != nil:

@@ -28,8 +28,7 @@ type Profile struct {
 	Files   []*hooks.File // in the order in which their hooks are prepended
 	Dirs    []string      // hooks directories, in increasing precedence: those that Files name, then others
 
-	// Program is the path of oci-add-hooks, beside which its supervisor of hooks lies; "" for this very program. hookctl
-	// sets it, which may lie elsewhere.
+	// Program is the path of the oci-add-hooks that adds the hooks, beside which the supervisor lies; "" for this program.
 	Program string
 }
 
