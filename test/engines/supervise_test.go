@@ -318,3 +318,35 @@ func testSupervisorReplaced(t *testing.T, b bundle) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// testPodmanByHand: the supervisor in front of a hook that Podman itself adds. It names the hook where it fails.
+func testPodmanByHand(t *testing.T, e engine, c container) {
+	p, bare, dir := e.(podman), c, scratch(t)
+	p.global = append(p.global[:len(p.global):len(p.global)], "--hooks-dir", dir)
+	bare.profile.link = c.profile.runtime
+	for script, want := range map[string]string{"echo done": "", "echo no device >&2; exit 3": "exit status 3: no device"} {
+		writeRule(t, dir, "10-by-hand.json", fmt.Sprintf(`{
+			"version": "1.0.0",
+			"hook": {
+				"path": %q,
+				"args": ["oci-run-hook", "--stage", "createRuntime", "--profile", %q, "--timeout", "10", "--", "/bin/sh", "sh", "-c", %q],
+				"env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+			},
+			"when": {"always": true},
+			"stages": ["createRuntime"]
+		}`, bin+"/oci-run-hook", c.profile.name, script))
+		o := do(t, p.run(bare.command("true"), false))
+		shown := c.profile.shows("oci-run-hook: createRuntime hook /bin/sh of " + c.profile.name + ": " + want)
+		if (o.code == 0) != (want == "") || want != "" && len(shown) > 0 && !strings.Contains(o.said(), shown[0]) {
+			t.Errorf("%s: %v", script, o)
+		}
+	}
+	var ran []string
+	for _, r := range hookRecords(t, c.profile) {
+		ran = append(ran, r.Result)
+	}
+	slices.Sort(ran)
+	if diff := cmp.Diff([]string{"failed", "ok"}, ran); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
