@@ -101,9 +101,6 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		files[i].Before = now
 		rec.Files = append(rec.Files, record(change.File{Path: f.Path, Before: before, After: files[i].After}))
 	}
-	if old != nil {
-		rec.Folders = old.Folders
-	}
 	plan := &Plan{sys: sys, engine: e, runtime: r, expected: true}
 	if advice := e.Advice(r); advice != "" {
 		plan.Notes = append(plan.Notes, advice)
