@@ -110,7 +110,7 @@ func stageList() string { return strings.Join(stageCompletions(), ", ") }
 // readRecords returns the records that are meant of a file and those that it was before, oldest first; path is empty for
 // the user's own.
 func (s *streams) readRecords(path string, q *history.Query) (list []*hooklog.Record, err error) {
-	if path, err = recordsPath(path); err != nil {
+	if path, err = s.recordsPath(path); err != nil {
 		return nil, err
 	}
 	list = []*hooklog.Record{}
@@ -126,7 +126,7 @@ func (s *streams) readRecords(path string, q *history.Query) (list []*hooklog.Re
 
 // followLog prints the records that are meant, and those that are written, until a signal interrupts it.
 func (s *streams) followLog(cmd *cobra.Command, path string, q *history.Query, format string) (err error) {
-	if path, err = recordsPath(path); err != nil {
+	if path, err = s.recordsPath(path); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
@@ -159,11 +159,13 @@ func (s *streams) writeRecord(r *hooklog.Record, format string) error {
 	return nil
 }
 
-func recordsPath(path string) (string, error) {
-	if path != "" {
-		return path, nil
+// recordsPath returns the path of the records: the one that is given, or else the system's.
+func (s *streams) recordsPath(given string) (string, error) {
+	if given != "" {
+		return given, nil
 	}
-	return report.Records()
+	path, err := report.Records()
+	return s.sys.Path(path), err
 }
 
 func (s *streams) noteTorn(path string, torn int) {
