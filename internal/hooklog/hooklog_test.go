@@ -276,9 +276,9 @@ func TestRefused(t *testing.T) {
 		at("shared"):    fmt.Sprintf("@ can be written by others than user %d; run: chown %[1]d @ && chmod 0700 @", os.Geteuid()),
 		at("link"):      "@/hooks.jsonl cannot be opened: too many symbolic links (ELOOP)",
 		at("fifo"):      "@/hooks.jsonl is not a regular file",
-		at("dir"):       "@/hooks.jsonl cannot be opened: it is a folder (EISDIR)",
+		at("dir"):       "@/hooks.jsonl cannot be opened: a directory is there (EISDIR)",
 		at("lock"):      "@/.hooks.jsonl.lock cannot be opened: too many symbolic links (ELOOP)",
-		at("file"):      "@ cannot be opened: a part of the path is not a folder (ENOTDIR)",
+		at("file"):      "@ cannot be opened: a part of the path is no directory (ENOTDIR)",
 		"hooks.jsonl":   "hooks.jsonl: the path of the records is not absolute",
 		"/proc/x/hooks": "@ cannot be created: there is nothing of that name (ENOENT)",
 	} {

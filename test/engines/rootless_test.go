@@ -49,6 +49,7 @@ func TestPodmanRootless(t *testing.T) {
 		{"own-profile", writable(testOwnProfile)},
 		{"refused", writable(testRefused)},
 		{"exit-status", writable(testExitStatus)},
+		{"supervised", writable(testSupervisedRootless)},
 		{"stdin", writable(testStdin)},
 		{breaks[0].name, writable(func(t *testing.T, e engine, c container) { testControl(t, e, c, breaks[0]) })},
 	})

@@ -24,6 +24,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
@@ -80,7 +81,7 @@ func Programs(exe string) (programs []Program, err error) {
 	return programs, nil
 }
 
-const supervisor = "oci-run-hook"
+const supervisor = inject.Supervisor
 
 var programNames = []string{cmdline.Name, supervisor, "hookctl"}
 
