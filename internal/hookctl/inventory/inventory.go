@@ -455,3 +455,27 @@ func (e Entry) ShortID() string {
 
 // IsWrong reports whether something is wrong with a container.
 func (e Entry) IsWrong() bool { return len(e.Problems) > 0 }
+
+// Count returns how many entries of each profile are in each state, in that order. Those that no profile is known of have
+// the profile "".
+func Count(list []Entry) (counts []Counted) {
+	for _, e := range list {
+		i := slices.IndexFunc(counts, func(c Counted) bool { return c.Profile == e.Profile && c.State == e.State })
+		if i < 0 {
+			i = len(counts)
+			counts = append(counts, Counted{Profile: e.Profile, State: e.State})
+		}
+		counts[i].Count++
+	}
+	slices.SortFunc(counts, func(a, b Counted) int {
+		return cmp.Or(cmp.Compare(a.Profile, b.Profile), cmp.Compare(a.State, b.State))
+	})
+	return counts
+}
+
+// Counted is how many entries of a profile are in a state.
+type Counted struct {
+	Profile string
+	State   State
+	Count   int
+}
