@@ -98,12 +98,14 @@ type suiteCase struct {
 func cases() []suiteCase {
 	all := []suiteCase{
 		{"stages", testStages},
+		{"create-to-delete", testCreateToDelete},
 		{"refused", testRefused},
 		{"exit-status", testExitStatus},
 		{"stdin", testStdin},
 		{"hooks-directories", testDirectories},
 		{"hooks-directories-annotation", testDirectoriesAnnotation},
 		{"hooks-directories-no-match", testDirectoriesNoMatch},
+		{"sandbox-claimed", testSandboxClaimed},
 		{"hooks-directories-malformed", testDirectoriesMalformed},
 		{"in-use", testInUse},
 		{"ps", testPs},
