@@ -140,6 +140,8 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		}
 	case w.known && !w.through:
 		e.State = None
+	case proc.Gone(err):
+		e.State, e.Reason = Unknown, "it has no config.json: it is being created, or deleted"
 	case err != nil:
 		e.fail(err)
 	case w.through:
@@ -322,7 +324,7 @@ func (v *Inventory) expect(e *Entry, path string, unread error) {
 		}
 	} else {
 		if unread != nil {
-			if e.State == None { // else it is a problem already
+			if e.State == None && !proc.Gone(unread) { // else it is a problem already, or none
 				e.Problems = append(e.Problems, unread.Error())
 			}
 			return
