@@ -191,20 +191,20 @@ type witness struct {
 }
 
 func (v *Inventory) witness(c container.Container) (w witness) {
-	words, open, known := c.Call()
+	words, files, known := c.Call()
 	if !known {
 		w.known = c.HasShim() // another than runc's, which calls no runtime
 		return w
 	}
 	w.known = true
-	call, through, err := program.Call(open, words, v.opts.Exe)
+	call, through, err := program.Call(files, words, v.opts.Exe)
 	if err != nil {
 		w.err = err
 		return w
 	}
 	if !through {
 		if filepath.IsAbs(words[0]) {
-			if file, err := open(words[0]); err == nil {
+			if file, err := files.Open(words[0]); err == nil {
 				_ = file.Close()
 			} else if proc.Gone(err) {
 				w.err = fmt.Errorf("its engine calls %s, which is gone: the container cannot be stopped, or not be started again", words[0])
