@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
@@ -30,11 +31,11 @@ func newCheck(s *streams) *cobra.Command {
 				return usageError("the name of a file or directory is empty")
 			}
 			var result check.Result
-			program, _ := findProgram("") // without it, this tool is all that is not taken for a runtime
+			exe, _ := program.Find("") // without it, this tool is all that is not taken for a runtime
 			if len(args) > 0 {
-				result = check.Files(program, args)
+				result = check.Files(exe, args)
 			} else {
-				result = check.System(program)
+				result = check.System(exe)
 			}
 			if err := s.printResult(result); err != nil {
 				return err

@@ -2,7 +2,6 @@ package hookctl
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -94,13 +93,14 @@ func Options(cmd *cobra.Command) (list [][2]string) {
 		if flag.Hidden {
 			return
 		}
-		value, usage := pflag.UnquoteUsage(flag)
+		value := valueOf(flag)
+		_, usage := pflag.UnquoteUsage(flag)
 		name := "    --" + flag.Name
 		if flag.Shorthand != "" {
 			name = "-" + flag.Shorthand + ", --" + flag.Name
 		}
 		if value != "" {
-			name += " " + strings.ToUpper(value)
+			name += " " + value
 		}
 		if value != "" && flag.DefValue != "" && flag.DefValue != "[]" {
 			usage += fmt.Sprintf(" (default %s)", flag.DefValue)

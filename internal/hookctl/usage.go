@@ -144,6 +144,9 @@ func wrongOption(cmd *cobra.Command, err error) error {
 // valueOf returns what an option's value is called.
 func valueOf(flag *pflag.Flag) string {
 	name, _ := pflag.UnquoteUsage(flag)
+	if strings.ToLower(name) != name {
+		return name
+	}
 	return strings.ToUpper(name)
 }
 

@@ -110,6 +110,7 @@ func cases() []suiteCase {
 		{"in-use", testInUse},
 		{"ps", testPs},
 	}
+	all = append(all, superviseCases()...)
 	for _, b := range breaks {
 		all = append(all, suiteCase{b.name, func(t *testing.T, e engine, c container) { testControl(t, e, c, b) }})
 	}

@@ -153,7 +153,7 @@ func escaped(text string) string {
 	return strings.Join(parts, "`")
 }
 
-var special = regexp.MustCompile("[\\\\*_<>\\[\\]|]")
+var special = regexp.MustCompile(`[\\*_<>\[\]]`)
 
 // fromMarkdown writes the page NAME.SECTION of a file NAME.SECTION.md.
 func fromMarkdown(path, dir, source string, date time.Time) error {

@@ -412,6 +412,7 @@ func (c *container) call(ctx context.Context, stdin *os.File, command string, ar
 	}
 	done := make(chan struct{})
 	go func() { err = cmd.Wait(); close(done) }()
+	go c.reapWhile(done, cmd.Process.Pid)
 	if !c.within(ctx, done) {
 		cmd.Process.Kill()
 		<-done
@@ -424,6 +425,26 @@ func (c *container) call(ctx context.Context, stdin *os.File, command string, ar
 		return errors.New("interrupted")
 	}
 	return fmt.Errorf("%s %s: %s", filepath.Base(c.runtime), command, cmp.Or(lastError(log), lastLine(stderr), err.Error()))
+}
+
+// reapWhile reaps what has become a child of this process and ended, until the runtime's call with that pid is done. gVisor's
+// delete waits for its sandbox to be gone, and a zombie is not.
+func (c *container) reapWhile(done <-chan struct{}, call int) {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		children, _ := childrenOf(os.Getpid()) // the next tick may find more
+		for _, pid := range children {
+			if pid != call && !slices.Contains(c.others, pid) {
+				unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			}
+		}
+	}
 }
 
 // within reports whether done is closed in time: as long as hooks may take, or after an interruption, poststop hooks.

@@ -18,9 +18,9 @@ func (u *UI) FindingsToStderr(findings []check.Finding) {
 // Findings prints findings, each followed by an empty line.
 func (u *UI) Findings(findings []check.Finding) {
 	for _, f := range findings {
-		place := f.File
+		place := f.File + ":"
 		if f.Line > 0 {
-			place += fmt.Sprintf(":%d:%d", f.Line, f.Column)
+			place += fmt.Sprintf("%d:%d:", f.Line, f.Column)
 		}
 		severity := Yellow
 		if f.Severity == check.Error {
@@ -28,35 +28,46 @@ func (u *UI) Findings(findings []check.Finding) {
 		}
 		pointer := ""
 		if f.Pointer != "" {
-			pointer = " (" + f.Pointer + ")"
+			pointer = "(" + f.Pointer + ")"
 		}
-		u.Printf("%s: %s %s%s\n", u.Paint(Bold, place), u.Paint(severity, string(f.Severity)+":"), Escape(f.Problem), u.Paint(Dim, pointer))
+		u.flow(0, Bold.Cell(place), severity.Cell(string(f.Severity)+":"), Plain.Cell(f.Problem), Dim.Cell(pointer))
 		if f.Line > 0 {
 			u.excerpt(f.Text, f.Offset, severity)
 		}
 		if f.Hint != "" {
-			u.Printf("  %s %s\n", u.Paint(Cyan, "hint:"), Escape(f.Hint))
+			u.flow(2, Cyan.Cell("hint:"), Plain.Cell(f.Hint))
 		}
 		u.Printf("\n")
 	}
 }
 
-// excerptWidth is how much is shown of a line, in characters.
-const excerptWidth = 100
+// How much is shown of a line, in characters, and how far it is indented.
+const (
+	excerptWidth  = 100
+	minExcerpt    = 20
+	excerptIndent = 4
+)
 
 // excerpt prints the line of a file, with a caret below the character at offset.
 func (u *UI) excerpt(line string, offset int, caret Colour) {
 	offset = min(offset, len(line))
+	room := excerptWidth
+	if width, _, isTerminal := terminal(u.out); isTerminal {
+		room = max(min(room, width-excerptIndent), minExcerpt)
+		if blank := len(line) - len(strings.TrimLeft(line, " \t")); blank <= offset { // nobody knows how wide a tab is
+			line, offset = line[blank:], offset-blank
+		}
+	}
 	start, end := 0, len(line)
 	// A line may be as long as a file, and have thousands of findings: no more of it is looked at than is shown.
-	if len(line) > utf8.UTFMax*excerptWidth || utf8.RuneCountInString(line) > excerptWidth {
+	if len(line) > utf8.UTFMax*room || utf8.RuneCountInString(line) > room {
 		start = offset
-		for n := 0; start > 0 && n < excerptWidth/2; n++ {
+		for n := 0; start > 0 && n < room/2; n++ {
 			_, size := utf8.DecodeLastRuneInString(line[:start])
 			start -= size
 		}
 		end = start
-		for n := 0; end < len(line) && n < excerptWidth; n++ {
+		for n := 0; end < len(line) && n < room; n++ {
 			_, size := utf8.DecodeRuneInString(line[end:])
 			end += size
 		}

@@ -39,17 +39,7 @@ func (u *UI) Record(r *hooklog.Record) {
 	if r.OK() {
 		return
 	}
-	for _, stream := range []struct {
-		name, text string
-		colour     Colour
-	}{{"stdout", r.Stdout, Dim}, {"stderr", r.Stderr, Yellow}} {
-		for l := range strings.Lines(stream.text) {
-			u.Printf("%s%s\n", u.Paint(stream.colour, "  "+stream.name+"  "), Escape(strings.TrimSuffix(l, "\n")))
-		}
-	}
-	if r.Truncated {
-		u.Printf("%s\n", u.Paint(Dim, "  (it printed more)"))
-	}
+	u.printed(r.Stdout, r.Stderr, r.Truncated)
 }
 
 // Stats prints what the runs of hooks came to, with a histogram of their durations on a terminal.

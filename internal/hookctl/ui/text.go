@@ -35,6 +35,47 @@ func (u *UI) Text(text string) {
 	}
 }
 
+// flow prints cells one after the other below indent spaces, with a space between them. A terminal gets lines that are broken
+// between words; those after the first begin farther to the right.
+func (u *UI) flow(indent int, cells ...Cell) {
+	width, _, _ := terminal(u.out)
+	u.flowWithin(width, indent, cells)
+}
+
+// flowWithin is flow for a terminal of width characters, 0 for no terminal.
+func (u *UI) flowWithin(width, indent int, cells []Cell) {
+	u.Printf("%s", strings.Repeat(" ", indent))
+	whole, painted := indent-1, []string{}
+	for _, c := range cells {
+		if c.text != "" {
+			whole += 1 + utf8.RuneCountInString(c.text)
+			painted = append(painted, u.Paint(c.colour, c.text))
+		}
+	}
+	if width == 0 || whole <= width {
+		u.Printf("%s\n", strings.Join(painted, " "))
+		return
+	}
+	column := indent
+	for _, c := range cells {
+		for _, word := range strings.Fields(c.text) {
+			n := utf8.RuneCountInString(word)
+			switch {
+			case column == indent:
+			case column+1+n > width:
+				u.Printf("\n%s", strings.Repeat(" ", indent+gap))
+				column = indent + gap
+			default:
+				u.Printf(" ")
+				column++
+			}
+			u.Printf("%s", u.Paint(c.colour, word))
+			column += n
+		}
+	}
+	u.Printf("\n")
+}
+
 // Heading prints the heading of a section of text.
 func (u *UI) Heading(text string) { u.Printf("\n%s\n", u.Paint(Bold, text+":")) }
 

@@ -28,20 +28,20 @@ func (u *UI) Trial(r *try.Report) {
 	}
 	u.Printf("\n")
 	for _, n := range r.NotAdded {
-		u.Printf("not added: %s (%s): %s\n", Escape(n.Path), Escape(n.File), Escape(n.Reason))
+		u.flow(0, Plain.Cell(fmt.Sprintf("not added: %s (%s): %s", n.Path, n.File, n.Reason)))
 	}
 	for _, n := range r.Notes {
-		u.Printf("%s%s\n", u.Paint(Yellow, "note: "), Escape(n))
+		u.flow(0, Yellow.Cell("note:"), Plain.Cell(n))
 	}
 	for _, p := range r.Problems {
-		u.Printf("%s%s\n", u.Paint(Red, "problem: "), Escape(p))
+		u.flow(0, Red.Cell("problem:"), Plain.Cell(p))
 	}
 	if len(r.Problems) == 0 {
 		how := "as root"
 		if r.Rootless {
 			how = "without root"
 		}
-		u.Printf("%s%s called every hook, %s; none failed, and nothing is left behind\n", u.Paint(Green, "fine: "), Escape(r.Runtime), how)
+		u.flow(0, Green.Cell("fine:"), Plain.Cell(r.Runtime+" called every hook, "+how+"; none failed, and nothing is left behind"))
 	}
 }
 
@@ -305,15 +305,20 @@ func (u *UI) output(c try.Call) {
 	}
 	command := strings.Join(append([]string{c.Path}, c.Args[min(1, len(c.Args)):]...), " ")
 	u.Printf("\n%s %s\n", u.Paint(Bold, what), Escape(command))
+	u.printed(c.Stdout, c.Stderr, c.Truncated)
+}
+
+// printed prints what a program printed, which is cut short if truncated says so.
+func (u *UI) printed(stdout, stderr string, truncated bool) {
 	for _, stream := range []struct {
 		name, text string
 		colour     Colour
-	}{{"stdout", c.Stdout, Dim}, {"stderr", c.Stderr, Yellow}} {
+	}{{"stdout", stdout, Dim}, {"stderr", stderr, Yellow}} {
 		for l := range strings.Lines(stream.text) {
 			u.Printf("%s%s\n", u.Paint(stream.colour, "  "+stream.name+"  "), Escape(strings.TrimSuffix(l, "\n")))
 		}
 	}
-	if c.Truncated {
+	if truncated {
 		u.Printf("%s\n", u.Paint(Dim, "  (it printed more)"))
 	}
 }

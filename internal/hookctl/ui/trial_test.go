@@ -234,7 +234,7 @@ problem: runc start: it says \aso
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	text := drawn(t, true, func(u *UI) { u.Trial(r) })
-	for _, part := range []string{"\x1b[32m  ━", "\x1b[31mproblem: \x1b[0mrunc", "  exit 3\x1b[0m\n", "never called\x1b[0m"} {
+	for _, part := range []string{"\x1b[32m  ━", "\x1b[31mproblem:\x1b[0m runc", "  exit 3\x1b[0m\n", "never called\x1b[0m"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("%q is not in\n%q", part, text)
 		}

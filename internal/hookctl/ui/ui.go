@@ -9,8 +9,8 @@
 //   - Text that comes from elsewhere, as paths, names of containers and output of programs do, is escaped: nobody but this
 //     package sends a control character to the terminal.
 //   - Colours are shown on a terminal alone, and not if NO_COLOR is set or TERM is dumb. What a colour says, a word says too.
-//   - A table's lines fit the terminal. They are broken between words or between columns, never in a word. Elsewhere, as in a
-//     pipe, a row is one line.
+//   - Lines fit the terminal: a table's and a message's are broken between words, or between columns, never in a word.
+//     Elsewhere, as in a pipe, a row or a message is one line.
 //   - What is drawn while something runs is drawn on a terminal alone.
 //   - Output that cannot be written is an error.
 package ui

@@ -154,3 +154,19 @@ word word word word
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// A message is one line but on a terminal, where it is broken between words and keeps its colours.
+func TestFlow(t *testing.T) {
+	cells := []Cell{Red.Cell("error:"), Plain.Cell("this is a message of several words"), Dim.Cell(""), Dim.Cell("(/hooks/x)")}
+	for width, want := range map[int]string{
+		0:  "\x1b[31merror:\x1b[0m this is a message of several words \x1b[2m(/hooks/x)\x1b[0m\n",
+		52: "\x1b[31merror:\x1b[0m this is a message of several words \x1b[2m(/hooks/x)\x1b[0m\n",
+		51: "\x1b[31merror:\x1b[0m this is a message of several words\n  \x1b[2m(/hooks/x)\x1b[0m\n",
+		20: "\x1b[31merror:\x1b[0m this is a\n  message of several\n  words \x1b[2m(/hooks/x)\x1b[0m\n",
+		3:  "\x1b[31merror:\x1b[0m\n  this\n  is\n  a\n  message\n  of\n  several\n  words\n  \x1b[2m(/hooks/x)\x1b[0m\n",
+	} {
+		if diff := cmp.Diff(want, drawn(t, true, func(u *UI) { u.flowWithin(width, 0, cells) })); diff != "" {
+			t.Errorf("%d characters (-want +got):\n%s", width, diff)
+		}
+	}
+}
