@@ -129,7 +129,11 @@ func printInventory(u *ui.UI, list []inventory.Entry) {
 				has = append(has, fmt.Sprintf("%d %s", n, stage))
 			}
 		}
-		rows = append(rows, []ui.Cell{ui.Bold.Cell(e.ShortID()), ui.Plain.Cell(e.Name), ui.Dim.Cell(e.Image), ui.Plain.Cell(e.Engine),
+		engine := e.Engine
+		if !e.Running {
+			engine += ", stopped"
+		}
+		rows = append(rows, []ui.Cell{ui.Bold.Cell(e.ShortID()), ui.Plain.Cell(e.Name), ui.Dim.Cell(e.Image), ui.Plain.Cell(engine),
 			ui.Plain.Cell(e.Profile), ui.Plain.Cell(strings.Join(has, ", ")), stateColours[e.State].Cell(string(e.State))})
 	}
 	u.Table([]string{"CONTAINER", "NAME", "IMAGE", "ENGINE", "PROFILE", "HOOKS", "STATE"}, rows)
