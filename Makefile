@@ -35,13 +35,14 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: build
-build: runtime ## build bin/oci-add-hooks and bin/hookctl
+build: runtime ## build bin/oci-add-hooks, bin/oci-run-hook and bin/hookctl
 	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o '$(BIN)/' ./cmd/hookctl
 
-# Tests and the bench build the runtime by this target, so that what they run is what is shipped.
+# Tests and the bench build what runs for each container by this target, so that what they run is what is shipped.
 .PHONY: runtime
-runtime: ## build bin/oci-add-hooks
+runtime: ## build bin/oci-add-hooks and bin/oci-run-hook
 	$(GO_BUILD) -ldflags '$(LDFLAGS) $(EARLY)' -o '$(BIN)/' ./cmd/oci-add-hooks
+	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o '$(BIN)/' ./cmd/oci-run-hook
 
 .PHONY: man
 man: ## write the manual pages to bin/man
@@ -64,7 +65,7 @@ FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
 
 # What install installs, and uninstall removes: the mode, the directory, the files.
 INSTALLED = \
-	'0755 $(PREFIX)/bin bin/oci-add-hooks bin/hookctl' \
+	'0755 $(PREFIX)/bin bin/oci-add-hooks bin/oci-run-hook bin/hookctl' \
 	'0644 $(PREFIX)/share/man/man1 bin/man/*.1' \
 	'0644 $(PREFIX)/share/man/man5 bin/man/*.5' \
 	'0644 $(PREFIX)/share/man/man8 bin/man/*.8' \

@@ -28,6 +28,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
@@ -264,6 +265,20 @@ func TestHookFiles(t *testing.T) {
 			t.Error(err)
 		} else if len(f.Hooks) == 0 {
 			t.Errorf("%s has no hooks", path)
+		}
+	}
+}
+
+// TestExamplesChecked: hookctl check has nothing against the examples, but that a program of theirs is not installed here.
+func TestExamplesChecked(t *testing.T) {
+	paths, err := filepath.Glob("*.json")
+	if err != nil || len(paths) == 0 {
+		t.Fatal(paths, err)
+	}
+	for _, f := range check.Files("", paths).Findings {
+		missing := f.Severity == check.Error && f.Kind == "program" && strings.HasPrefix(f.Problem, "the hook's program /usr/local/bin/gpu-")
+		if !missing && f.Kind != "writable" { // which is about this checkout
+			t.Errorf("%s:%d:%d: %s: %s", f.File, f.Line, f.Column, f.Severity, f.Problem)
 		}
 	}
 }

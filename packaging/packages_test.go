@@ -69,7 +69,8 @@ func testPackage(t *testing.T, m manager, old, upgraded string) {
 	ok(t, append(m.install, old)...)
 	wantSays(t, ok(t, "hookctl", "--version"), "v1.2.3")
 	wantSays(t, ok(t, "oci-add-hooks", "--version"), "oci-add-hooks version v1.2.3\n")
-	for _, page := range []string{"hookctl.1", "hookctl-profile-add.1", "oci-add-hooks.json.5", "oci-add-hooks.8"} {
+	wantSays(t, ok(t, "oci-run-hook", "--version"), "oci-run-hook version v1.2.3\n")
+	for _, page := range []string{"hookctl.1", "hookctl-profile-add.1", "oci-add-hooks.json.5", "oci-add-hooks.8", "oci-run-hook.8"} {
 		wantSays(t, ok(t, "man", page), "NAME\n")
 	}
 	wantSays(t, ok(t, "bash", "-c", ". /usr/share/bash-completion/completions/hookctl; complete -p hookctl"), "hookctl")

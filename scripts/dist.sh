@@ -17,7 +17,7 @@ export LC_ALL=C TZ=UTC0
 export GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 GOARM=7 GO386=sse2 GORISCV64=rva20u64 GOPPC64=power8
 : "${VERSION:?}" "${COMMIT:?}" "${SOURCE_DATE_EPOCH:?}"
 version=${VERSION#v}
-programs=(oci-add-hooks hookctl)
+programs=(oci-add-hooks oci-run-hook hookctl)
 
 # tree FOLDER ARCH: all that there is for one architecture.
 tree() {

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Prints the table of engines and versions that the last runs of test/engines tried. With a file, writes it there
-# between the lines <!-- tried --> and <!-- /tried -->.
+# Prints the table of engines and versions that the last whole runs of test/engines tried. With a file, replaces the table
+# with the same head in it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! compgen -G 'bin/tried/*' >/dev/null; then
-	echo "tried: no engine was tried: test/engines has not run here as a whole" >&2
+	echo "tried: test/engines has not passed here as a whole" >&2
 	exit 0
 fi
+head='| root | engines and runtimes | tests | skipped | on |'
 table=$(
-	echo '| root | engines and runtimes | tests | skipped | on |'
+	echo "$head"
 	echo '|---|---|---|---|---|'
 	cat bin/tried/*
 )
@@ -18,10 +19,13 @@ if [ $# -eq 0 ]; then
 fi
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
-table=$table awk '
-	$0 == "<!-- /tried -->" { between = 0 }
-	!between
-	$0 == "<!-- tried -->" { between = found = 1; print ENVIRON["table"] }
+if ! head=$head table=$table awk '
+	$0 == ENVIRON["head"] { print ENVIRON["table"]; old = found = 1 }
+	!/^\|/ { old = 0 }
+	!old
 	END { exit !found }
-' "$1" >"$new" || { echo "tried: $1 has no line <!-- tried -->" >&2; exit 1; }
+' "$1" >"$new"; then
+	echo "tried: $1 has no table with the head $head" >&2
+	exit 1
+fi
 cat "$new" >"$1"

@@ -12,8 +12,8 @@ import (
 )
 
 // In docs/hookctl.md, a block of the language console has commands after "$ " with what they print. The file that a
-// command `cat FILE` prints is there for all other commands. Not run are `hookctl try` and `hookctl profile users`, which
-// take containers, `hookctl profile list`, whose columns are as wide as the paths here, and `hookctl doctor`, which tells of
+// command `cat FILE` prints is there for all other commands. Not run are `hookctl try`, `hookctl ps` and `hookctl profile
+// users`, which take containers, `hookctl profile list`, whose columns are as wide as the paths here, and `hookctl doctor`, which tells of
 // an engine's version. Docker's configuration is the page's daemon.json.
 func TestDocs(t *testing.T) {
 	page := filepath.Join("..", "..", "docs", "hookctl.md")
@@ -52,7 +52,7 @@ func TestDocs(t *testing.T) {
 	got := console.ReplaceAllStringFunc(transcript, func(block string) string {
 		return commands.ReplaceAllStringFunc(block, func(command string) string {
 			line, _, _ := strings.Cut(strings.TrimPrefix(command, "$ "), "\n")
-			for _, shown := range []string{"cat ", "hookctl try", "hookctl profile list", "hookctl profile users", "hookctl doctor"} {
+			for _, shown := range []string{"cat ", "hookctl try", "hookctl profile list", "hookctl profile users", "hookctl ps", "hookctl doctor"} {
 				if strings.HasPrefix(line, shown) {
 					return command
 				}

@@ -15,6 +15,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/doctor"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
@@ -147,7 +149,7 @@ func (s *streams) engine(name string, r *enrolment) (engine.Engine, error) {
 
 // runtime returns a profile as an engine is to know it, if there is nothing wrong with it.
 func (s *streams) runtime(r enrolment) (runtime engine.Runtime, err error) {
-	program, err := findProgram(r.binDir)
+	exe, err := program.Find(r.binDir)
 	if err != nil {
 		return runtime, err
 	}
@@ -155,11 +157,11 @@ func (s *streams) runtime(r enrolment) (runtime engine.Runtime, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return runtime, fmt.Errorf("there is no profile %s: make it by hookctl profile add %s", path, r.profile)
 	}
-	link := filepath.Join(filepath.Dir(program), r.profile)
-	if !leadsTo(link, program) {
-		return runtime, fmt.Errorf("%s is no link to %s: make it by hookctl profile add %s, or say where it is by --bin-dir", link, program, r.profile)
+	link := profiles.Link(exe, r.profile)
+	if !program.LeadsTo(link, exe) {
+		return runtime, fmt.Errorf("%s is no link to %s: make it by hookctl profile add %s, or say where it is by --bin-dir", link, exe, r.profile)
 	}
-	result := check.Files(program, []string{path})
+	result := check.Files(exe, []string{path})
 	if errs, _ := result.Count(); errs > 0 && !r.force {
 		s.FindingsToStderr(result.Findings)
 		return runtime, fmt.Errorf("%s is not installed: containers would not start by it; mend %s, or give --force", r.profile, path)
@@ -169,11 +171,11 @@ func (s *streams) runtime(r enrolment) (runtime engine.Runtime, err error) {
 
 // tryDefault has the runtime start a container, and returns what that has shown.
 func (s *streams) tryDefault(ctx context.Context, r enrolment, e engine.Engine) (string, error) {
-	program, err := findProgram(r.binDir)
+	exe, err := program.Find(r.binDir)
 	if err != nil {
 		return "", err
 	}
-	lines, err := doctor.Canaries(ctx, s.sys, e, program, r.profile)
+	lines, err := doctor.Canaries(ctx, s.sys, e, exe, r.profile)
 	if err != nil {
 		return "", err
 	}

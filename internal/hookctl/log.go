@@ -17,8 +17,23 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// logFormats are the values of log's --format.
-var logFormats = []string{"text", "otlp", "trace"}
+// formats are those in which what hooks did is printed, the values of --format.
+var formats = []string{"text", "otlp", "trace"}
+
+func addFormatFlag(cmd *cobra.Command, format *string) {
+	cmd.Flags().StringVar(format, "format", "text", "a `FORMAT`: text, otlp (OpenTelemetry, a line a hook) or trace (Chrome trace events, which Perfetto opens)")
+	must(cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)))
+}
+
+func checkFormat(format string, asJSON bool) error {
+	switch {
+	case !slices.Contains(formats, format):
+		return usageError(fmt.Sprintf("there is no format %q; use one of %s", format, strings.Join(formats, ", ")))
+	case format != "text" && asJSON:
+		return usageError("--format and --json exclude each other")
+	}
+	return nil
+}
 
 func newLog(io *streams) *cobra.Command {
 	var q history.Query
@@ -43,12 +58,13 @@ oci-run-hook(8).`,
 			switch {
 			case q.Stage != "" && !slices.Contains(hooks.Stages(), hooks.Stage(q.Stage)):
 				return usageError(fmt.Sprintf("there is no stage %q; use one of %s", q.Stage, stageList()))
-			case !slices.Contains(logFormats, format):
-				return usageError(fmt.Sprintf("there is no format %q; use one of %s", format, strings.Join(logFormats, ", ")))
-			case format != "text" && (io.AsJSON || stats):
-				return usageError("--format belongs neither to --json nor to --stats")
+			case format != "text" && stats:
+				return usageError("--format does not belong to --stats")
 			case follow && (stats || format == "trace"):
 				return usageError("--follow has no end, and --stats and --format trace need one")
+			}
+			if err := checkFormat(format, io.AsJSON); err != nil {
+				return err
 			}
 			if follow {
 				return io.followLog(cmd, records, &q, format)
@@ -64,14 +80,8 @@ oci-run-hook(8).`,
 				io.Stats(history.Summarize(list))
 			case io.AsJSON:
 				return io.JSON(list)
-			case format == "trace":
-				return history.WriteTrace(io.Out(), list)
 			default:
-				for _, r := range list {
-					if err := io.writeRecord(r, format); err != nil {
-						return err
-					}
-				}
+				return io.writeRecords(list, format)
 			}
 			return nil
 		},
@@ -85,11 +95,10 @@ oci-run-hook(8).`,
 	flags.Var(&since, "since", "a `time`, as in 2026-02-03T04:05:06Z or 2026-02-03, or how\nlong ago, as in 90s, 1h30m or 7d")
 	flags.BoolVar(&follow, "follow", false, "show further hooks as they end")
 	flags.BoolVar(&stats, "stats", false, "count, failures and durations of each hook at each stage")
-	flags.StringVar(&format, "format", "text", "text, otlp (OpenTelemetry, a line each) or trace (Chrome trace\nevents, which Perfetto opens): a `FORMAT`")
+	addFormatFlag(cmd, &format)
 	addRecordsFlag(cmd, &records)
 	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
 	must(cmd.RegisterFlagCompletionFunc("stage", cobra.FixedCompletions(stageCompletions(), cobra.ShellCompDirectiveNoFileComp)))
-	must(cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(logFormats, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
 
@@ -110,7 +119,7 @@ func stageList() string { return strings.Join(stageCompletions(), ", ") }
 // readRecords returns the records that are meant of a file and those that it was before, oldest first; path is empty for
 // the user's own.
 func (s *streams) readRecords(path string, q *history.Query) (list []*hooklog.Record, err error) {
-	if path, err = recordsPath(path); err != nil {
+	if path, err = s.recordsPath(path); err != nil {
 		return nil, err
 	}
 	list = []*hooklog.Record{}
@@ -126,7 +135,7 @@ func (s *streams) readRecords(path string, q *history.Query) (list []*hooklog.Re
 
 // followLog prints the records that are meant, and those that are written, until a signal interrupts it.
 func (s *streams) followLog(cmd *cobra.Command, path string, q *history.Query, format string) (err error) {
-	if path, err = recordsPath(path); err != nil {
+	if path, err = s.recordsPath(path); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
@@ -147,6 +156,19 @@ func (s *streams) followLog(cmd *cobra.Command, path string, q *history.Query, f
 	return err
 }
 
+// writeRecords prints records in a format.
+func (s *streams) writeRecords(list []*hooklog.Record, format string) error {
+	if format == "trace" {
+		return history.WriteTrace(s.Out(), list)
+	}
+	for _, r := range list {
+		if err := s.writeRecord(r, format); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // writeRecord prints a record in a format of one line each, or as text.
 func (s *streams) writeRecord(r *hooklog.Record, format string) error {
 	switch format {
@@ -159,11 +181,13 @@ func (s *streams) writeRecord(r *hooklog.Record, format string) error {
 	return nil
 }
 
-func recordsPath(path string) (string, error) {
-	if path != "" {
-		return path, nil
+// recordsPath returns the path of the records: the one that is given, or else the system's.
+func (s *streams) recordsPath(given string) (string, error) {
+	if given != "" {
+		return given, nil
 	}
-	return report.Records()
+	path, err := report.Records()
+	return s.sys.Path(path), err
 }
 
 func (s *streams) noteTorn(path string, torn int) {

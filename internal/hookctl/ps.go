@@ -17,7 +17,7 @@ import (
 func newPs(io *streams) *cobra.Command {
 	var opts inventory.Options
 	var roots []string
-	var binDir string
+	var binDir, records string
 	var onlyProblems bool
 	cmd := &cobra.Command{
 		Use:   "ps [--profile NAME]... [--expect NAME] [--problems]",
@@ -31,6 +31,7 @@ func newPs(io *streams) *cobra.Command {
 			"  unknown   it cannot be told, and why\n\n" +
 			"By which profile a container goes, the shim or conmon says that watches it, or the engine's configuration if it does not run. Nothing says " +
 			"so of a container that a person started by runc or crun, or of one of Podman's that has ended: --profile NAME compares these with a profile.\n\n" +
+			"Of supervised hooks, the last run of each is reported if it failed, also if that was ignored; and a container that is gone without its poststop hooks having run.\n\n" +
 			"--expect NAME reports the containers that should have gone through that profile and did not: those to which it would add hooks.\n\n" +
 			"Exit status: 0 if nothing is wrong, else 1.",
 		Example: "  hookctl ps --problems\n  hookctl ps --expect gpu-hooks --json",
@@ -49,8 +50,14 @@ func newPs(io *streams) *cobra.Command {
 			if opts.Exe, err = program.Find(binDir); err != nil && binDir != "" {
 				return err
 			}
+			path, err := io.recordsPath(records)
+			if err != nil {
+				return err
+			}
+			ran, torn, unread := inventory.ReadRecords(path)
 			scan := container.Look(io.sys, roots...)
-			list := inventory.New(io.sys, opts).List(scan.Containers)
+			v := inventory.New(io.sys, opts)
+			list := v.Note(v.List(scan.Containers), ran, scan.Containers)
 			for _, name := range named {
 				goes := func(e inventory.Entry) bool { return e.Through && e.Profile == name }
 				if err := missing(io.sys, opts.Exe, []string{name}); err != nil && !slices.ContainsFunc(list, goes) {
@@ -72,11 +79,15 @@ func newPs(io *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			io.noteTorn(path, torn)
 			for _, why := range scan.Strangers() {
 				io.Note(why + "; its containers are not listed")
 			}
 			if err := scan.Unknown(); err != nil {
 				return fmt.Errorf("there may be more containers; try as root:%s", inset(err.Error()))
+			}
+			if unread != nil {
+				return fmt.Errorf("what hooks came to is not known: %w", unread)
 			}
 			if problems {
 				return errProblems
@@ -90,6 +101,7 @@ func newPs(io *streams) *cobra.Command {
 	flags.BoolVar(&onlyProblems, "problems", false, "only containers with which something is wrong")
 	flags.StringArrayVar(&roots, "root", nil, "a `directory` of runtimes' state to look for containers in (runc --root), besides the usual ones (repeatable)")
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
+	addRecordsFlag(cmd, &records)
 	complete(cmd, "root", "bin-dir")
 	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
 	must(cmd.RegisterFlagCompletionFunc("expect", completeProfile))

@@ -17,6 +17,7 @@ import (
 func newTry(s *streams) *cobra.Command {
 	opts := try.Options{Timeout: 30 * time.Second}
 	var annotations, mounts []string
+	var format string
 	cmd := &cobra.Command{
 		Use:   "try [FILE]... [--rootfs DIR] [-- COMMAND [ARG]...]",
 		Short: "run a throwaway container with hooks, and show what became of each",
@@ -51,7 +52,10 @@ func newTry(s *streams) *cobra.Command {
 			if opts.Mounts, err = parseMounts(mounts); err != nil {
 				return err
 			}
-			return s.try(cmd, opts)
+			if err := checkFormat(format, s.AsJSON); err != nil {
+				return err
+			}
+			return s.try(cmd, opts, format)
 		},
 	}
 	flags := cmd.Flags()
@@ -62,6 +66,7 @@ func newTry(s *streams) *cobra.Command {
 	flags.StringArrayVar(&mounts, "mount", nil, "bind `SOURCE:DESTINATION[:ro]` into the container, as docker run --volume does (repeatable)")
 	flags.StringVar(&opts.Rootfs, "rootfs", "", "the `DIR` that is the container's root file system, for COMMAND to run in")
 	flags.Var((*timeLimit)(&opts.Timeout), "timeout", "the `TIME` after which a hook, or COMMAND, is said to hang and is ended")
+	addFormatFlag(cmd, &format)
 	flags.StringVar(&opts.Runtime, "runtime-path", "", "what oci-add-hooks calls --runtime")
 	must(flags.MarkHidden("runtime-path"))
 	complete(cmd, "hooks-dir", "rootfs")
@@ -97,19 +102,22 @@ func parseMounts(list []string) (mounts []try.Mount, err error) {
 }
 
 // try tries opts until a signal interrupts it, and prints the report.
-func (s *streams) try(cmd *cobra.Command, opts try.Options) error {
+func (s *streams) try(cmd *cobra.Command, opts try.Options, format string) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
-	if s.Live() && !s.AsJSON {
+	if s.Live() && !s.AsJSON && format == "text" {
 		opts.Progress = s.Progress
 	}
 	report, err := try.Run(ctx, opts)
 	if err != nil {
 		return err
 	}
-	if s.AsJSON {
+	switch {
+	case s.AsJSON:
 		err = s.JSON(report)
-	} else {
+	case format != "text":
+		err = s.writeRecords(report.Records(), format)
+	default:
 		s.Trial(report)
 	}
 	if err == nil && len(report.Problems) > 0 {

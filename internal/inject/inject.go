@@ -91,7 +91,7 @@ func (plan *Plan) make() (err error) {
 	if err != nil {
 		return err
 	}
-	super := &superviser{facts: plan.config.Facts}
+	super := &superviser{facts: plan.config.Facts, self: plan.uses.Program}
 	var additions []bundle.Addition
 	for _, stage := range hooks.Stages() {
 		a := bundle.Addition{Stage: stage}

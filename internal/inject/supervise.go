@@ -45,6 +45,7 @@ func (s *Supervised) String() string {
 // superviser makes hooks supervised.
 type superviser struct {
 	facts   hooks.Container
+	self    string // the path of oci-add-hooks; "" for this program
 	program string // the path of the supervisor; "" as long as it was not looked for
 	records string // the path of the records; "" if none is known, which the supervisor reports
 }
@@ -125,9 +126,14 @@ func (s *superviser) find() error {
 	if s.program != "" {
 		return nil
 	}
-	self, err := os.Executable()
+	self, err := s.self, error(nil)
+	if self == "" {
+		self, err = os.Executable()
+	} else {
+		self, err = filepath.EvalSymlinks(self) // as the program sees itself
+	}
 	if err != nil {
-		return fmt.Errorf("this program's own path is not known: %w", report.Plain(err))
+		return fmt.Errorf("the path of oci-add-hooks is not known: %w", report.Plain(err))
 	}
 	program := filepath.Join(filepath.Dir(self), Supervisor)
 	var st unix.Stat_t

@@ -105,6 +105,28 @@ func TestSupervised(t *testing.T) {
 	}
 }
 
+// TestSupervisorElsewhere: it lies beside the program that adds the hooks, not beside one that only plans, nor beside a link.
+func TestSupervisorElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "opt/oci-add-hooks", "")
+	supervisor := write(t, dir, "opt/oci-run-hook", "")
+	if err := os.Chmod(supervisor, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("opt/oci-add-hooks", link); err != nil {
+		t.Fatal(err)
+	}
+	f, err := hooks.ReadFile(write(t, dir, "gpu.json", `{"supervise":true,"hooks":{"prestart":[{"path":"/a"}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := Make(profile.Profile{Files: []*hooks.File{f}, Program: link}, write(t, dir, "config.json", "{}"), "c")
+	if err != nil || !strings.Contains(string(plan.Text), `{"path":"`+supervisor+`"`) {
+		t.Errorf("%s, %v", plan.Text, err)
+	}
+}
+
 // TestSupervisorMissing: without its supervisor, no hook is added; one that is not supervised needs none.
 func TestSupervisorMissing(t *testing.T) {
 	supervisor := beside(t)

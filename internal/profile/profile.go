@@ -27,6 +27,9 @@ type Profile struct {
 	Runtime string        // a name or a path
 	Files   []*hooks.File // in the order in which their hooks are prepended
 	Dirs    []string      // hooks directories, in increasing precedence: those that Files name, then others
+
+	// Program is the path of the oci-add-hooks that adds the hooks, beside which the supervisor lies; "" for this program.
+	Program string
 }
 
 // NamedBy returns the hook file that names the hooks directory Dirs[i]; nil if an option does.

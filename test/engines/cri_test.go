@@ -22,6 +22,7 @@ var criCases = []struct {
 	{"pod-bind-mounts", testPodBindMounts},
 	{"hook-file", testPodHookFile},
 	{"skipSandboxes", testPodSkipSandboxes},
+	{"supervised", testPodSupervised},
 	{"refused", testPodRefused},
 	{"refused-by-directory", testPodRefusedByDirectory},
 	{"container-refused", testPodContainerRefused},

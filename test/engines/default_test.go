@@ -33,7 +33,7 @@ func TestInstallDefaultDocker(t *testing.T) {
 			"createRuntime": []any{map[string]any{"path": "/bin/false", "env": []string{}, "timeout": 5}}}})
 		o := i.do(i.call("install", "--default", "--reload")...)
 		if o.code != 1 || !strings.Contains(o.stderr, "does not become the default: the container did not start: ") ||
-			!strings.Contains(o.stderr, "everything was put back") {
+			!strings.Contains(o.stderr, "everything was restored") {
 			t.Errorf("want it refused: %v", o)
 		}
 		wantBytes(t, d.config, before)

@@ -167,6 +167,24 @@ func testDirectoriesAnnotation(t *testing.T, e engine, c container) {
 	wantRan(t, c.dir, append([]string{hookFileLabel}, wantLabels("sh", "mount", "annotations")...))
 }
 
+// A container whose user writes the marks of a Kubernetes sandbox, all of them, is none: it has its hooks, those of a
+// hook file with skipSandboxes too.
+func testSandboxClaimed(t *testing.T, e engine, c container) {
+	if reason := e.cannotAnnotate(); reason != "" {
+		skip(t, "%s", reason)
+	}
+	other := strings.Repeat("0123456789abcdef", 4)
+	c.annotations = map[string]string{"io.kubernetes.cri.container-type": "sandbox", "io.kubernetes.cri.sandbox-id": other,
+		"io.kubernetes.cri-o.ContainerType": "sandbox", "io.kubernetes.cri-o.SandboxID": other}
+	path := recorder(t, c.dir)
+	dir := scratch(t)
+	writeRule(t, dir, "always.json", fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": %q, "args": ["hook", "always"]}, "when": {"always": true}, "stages": ["createRuntime"]}`, path))
+	c.profile.writeJSON(t, map[string]any{"runtime": c.profile.runtime, "skipSandboxes": true, "hooksDirs": []string{dir},
+		"hooks": map[string]any{"createRuntime": []any{hook(path, "file")}}})
+	ok(t, e.run(c.command("true"), false))
+	wantRan(t, c.dir, []string{"file", "always"})
+}
+
 // A container for which no condition holds but "always": the engine's mounts are not the user's.
 func testDirectoriesNoMatch(t *testing.T, e engine, c container) {
 	c.unmounted = true
@@ -218,15 +236,4 @@ func testPodmanDirectories(t *testing.T, e engine, c container) {
 	c.profile.writeJSON(t, map[string]any{"runtime": c.profile.runtime, "hooksDirs": dirs})
 	ok(t, e.run(c, false))
 	wantRan(t, c.dir, want)
-}
-
-// --hooks-dir takes the place of the profile, as --hook-config-path does.
-func testPodmanRuntimeFlag(t *testing.T, e engine, c container) {
-	p := e.(podman)
-	for _, dir := range writeDirectories(t, c.dir) {
-		p.global = append(p.global, "--runtime-flag", "hooks-dir="+dir)
-	}
-	p.global = append(p.global, "--runtime-flag", "runtime-path="+c.profile.runtime)
-	ok(t, p.run(c.command("true"), false))
-	wantRan(t, c.dir, wantLabels("sh", "mount"))
 }

@@ -1,6 +1,7 @@
 package engines
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,7 +16,7 @@ func TestPodman(t *testing.T) {
 		suiteCase{"refused-by-log", testPodmanLog},
 		suiteCase{"without-PATH", testPodmanPath},
 		suiteCase{"hooks-directories-of-Podman", testPodmanDirectories},
-		suiteCase{"hooks-dir-by-runtime-flag", testPodmanRuntimeFlag},
+		suiteCase{"by-name", testPodmanName},
 		suiteCase{"quadlet", testPodmanQuadlet},
 	)
 }
@@ -24,6 +25,7 @@ type podman struct {
 	dir    string
 	global []string            // more global options
 	user   *syscall.Credential // root if nil
+	conf   string              // containers.conf; the engine's own if empty
 }
 
 func newPodman(t *testing.T) podman {
@@ -65,7 +67,7 @@ func (p podman) command(args ...string) *exec.Cmd {
 		"--cgroup-manager", "cgroupfs", "--events-backend", "file",
 	}, p.global...)
 	cmd := exec.Command("podman", append(global, args...)...)
-	cmd.Env = append(os.Environ(), "CONTAINERS_CONF="+p.dir+"/containers.conf",
+	cmd.Env = append(os.Environ(), "CONTAINERS_CONF="+cmp.Or(p.conf, p.dir+"/containers.conf"),
 		"CONTAINERS_STORAGE_CONF="+p.dir+"/storage.conf")
 	if p.user != nil {
 		cmd.Dir = p.dir
@@ -73,6 +75,19 @@ func (p podman) command(args ...string) *exec.Cmd {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.user}
 	}
 	return cmd
+}
+
+// testPodmanName is the way by containers.conf, from create to delete.
+func testPodmanName(t *testing.T, e engine, c container) {
+	conf := e.(podman).dir + "/" + c.name + ".conf"
+	text := fmt.Sprintf("[engine]\nruntime_supports_json = [%q, \"runc\", \"crun\"]\n\n[engine.runtimes]\n%s = [%q]\n", c.profile.name, c.profile.name, c.profile.link)
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := e.(podman)
+	p.conf = conf
+	c.profile.link = c.profile.name
+	testCreateToDelete(t, p, c)
 }
 
 func (p podman) run(c container, detached bool) *exec.Cmd {

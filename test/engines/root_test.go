@@ -88,6 +88,13 @@ func enterRoot(root string) error {
 	if err := os.WriteFile(merged+"/etc/resolv.conf", resolv, 0o644); err != nil {
 		return err
 	}
+	const images = merged + "/var/lib/containers" // Podman's own, which it refuses to have on an overlay
+	if err := os.MkdirAll(images, 0o755); err != nil {
+		return err
+	}
+	if err := mountAll(mount{"tmpfs", images, "tmpfs", 0, "mode=755"}); err != nil {
+		return err
+	}
 	for _, step := range []func() error{
 		func() error { return os.Chdir(merged) },
 		// The old root comes to lie on the new one, so that it needs no directory there, and is taken off.

@@ -32,10 +32,10 @@ func TestPodmanRootless(t *testing.T) {
 	}
 	giveSubordinateIDs(t, name)
 
-	p := newPodmanOf(t, credential)
-	t.Cleanup(func() {
+	t.Cleanup(func() { // the process that holds the user namespace
 		kill(processes(t, func(p process) bool { return filepath.Base(p.exe) == "podman" }))
 	})
+	p := newPodmanOf(t, credential)
 	writable := func(test func(t *testing.T, e engine, c container)) func(t *testing.T, e engine, c container) {
 		return func(t *testing.T, e engine, c container) {
 			if err := os.Chown(c.dir, uid, gid); err != nil {
@@ -49,6 +49,7 @@ func TestPodmanRootless(t *testing.T) {
 		{"own-profile", writable(testOwnProfile)},
 		{"refused", writable(testRefused)},
 		{"exit-status", writable(testExitStatus)},
+		{"supervised", writable(testSupervisedRootless)},
 		{"stdin", writable(testStdin)},
 		{breaks[0].name, writable(func(t *testing.T, e engine, c container) { testControl(t, e, c, breaks[0]) })},
 	})

@@ -24,6 +24,9 @@ func TestRuntime(t *testing.T) {
 				{"run", testRun},
 				{"refused", testRefusedDirectly},
 				{"without-PATH", testWithoutPath},
+				{"supervised-output", testSupervisedOutput},
+				{"supervised-by-hand", testSupervisedByHand},
+				{"supervisor-replaced", testSupervisorReplaced},
 				{"ps", testPsAlone},
 			} {
 				leaf(t, c.name, func(t *testing.T) {

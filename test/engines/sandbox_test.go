@@ -78,7 +78,9 @@ func enterSandbox(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer built.Close()
+	for _, f := range built {
+		defer f.Close()
+	}
 	if err := shareToolchain(); err != nil {
 		return 0, err
 	}
@@ -88,7 +90,7 @@ func enterSandbox(m *testing.M) (int, error) {
 
 	runtime.LockOSThread() // the parent-death signal comes when this thread ends
 	cmd := self("init")
-	cmd.ExtraFiles = []*os.File{built}
+	cmd.ExtraFiles = built
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
 		Pdeathsig:  syscall.SIGKILL,
@@ -105,8 +107,12 @@ func enterSandbox(m *testing.M) (int, error) {
 	return 0, err
 }
 
-// build builds the program as it is shipped, but with profiles in the sandbox, and returns it as an open file without a name.
-func build() (*os.File, error) {
+// builtPrograms are the programs that containers need, in the order in which build returns them.
+var builtPrograms = []string{"oci-add-hooks", "oci-run-hook"}
+
+// build builds the programs as they are shipped, but with profiles in the sandbox, and returns them as open files without
+// names.
+func build() (built []*os.File, err error) {
 	dir, err := os.MkdirTemp("", "oci-add-hooks-test-")
 	if err != nil {
 		return nil, err
@@ -117,7 +123,14 @@ func build() (*os.File, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building oci-add-hooks: %w\n%s", err, out)
 	}
-	return os.Open(filepath.Join(dir, "oci-add-hooks"))
+	for _, name := range builtPrograms {
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		built = append(built, f)
+	}
+	return built, nil
 }
 
 // self is a command that runs this test binary again in another role.
@@ -150,8 +163,10 @@ func initProcess() (int, error) {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return 0, err
 	}
-	if err := install(os.NewFile(3, "oci-add-hooks"), program); err != nil {
-		return 0, err
+	for i, name := range builtPrograms {
+		if err := install(os.NewFile(uintptr(3+i), name), filepath.Join(bin, name)); err != nil {
+			return 0, err
+		}
 	}
 
 	tests := self("tests")
@@ -189,7 +204,7 @@ func prepare() error {
 	if err := os.Mkdir(profiles, 0o755); err != nil {
 		return err
 	}
-	if err := cmp.Or(makeRootfs(), ownPodmanConfig()); err != nil {
+	if err := cmp.Or(makeRootfs(), ownPodmanConfig(), ownLogs()); err != nil {
 		return err
 	}
 	return shimCrun()
@@ -205,6 +220,12 @@ func ownPodmanConfig() error {
 		return err
 	}
 	return syscall.Mount(own, etc, "", syscall.MS_BIND, "")
+}
+
+// ownLogs gives the sandbox a /var/log of its own, where hooks are recorded.
+func ownLogs() error {
+	const own = work + "/var-log"
+	return cmp.Or(os.Mkdir(own, 0o755), syscall.Mount(own, "/var/log", "", syscall.MS_BIND, ""))
 }
 
 // shimCrun makes crun run on a host with hybrid cgroups, which it refuses: it then sees a cgroup2 of its own and

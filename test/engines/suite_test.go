@@ -98,16 +98,19 @@ type suiteCase struct {
 func cases() []suiteCase {
 	all := []suiteCase{
 		{"stages", testStages},
+		{"create-to-delete", testCreateToDelete},
 		{"refused", testRefused},
 		{"exit-status", testExitStatus},
 		{"stdin", testStdin},
 		{"hooks-directories", testDirectories},
 		{"hooks-directories-annotation", testDirectoriesAnnotation},
 		{"hooks-directories-no-match", testDirectoriesNoMatch},
+		{"sandbox-claimed", testSandboxClaimed},
 		{"hooks-directories-malformed", testDirectoriesMalformed},
 		{"in-use", testInUse},
 		{"ps", testPs},
 	}
+	all = append(all, superviseCases()...)
 	for _, b := range breaks {
 		all = append(all, suiteCase{b.name, func(t *testing.T, e engine, c container) { testControl(t, e, c, b) }})
 	}

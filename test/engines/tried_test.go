@@ -32,8 +32,11 @@ func recordTried(passed bool) error {
 		name, _, _ = strings.Cut(filepath.Base(root), "-")
 	}
 	path := filepath.Join(triedDir, name)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) || !passed {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if !passed {
+		return nil
 	}
 	line := fmt.Sprintf("| %s | %s | %d | %d | %s |\n", release, strings.Join(versions(), ", "),
 		counted.ran, len(counted.skipped), time.Now().UTC().Format(time.DateOnly))

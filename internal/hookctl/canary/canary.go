@@ -126,6 +126,7 @@ func (o Options) prove(id string) (proof Proof, err error) {
 			"it may have yet to read its configuration", use.By, o.Link)
 	}
 	proof.Calls = use.Call()
+	o.Uses.Program = o.Program
 	plan, err := inject.Make(o.Uses, filepath.Join(use.Bundle, "config.json"), id)
 	if err != nil {
 		return proof, err

@@ -18,7 +18,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -89,10 +88,8 @@ func Apply(ctx context.Context, sys system.System, files []File) (*Done, error) 
 	if len(d.entries) == 0 {
 		return d, nil
 	}
-	for _, e := range d.entries {
-		d.made = append(d.made, MissingDirectories(filepath.Dir(e.Path))...)
-	}
-	j, err := begin(sys, d.entries, d.made)
+	d.made = missingFor(d.entries)
+	j, err := begin(sys, d.entries, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -289,50 +286,4 @@ func sync(dir string) error {
 	}
 	defer f.Close()
 	return f.Sync()
-}
-
-// WriteFile gives a function that writes text to a new file of a mode, whatever the umask.
-func WriteFile(text []byte, mode fs.FileMode) func(string) error {
-	return func(path string) error {
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if _, err := file.Write(text); err != nil {
-			return err
-		}
-		if err := file.Chmod(mode); err != nil {
-			return err
-		}
-		if err := file.Sync(); err != nil { // unlike a bundle, it is to outlive a power cut
-			return err
-		}
-		return file.Close()
-	}
-}
-
-// Place makes something under a temporary name and puts it at path: by os.Rename, or by os.Link if nothing may be there.
-func Place(path string, create func(string) error, put func(from, to string) error) error {
-	dir := filepath.Dir(path)
-	if err := MakeDirectories(dir); err != nil {
-		return err
-	}
-	temporary, err := os.MkdirTemp(dir, ".hookctl-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(temporary)
-	made := filepath.Join(temporary, filepath.Base(path))
-	if err := create(made); err != nil {
-		return err
-	}
-	return put(made, path)
-}
-
-// RemoveFolders removes those of the folders that are empty, the innermost first. One that is not has come to be used.
-func RemoveFolders(folders []string) {
-	for _, folder := range slices.Backward(folders) {
-		_ = os.Remove(folder) // fails if it is in use
-	}
 }

@@ -133,10 +133,21 @@ func TestDirectories(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	made := listing(t, sys.Root)
 	for _, dir := range []string{"state/docker", "etc/engine/conf.d", "made/deep"} {
-		f := File{Path: filepath.Join(sys.Root, dir, "file"), Before: []byte("x")}
-		if _, err := Apply(t.Context(), sys, []File{f}); err != nil {
+		f := File{Path: filepath.Join(sys.Root, dir, "file"), Before: []byte("x"), Mode: 0o644}
+		done, err := Apply(t.Context(), sys, []File{f})
+		if err != nil {
 			t.Fatal(err)
+		}
+		if dir == "state/docker" { // undone, they are remembered again
+			if err := done.Undo(); err != nil {
+				t.Fatal(err)
+			}
+			wantListing(t, "removed and undone", sys.Root, made)
+			if _, err := Apply(t.Context(), sys, []File{f}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	wantListing(t, "taken back", sys.Root, before)

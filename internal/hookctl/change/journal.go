@@ -90,7 +90,7 @@ func newEntry(f File) *entry {
 	return e
 }
 
-// begin writes down what is about to be done, or undone; made are the directories that are made for it.
+// begin writes down what is about to be done, or undone; made are directories that were made for it before.
 func begin(sys system.System, entries []*entry, made []string) (*journal, error) {
 	if err := Recover(sys); err != nil {
 		return nil, err
@@ -100,13 +100,21 @@ func begin(sys system.System, entries []*entry, made []string) (*journal, error)
 		return nil, err
 	}
 	j.Unfinished = entries
-	for _, dir := range made {
+	for _, dir := range append(made, missingFor(entries)...) {
 		if !holds(dir, sys.State) && !slices.Contains(j.Directories, dir) { // that goes with the journal
 			j.Directories = append(j.Directories, dir)
 		}
 	}
 	slices.Sort(j.Directories)
 	return j, j.write()
+}
+
+// missingFor returns the directories that have to be made for files.
+func missingFor(entries []*entry) (missing []string) {
+	for _, e := range entries {
+		missing = append(missing, MissingDirectories(filepath.Dir(e.Path))...)
+	}
+	return missing
 }
 
 // holds reports whether path is a directory, or lies below it.

@@ -54,7 +54,7 @@ func (c *checker) supervisor(file *hooks.File) {
 	}
 	path := filepath.Join(filepath.Dir(program), inject.Supervisor)
 	if problem, hint := unusable(path); problem != "" {
-		c.note(Error, "supervisor", place{Error: &jsonfile.Error{Path: file.Path,
+		c.note(Error, Refused, place{Error: &jsonfile.Error{Path: file.Path,
 			Problem: fmt.Sprintf("asks for supervised hooks, but %s %s", path, problem), Remedy: hint}})
 	}
 }

@@ -34,7 +34,7 @@ func TestSupervisor(t *testing.T) {
 		}
 		got := ""
 		for _, f := range Files(program, []string{file}).Findings {
-			if f.Kind == "supervisor" && f.Severity == Error {
+			if f.Kind == Refused && f.Severity == Error {
 				got = f.Problem
 			}
 		}

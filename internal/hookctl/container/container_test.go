@@ -51,7 +51,7 @@ func machine(t *testing.T) system.System {
 	shim := add(t, sys, 7, "/usr/bin/containerd-shim-runc-v2", "-namespace", "moby", "-id", "elsewhere1")
 	link(t, sys.Path("srv/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/elsewhere1"), shim+"/cwd")
 	add(t, sys, 8, "/usr/bin/conmon", "--api-version", "1", "-c", "conmon1", "-b", "/srv/storage/overlay-containers/conmon1/userdata", "-r", "/x", "-n", "brave_ant")
-	add(t, sys, 9, "/usr/bin/conmon", "-c", "conmon1", "-b", "/srv/storage/overlay-containers/conmon1/userdata/session", "-r", "/x", "-e")
+	add(t, sys, 3, "/usr/bin/conmon", "-c", "conmon1", "-b", "/srv/storage/overlay-containers/conmon1/userdata/session", "-r", "/x", "-e")
 	add(t, sys, 10, "/usr/bin/conmon", "-c", "podman1", "-r", "/x", "-b", "/var/lib/containers/storage/overlay-containers/podman1/userdata")
 	add(t, sys, 11, "/usr/bin/conmon", "-c", "crio1", "-r", "/x", "-b", "/run/containers/storage/overlay-containers/crio1/userdata", "-n", "k8s_a_b_c")
 	return sys

@@ -65,6 +65,11 @@ func Examine(ctx context.Context, sys system.System, e engine.Engine, exe string
 		}
 	}
 	found := 0
+	if d := e.Daemon(); d != nil && d.Process != nil {
+		if x.known, err = e.Known(ctx); err != nil {
+			x.note("", Warning, "registration", err.Error(), "what "+d.Program+" itself knows of its runtimes was not looked at")
+		}
+	}
 	for _, entry := range registered.Entries {
 		if Concerns(sys, entry, exe) || x.installed(entry.Name) {
 			x.entry(ctx, entry)
@@ -82,7 +87,8 @@ func Examine(ctx context.Context, sys system.System, e engine.Engine, exe string
 type examination struct {
 	sys    system.System
 	engine engine.Engine
-	exe    string // the path of oci-add-hooks; empty if it is not known
+	exe    string             // the path of oci-add-hooks; empty if it is not known
+	known  *engine.Registered // what the running daemon says; nil if that is not known
 	lines  []Line
 }
 
@@ -289,9 +295,31 @@ func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call
 		return
 	}
 	x.note(entry.Name, OK, "runtime", runtime+", "+features(check.Features(runtime)), "")
+	x.features(entry, runtime)
 	if entry.PodAnnotations != nil {
 		x.annotations(entry, uses.Dirs)
 		x.sandboxes(entry, uses.Files)
+	}
+}
+
+// features warns of features that the engine knows the low-level runtime to have and not the entry that leads to it: it may
+// not have asked it yet. Nor does it make use of them then.
+func (x *examination) features(entry engine.Entry, runtime string) {
+	if x.known == nil || x.known.Entry(entry.Name) == nil {
+		return
+	}
+	has := x.known.Entry(entry.Name).Features
+	for _, other := range x.known.Entries {
+		path, err := engine.Lookup(other.Path)
+		if err != nil || !program.LeadsTo(path, runtime) {
+			continue
+		}
+		for _, feature := range other.Features {
+			if !slices.Contains(has, feature) {
+				x.note(entry.Name, Warning, "features", fmt.Sprintf("%s does not know that it has %s, as %s has: containers do without", x.engine.Name(), feature, other.Name),
+					"restart "+x.engine.Program()+", which asks for features when it starts")
+			}
+		}
 	}
 }
 

@@ -140,8 +140,15 @@ type Entry struct {
 	Args           []string // that it calls it with, before its own
 	Default        bool     // whether it is for containers that ask for no runtime
 	PodAnnotations []string // globs of the annotations that reach a container; nil if all do
+	Features       []string // which of these features the engine knows the runtime to have (Known)
 	Faults         []Fault
 }
+
+// The features of a runtime that an engine asks it for, and does without where it has not.
+const (
+	RecursiveReadOnly = "recursive read-only mounts"
+	UserNamespaces    = "user namespaces"
+)
 
 // Fault is why an engine does not do what its configuration seems to say.
 type Fault struct {

@@ -45,9 +45,16 @@ func (v *View) Naming(name string) string {
 	return v.in(func(file *View) bool { return file.Knows(name) })
 }
 
-// NamingDefault returns the files that name the default runtime, for a message: empty if hookctl does not know.
+// NamingDefault returns the file that names the default runtime, for a message: empty if hookctl does not know.
 func (v *View) NamingDefault() string {
-	return v.in(func(file *View) bool { return file.Default() != "" && file.Default() == v.Default() })
+	for i := range v.Files { // the last one counts
+		last := *v
+		last.Files = v.Files[len(v.Files)-1-i:][:1]
+		if in := last.in(func(file *View) bool { return file.Default() != "" && file.Default() == v.Default() }); in != "" {
+			return in
+		}
+	}
+	return ""
 }
 
 func (v *View) in(says func(*View) bool) string {

@@ -235,6 +235,7 @@ func (v *Inventory) load(call cmdline.Call) loaded {
 	known, ok := v.loaded[key]
 	if !ok {
 		if known.uses, known.err = profile.Load(call); known.err == nil {
+			known.uses.Program = v.opts.Exe
 			known.dirs, known.err = hooks.ReadDirectories(known.uses.Dirs)
 		}
 		v.loaded[key] = known
@@ -401,13 +402,10 @@ func (e *Entry) hook(p Place) (h hook) {
 	return h
 }
 
-// supervisor is the name of the program that stands in front of a supervised hook, as `oci-run-hook ... -- PATH ARGV...`.
-const supervisor = "oci-run-hook"
-
-// Path returns the path of a hook's program: of one that is supervised, its own.
+// Path returns the path of a hook's program: of one that is supervised, by `oci-run-hook ... -- PATH ARGV...`, its own.
 func (e *Entry) Path(p Place) string {
 	h := e.hook(p)
-	if i := slices.Index(h.Args, "--"); filepath.Base(h.Path) == supervisor && i >= 0 && i+1 < len(h.Args) {
+	if i := slices.Index(h.Args, "--"); filepath.Base(h.Path) == inject.Supervisor && i >= 0 && i+1 < len(h.Args) {
 		return h.Args[i+1]
 	}
 	return h.Path

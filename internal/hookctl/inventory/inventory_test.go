@@ -6,12 +6,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+	"github.com/awslabs/oci-add-hooks/internal/inject"
+	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
 func write(t testing.TB, path, text string) {
@@ -25,12 +30,12 @@ func write(t testing.TB, path, text string) {
 }
 
 // machine makes a system with oci-add-hooks, a link gpu to it, and a profile of that name.
-func machine(t testing.TB, profile string) (sys system.System, exe string) {
+func machine(t testing.TB, hookFile string) (sys system.System, exe string) {
 	sys = system.System{Root: t.TempDir()}
 	sys.Profiles = sys.Path("etc/oci-add-hooks")
 	exe = sys.Path("bin/oci-add-hooks")
 	write(t, exe, "")
-	write(t, sys.Profile("gpu"), profile)
+	write(t, sys.Profile("gpu"), hookFile)
 	if err := os.MkdirAll(sys.Path("proc/1"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +79,8 @@ func TestStates(t *testing.T) {
 			"poststop lacks /b, which FILE adds today\npoststop has /a, which the profile does not add today"},
 		{"another order", `{"hooks":{"poststop":[` + b + `,` + a + `]}}`, `{"hooks":{"poststop":[` + a + `,` + b + `]}}`, inventory.Changed,
 			"poststop has /b, but not as FILE adds it today\npoststop has /a, but not as FILE adds it today"},
+		{"one program twice", `{"hooks":{"poststop":[{"path":"/a","args":["1"]},{"path":"/a","args":["2"]}]}}`, `{"hooks":{"poststop":[` + a + `]}}`, inventory.Changed,
+			"poststop has /a, but not as FILE adds it today\npoststop lacks /a, which FILE adds today"},
 		{"none", `{"hooks":{"poststop":[` + a + `]}}`, `{}`, inventory.Missing, "it has none of the hooks of gpu"},
 		{"an engine's own alone", `{"hooks":{"poststop":[` + a + `]}}`, `{"hooks":{"prestart":[` + setKey + `],"createRuntime":[` + oci + `]}}`, inventory.Missing,
 			"it has none of the hooks of gpu"},
@@ -160,4 +167,103 @@ func BenchmarkPs(b *testing.B) {
 			b.Fatalf("%d, %+v", len(list), list[0])
 		}
 	}
+}
+
+// TestRecords shows what records say of containers: of each hook the last run, and of those that are gone whether their
+// poststop hooks ran.
+func TestRecords(t *testing.T) {
+	sys, exe := machine(t, `{"supervise":true,"hooks":{"createRuntime":[{"path":"/a"}],"poststop":[{"path":"/b"},{"path":"/c","supervise":false}]}}`)
+	write(t, sys.Profile("plain"), `{"hooks":{"poststop":[{"path":"/b"}]}}`)
+	add(t, sys, "runs", "runc", "{}")
+	add(t, sys, "ran-badly", "runc", "{}")
+	status, early := 3, time.Now().Add(-time.Hour)
+	record := func(id, stage, path, result string) *hooklog.Record {
+		r := &hooklog.Record{Time: early, Container: id, Stage: stage, Path: path, Result: result, Profile: "gpu", Bundle: "/gone/" + id}
+		if result == "failed" {
+			r.ExitStatus = &status
+		}
+		return r
+	}
+	ignored, killed, absent := record("ran-badly", "poststart", "/i", "failed"), record("ran-badly", "poststart", "/t", "timed out"), record("ran-badly", "prestart", "/n", "not started")
+	ignored.Ignored, killed.Signal, absent.Error = true, "SIGKILL", "nothing of that name"
+	named := record("gone", "createRuntime", "/a", "ok")
+	named.PodNamespace, named.PodName, named.ContainerName = "shop", "till", "beep"
+	unsupervised, unknown, lately := record("plain", "createRuntime", "/a", "ok"), record("unknown", "createRuntime", "/a", "ok"), record("lately", "createRuntime", "/a", "ok")
+	unsupervised.Profile, unknown.Profile, lately.Time = "plain", "no-such-profile", time.Now()
+	path := sys.Path("log/hooks.jsonl")
+	for _, r := range []*hooklog.Record{
+		record("runs", "createRuntime", "/a", "failed"), record("runs", "createRuntime", "/a", "ok"), // once more
+		record("ran-badly", "createRuntime", "/a", "ok"), ignored, killed, absent, record("ran-badly", "createRuntime", "/a", "failed"),
+		record("ended", "createRuntime", "/a", "ok"), record("ended", "poststop", "/b", "failed"),
+		record("again", "poststop", "/b", "ok"), record("again", "createRuntime", "/a", "ok"),
+		record("not-created", "createRuntime", "/a", "failed"),
+		named, unsupervised, unknown, lately,
+	} {
+		if err := hooklog.Append(path, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString("{torn\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	records, torn, err := inventory.ReadRecords(path)
+	if torn != 1 || err != nil {
+		t.Error(torn, err)
+	}
+	found := container.Look(sys).Containers
+	v := inventory.New(sys, inventory.Options{Exe: exe})
+	got := map[string][]string{}
+	for _, e := range v.Note(v.List(found), records, found) {
+		got[e.Title()] = e.Problems
+	}
+	missed := []string{"it is gone, and the poststop hook /b of " + sys.Profile("gpu") + " never ran"}
+	want := map[string][]string{
+		"runs": {},
+		"ran-badly": {
+			"poststart hook /i failed: exit status 3, which was ignored", "poststart hook /t timed out: SIGKILL",
+			"prestart hook /n not started: nothing of that name", "createRuntime hook /a failed: exit status 3",
+		},
+		"again":          missed,
+		"shop/till/beep": missed,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestSupervised shows that a supervised hook is compared with what oci-add-hooks, wherever it lies, puts in its place.
+func TestSupervised(t *testing.T) {
+	sys, exe := machine(t, `{"supervise":true,"hooks":{"poststop":[{"path":"/b","args":["b"]}]}}`)
+	write(t, sys.Path("bin/oci-run-hook"), "")
+	if err := os.Chmod(sys.Path("bin/oci-run-hook"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	add(t, sys, "x", "gpu", "{}")
+	config := sys.Path(tasks + "x/config.json")
+	uses, err := profile.Load(cmdline.Call{Kind: cmdline.AddHooks, HookFiles: []string{sys.Profile("gpu")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	uses.Program = sys.Path("bin/gpu") // a link
+	plan, err := inject.Make(uses, config, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, config, string(plan.Text))
+	e := inventory.New(sys, inventory.Options{Exe: exe}).List(container.Look(sys).Containers)[0]
+	if e.State != inventory.Complete {
+		t.Errorf("%+v", e)
+	}
+	e.Each(func(place inventory.Place, path, file string) {
+		if path != "/b" || file != sys.Profile("gpu") || place.Stage != "poststop" {
+			t.Errorf("%v %s %s", place, path, file)
+		}
+	})
 }

@@ -41,7 +41,7 @@ func TestPages(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"oci-add-hooks.8", "oci-add-hooks.json.5", "hookctl.1", "hookctl-check.1", "hookctl-preview.1", "hookctl-profile-add.1"} {
+	for _, want := range []string{"oci-add-hooks.8", "oci-run-hook.8", "hookctl-log.1", "hookctl-metrics.1", "oci-add-hooks.json.5", "hookctl.1", "hookctl-check.1", "hookctl-preview.1", "hookctl-profile-add.1"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("there is no %s", want)
 		}

@@ -77,8 +77,10 @@ func (n *Node) Install(ctx context.Context, programs []Program, hookFile []byte)
 func (n *Node) planFiles(programs []Program, hookFile []byte) ([]change.File, error) {
 	exe := n.program()
 	known := exe
-	if _, err := os.Stat(exe); err != nil {
-		known = "" // it is yet to be copied
+	for _, p := range programs {
+		if _, err := os.Stat(filepath.Join(n.BinDir, p.Name)); err != nil {
+			known = "" // some are yet to be copied, and hooks may ask for them
+		}
 	}
 	// The hook file is checked on the node, where its hooks are to be.
 	copied := filepath.Join(run, "oci-add-hooks-"+n.Profile+".json")

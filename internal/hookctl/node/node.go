@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
@@ -23,6 +24,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
@@ -79,7 +81,7 @@ func Programs(exe string) (programs []Program, err error) {
 	return programs, nil
 }
 
-const supervisor = "oci-run-hook"
+const supervisor = inject.Supervisor
 
 var programNames = []string{cmdline.Name, supervisor, "hookctl"}
 
@@ -100,10 +102,17 @@ func (n *Node) apply(ctx context.Context, files []change.File) (*change.Done, er
 			return nil, err
 		}
 	}
-	for _, f := range files {
-		n.Changed(f)
-	}
+	n.report(files)
 	return done, nil
+}
+
+// report reports changes, but for that to hookctl's own record of a registration.
+func (n *Node) report(files []change.File) {
+	for _, f := range files {
+		if filepath.Dir(filepath.Dir(f.Path)) != n.System.State {
+			n.Changed(f)
+		}
+	}
 }
 
 // register carries out a plan for the engine, and then the rest. The engine reads its configuration again if it changes,
@@ -135,11 +144,7 @@ func (n *Node) register(ctx context.Context, plan *registration.Plan, rest ...re
 	}
 	if changes {
 		report := func(context.Context) error {
-			for _, f := range plan.Files {
-				if !f.Same() && filepath.Dir(filepath.Dir(f.Path)) != n.System.State { // hookctl's own record
-					n.Changed(f)
-				}
-			}
+			n.report(slices.DeleteFunc(slices.Clone(plan.Files), change.File.Same))
 			return nil
 		}
 		err = plan.CarryOut(ctx, append([]registration.Step{{Do: report}}, rest...)...)

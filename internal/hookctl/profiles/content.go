@@ -28,6 +28,7 @@ type Content struct {
 	Runtime       string          `json:"runtime"` // first: control of running containers depends on this member alone
 	HooksDirs     []string        `json:"hooksDirs,omitempty"`
 	SkipSandboxes bool            `json:"skipSandboxes,omitempty"`
+	Supervise     json.RawMessage `json:"supervise,omitempty"`
 	Hooks         json.RawMessage `json:"hooks,omitempty"`
 }
 
@@ -101,6 +102,7 @@ func (c *Content) take(checked *jsonfile.File) error {
 		return err
 	}
 	c.Runtime, c.SkipSandboxes, c.Hooks = file.Runtime, file.SkipSandboxes, members["hooks"]
+	c.Supervise = members["supervise"]
 	c.HooksDirs = append(file.Dirs, c.HooksDirs...)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -316,5 +317,9 @@ func mend(t *testing.T, f change.File, made []string) {
 	if err := os.Remove(f.Path); err != nil {
 		t.Fatal(err)
 	}
-	change.RemoveFolders(made)
+	for _, dir := range slices.Backward(made) {
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

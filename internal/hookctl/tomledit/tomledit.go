@@ -4,6 +4,7 @@
 package tomledit
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ type Table = map[string]any
 
 // Decode reads the TOML of the file at path. An error names the place.
 func Decode(path string, text []byte) (tree Table, err error) {
-	err = toml.Unmarshal(text, &tree)
+	err = toml.Unmarshal(unmarked(text), &tree)
 	var at *toml.DecodeError
 	if errors.As(err, &at) {
 		line, column := at.Position()
@@ -30,6 +31,25 @@ func Decode(path string, text []byte) (tree Table, err error) {
 		return nil, fmt.Errorf("%s: not valid TOML: %s; mend it first", path, strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	return tree, nil
+}
+
+// mark is the byte order mark, with which a text may begin for containerd 1.x.
+var mark = []byte("\xef\xbb\xbf")
+
+// unmarked returns a text with blanks in the place of a byte order mark, so that all offsets stay.
+func unmarked(text []byte) []byte {
+	if rest, ok := bytes.CutPrefix(text, mark); ok {
+		return slices.Concat([]byte("   "), rest)
+	}
+	return text
+}
+
+// Prepend returns a text with a line before all others.
+func Prepend(text []byte, line string) []byte {
+	if bytes.HasPrefix(text, mark) {
+		return Insert(text, len(mark), line)
+	}
+	return Insert(text, 0, line)
 }
 
 // heading returns the heading of a table.
@@ -74,7 +94,7 @@ type Item struct {
 // Array returns the strings in an array above all tables, and the offset of its bracket; -1 if there is no such array.
 func Array(text []byte, key string) (open int, items []Item, err error) {
 	var p unstable.Parser
-	p.Reset(text)
+	p.Reset(unmarked(text))
 	open = -1
 	for p.NextExpression() {
 		e := p.Expression()
@@ -94,7 +114,8 @@ func Array(text []byte, key string) (open int, items []Item, err error) {
 		open = at + strings.IndexByte(string(text[at:]), '[')
 		for item := e.Value().Children(); item.Next(); {
 			if n := item.Node(); n.Kind == unstable.String {
-				items = append(items, Item{string(n.Data), int(n.Raw.Offset), int(n.Raw.Offset + n.Raw.Length)})
+				start := int(n.Raw.Offset)
+				items = append(items, Item{string(n.Data), start, start + int(n.Raw.Length)})
 			}
 		}
 	}
@@ -116,7 +137,7 @@ type place struct {
 // locate finds a key in the table that has a heading of its own.
 func locate(text []byte, path []string, key string) (place, error) {
 	var p unstable.Parser
-	p.Reset(text)
+	p.Reset(unmarked(text))
 	at, within := place{heading: -1}, false
 	for p.NextExpression() {
 		e := p.Expression()
@@ -155,6 +176,26 @@ func lineLength(text []byte) int {
 		return i + 1
 	}
 	return len(text)
+}
+
+// RemoveItem returns a text without an item of an array: whole lines, where it has a line of its own. Comments stay.
+func RemoveItem(text []byte, item Item) []byte {
+	lineStart := bytes.LastIndexByte(text[:item.Start], '\n') + 1
+	before, after := string(text[lineStart:item.Start]), string(text[item.End:])
+	after = after[:lineLength([]byte(after))]
+	start, end := item.Start, item.End
+	rest := strings.TrimLeft(after, " \t")
+	comma := strings.HasPrefix(rest, ",")
+	rest = strings.TrimLeft(strings.TrimPrefix(rest, ","), " \t")
+	switch {
+	case strings.TrimSpace(before) == "" && strings.TrimSpace(rest) == "" && strings.HasSuffix(after, "\n"):
+		start, end = lineStart, end+len(after)
+	case strings.HasSuffix(strings.TrimRight(before, " \t"), ","):
+		start = lineStart + strings.LastIndexByte(before, ',')
+	case comma:
+		end += len(after) - len(rest)
+	}
+	return slices.Concat(text[:start], text[end:])
 }
 
 // SetKey returns a text in which a key of a table has another value, or is added.

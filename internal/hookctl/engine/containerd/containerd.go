@@ -76,6 +76,7 @@ func (c *containerd) dump(ctx context.Context) (*effective, error) {
 		args = slices.Clone(c.daemon.Process.Args[1:]) // the options of a daemon hold for this command too
 	}
 	text, err := change.Read(c.config)
+	asked := "dump"
 	switch {
 	case err != nil:
 		return nil, err
@@ -83,9 +84,11 @@ func (c *containerd) dump(ctx context.Context) (*effective, error) {
 		args = append(args, "--config", c.config)
 	case c.given:
 		return nil, fmt.Errorf("there is no %s", c.config)
+	default:
+		asked = "default" // by which it runs; `config dump` of 1.x wants a file
 	}
 	e := &effective{}
-	if e.text, err = command.Output(ctx, program, append(args, "config", "dump")...); err != nil {
+	if e.text, err = command.Output(ctx, program, append(args, "config", asked)...); err != nil {
 		if template := c.refuseTemplate(text); template != nil {
 			return nil, template
 		}

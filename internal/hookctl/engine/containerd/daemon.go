@@ -46,7 +46,16 @@ func (c *containerd) Known(ctx context.Context) (*engine.Registered, error) {
 	r := &engine.Registered{}
 	for name, handler := range config.Containerd.Runtimes {
 		binary, _ := handler.Options["BinaryName"].(string)
-		r.Entries = append(r.Entries, engine.Entry{Name: name, Path: cmp.Or(binary, "runc"), Default: name == config.Containerd.Default})
+		entry := engine.Entry{Name: name, Path: cmp.Or(binary, "runc"), Default: name == config.Containerd.Default}
+		for _, h := range answer.RuntimeHandlers { // from containerd 2.0 on
+			if h.Name == name && h.Features.GetRecursiveReadOnlyMounts() {
+				entry.Features = append(entry.Features, engine.RecursiveReadOnly)
+			}
+			if h.Name == name && h.Features.GetUserNamespaces() {
+				entry.Features = append(entry.Features, engine.UserNamespaces)
+			}
+		}
+		r.Entries = append(r.Entries, entry)
 	}
 	r.Sort()
 	return r, nil

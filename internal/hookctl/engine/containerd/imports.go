@@ -71,7 +71,7 @@ func addImport(text []byte, path string) ([]byte, error) {
 	case text == nil:
 		return fmt.Appendf(nil, "version = %d\n%s", dropInVersion, importLine(path)), nil
 	}
-	return tomledit.Insert(text, 0, importLine(path)), nil // before all tables
+	return tomledit.Prepend(text, importLine(path)), nil // before all tables
 }
 
 // removeImport takes back what addImport did to the configuration at config, however it has been written since.
@@ -83,18 +83,10 @@ func removeImport(text []byte, path, config string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, item := range items {
-		if absolute(item.Value, config) != path {
-			continue
+	for _, item := range items {
+		if absolute(item.Value, config) == path {
+			return removeImport(tomledit.RemoveItem(text, item), path, config) // it may be there twice
 		}
-		start, end := item.Start, item.End
-		switch {
-		case i > 0:
-			start = items[i-1].End
-		case len(items) > 1:
-			end = items[1].Start
-		}
-		return removeImport(slices.Concat(text[:start], text[end:]), path, config) // it may be there twice
 	}
 	return text, nil
 }

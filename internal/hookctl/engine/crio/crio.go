@@ -236,10 +236,30 @@ func registered(now *engine.View) *engine.Registered {
 			entry.Faults = append(entry.Faults, engine.Fault{Fatal: true,
 				Problem: `the runtime_type is "vm", for which CRI-O takes runtime_path for a shim`, Remedy: `write runtime_type = "oci"`})
 		}
+		if fault := monitor(t, tomledit.Dig(handlers, now.Default())); fault != nil {
+			entry.Faults = append(entry.Faults, *fault)
+		}
 		r.Entries = append(r.Entries, entry)
 	}
 	r.Sort()
 	return r
+}
+
+// monitor returns what is wrong with how a handler finds conmon; nil if nothing is. CRI-O's packages have it where PATH has not,
+// and say so in the default handler alone.
+func monitor(handler, standard tomledit.Table) *engine.Fault {
+	path, _ := handler["monitor_path"].(string)
+	usual, _ := standard["monitor_path"].(string)
+	_, err := command.Find("conmon")
+	if path != "" || usual == "" && err == nil {
+		return nil
+	}
+	if usual == "" {
+		usual = "PATH OF CONMON"
+	}
+	return &engine.Fault{Fatal: err != nil,
+		Problem: "it has no monitor_path: CRI-O looks for conmon in its PATH, and does not start if it is not there",
+		Remedy:  fmt.Sprintf("write monitor_path = %q", usual)}
 }
 
 // Reload is a restart: on SIGHUP, crio takes handlers that it may then be unable to use.

@@ -159,7 +159,10 @@ func (d *docker) Known(ctx context.Context) (*engine.Registered, error) {
 		return nil, fmt.Errorf("dockerd cannot be asked: %w", err)
 	}
 	var info struct {
-		Runtimes       map[string]struct{ Path string }
+		Runtimes map[string]struct {
+			Path   string
+			Status map[string]string // from Docker 25 on
+		}
 		DefaultRuntime string
 	}
 	if err := json.Unmarshal(text, &info); err != nil {
@@ -167,7 +170,17 @@ func (d *docker) Known(ctx context.Context) (*engine.Registered, error) {
 	}
 	r := &engine.Registered{}
 	for name, runtime := range info.Runtimes {
-		r.Entries = append(r.Entries, engine.Entry{Name: name, Path: runtime.Path, Default: name == info.DefaultRuntime})
+		entry := engine.Entry{Name: name, Path: runtime.Path, Default: name == info.DefaultRuntime}
+		var features struct{ MountOptions []string } // of the runtime specification, features.md
+		if text := runtime.Status["org.opencontainers.runtime-spec.features"]; text != "" {
+			if err := json.Unmarshal([]byte(text), &features); err != nil {
+				return nil, fmt.Errorf("the features that dockerd has of %s cannot be read: %w", name, err)
+			}
+		}
+		if slices.Contains(features.MountOptions, "rro") {
+			entry.Features = []string{engine.RecursiveReadOnly}
+		}
+		r.Entries = append(r.Entries, entry)
 	}
 	r.Sort()
 	return r, nil

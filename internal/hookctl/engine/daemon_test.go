@@ -1,0 +1,95 @@
+package engine_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc/proctest"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+)
+
+var containerd = engine.Kind{Program: "containerd", Usual: "/etc/containerd/config.toml", Config: []string{"--config", "-c"},
+	Except: func(config string) bool { return strings.HasSuffix(config, "/docker/containerd/containerd.toml") }}
+
+// The daemon that is meant reads the configuration that is meant. dockerd has a containerd of its own, k3s too, and neither
+// reads the usual file.
+func TestFind(t *testing.T) {
+	const (
+		own    = "containerd --config /var/run/docker/containerd/containerd.toml"
+		k3s    = "containerd -c /var/lib/rancher/k3s/agent/etc/containerd/config.toml -a /run/k3s/containerd/containerd.sock"
+		usual  = "/usr/bin/containerd --log-level info"
+		stated = "/usr/bin/containerd --config=/etc/containerd/config.toml"
+		other  = "containerd -c=/srv/config.toml"
+		dir    = "containerd --config srv/../srv/config.toml"
+	)
+	for _, test := range []struct {
+		name    string
+		running []string
+		config  string // asked for
+		want    string // the number of the process in running; or an error
+		reads   string
+	}{
+		{"none", nil, "", "", "/etc/containerd/config.toml"},
+		{"none with that configuration", []string{usual}, "/srv/config.toml", "", "/srv/config.toml"},
+		{"the usual one", []string{usual}, "", "0", "/etc/containerd/config.toml"},
+		{"the usual one, as it says", []string{other, stated}, "", "1", "/etc/containerd/config.toml"},
+		{"the usual one, asked for", []string{usual}, "/etc/containerd/config.toml", "0", "/etc/containerd/config.toml"},
+		{"the only one", []string{"containerd-shim-runc-v2", k3s, "dockerd --config /x"}, "", "1", "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"},
+		{"Docker's is no other's", []string{own}, "", "", "/etc/containerd/config.toml"},
+		{"Docker's, asked for", []string{own}, "/var/run/docker/containerd/containerd.toml", "0", "/var/run/docker/containerd/containerd.toml"},
+		{"beside Docker's", []string{own, k3s}, "", "1", "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"},
+		{"two", []string{k3s, other}, "", "several daemons containerd run:\n  process 100 reads /var/lib/rancher/k3s/agent/etc/containerd/config.toml\n  process 101 reads /srv/config.toml; choose one by --config FILE", ""},
+		{"one of two", []string{k3s, other}, "/srv/config.toml", "1", "/srv/config.toml"},
+		{"twice the same", []string{other, other}, "/srv/config.toml", "several daemons containerd run:", ""},
+		{"from its directory", []string{dir}, "/srv/config.toml", "0", "/srv/config.toml"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			if err := os.MkdirAll(filepath.Join(root, "proc/1"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for i, argv := range test.running {
+				dir, err := proctest.Add(root, 100+i, strings.Fields(argv)...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink("/", filepath.Join(dir, "cwd")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d, err := containerd.Find(system.System{Root: root}, test.config)
+			switch {
+			case err != nil:
+				if test.want == "" || !strings.HasPrefix(err.Error(), test.want) {
+					t.Errorf("%v; want %q", err, test.want)
+				}
+			case d.Config != test.reads:
+				t.Errorf("it reads %s", d.Config)
+			case test.want == "" && d.Process != nil:
+				t.Errorf("process %d is found", d.Process.PID)
+			case test.want != "" && (d.Process == nil || d.Process.PID != 100+int(test.want[0]-'0')):
+				t.Errorf("%+v is found; want %s", d, test.want)
+			}
+		})
+	}
+}
+
+// What a process of a stranger calls itself counts for nothing, and is said.
+func TestFindStranger(t *testing.T) {
+	root := t.TempDir()
+	dir, err := proctest.Add(root, 100, "containerd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "status"), []byte("Uid:\t4242\t4242\t4242\t4242\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := containerd.Find(system.System{Root: root}, "")
+	if err != nil || d.Process != nil || !strings.Contains(d.Judged(), "process 100 (containerd) is not believed: it is of the user with the ID 4242") {
+		t.Errorf("%+v, %v: %s", d, err, d.Judged())
+	}
+}

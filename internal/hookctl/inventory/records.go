@@ -1,0 +1,119 @@
+package inventory
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
+)
+
+// Records are what supervised hooks of containers came to, by the container's id, oldest first.
+type Records map[string][]*hooklog.Record
+
+// settling is how old a container's last record is at least, when its poststop hooks are missed: it may be ending just now.
+const settling = 2 * time.Second
+
+// ReadRecords reads the records in the file at path, and in those that it was before. It returns how many lines were passed
+// over because they hold no record.
+func ReadRecords(path string) (Records, int, error) {
+	records := Records{}
+	torn, err := hooklog.Read(path, func(r *hooklog.Record) error {
+		records[r.Container] = append(records[r.Container], r)
+		return nil
+	})
+	return records, torn, err
+}
+
+// Note adds to the problems of containers what the records say: of each hook, how its last run failed. It returns entries
+// for the containers that are gone, not being among those that were found, and whose poststop hooks never ran: that is so
+// if a hook of its profile's is supervised at that stage, and nothing failed before. The records are read before containers
+// are looked for.
+func (v *Inventory) Note(list []Entry, records Records, found []container.Container) []Entry {
+	for i := range list {
+		list[i].Problems = append(list[i].Problems, failures(records[list[i].ID])...)
+	}
+	exists := map[string]bool{}
+	for _, c := range found {
+		exists[c.ID] = true
+	}
+	var gone []Entry
+	for id, of := range records {
+		if exists[id] {
+			continue
+		}
+		if e, missed := v.missed(of); missed && v.wanted(e) {
+			gone = append(gone, e)
+		}
+	}
+	slices.SortFunc(gone, func(a, b Entry) int { return strings.Compare(a.ID, b.ID) })
+	return append(list, gone...)
+}
+
+// ok is the result of a hook that did what it is for.
+const ok = "ok"
+
+// failures returns how the last run of each hook failed.
+func failures(records []*hooklog.Record) (failures []string) {
+	last := map[[2]string]*hooklog.Record{}
+	for _, r := range records {
+		last[[2]string{r.Stage, r.Path}] = r
+	}
+	for _, r := range records {
+		if last[[2]string{r.Stage, r.Path}] != r || r.Result == ok {
+			continue
+		}
+		text := fmt.Sprintf("%s hook %s %s", r.Stage, r.Path, r.Result)
+		switch {
+		case r.Error != "":
+			text += ": " + r.Error
+		case r.Signal != "":
+			text += ": " + r.Signal
+		case r.ExitStatus != nil:
+			text += fmt.Sprintf(": exit status %d", *r.ExitStatus)
+		}
+		if r.Ignored {
+			text += ", which was ignored"
+		}
+		failures = append(failures, text)
+	}
+	return failures
+}
+
+// missed reports whether the poststop hooks of a container that is gone never ran.
+func (v *Inventory) missed(records []*hooklog.Record) (e Entry, missed bool) {
+	for _, r := range records {
+		switch {
+		case r.Stage == string(hooks.Poststop):
+			missed = false // of what began later, it may be so again
+		case r.Result != ok && !r.Ignored: // the container was not created
+			missed = false
+		default:
+			missed = true
+		}
+	}
+	last := records[len(records)-1]
+	if !missed || time.Since(last.Time) < settling {
+		return e, false
+	}
+	uses := v.load(named(last.Profile))
+	if uses.err != nil {
+		return e, false // nothing says which hooks it had
+	}
+	e = Entry{ID: last.Container, Bundle: last.Bundle, Profile: last.Profile, State: Unknown, Reason: "it is gone",
+		Hooks: map[hooks.Stage][]jsontext.Value{}, Problems: []string{}}
+	e.Name = strings.Join(slices.DeleteFunc([]string{last.PodNamespace, last.PodName, last.ContainerName}, func(s string) bool { return s == "" }), "/")
+	for _, f := range uses.uses.Files {
+		for _, h := range f.Hooks {
+			if h.Stage == hooks.Poststop && h.Supervision != nil {
+				e.Problems = append(e.Problems, fmt.Sprintf("it is gone, and the poststop hook %s of %s never ran", h.Path, f.Path))
+			}
+		}
+	}
+	return e, e.IsWrong()
+}

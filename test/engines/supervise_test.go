@@ -1,0 +1,320 @@
+package engines
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// records is where supervised hooks are recorded, in the sandbox's own /var/log.
+const records = "/var/log/oci-add-hooks/hooks.jsonl"
+
+// superviseCases are supervised hooks under every engine.
+func superviseCases() []suiteCase {
+	return []suiteCase{
+		{"supervised", testSupervised},
+		{"supervised-time", testSupervisedTime},
+		{"supervised-failure", testSupervisedFailure},
+		{"supervised-ignored", testSupervisedIgnored},
+		{"supervised-survivor", testSurvivor},
+	}
+}
+
+// A hookRecord is as much of a record as is read here.
+type hookRecord struct {
+	Seconds                                 float64
+	Stage, Path, Container, Profile, Result string
+	Args                                    []string
+	ExitStatus                              *int
+	Signal, Bundle, File, Stdout, Stderr    string
+	Ignored, Truncated                      bool
+	PodNamespace, PodName, ContainerName    string
+}
+
+// hookRecords reads the records of a profile's hooks.
+func hookRecords(t *testing.T, p profile) []hookRecord {
+	t.Helper()
+	return hookRecordsIn(t, records, p)
+}
+
+func hookRecordsIn(t *testing.T, records string, p profile) (list []hookRecord) {
+	t.Helper()
+	files, err := filepath.Glob(records + "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(files)
+	for _, path := range files {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		lines := bufio.NewScanner(f)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			var r hookRecord
+			if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+				t.Errorf("%s: %v in %q", path, err, lines.Text())
+			}
+			if r.Profile == p.name {
+				list = append(list, r)
+			}
+		}
+	}
+	return list
+}
+
+// supervise writes a hook file whose member supervise is given, with hooks by stage that are shell scripts.
+func (p profile) supervise(t *testing.T, supervise any, scripts map[string]string) {
+	t.Helper()
+	hooks := map[string]any{}
+	for stage, script := range scripts {
+		hooks[stage] = []any{map[string]any{"path": "/bin/sh", "args": []string{"the-hook", "-c", script}}}
+	}
+	p.writeJSON(t, map[string]any{"runtime": p.runtime, "supervise": supervise, "hooks": hooks})
+}
+
+// All stages run, those outside the container supervised: with the container's state, the environment of a supervised hook
+// and nothing else, and a record of each.
+func testSupervised(t *testing.T, e engine, c container) {
+	path := recorder(t, c.dir)
+	hooks := map[string]any{}
+	for _, stage := range stages {
+		hooks[stage] = []any{hook(path, stage)}
+	}
+	hooks["createRuntime"] = append(hooks["createRuntime"].([]any),
+		map[string]any{"path": "/usr/bin/env", "args": []string{"env"}})
+	c.profile.writeJSON(t, map[string]any{"runtime": c.profile.runtime, "supervise": true, "hooks": hooks})
+	o := ok(t, e.run(c.command("echo hello"), false))
+	if o.stdout != "hello\n" || strings.Contains(o.stderr, "oci-") {
+		t.Errorf("want the container's output, and nothing of ours: %v", o)
+	}
+	wantAllStages(t, c.dir)
+	var got []hookRecord
+	eventually(t, "the record of poststop", func() string {
+		if got = hookRecords(t, c.profile); len(got) != 6 {
+			return fmt.Sprintf("%d records: %+v", len(got), got)
+		}
+		return ""
+	})
+	id := got[0].Container
+	var ran []string
+	for _, r := range got {
+		if r.Result != "ok" || r.ExitStatus == nil || *r.ExitStatus != 0 || r.Container != id || id == "" || r.File != c.profile.file || r.Bundle == "" {
+			t.Errorf("%+v", r)
+		}
+		ran = append(ran, r.Stage)
+		if r.Path != "/usr/bin/env" {
+			continue
+		}
+		env := strings.Split(strings.TrimSpace(r.Stdout), "\n")
+		env = slices.DeleteFunc(env, func(e string) bool { return strings.HasPrefix(e, "OCI_CONTAINER_PID=") })
+		want := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "OCI_CONTAINER_ID=" + id,
+			"OCI_CONTAINER_BUNDLE=" + r.Bundle, "OCI_CONTAINER_STATUS=" + recorded(t, c.dir)[1].State.Status, "OCI_HOOK_STAGE=createRuntime"}
+		if diff := cmp.Diff(want, env); diff != "" {
+			t.Errorf("the environment (-want +got):\n%s", diff)
+		}
+	}
+	if diff := cmp.Diff([]string{"prestart", "createRuntime", "createRuntime", "createContainer", "poststart", "poststop"}, ran); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// crun shows nothing of what a hook prints.
+func (p profile) shows(message string) []string {
+	if strings.Contains(p.runtime, "crun") {
+		return nil
+	}
+	return []string{message}
+}
+
+// A hook whose time is up ends with all that it has started, and no container starts.
+func testSupervisedTime(t *testing.T, e engine, c container) {
+	const script = `echo $$ >DIR/pids; setsid sh -c 'trap "" TERM; echo $$ >>DIR/pids; sleep 1000; sleep 1000' & sleep 1000; exit 0`
+	c.profile.supervise(t, map[string]any{"timeout": 1}, map[string]string{"createRuntime": strings.ReplaceAll(script, "DIR", c.dir)})
+	wantRefused(t, e, c, c.profile.shows("oci-run-hook: createRuntime hook /bin/sh of "+c.profile.name+": timed out after 1 s")...)
+	pids, err := os.ReadFile(c.dir + "/pids")
+	if err != nil || len(strings.Fields(string(pids))) != 2 {
+		t.Fatalf("the hook's processes: %q, %v", pids, err)
+	}
+	for _, pid := range strings.Fields(string(pids)) {
+		if n, _ := strconv.Atoi(pid); syscall.Kill(n, 0) == nil {
+			t.Errorf("process %s of the hook lives on", pid)
+		}
+	}
+	got := hookRecords(t, c.profile)
+	if len(got) != 1 || got[0].Result != "timed out" || got[0].Signal != "SIGKILL" || got[0].Ignored || got[0].Seconds < 1 || got[0].Seconds > 100 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// The engine's own message names the hook that failed, and says what it printed, in words that no engine acts on.
+func testSupervisedFailure(t *testing.T, e engine, c container) {
+	c.profile.supervise(t, true, map[string]string{"createRuntime": "echo no device: Permission denied >&2; exit 3"})
+	wantRefused(t, e, c, c.profile.shows("oci-run-hook: createRuntime hook /bin/sh of "+c.profile.name+": exit status 3: no device: Permission_denied")...)
+	got := hookRecords(t, c.profile)
+	if len(got) != 1 || got[0].Result != "failed" || *got[0].ExitStatus != 3 || got[0].Stderr != "no device: Permission denied\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A failure that is ignored keeps no container from starting: by policy, for this container, and at poststop.
+func testSupervisedIgnored(t *testing.T, e engine, c container) {
+	when := map[string]any{"always": true}
+	if e.cannotAnnotate() == "" {
+		c.annotations = map[string]string{"com.example.namespace": "kube-system"}
+		when = map[string]any{"annotations": map[string]string{"^com\\.example\\.namespace$": "^kube-"}}
+	}
+	hook := func(supervise any) map[string]any {
+		return map[string]any{"path": "/bin/sh", "args": []string{"sh", "-c", "exit 3"}, "supervise": supervise}
+	}
+	c.profile.writeJSON(t, map[string]any{"runtime": c.profile.runtime, "supervise": map[string]any{"record": "status"}, "hooks": map[string]any{
+		"createRuntime":   []any{hook(map[string]any{"failurePolicy": "ignore"})},
+		"createContainer": []any{hook(map[string]any{"ignoreFailureWhen": when})},
+		"poststop":        []any{hook(nil), hook(true), map[string]any{"path": "/nix"}},
+	}})
+	if o := ok(t, e.run(c.command("echo hello"), false)); o.said() != "hello\n" {
+		t.Errorf("want the container's output, and nothing of ours: %v", o)
+	}
+	var ran []string
+	eventually(t, "the records of poststop", func() string {
+		ran = nil
+		for _, r := range hookRecords(t, c.profile) {
+			ran = append(ran, fmt.Sprintf("%s %s %v", r.Stage, r.Result, r.Ignored))
+		}
+		if len(ran) < 5 {
+			return fmt.Sprint(ran)
+		}
+		return ""
+	})
+	want := []string{"createRuntime failed true", "createContainer failed true", "poststop failed true", "poststop failed true", "poststop not started true"}
+	if diff := cmp.Diff(want, ran); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What a hook leaves running after a success lives on, and holds nothing up.
+func testSurvivor(t *testing.T, e engine, c container) {
+	c.profile.supervise(t, map[string]any{"timeout": 100}, map[string]string{
+		"createRuntime": "(while :; do echo still here; sleep 0.05; done) & echo $! >" + c.dir + "/pid; exit 0",
+	})
+	ok(t, e.run(c.command("true"), false))
+	text, err := os.ReadFile(c.dir + "/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Errorf("what the hook left running: %v", err)
+	}
+	if got := hookRecords(t, c.profile); len(got) != 1 || got[0].Result != "ok" || got[0].Seconds > 90 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A pod's namespace decides that a failure is ignored; the records name the pod.
+func testPodSupervised(t *testing.T, k kubelet, c container) {
+	fails := map[string]any{"path": "/bin/sh", "args": []string{"sh", "-c", "exit 3"}}
+	c.profile.writeJSON(t, map[string]any{
+		"runtime": c.profile.runtime, "skipSandboxes": true,
+		"supervise": map[string]any{"ignoreFailureWhen": map[string]any{
+			"annotations": map[string]string{"^io\\.kubernetes\\.cri\\.sandbox-namespace$": "^default$"},
+		}},
+		"hooks": map[string]any{"createRuntime": []any{fails}},
+	})
+	_, id := k.runPod(t, c)
+	got := hookRecords(t, c.profile)
+	if len(got) != 1 || got[0].Container != id || !got[0].Ignored || got[0].PodNamespace != "default" || got[0].PodName != c.name || got[0].ContainerName != c.name {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A user's hooks are recorded among the user's own files.
+func testSupervisedRootless(t *testing.T, e engine, c container) {
+	c.profile.supervise(t, true, map[string]string{"createRuntime": "true", "createContainer": "true", "poststop": "exit 3"})
+	if o := ok(t, e.run(c.command("echo hello"), false)); o.said() != "hello\n" {
+		t.Errorf("want the container's output, and nothing of ours: %v", o)
+	}
+	path := e.(podman).dir + "/.local/state/oci-add-hooks/hooks.jsonl"
+	eventually(t, "the record of poststop", func() string {
+		var ran []string
+		for _, r := range hookRecordsIn(t, path, c.profile) {
+			ran = append(ran, fmt.Sprintf("%s %s", r.Stage, r.Result))
+		}
+		if got := strings.Join(ran, ", "); got != "createRuntime ok, createContainer ok, poststop failed" {
+			return got
+		}
+		return ""
+	})
+	if st, err := os.Stat(path); err != nil || st.Mode() != 0o600 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+}
+
+// testSupervisedOutput: neither the supervisor nor the runtime holds what a hook prints.
+func testSupervisedOutput(t *testing.T, b bundle) {
+	b.command(t, "true")
+	b.profile.supervise(t, true, map[string]string{"prestart": "head -c 314572800 /dev/zero; grep VmHWM /proc/$PPID/status; exit 1"})
+	cmd := b.call("run", "--bundle", b.dir, b.id)
+	if o := do(t, cmd); o.code == 0 || len(o.said()) > 64<<10 {
+		t.Errorf("%d bytes of output, exit status %d", len(o.said()), o.code)
+	}
+	if kib := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; kib > 100<<10 {
+		t.Errorf("the runtime took %d KiB", kib)
+	}
+	got := hookRecords(t, b.profile)
+	if len(got) != 1 || !got[0].Truncated || len(got[0].Stdout) != 8<<10 {
+		t.Fatalf("%d records, or not the end of the output", len(got))
+	}
+	_, line, _ := strings.Cut(got[0].Stdout, "VmHWM:")
+	kib, err := strconv.Atoi(strings.Fields(line)[0])
+	if err != nil || kib > 8<<10 {
+		t.Errorf("the supervisor took %d KiB, %v", kib, err)
+	}
+}
+
+// testSupervisedByHand: the supervisor in front of a hook in config.json, by hand, is started by the runtime as any hook is.
+func testSupervisedByHand(t *testing.T, b bundle) {
+	b.command(t, "true")
+	b.profile.writeJSON(t, map[string]any{"runtime": b.profile.runtime, "hooks": map[string]any{"createRuntime": []any{map[string]any{
+		"path": bin + "/oci-run-hook", "env": []string{},
+		"args": []string{"oci-run-hook", "--stage", "createRuntime", "--profile", b.profile.name, "--", "/bin/sh", "sh", "-c", "/bin/echo $OCI_CONTAINER_ID"},
+	}}}})
+	ok(t, b.call("run", "--bundle", b.dir, b.id))
+	if got := hookRecords(t, b.profile); len(got) != 1 || got[0].Result != "ok" || got[0].Stdout != b.id+"\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// testSupervisorReplaced: an upgrade replaces the program by rename, also while a hook runs.
+func testSupervisorReplaced(t *testing.T, b bundle) {
+	own := scratch(t)
+	for _, name := range []string{"oci-add-hooks", "oci-run-hook"} {
+		ok(t, exec.Command("cp", bin+"/"+name, own+"/"+name))
+	}
+	b.command(t, "true")
+	b.profile.supervise(t, true, map[string]string{
+		"createRuntime": "cp " + own + "/oci-run-hook " + own + "/new && mv " + own + "/new " + own + "/oci-run-hook && echo replaced",
+		"poststop":      "echo after",
+	})
+	cmd := exec.Command(own+"/oci-add-hooks", "--hook-config-path", b.profile.file, "--root", b.dir+"/state", "run", "--bundle", b.dir, b.id)
+	ok(t, cmd)
+	got := hookRecords(t, b.profile)
+	if len(got) != 2 || got[0].Stdout != "replaced\n" || got[1].Stdout != "after\n" {
+		t.Errorf("%+v", got)
+	}
+}
