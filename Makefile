@@ -135,12 +135,16 @@ ROOTS ?= trixie
 export ROOT_CACHE MIRROR
 
 .PHONY: engines
-engines: bin/newer/containerd ## install the engines and tools that the tests and the bench use (Debian), build newer ones, make the roots
+engines: ## install the engines and tools that the tests and the bench use (Debian), build newer ones, make the roots
 	scripts/install-engines.sh
-	if command -v cc >/dev/null; then $(MAKE) --no-print-directory bin/newer/runtimes/runc; fi
+	$(MAKE) --no-print-directory newer
 	for suite in $(ROOTS); do scripts/root.sh "$$suite" >/dev/null; done
 
-# Debian's engines are years old. These are the versions that test/newer pins.
+# Debian's engines are years old. These are the versions that test/newer pins. Without a C compiler there is no runc, and its
+# tests are skipped.
+.PHONY: newer
+newer: bin/newer/containerd $(if $(shell command -v cc),bin/newer/runtimes/runc) ## build the containerd and runc that test/newer pins
+
 bin/newer/containerd: test/newer/go.mod
 	cd test/newer && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/newer/ \
 		$(addprefix github.com/containerd/containerd/v2/cmd/,containerd containerd-shim-runc-v2 ctr)
@@ -179,7 +183,7 @@ test-engines: bin/gotestsum ## real engines, in the machine's own root and those
 	scripts/test-engines.sh machine $(ROOTS)
 
 .PHONY: test-next
-test-next: bin/gotestsum bin/newer/containerd ## the same in a root of Debian sid, whose engines change daily
+test-next: bin/gotestsum newer ## the same in a root of Debian sid, whose engines change daily
 	scripts/test-engines.sh sid
 
 .PHONY: test-packaging
