@@ -199,8 +199,8 @@ test-packaging: bin/gotestsum ## the packages: installed, upgraded, removed, bui
 	cd packaging && $(CURDIR)/$(GOTESTSUM) -- $(TEST_FLAGS) ./...
 
 .PHONY: tried
-tried: ## write the engines and versions of the last test runs into README.md
-	scripts/tried.sh README.md
+tried: ## write the engines and versions of the last test runs into docs/tested.md
+	scripts/tried.sh docs/tested.md
 
 .PHONY: test-cluster
 test-cluster: engines ## docs/kubernetes.md on a real cluster of one node (root; some 20 minutes more the first time); not part of test
