@@ -207,6 +207,23 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// What is written after a torn line is whole.
+func TestAfterTorn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hooks.jsonl")
+	if err := os.WriteFile(path, append(numbered(1).line(), numbered(2).line()[:100]...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for n := 3; n < 5; n++ {
+		if err := Append(path, numbered(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	numbers, torn := read(t, path)
+	if diff := cmp.Diff(map[int]int{1: 1, 3: 1, 4: 1}, numbers); diff != "" || torn != 1 {
+		t.Errorf("%d torn (-want +got):\n%s", torn, diff)
+	}
+}
+
 // A kill between two renames of a rotation loses nothing.
 func TestRotate(t *testing.T) {
 	for name, before := range map[string]string{
