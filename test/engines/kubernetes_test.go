@@ -417,7 +417,7 @@ func testNodeImage(t *testing.T, d docker) {
 			files = append(files, name)
 		}
 	}
-	if diff := cmp.Diff([]string{"usr/local/bin/hookctl", "usr/local/bin/oci-add-hooks"}, files); diff != "" {
+	if diff := cmp.Diff([]string{"usr/local/bin/hookctl", "usr/local/bin/oci-add-hooks", "usr/local/bin/oci-run-hook"}, files); diff != "" {
 		t.Errorf("what is in the image (-want +got):\n%s", diff)
 	}
 	if said := ok(t, d.command("run", "--rm", "--network", "none", images[0], "--version")).stdout; said != "hookctl version v1\n" {
