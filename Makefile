@@ -135,12 +135,16 @@ ROOTS ?= trixie
 export ROOT_CACHE MIRROR
 
 .PHONY: engines
-engines: bin/newer/containerd ## install the engines and tools that the tests and the bench use (Debian), build newer ones, make the roots
+engines: ## install the engines and tools that the tests and the bench use (Debian), build newer ones, make the roots
 	scripts/install-engines.sh
-	if command -v cc >/dev/null; then $(MAKE) --no-print-directory bin/newer/runtimes/runc; fi
+	$(MAKE) --no-print-directory newer
 	for suite in $(ROOTS); do scripts/root.sh "$$suite" >/dev/null; done
 
-# Debian's engines are years old. These are the versions that test/newer pins.
+# Debian's engines are years old. These are the versions that test/newer pins. Without a C compiler there is no runc, and its
+# tests are skipped.
+.PHONY: newer
+newer: bin/newer/containerd $(if $(shell command -v cc),bin/newer/runtimes/runc) ## build the containerd and runc that test/newer pins
+
 bin/newer/containerd: test/newer/go.mod
 	cd test/newer && go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/newer/ \
 		$(addprefix github.com/containerd/containerd/v2/cmd/,containerd containerd-shim-runc-v2 ctr)
@@ -157,6 +161,14 @@ GOTESTSUM := bin/gotestsum --format pkgname
 TEST_FLAGS := -count=1 -timeout 3h
 bin/gotestsum: go.mod
 	go build -o $@ gotest.tools/gotestsum
+
+# What takes more than a few seconds: kills by the hundred, whole containers, every example of the documents.
+SLOW := test/ examples internal/hookctl/registration internal/hookctl/try internal/hooklog internal/hookrun
+
+.PHONY: quick
+quick: ## vet, and the fast tests of what has changed since they last passed: for each save, in less than a minute
+	go vet ./...
+	go test -short $$(go list ./... | grep -v $(SLOW:%=-e '/%'))
 
 .PHONY: test-unit
 test-unit: bin/gotestsum ## tables, command scripts, process tests
@@ -179,7 +191,7 @@ test-engines: bin/gotestsum ## real engines, in the machine's own root and those
 	scripts/test-engines.sh machine $(ROOTS)
 
 .PHONY: test-next
-test-next: bin/gotestsum bin/newer/containerd ## the same in a root of Debian sid, whose engines change daily
+test-next: bin/gotestsum newer ## the same in a root of Debian sid, whose engines change daily
 	scripts/test-engines.sh sid
 
 .PHONY: test-packaging

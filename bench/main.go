@@ -189,7 +189,7 @@ func (b *bed) calls(rounds int) (map[string]result, error) {
 	row("", "link", "goexec", passed)
 	row("state, by arguments: before Go's start", "state", "exec", "0.90")
 	row("", "state", "goexec", passed)
-	row("state, built without that", "late", "goexec", "1.08")
+	row("late: state, built without -E", "late", "goexec", "1.08")
 	row("create: one hook, 10 kB", "create", "late", "1.15")
 	row("", "create", "goexec", "1.25")
 	row("a supervised hook that exits at once", "supervised", "goexec", "")

@@ -77,6 +77,7 @@ func testPackage(t *testing.T, m manager, old, upgraded string) {
 	for _, path := range []string{
 		m.zshCompletions + "/_hookctl", "/usr/share/fish/vendor_completions.d/hookctl.fish",
 		"/usr/share/doc/oci-add-hooks/README.md", "/usr/share/doc/oci-add-hooks/LICENSE", "/usr/share/doc/oci-add-hooks/NOTICE",
+		"/usr/lib/systemd/system/hookctl-metrics.service", "/usr/lib/systemd/system/hookctl-metrics.timer", examples + "alerts.yaml",
 	} {
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)

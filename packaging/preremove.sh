@@ -45,6 +45,10 @@ Stop and delete them first."
 	[ -z "$installed" ] || refuse "engines are configured to call it. First:$installed"
 fi
 
+if [ -L /etc/systemd/system/timers.target.wants/hookctl-metrics.timer ]; then # the administrator has enabled it
+	systemctl --now disable hookctl-metrics.timer
+fi
+
 # Where runtimes are looked up, and links are made.
 links=
 for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do

@@ -22,8 +22,8 @@ for mod in $(find . -name go.mod -not -path './bin/*' | sort); do
 	)
 done
 
-# What is linked into the runtime costs every container operation time.
-go test -count=1 -run Linked ./cmd/oci-add-hooks
+# What is linked into what runs for each container costs time.
+go test -count=1 -run Linked ./cmd/oci-add-hooks ./cmd/oci-run-hook
 
 if ! command -v shellcheck >/dev/null; then
 	if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

@@ -18,7 +18,7 @@ func newCheck(s *streams) *cobra.Command {
 		Use:   "check [FILE | DIR]...",
 		Short: "find mistakes in hook files and hooks directories",
 		Long: "Finds mistakes in hook files and hooks directories before a container does.\n\n" +
-			"An error is what oci-add-hooks refuses: no container starts. A warning is what it accepts, but probably a mistake.\n\n" +
+			"An error keeps containers from starting: oci-add-hooks refuses the file, or a hook cannot be executed. A warning is what works, but is probably a mistake.\n\n" +
 			"FILE is a hook file, which is checked with the directories that it names, or a file of a hooks directory. DIR is a " +
 			"hooks directory; several are taken in increasing precedence. Without arguments, all that the system has is checked: " +
 			"the profiles in " + profile.Dir + ", the directories that they name, " + hooks.DefaultDir + " and " + hooks.OverrideDir + ".\n\n" +

@@ -191,21 +191,18 @@ func (s *streams) tryDefault(ctx context.Context, r enrolment, e engine.Engine) 
 
 // carryOutPlan carries a plan out, unless that is not wanted, and prints what it is.
 func (s *streams) carryOutPlan(ctx context.Context, e engine.Engine, plan *registration.Plan, r enrolment) error {
-	var steps []registration.Step
-	if r.reload && !r.dryRun {
-		reload, err := plan.Reloading()
-		if err != nil {
-			return err
-		}
-		steps = append(steps, reload)
-	}
 	var err error
 	switch {
 	case r.dryRun:
-	case plan.Changes():
-		err = plan.CarryOut(ctx, steps...)
-	case r.reload:
+	case !plan.Changes() && r.reload:
 		err = plan.Read(ctx)
+	case plan.Changes() && r.reload:
+		var reload registration.Step
+		if reload, err = plan.Reloading(); err == nil {
+			err = plan.CarryOut(ctx, reload)
+		}
+	case plan.Changes():
+		err = plan.CarryOut(ctx)
 	}
 	if err != nil {
 		return err

@@ -5,7 +5,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 )
 
 func newMetrics(io *streams) *cobra.Command {
@@ -13,11 +16,12 @@ func newMetrics(io *streams) *cobra.Command {
 	var records, textfile string
 	cmd := &cobra.Command{
 		Use:   "metrics",
-		Short: "print metrics of supervised hooks, for Prometheus",
+		Short: "print metrics of supervised hooks and of containers, for Prometheus",
 		Long: `metrics prints what supervised hooks did as OpenMetrics: for each profile, hook and
 stage a histogram of durations, and how many hooks failed, were ignored, and timed
 out. They are counted anew from the records at each call, and fall when old records
-are dropped.`,
+are dropped. It counts containers too, by profile and state, as hookctl ps has them,
+if it may see all of them.`,
 		Example: "  hookctl metrics --textfile /var/lib/node_exporter/textfile/oci-hooks.prom",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -28,10 +32,11 @@ are dropped.`,
 			if err != nil {
 				return err
 			}
+			containers := io.countContainers(q.Profile)
 			if textfile == "" {
-				return history.WriteMetrics(io.Out(), list)
+				return history.WriteMetrics(io.Out(), list, containers)
 			}
-			if err := history.ReplaceTextfile(textfile, list); err != nil {
+			if err := history.ReplaceTextfile(textfile, list, containers); err != nil {
 				return fmt.Errorf("%s cannot be replaced: %w", textfile, err)
 			}
 			return nil
@@ -44,4 +49,21 @@ are dropped.`,
 	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
 	must(cmd.MarkFlagFilename("textfile", "prom"))
 	return cmd
+}
+
+// countContainers returns how many containers there are, by profile and state: of one profile, if it is named. If there may
+// be more than are seen, it says so, and counts none.
+func (s *streams) countContainers(name string) (counts []history.Containers) {
+	scan := container.Look(s.sys)
+	if err := scan.Unknown(); err != nil {
+		s.Note("containers are not counted; try as root:" + inset(err.Error()))
+		return nil
+	}
+	exe, _ := program.Find("")
+	for _, c := range inventory.Count(inventory.New(s.sys, inventory.Options{Exe: exe}).List(scan.Containers)) {
+		if name == "" || name == c.Profile {
+			counts = append(counts, history.Containers{Profile: c.Profile, State: string(c.State), Count: c.Count})
+		}
+	}
+	return counts
 }

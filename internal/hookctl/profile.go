@@ -137,7 +137,7 @@ func newProfileAdd(io *streams) *cobra.Command {
 				}
 				plan, err := profiles.Add(io.sys, exe, name, content, o.force)
 				if err == nil && plan.Runtime != "" && !o.force {
-					err = refuseRunning(io.sys, []string{profiles.Link(exe, name)},
+					err = io.refuseRunning([]string{profiles.Link(exe, name)},
 						fmt.Sprintf("%s names the runtime %s, which cannot be changed", io.sys.Profile(name), plan.Runtime))
 				}
 				if err != nil {
@@ -189,7 +189,7 @@ func newProfileRemove(io *streams) *cobra.Command {
 					err = refuseInstalled(io.sys, name)
 				}
 				if err == nil && !o.force {
-					err = refuseInUse(io.sys, []string{profiles.Link(exe, name)}, "the profile "+name+" cannot be removed")
+					err = io.refuseInUse([]string{profiles.Link(exe, name)}, "the profile "+name+" cannot be removed")
 				}
 				if err != nil {
 					return err

@@ -56,9 +56,7 @@ func newProfileUsers(io *streams) *cobra.Command {
 			if err := printUsers(io.UI, list, claims, unknown); err != nil {
 				return err
 			}
-			for _, claim := range claims {
-				io.Note(claim.Why + "; what it says of containers is ignored")
-			}
+			io.noteClaims(claims)
 			if unknown != nil {
 				return fmt.Errorf("which containers there are cannot be told for certain; try as root:%s", inset(unknown.Error()))
 			}
@@ -95,19 +93,28 @@ func missing(sys system.System, exe string, names []string) error {
 
 // refuseInUse returns an error that begins with what, and names the containers whose engine controls them by one of links, or
 // with the profile that is called as one of them; or it says that this cannot be told.
-func refuseInUse(sys system.System, links []string, what string) error {
-	list, err := users(sys, links)
+func (s *streams) refuseInUse(links []string, what string) error {
+	list, err := s.users(links)
 	return container.Refuse(what, list, err)
 }
 
 // refuseRunning does the same for those containers alone that run: others could be started again whatever changes.
-func refuseRunning(sys system.System, links []string, what string) error {
-	list, err := users(sys, links)
+func (s *streams) refuseRunning(links []string, what string) error {
+	list, err := s.users(links)
 	return container.Refuse(what, slices.DeleteFunc(list, func(use container.Use) bool { return !use.Running }), err)
 }
 
-func users(sys system.System, links []string) ([]container.Use, error) {
-	return container.Using(sys, program.Uses(sys, links))
+// users returns the containers that need one of links, and reports the processes that name one and are not believed.
+func (s *streams) users(links []string) ([]container.Use, error) {
+	scan, matches := container.Look(s.sys), program.Uses(s.sys, links)
+	s.noteClaims(scan.Claims(matches))
+	return scan.Using(matches)
+}
+
+func (s *streams) noteClaims(claims []container.Claim) {
+	for _, claim := range claims {
+		s.Note(claim.Why + "; what it says of containers is ignored")
+	}
 }
 
 // inset returns lines that follow a message.

@@ -80,8 +80,10 @@ func newPs(io *streams) *cobra.Command {
 				return err
 			}
 			io.noteTorn(path, torn)
-			for _, why := range scan.Strangers() {
-				io.Note(why + "; its containers are not listed")
+			if why := scan.Strangers(); len(why) == 1 {
+				io.Note(why[0] + "; its containers are not listed")
+			} else if len(why) > 1 {
+				io.Note(fmt.Sprintf("%s; neither are %d others, and their containers are not listed", why[0], len(why)-1))
 			}
 			if err := scan.Unknown(); err != nil {
 				return fmt.Errorf("there may be more containers; try as root:%s", inset(err.Error()))
@@ -127,7 +129,11 @@ func printInventory(u *ui.UI, list []inventory.Entry) {
 				has = append(has, fmt.Sprintf("%d %s", n, stage))
 			}
 		}
-		rows = append(rows, []ui.Cell{ui.Bold.Cell(e.ShortID()), ui.Plain.Cell(e.Name), ui.Dim.Cell(e.Image), ui.Plain.Cell(e.Engine),
+		engine := e.Engine
+		if !e.Running {
+			engine += ", stopped"
+		}
+		rows = append(rows, []ui.Cell{ui.Bold.Cell(e.ShortID()), ui.Plain.Cell(e.Name), ui.Dim.Cell(e.Image), ui.Plain.Cell(engine),
 			ui.Plain.Cell(e.Profile), ui.Plain.Cell(strings.Join(has, ", ")), stateColours[e.State].Cell(string(e.State))})
 	}
 	u.Table([]string{"CONTAINER", "NAME", "IMAGE", "ENGINE", "PROFILE", "HOOKS", "STATE"}, rows)

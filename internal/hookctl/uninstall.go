@@ -62,7 +62,7 @@ func (s *streams) planUninstall(name string, r enrolment) (engine.Engine, *regis
 		}
 	}
 	if !r.force {
-		if err := refuseInUse(s.sys, []string{rec.Link}, r.profile+" cannot be uninstalled"); err != nil {
+		if err := s.refuseInUse([]string{rec.Link}, r.profile+" cannot be uninstalled"); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -207,6 +207,23 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// What is written after a torn line is whole.
+func TestAfterTorn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hooks.jsonl")
+	if err := os.WriteFile(path, append(numbered(1).line(), numbered(2).line()[:100]...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for n := 3; n < 5; n++ {
+		if err := Append(path, numbered(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	numbers, torn := read(t, path)
+	if diff := cmp.Diff(map[int]int{1: 1, 3: 1, 4: 1}, numbers); diff != "" || torn != 1 {
+		t.Errorf("%d torn (-want +got):\n%s", torn, diff)
+	}
+}
+
 // A kill between two renames of a rotation loses nothing.
 func TestRotate(t *testing.T) {
 	for name, before := range map[string]string{
@@ -276,9 +293,9 @@ func TestRefused(t *testing.T) {
 		at("shared"):    fmt.Sprintf("@ can be written by others than user %d; run: chown %[1]d @ && chmod 0700 @", os.Geteuid()),
 		at("link"):      "@/hooks.jsonl cannot be opened: too many symbolic links (ELOOP)",
 		at("fifo"):      "@/hooks.jsonl is not a regular file",
-		at("dir"):       "@/hooks.jsonl cannot be opened: it is a folder (EISDIR)",
+		at("dir"):       "@/hooks.jsonl cannot be opened: a directory is there (EISDIR)",
 		at("lock"):      "@/.hooks.jsonl.lock cannot be opened: too many symbolic links (ELOOP)",
-		at("file"):      "@ cannot be opened: a part of the path is not a folder (ENOTDIR)",
+		at("file"):      "@ cannot be opened: a part of the path is no directory (ENOTDIR)",
 		"hooks.jsonl":   "hooks.jsonl: the path of the records is not absolute",
 		"/proc/x/hooks": "@ cannot be created: there is nothing of that name (ENOENT)",
 	} {

@@ -237,6 +237,7 @@ func TestSurvivors(t *testing.T) {
 	for name, tt := range map[string]struct{ script, stdout string }{
 		"sleeps":             {`sleep 60 & echo $! >pid`, ""},
 		"prints":             {`sh -c 'sleep 0.5; trap "echo TERM >>pipe" PIPE; echo out; echo err >&2; echo printed >done; sleep 60' & echo $! >pid; printf said`, "said"},
+		"prints much":        {`sh -c 'sleep 0.5; head -c 300000 /dev/zero 2>/dev/null; echo printed >done; sleep 60' & echo $! >pid; printf said`, "said"},
 		"prints without end": {`sh -c 'while :; do echo y 2>/dev/null; done' & echo $! >pid; sleep 0.2; echo last`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -252,7 +253,7 @@ func TestSurvivors(t *testing.T) {
 			}
 			pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
 			defer unix.Kill(pid, unix.SIGKILL)
-			if name == "prints" {
+			if strings.Contains(tt.script, ">done") {
 				eventually(t, "the survivor to print", func() bool { _, err := os.Stat(filepath.Join(dir, "done")); return err == nil })
 			}
 			if name == "prints without end" {

@@ -27,10 +27,11 @@ const (
 
 // precreate is a stage of Podman's own, for files of hooks directories: Podman runs the hook before it calls the runtime,
 // and takes config.json from its standard output. No runtime has it.
+const precreate Stage = "precreate"
+
 const (
-	precreate       Stage = "precreate"
-	precreateFault        = `stage "precreate" is Podman's own: Podman runs the hook before it calls the runtime, and takes config.json from the hook's output; no runtime has this stage`
-	precreateRemedy       = "keep the hook where Podman alone reads it"
+	precreateFault  = `stage "precreate" is Podman's own: Podman runs the hook before it calls the runtime, and takes config.json from the hook's output; no runtime has this stage`
+	precreateRemedy = "keep the hook where Podman alone reads it"
 )
 
 // Stages lists the stages in the order in which a container comes to them.

@@ -18,6 +18,7 @@ func TestPodman(t *testing.T) {
 		suiteCase{"hooks-directories-of-Podman", testPodmanDirectories},
 		suiteCase{"by-name", testPodmanName},
 		suiteCase{"quadlet", testPodmanQuadlet},
+		suiteCase{"supervised-by-hand", testPodmanByHand},
 	)
 }
 

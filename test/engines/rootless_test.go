@@ -94,4 +94,11 @@ func testOwnProfile(t *testing.T, e engine, c container) {
 	}
 	c.profile = own
 	testStages(t, e, c)
+
+	forget(t, c.dir)
+	ok(t, e.run(c.command(sleeping(c.dir)), true))
+	wantSleeping(t, c.dir)
+	e.end(t, c)
+	wantGone(t, e, c)
+	wantAllStages(t, c.dir)
 }

@@ -132,7 +132,7 @@ func testInUse(t *testing.T, e engine, c container) {
 			want.By = "oci-add-hooks"
 		}
 		wantUsers(want)
-		wantRefused(do("remove"), want.ID+" (docker, stopped, by "+want.By)
+		wantRefused(do("remove"), "\n  "+shown+" (docker, stopped, by "+want.By)
 	}
 	e.end(t, c)
 	wantGone(t, e, c)

@@ -47,9 +47,8 @@ type call struct {
 
 // files is a file system: that of the system, or that of a process that has another root.
 type files struct {
-	root     string // its root directory, as hookctl opens it
-	open     proc.Opener
-	isSystem bool // paths below root are paths of this process too
+	proc.Files
+	isSystem bool // its paths lead to the same in this process
 }
 
 // String returns which container it is.
@@ -83,7 +82,7 @@ func (c Container) File(name string) (*os.File, error) {
 	if c.at == "" {
 		return nil, fmt.Errorf("%s has no bundle", c.Title())
 	}
-	return c.files.open(path.Join(c.at, name))
+	return c.files.Open(path.Join(c.at, name))
 }
 
 func (c Container) hasConfig() bool {
@@ -107,13 +106,13 @@ func (c Container) Config() (path string, done func(), err error) {
 	return fmt.Sprintf("/proc/self/fd/%d", file.Fd()), func() { _ = file.Close() }, nil
 }
 
-// Call returns what the engine calls for the container: for one that runs, what it called when it was created. The opener is
-// of the file system that its paths are of. It reports false if that is not known, as for a container that a person started.
-func (c Container) Call() (words []string, open proc.Opener, known bool) {
+// Call returns what the engine calls for the container: for one that runs, what it called when it was created. Its paths are
+// those of files. It reports false if that is not known, as for a container that a person started.
+func (c Container) Call() (words []string, files proc.Files, known bool) {
 	if len(c.calls) == 0 {
-		return nil, nil, false
+		return nil, files, false
 	}
-	return c.calls[0].words, c.calls[0].files.open, true
+	return c.calls[0].words, c.calls[0].files.Files, true
 }
 
 // HasShim reports whether a container is watched by a shim of containerd's.

@@ -94,11 +94,11 @@ func (s *Scan) note(err error) {
 	}
 }
 
-// list returns the names of the directories in dir, which may be missing.
-func (s *Scan) list(dir string) (names []string) {
-	entries, err := os.ReadDir(dir)
+// list returns the names of the directories in a directory, which may be missing.
+func (s *Scan) list(files files, path string) (names []string) {
+	entries, err := files.ReadDir(path)
 	if err != nil && !proc.Gone(err) {
-		s.note(fmt.Errorf("%s cannot be examined: %w", dir, report.Plain(err)))
+		s.note(err)
 	}
 	for _, e := range entries {
 		if e.IsDir() {
@@ -110,13 +110,13 @@ func (s *Scan) list(dir string) (names []string) {
 
 // read reads a JSON file into v, and reports whether it was there and could be read.
 func (s *Scan) read(files files, path string, v any) bool {
-	text, err := files.open.Read(path)
+	text, err := files.Read(path)
 	if proc.Gone(err) {
 		return false
 	}
 	if err == nil {
 		if err = json.Unmarshal(text, v); err != nil {
-			err = fmt.Errorf("%s: %w", filepath.Join(files.root, path), err)
+			err = fmt.Errorf("%s: %w", filepath.Join(files.Root, path), err)
 		}
 	}
 	if err != nil {
@@ -150,7 +150,7 @@ func (s *Scan) add(c Container) *Container {
 	return &s.Containers[len(s.Containers)-1]
 }
 
-func below(root string) files { return files{root, proc.Below(root), true} }
+func below(root string) files { return files{proc.Below(root), true} }
 
 func (s *Scan) system() files { return below(s.sys.Root) }
 
@@ -159,7 +159,7 @@ func (s *Scan) filesOf(p proc.Process) files {
 	if shares, err := p.SharesRoot(); err == nil && shares {
 		return s.system()
 	}
-	return files{p.Dir + "/root", p.Open, false}
+	return files{p.Files(), false}
 }
 
 // taskDirName is the directory below its state in which containerd's runtime v2 keeps bundles, as NAMESPACE/ID.
@@ -194,7 +194,7 @@ func (s *Scan) tasks(shims []proc.Process) {
 			continue
 		}
 		files := s.filesOf(p)
-		if files.root == s.sys.Root { // the link shows the path that hookctl opens
+		if files.Root == s.sys.Root { // the link shows the path that hookctl opens
 			if bundle, err = filepath.Rel(s.sys.Root, bundle); err != nil {
 				s.note(err)
 				continue
@@ -205,13 +205,13 @@ func (s *Scan) tasks(shims []proc.Process) {
 	}
 	seen := map[string]bool{}
 	for i, dir := range dirs {
-		at := filepath.Join(dir.root, dir.path)
-		if seen[at] || slices.ContainsFunc(dirs[:min(i, len(taskDirs))], func(d taskDir) bool { return same(filepath.Join(d.root, d.path), at) }) {
+		at := filepath.Join(dir.Root, dir.path)
+		if seen[at] || slices.ContainsFunc(dirs[:min(i, len(taskDirs))], func(d taskDir) bool { return same(filepath.Join(d.Root, d.path), at) }) {
 			continue
 		}
 		seen[at] = true
-		for _, namespace := range s.list(at) {
-			for _, id := range s.list(filepath.Join(at, namespace)) {
+		for _, namespace := range s.list(dir.files, dir.path) {
+			for _, id := range s.list(dir.files, path.Join(dir.path, namespace)) {
 				s.task(dir.files, path.Join(dir.path, namespace, id), namespace, id, watching[namespace+"/"+id])
 			}
 		}
@@ -220,7 +220,7 @@ func (s *Scan) tasks(shims []proc.Process) {
 
 // task looks at a bundle of containerd's. The shim for runc writes into it what it calls.
 func (s *Scan) task(files files, at, namespace, id string, shim int) {
-	c := Container{ID: id, Engine: engineOf(namespace), Bundle: filepath.Join(files.root, at), Running: true, Shim: shim, files: files, at: at}
+	c := Container{ID: id, Engine: engineOf(namespace), Bundle: filepath.Join(files.Root, at), Running: true, Shim: shim, files: files, at: at}
 	words, isRunc := s.shimCall(c)
 	if isRunc {
 		c.calls = []call{{words, files}}
@@ -229,7 +229,7 @@ func (s *Scan) task(files files, at, namespace, id string, shim int) {
 	}
 	if c.Engine != docker { // which has the name elsewhere
 		var cfg struct{ Annotations map[string]string }
-		if text, err := c.files.open.Read(path.Join(at, "config.json")); err == nil && json.Unmarshal(text, &cfg) == nil {
+		if text, err := c.files.Read(path.Join(at, "config.json")); err == nil && json.Unmarshal(text, &cfg) == nil {
 			c.describe(cfg.Annotations)
 		}
 	}
@@ -257,7 +257,7 @@ func (c *Container) describe(a map[string]string) {
 // shimCall returns what the shim of a bundle calls, and reports whether it is the one for runc. The name is in both files;
 // older shims write the first alone. Without a name it is runc.
 func (s *Scan) shimCall(c Container) (words []string, ok bool) {
-	switch text, err := c.files.open.Read(path.Join(c.at, "runtime")); {
+	switch text, err := c.files.Read(path.Join(c.at, "runtime")); {
 	case err == nil:
 		words = append(words, string(text))
 	case !proc.Gone(err):
@@ -296,7 +296,7 @@ func (s *Scan) docker(processes []proc.Process) {
 	}
 	listed, unread := map[string]bool{}, len(s.unknown)
 	for _, d := range daemons {
-		for _, id := range s.list(d.dir()) {
+		for _, id := range s.list(d.files, path.Join(d.data, "containers")) {
 			listed[id] = true
 			at := path.Join(d.data, "containers", id)
 			var host struct{ Runtime string }
@@ -322,7 +322,7 @@ func (s *Scan) docker(processes []proc.Process) {
 }
 
 // dir returns the directory of its containers, as hookctl opens it.
-func (d dockerd) dir() string { return filepath.Join(d.root, d.data, "containers") }
+func (d dockerd) dir() string { return filepath.Join(d.Root, d.data, "containers") }
 
 // configure returns what a daemon's options and its configuration file say.
 func (s *Scan) configure(files files, p proc.Process) dockerd {
@@ -437,8 +437,8 @@ func (s *Scan) conmon(p proc.Process) (storage string) {
 		c.at = ""
 	}
 	if c.at != "" {
-		c.Bundle = filepath.Join(files.root, c.at)
-		if files.root == s.sys.Root {
+		c.Bundle = filepath.Join(files.Root, c.at)
+		if files.Root == s.sys.Root {
 			storage = filepath.Dir(filepath.Dir(filepath.Dir(c.Bundle)))
 		}
 	}
@@ -456,12 +456,12 @@ func (s *Scan) conmonrs(p proc.Process) {
 // storage looks through a storage of Podman's and CRI-O's: DRIVER-containers/ID/userdata.
 func (s *Scan) storage(storage string) {
 	files := below(storage)
-	for _, name := range s.list(storage) {
+	for _, name := range s.list(files, "/") {
 		if !strings.HasSuffix(name, "-containers") {
 			continue
 		}
 		known := s.stored(files, name)
-		for _, id := range s.list(filepath.Join(storage, name)) {
+		for _, id := range s.list(files, name) {
 			at := path.Join("/", name, id, "userdata")
 			var cfg struct{ Annotations map[string]string }
 			if !s.read(files, path.Join(at, "config.json"), &cfg) {
@@ -523,7 +523,7 @@ func (s *Scan) stateDirs() []string {
 // member. What an engine has started is in it too, and is known already.
 func (s *Scan) state(dir string) {
 	files := below(dir)
-	for _, id := range s.list(dir) {
+	for _, id := range s.list(files, "/") {
 		var runc struct {
 			PID    int `json:"init_process_pid"`
 			Config struct{ Labels []string }

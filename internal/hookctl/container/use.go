@@ -69,7 +69,7 @@ func (s *Scan) Using(matches func(word string) bool) (list []Use, err error) {
 // uses reports whether a container's engine uses what matches reports.
 func (c Container) uses(matches func(word string) bool) (use Use, found bool, unread error) {
 	for _, call := range c.calls {
-		words, err := program.Words(call.files.open, call.words)
+		words, err := program.Words(call.files.Files, call.words)
 		unread = errors.Join(unread, err)
 		for _, word := range words {
 			if !matches(word) {

@@ -93,3 +93,37 @@ func TestFindStranger(t *testing.T) {
 		t.Errorf("%+v, %v: %s", d, err, d.Judged())
 	}
 }
+
+// The program of k3s is containerd too, by that name. One that was replaced since it started is asked all the same.
+func TestPath(t *testing.T) {
+	root := t.TempDir()
+	dir, err := proctest.Add(root, 100, "containerd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(root, "k3s")
+	if err := os.Rename(filepath.Join(root, "proc/.program"), program); err != nil {
+		t.Fatal(err)
+	}
+	link := func(target, path string) {
+		t.Helper()
+		_ = os.Remove(path)
+		if err := os.Symlink(target, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(program, filepath.Join(dir, "exe"))
+	for _, test := range []struct{ link, want string }{
+		{"k3s", filepath.Join(root, "containerd")},
+		{"/bin/true", filepath.Join(dir, "exe")},
+	} {
+		link(test.link, filepath.Join(root, "containerd"))
+		d, err := containerd.Find(system.System{Root: root}, "")
+		if err != nil || d.Process == nil {
+			t.Fatalf("%+v, %v", d, err)
+		}
+		if path, err := d.Path(); err != nil || path != test.want {
+			t.Errorf("%s, %v; want %s", path, err, test.want)
+		}
+	}
+}

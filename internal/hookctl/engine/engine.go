@@ -205,12 +205,12 @@ func Lookup(path string) (string, error) {
 // ErrNoAnnotations is what an engine without globs for annotations says to them.
 var ErrNoAnnotations = errors.New("--pod-annotation is for containerd alone: this engine lets a container's annotations through")
 
-// BuiltIn are the runtimes that CRI-O and Podman have by themselves: to name one is to replace it, for everyone.
+// BuiltIn are the built-in runtimes of CRI-O and Podman: to name one is to replace it, for everyone.
 var BuiltIn = []string{"crun", "crun-vm", "crun-wasm", "kata", "krun", "ocijail", "runc", "runj", "runsc", "youki"}
 
-// Reserved says that an engine has a runtime of that name by itself.
+// Reserved says that an engine has a built-in runtime of that name.
 func Reserved(e Engine, name string) error {
-	return fmt.Errorf("%s has a runtime %s by itself, which would be replaced for all that use it: choose another name for the profile", e.Name(), name)
+	return fmt.Errorf("%s has a built-in runtime %s, which would be replaced for all that use it: choose another name for the profile", e.Name(), name)
 }
 
 // ForRuntimeClass warns of a name by which no pod can choose a runtime.

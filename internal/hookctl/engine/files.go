@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// ConfFiles returns a main file, if there is one, and the *.conf files of a folder, in the order in which they are merged.
+// ConfFiles returns a main file, if there is one, and the *.conf files of a directory, in the order in which they are merged.
 func ConfFiles(main, dir string) (files []string, err error) {
 	if _, err := os.Stat(main); err == nil {
 		files = append(files, main)

@@ -159,7 +159,7 @@ func TestMetrics(t *testing.T) {
 	list := []*hooklog.Record{run("id-1", "prestart", "/h\"\xff", "ok", 0.002), ignored, run("id-3", "poststop", "/i", "failed", 100)}
 	path := filepath.Join(t.TempDir(), "hooks.prom")
 	for range 2 { // there is none before, and then one
-		if err := ReplaceTextfile(path, list); err != nil {
+		if err := ReplaceTextfile(path, list, []Containers{{"gpu", "missing", 2}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -181,8 +181,11 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
+	if now := parsed["oci_hook_containers"].Metric[0]; now.Gauge.GetValue() != 2 || now.Label[0].GetValue() != "gpu" || now.Label[1].GetValue() != "missing" {
+		t.Errorf("%v", now)
+	}
 	var open bytes.Buffer
-	if err := WriteMetrics(&open, list); err != nil {
+	if err := WriteMetrics(&open, list, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{open.String(), string(text)} {
@@ -194,7 +197,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%s", open.String())
 	}
 	open.Reset()
-	if err := WriteMetrics(&open, nil); err != nil || open.String() != "# EOF\n" {
+	if err := WriteMetrics(&open, nil, nil); err != nil || open.String() != "# EOF\n" {
 		t.Errorf("without records: %v, %s", err, open.String())
 	}
 	st, err := os.Stat(path)
@@ -202,7 +205,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil || st.Mode() != 0o644 || len(entries) != 1 {
 		t.Errorf("%v, %d files, %v", st.Mode(), len(entries), err)
 	}
-	if err := ReplaceTextfile(filepath.Join(path, "x.prom"), list); err == nil {
+	if err := ReplaceTextfile(filepath.Join(path, "x.prom"), list, nil); err == nil {
 		t.Error("no error where there is no directory")
 	}
 }

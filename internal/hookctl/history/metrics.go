@@ -60,8 +60,14 @@ func count(records []*hooklog.Record) []*counts {
 	return list
 }
 
-// families returns the metrics of records.
-func families(records []*hooklog.Record) []*dto.MetricFamily {
+// Containers is how many containers of a profile are in a state, as hookctl ps has them.
+type Containers struct {
+	Profile, State string
+	Count          int
+}
+
+// families returns the metrics of records and of containers.
+func families(records []*hooklog.Record, containers []Containers) []*dto.MetricFamily {
 	duration := &dto.MetricFamily{Name: ptr("oci_hook_duration_seconds"), Help: ptr("How long hooks ran."), Unit: ptr("seconds"), Type: dto.MetricType_HISTOGRAM.Enum()}
 	counters := []struct {
 		family *dto.MetricFamily
@@ -92,7 +98,12 @@ func families(records []*hooklog.Record) []*dto.MetricFamily {
 	for _, counter := range counters {
 		list = append(list, counter.family)
 	}
-	return list
+	now := &dto.MetricFamily{Name: ptr("oci_hook_containers"), Help: ptr("Containers by profile, and by how their hooks stand to it."), Type: dto.MetricType_GAUGE.Enum()}
+	for _, c := range containers {
+		now.Metric = append(now.Metric, &dto.Metric{Gauge: &dto.Gauge{Value: ptr(float64(c.Count))},
+			Label: []*dto.LabelPair{{Name: ptr("profile"), Value: &c.Profile}, {Name: ptr("state"), Value: &c.State}}})
+	}
+	return append(list, now)
 }
 
 func counter(name, help string) *dto.MetricFamily {
@@ -101,14 +112,14 @@ func counter(name, help string) *dto.MetricFamily {
 
 func ptr[T any](v T) *T { return &v }
 
-// WriteMetrics writes the metrics of records in the format OpenMetrics.
-func WriteMetrics(w io.Writer, records []*hooklog.Record) error {
-	return write(w, records, expfmt.NewFormat(expfmt.TypeOpenMetrics))
+// WriteMetrics writes the metrics of records and of containers in the format OpenMetrics.
+func WriteMetrics(w io.Writer, records []*hooklog.Record, containers []Containers) error {
+	return write(w, families(records, containers), expfmt.NewFormat(expfmt.TypeOpenMetrics))
 }
 
-func write(w io.Writer, records []*hooklog.Record, format expfmt.Format) error {
+func write(w io.Writer, families []*dto.MetricFamily, format expfmt.Format) error {
 	enc := expfmt.NewEncoder(w, format)
-	for _, f := range families(records) {
+	for _, f := range families {
 		if len(f.Metric) == 0 {
 			continue // which is no family to the encoder
 		}
@@ -127,11 +138,11 @@ func write(w io.Writer, records []*hooklog.Record, format expfmt.Format) error {
 	return nil
 }
 
-// ReplaceTextfile writes the metrics of records to the file at path in one step, in the text format that node_exporter's
+// ReplaceTextfile writes the metrics to the file at path in one step, in the text format that node_exporter's
 // textfile collector reads. The collector reads *.prom alone: the temporary file beside it is none to it.
-func ReplaceTextfile(path string, records []*hooklog.Record) (err error) {
+func ReplaceTextfile(path string, records []*hooklog.Record, containers []Containers) (err error) {
 	var text bytes.Buffer
-	if err := write(&text, records, expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
+	if err := write(&text, families(records, containers), expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")

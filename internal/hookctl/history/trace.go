@@ -127,14 +127,14 @@ func encode(w io.Writer, v any) error {
 
 // event is a trace event, as Chrome's tracing defines it and Perfetto reads it. Times are in microseconds.
 type event struct {
-	Name string         `json:"name"`
-	Cat  string         `json:"cat,omitempty"`
-	Ph   string         `json:"ph"`
-	Ts   int64          `json:"ts"`
-	Dur  int64          `json:"dur,omitempty"`
-	PID  int            `json:"pid"`
-	TID  int            `json:"tid"`
-	Args map[string]any `json:"args,omitempty"`
+	Name  string         `json:"name"`
+	Cat   string         `json:"cat,omitempty"`
+	Ph    string         `json:"ph"`
+	Start int64          `json:"ts"`
+	Dur   int64          `json:"dur,omitempty"`
+	PID   int            `json:"pid"`
+	TID   int            `json:"tid"`
+	Args  map[string]any `json:"args,omitempty"`
 }
 
 // WriteTrace writes records as one JSON object of trace events, with a row for each container.
@@ -149,7 +149,7 @@ func WriteTrace(w io.Writer, records []*hooklog.Record) error {
 			rows[r.Container] = row
 			events = append(events, event{Name: "thread_name", Ph: "M", PID: pid, TID: row, Args: map[string]any{"name": Container(r)}})
 		}
-		e := event{Name: name(r), Cat: r.Result, Ph: "X", Ts: r.Time.UnixMicro(), Dur: int64(math.Round(r.Seconds * 1e6)), PID: pid, TID: row,
+		e := event{Name: name(r), Cat: r.Result, Ph: "X", Start: r.Time.UnixMicro(), Dur: int64(math.Round(r.Seconds * 1e6)), PID: pid, TID: row,
 			Args: map[string]any{"container": r.Container, "profile": r.Profile, "result": r.Result, "ignored": r.Ignored}}
 		if r.ExitStatus != nil {
 			e.Args["exitStatus"] = *r.ExitStatus

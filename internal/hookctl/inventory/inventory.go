@@ -140,6 +140,8 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		}
 	case w.known && !w.through:
 		e.State = None
+	case proc.Gone(err):
+		e.State, e.Reason = Unknown, "it has no config.json: it is being created, or deleted"
 	case err != nil:
 		e.fail(err)
 	case w.through:
@@ -189,20 +191,20 @@ type witness struct {
 }
 
 func (v *Inventory) witness(c container.Container) (w witness) {
-	words, open, known := c.Call()
+	words, files, known := c.Call()
 	if !known {
 		w.known = c.HasShim() // another than runc's, which calls no runtime
 		return w
 	}
 	w.known = true
-	call, through, err := program.Call(open, words, v.opts.Exe)
+	call, through, err := program.Call(files, words, v.opts.Exe)
 	if err != nil {
 		w.err = err
 		return w
 	}
 	if !through {
 		if filepath.IsAbs(words[0]) {
-			if file, err := open(words[0]); err == nil {
+			if file, err := files.Open(words[0]); err == nil {
 				_ = file.Close()
 			} else if proc.Gone(err) {
 				w.err = fmt.Errorf("its engine calls %s, which is gone: the container cannot be stopped, or not be started again", words[0])
@@ -322,7 +324,7 @@ func (v *Inventory) expect(e *Entry, path string, unread error) {
 		}
 	} else {
 		if unread != nil {
-			if e.State == None { // else it is a problem already
+			if e.State == None && !proc.Gone(unread) { // else it is a problem already, or none
 				e.Problems = append(e.Problems, unread.Error())
 			}
 			return
@@ -455,3 +457,27 @@ func (e Entry) ShortID() string {
 
 // IsWrong reports whether something is wrong with a container.
 func (e Entry) IsWrong() bool { return len(e.Problems) > 0 }
+
+// Count returns how many entries of each profile are in each state, in that order. Those that no profile is known of have
+// the profile "".
+func Count(list []Entry) (counts []Counted) {
+	for _, e := range list {
+		i := slices.IndexFunc(counts, func(c Counted) bool { return c.Profile == e.Profile && c.State == e.State })
+		if i < 0 {
+			i = len(counts)
+			counts = append(counts, Counted{Profile: e.Profile, State: e.State})
+		}
+		counts[i].Count++
+	}
+	slices.SortFunc(counts, func(a, b Counted) int {
+		return cmp.Or(cmp.Compare(a.Profile, b.Profile), cmp.Compare(a.State, b.State))
+	})
+	return counts
+}
+
+// Counted is how many entries of a profile are in a state.
+type Counted struct {
+	Profile string
+	State   State
+	Count   int
+}

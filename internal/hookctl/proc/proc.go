@@ -240,51 +240,74 @@ func (p Process) sharesRoot(dir int) (bool, error) {
 	return same(own, systems), nil
 }
 
-// Opener opens a regular file of a file system, whose path there it is given. Nothing is waited for.
-type Opener func(path string) (*os.File, error)
+// Files is a file system. Nothing in it is waited for. A path is one of that file system; an error has it as hookctl sees it.
+type Files struct {
+	Root string // its root directory, as hookctl opens it
 
-// Below returns the opener of the file system whose root is the directory root.
-func Below(root string) Opener {
-	return func(path string) (*os.File, error) {
-		path = filepath.Join(root, path)
-		fd, err := unix.Open(path, openFlags, 0)
-		return regular(fd, path, err)
-	}
+	open func(path string, flags int) (fd int, err error)
 }
 
-// Open is the opener of a process's own file system: links lead to nothing outside its root directory.
-func (p Process) Open(path string) (*os.File, error) {
-	fd, err := p.openFile(path)
-	shown := filepath.Join(p.Dir, "root", path)
-	if shares, _ := p.SharesRoot(); shares {
-		shown = p.sys.Path(path)
-	}
-	return regular(fd, shown, err)
+// Below returns the file system whose root is the directory root, of which paths are paths of this process: a link in it may
+// lead elsewhere.
+func Below(root string) Files {
+	return Files{root, func(path string, flags int) (int, error) { return unix.Open(filepath.Join(root, path), flags, 0) }}
 }
 
-// regular returns the file that was opened, if it is one.
-func regular(fd int, path string, err error) (*os.File, error) {
+// Files returns the file system of a process: the system's if its root directory is that of the system, else one in which
+// links lead to nothing outside that root directory.
+func (p Process) Files() Files {
+	if shares, err := p.SharesRoot(); err == nil && shares && p.sys.Root == "/" {
+		return Below("/")
+	}
+	return Files{p.Dir + "/root", p.openBelow}
+}
+
+// Open opens a regular file.
+func (f Files) Open(path string) (*os.File, error) {
+	file, st, err := f.openAny(path, 0)
+	if err == nil && !st.Mode().IsRegular() {
+		_ = file.Close()
+		return nil, fmt.Errorf("%s %w", file.Name(), ErrNotRegular)
+	}
+	return file, err
+}
+
+// ReadDir returns what a directory has, in the order of names.
+func (f Files) ReadDir(path string) ([]fs.DirEntry, error) {
+	dir, _, err := f.openAny(path, unix.O_DIRECTORY)
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be opened: %w", path, report.Plain(err))
+		return nil, err
 	}
-	file := os.NewFile(uintptr(fd), path)
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", dir.Name(), report.Plain(err))
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, nil
+}
+
+func (f Files) openAny(path string, flags int) (*os.File, fs.FileInfo, error) {
+	shown := filepath.Join(f.Root, path)
+	fd, err := f.open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY|flags)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s cannot be opened: %w", shown, report.Plain(err))
+	}
+	file := os.NewFile(uintptr(fd), shown)
 	st, err := file.Stat()
-	if err == nil && st.Mode().IsRegular() {
-		return file, nil
-	}
-	_ = file.Close()
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be examined: %w", path, report.Plain(err))
+		_ = file.Close()
+		return nil, nil, fmt.Errorf("%s cannot be examined: %w", shown, report.Plain(err))
 	}
-	return nil, fmt.Errorf("%s %w", path, ErrNotRegular)
+	return file, st, nil
 }
 
 // ErrNotRegular is the end of an error about what is no regular file.
 var ErrNotRegular = errors.New("is not a regular file")
 
-// Read returns the text of a file of at most MaxFile bytes.
-func (open Opener) Read(path string) ([]byte, error) {
-	file, err := open(path)
+// Read returns the text of a regular file of at most MaxFile bytes.
+func (f Files) Read(path string) ([]byte, error) {
+	file, err := f.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -299,9 +322,14 @@ func (open Opener) Read(path string) ([]byte, error) {
 	return text, nil
 }
 
-const openFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
+// Open opens a regular file of a process's file system.
+func (p Process) Open(path string) (*os.File, error) { return p.Files().Open(path) }
 
-func (p Process) openFile(path string) (int, error) {
+// Read returns the text of a regular file of a process's file system, of at most MaxFile bytes.
+func (p Process) Read(path string) ([]byte, error) { return p.Files().Read(path) }
+
+// openBelow opens what path leads to below the root directory of a process (Linux 5.6).
+func (p Process) openBelow(path string, flags int) (int, error) {
 	dir, err := p.open()
 	if err != nil {
 		return -1, err
@@ -312,20 +340,13 @@ func (p Process) openFile(path string) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(root)
-	how := &unix.OpenHow{Flags: openFlags, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	how := &unix.OpenHow{Flags: uint64(flags), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	fd, err := unix.Openat2(root, path, how)
 	for err == unix.EAGAIN || err == unix.EINTR { // a directory was renamed meanwhile
 		fd, err = unix.Openat2(root, path, how)
 	}
-	// Linux before 5.6 has no openat2. Where the root is that of this process, nothing lies outside of it.
-	if shares, _ := p.sharesRoot(dir); err == unix.ENOSYS && shares && p.sys.Root == "/" {
-		return unix.Open(path, openFlags, 0)
-	}
 	return fd, err
 }
-
-// Read returns the text of a file that Open opens, of at most MaxFile bytes.
-func (p Process) Read(path string) ([]byte, error) { return Opener(p.Open).Read(path) }
 
 // open opens the directory of a process in /proc, if it is still that of this process.
 func (p Process) open() (int, error) {

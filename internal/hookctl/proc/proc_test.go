@@ -225,6 +225,18 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", path, got, err, want)
 		}
 	}
+	for path, want := range map[string]string{"/etc": "[docker]", "/etc/docker": "[daemon.json]", "/directory": "[]", "/absolute": "[]", "/fifo": "[]"} {
+		entries, err := p.Files().ReadDir(path)
+		names := []string{}
+		for _, e := range entries {
+			if e.Name() != "up" {
+				names = append(names, e.Name())
+			}
+		}
+		if fmt.Sprint(names) != want || (err == nil) != (want != "[]") {
+			t.Errorf("%s: %v, %v; want %s", path, names, err, want)
+		}
+	}
 }
 
 // TestList reads a /proc of files.

@@ -87,8 +87,8 @@ func sameEntry(a, b string) bool {
 }
 
 // Words returns the paths and names that there are in an engine's call of its runtime, in the scripts that it calls, and in
-// those that they call. The paths are those of the file system that open opens. With an error, some words may be missing.
-func Words(open proc.Opener, call []string) (words []string, err error) {
+// those that they call. The paths are those of files. With an error, some words may be missing.
+func Words(files proc.Files, call []string) (words []string, err error) {
 	for _, arg := range call {
 		words = append(words, arg)
 		if _, value, ok := strings.Cut(arg, "="); ok {
@@ -100,7 +100,7 @@ func Words(open proc.Opener, call []string) (words []string, err error) {
 	for range 2 { // dockerd's script for a runtime with arguments, and one by a person that it calls
 		var found []string
 		for _, word := range next {
-			text, err := readScript(open, word)
+			text, err := readScript(files, word)
 			if err != nil {
 				unread = append(unread, err)
 			}
@@ -114,7 +114,7 @@ func Words(open proc.Opener, call []string) (words []string, err error) {
 // Call returns the call of oci-add-hooks that an engine's call of its runtime leads to, be it by the scripts that Words
 // looks through, as if it created a container. It reports false if the engine's call leads to another program. exe is the
 // oci-add-hooks that is known; it may be empty.
-func Call(open proc.Opener, call []string, exe string) (cmdline.Call, bool, error) {
+func Call(files proc.Files, call []string, exe string) (cmdline.Call, bool, error) {
 	lines := [][]string{call}
 	var unread []error
 	for range 3 {
@@ -130,7 +130,7 @@ func Call(open proc.Opener, call []string, exe string) (cmdline.Call, bool, erro
 		}
 		lines = nil
 		for _, path := range scripts {
-			text, err := readScript(open, path)
+			text, err := readScript(files, path)
 			if err != nil {
 				unread = append(unread, err)
 			}
@@ -175,11 +175,11 @@ func betweenWords(r rune) bool { return strings.ContainsRune(" \t\n\"'`=;&|()<>{
 const maxScript = 64 << 10
 
 // readScript returns the text of a file if it is a script.
-func readScript(open proc.Opener, path string) (string, error) {
+func readScript(files proc.Files, path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		return "", nil
 	}
-	file, err := open(path)
+	file, err := files.Open(path)
 	switch {
 	case proc.Gone(err), errors.Is(err, unix.ENOTDIR), errors.Is(err, proc.ErrNotRegular):
 		return "", nil

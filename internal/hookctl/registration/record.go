@@ -25,9 +25,6 @@ type Record struct {
 	Name   string         `json:"name"`
 	Link   string         `json:"link"`
 	Files  []RecordedFile `json:"files"` // in the order in which they were written
-
-	// Folders are directories that were made for them, outermost first, as earlier versions noted them: package change does.
-	Folders []string `json:"folders,omitempty"`
 }
 
 // RecordedFile is a file that an installation has changed.

@@ -101,9 +101,6 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		files[i].Before = now
 		rec.Files = append(rec.Files, record(change.File{Path: f.Path, Before: before, After: files[i].After}))
 	}
-	if old != nil {
-		rec.Folders = old.Folders
-	}
 	plan := &Plan{sys: sys, engine: e, runtime: r, expected: true}
 	if advice := e.Advice(r); advice != "" {
 		plan.Notes = append(plan.Notes, advice)
@@ -263,10 +260,10 @@ func (p *Plan) settle(ctx context.Context) error {
 
 var errKept = errors.New("the engine still knows the runtime")
 
-// Read has the engine read its configuration unless it knows already what the plan is about, as when an earlier call was killed
-// before it had.
+// Read has a running engine read its configuration unless it knows already what the plan is about: an earlier call may have
+// been killed before it had.
 func (p *Plan) Read(ctx context.Context) error {
-	if p.confirm(ctx) == nil {
+	if d := p.engine.Daemon(); d != nil && d.Process == nil || p.confirm(ctx) == nil {
 		return nil
 	}
 	step, err := p.Reloading()

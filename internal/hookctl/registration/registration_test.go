@@ -41,7 +41,7 @@ func machine(t *testing.T, files map[string]string) system.System {
 	return sys
 }
 
-// snapshot gives what lies below a folder: every file's text and mode, and every folder.
+// snapshot returns what lies below a folder: every file's text and mode, and every directory.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -156,7 +156,7 @@ func carryOut(t *testing.T, plan *registration.Plan) {
 
 var gpu = engine.Runtime{Name: "gpu", Link: "/usr/local/bin/gpu"}
 
-// TestThereAndBack: installing twice changes nothing, and uninstalling leaves no trace: not a byte, a mode, or a folder.
+// TestThereAndBack: installing twice changes nothing, and uninstalling leaves no trace: not a byte, a mode, or a directory.
 func TestThereAndBack(t *testing.T) {
 	for _, i := range installations {
 		for _, isDefault := range []bool{false, true} {
@@ -180,7 +180,7 @@ func TestThereAndBack(t *testing.T) {
 	}
 }
 
-// TestTwoProfiles: each is taken out by itself, in whichever order.
+// TestTwoProfiles: each is removed alone, in whichever order.
 func TestTwoProfiles(t *testing.T) {
 	for _, i := range installations {
 		for _, order := range [][]string{{"gpu", "net"}, {"net", "gpu"}} {
@@ -247,7 +247,7 @@ func TestEveryStepFails(t *testing.T) {
 	}
 }
 
-// TestUndoFails: what cannot be put back is told, and stays remembered.
+// TestUndoFails: what cannot be restored is said, and stays recorded.
 func TestUndoFails(t *testing.T) {
 	i := installations[0]
 	sys := machine(t, i.files)

@@ -160,7 +160,7 @@ func locate(text []byte, path []string, key string) (place, error) {
 	return at, p.Error()
 }
 
-// keysOf gives the key of an expression, and the offset after it.
+// keysOf returns the key of an expression, and the offset after it.
 func keysOf(e *unstable.Node) (names []string, end int) {
 	for key := e.Key(); key.Next(); {
 		n := key.Node()
@@ -170,7 +170,7 @@ func keysOf(e *unstable.Node) (names []string, end int) {
 	return names, end
 }
 
-// lineLength gives the length of the first line, with its line feed.
+// lineLength returns the length of the first line, with its line feed.
 func lineLength(text []byte) int {
 	if i := strings.IndexByte(string(text), '\n'); i >= 0 {
 		return i + 1

@@ -1,26 +1,21 @@
-// Package try runs a throwaway container with hooks under a real runtime, and tells what became of each hook.
+// Package try runs a throwaway container with hooks under a real runtime, and reports what became of each hook.
 //
 // The hooks get into its config.json as they do for any container (package inject). Then this program takes the place of
-// each, in the role of a recorder, which runs the hook as the runtime would have and writes down what came of it. It
-// knows how a container is created, started and deleted, and how to leave nothing behind; of command lines it knows
-// nothing.
+// each, in the role of a recorder, which runs the hook (package hookrun) and writes down what came of it. The package knows
+// how a container is created, started and deleted, how to leave nothing behind, and how to remove what a killed try has left.
+// It draws nothing, and knows no command line.
 package try
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"debug/elf"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -220,48 +215,6 @@ func (o Options) check() error {
 	return nil
 }
 
-// missingBelow returns what a runtime creates in a root file system for mounts, parents first. Links there lead where they
-// do in the container.
-func missingBelow(rootfs string, mounts []mount) (missing []string, err error) {
-	root, err := unix.Open(rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(root)
-	for _, m := range mounts {
-		path, parent, there := "", rootfs, true
-		for _, name := range strings.Split(strings.Trim(filepath.Clean(m.Destination), "/"), "/") {
-			path = filepath.Join(path, name)
-			if there {
-				real, err := resolveIn(root, path)
-				if err == nil {
-					parent = real
-					continue
-				}
-				if err != unix.ENOENT {
-					return nil, fmt.Errorf("%s in %s: %w", path, rootfs, plain.Plain(err))
-				}
-				there = false
-			}
-			parent = filepath.Join(parent, name)
-			if !slices.Contains(missing, parent) {
-				missing = append(missing, parent)
-			}
-		}
-	}
-	return missing, nil
-}
-
-// resolveIn returns where path leads to, if root is the root.
-func resolveIn(root int, path string) (string, error) {
-	fd, err := unix.Openat2(root, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fd)
-	return os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
-}
-
 // WantStatic returns an error if the program needs a library, which a container need not have.
 func WantStatic(program string) error {
 	f, err := elf.Open(program)
@@ -339,256 +292,4 @@ func (c *container) keepAlive(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	c.alive = append(c.alive, f)
 	return err
-}
-
-// stop has the recorders end what they run.
-func (c *container) stop() {
-	for _, f := range c.alive {
-		f.Close()
-	}
-}
-
-// live takes the container through its life as an engine does, and says what went wrong with it.
-func (c *container) live() (problems []string) {
-	// What is orphaned becomes a child of this process: the container's, for which it waits, and whatever hooks leave.
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return []string{fmt.Sprintf("this process cannot become a subreaper: %v", err)}
-	}
-	defer context.AfterFunc(c.ctx, c.stop)()
-
-	note := func(err error) bool {
-		if err != nil {
-			problems = append(problems, err.Error())
-			c.untidy = true
-		}
-		return err == nil
-	}
-	stdin, hold, err := os.Pipe() // our own command ends with its standard input, another gets none
-	if !note(err) {
-		return problems
-	}
-	defer hold.Close()
-	if c.opts.Rootfs != "" {
-		hold.Close()
-	}
-	pidFile := filepath.Join(c.dir, "pid")
-	well := note(c.call(c.ctx, stdin, "create", "--bundle", c.bundle(), "--pid-file", pidFile, c.id))
-	stdin.Close()
-	well = well && note(c.call(c.ctx, nil, "start", c.id))
-	if well {
-		hold.Close()
-		well = note(c.wait(pidFile))
-	}
-	if well && note(c.call(context.WithoutCancel(c.ctx), nil, "delete", c.id)) {
-		return problems
-	}
-	err = c.call(context.WithoutCancel(c.ctx), nil, "delete", "--force", c.id)
-	if well {
-		note(err)
-	}
-	return problems
-}
-
-// call calls the runtime. An error is what the runtime says itself.
-func (c *container) call(ctx context.Context, stdin *os.File, command string, args ...string) error {
-	if err := ctx.Err(); err != nil {
-		return errors.New("interrupted")
-	}
-	log, stderr := filepath.Join(c.dir, command+".log"), filepath.Join(c.dir, command+".stderr")
-	out, err := os.Create(stderr)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	global := append([]string{"--root", filepath.Join(c.dir, "state"), "--log", log, "--log-format", "json"}, c.opts.RuntimeArgs...)
-	cmd := exec.Command(c.runtime, slices.Concat(global, []string{command}, args)...)
-	if stdin != nil {
-		cmd.Stdin = stdin
-	}
-	cmd.Stderr = out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process alone, which knows what to do
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	done := make(chan struct{})
-	go func() { err = cmd.Wait(); close(done) }()
-	go c.reapWhile(done, cmd.Process.Pid)
-	if !c.within(ctx, done) {
-		cmd.Process.Kill()
-		<-done
-		return fmt.Errorf("%s %s did not end and was killed", filepath.Base(c.runtime), command)
-	}
-	if err == nil {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return errors.New("interrupted")
-	}
-	return fmt.Errorf("%s %s: %s", filepath.Base(c.runtime), command, cmp.Or(lastError(log), lastLine(stderr), err.Error()))
-}
-
-// reapWhile reaps what has become a child of this process and ended, until the runtime's call with that pid is done. gVisor's
-// delete waits for its sandbox to be gone, and a zombie is not.
-func (c *container) reapWhile(done <-chan struct{}, call int) {
-	tick := time.NewTicker(watchInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case <-tick.C:
-		}
-		children, _ := childrenOf(os.Getpid()) // the next tick may find more
-		for _, pid := range children {
-			if pid != call && !slices.Contains(c.others, pid) {
-				unix.Wait4(pid, nil, unix.WNOHANG, nil)
-			}
-		}
-	}
-}
-
-// within reports whether done is closed in time: as long as hooks may take, or after an interruption, poststop hooks.
-func (c *container) within(ctx context.Context, done <-chan struct{}) bool {
-	each := func(limit time.Duration) <-chan time.Time {
-		return time.After(time.Duration(len(c.tasks))*limit + grace)
-	}
-	limit := each(c.opts.Timeout)
-	select {
-	case <-done:
-		return true
-	case <-limit:
-		return false
-	case <-ctx.Done():
-	}
-	select {
-	case <-done:
-		return true
-	case <-each(poststopGrace):
-		return false
-	}
-}
-
-// wait waits for the container's process, which the runtime has left to us.
-func (c *container) wait(pidFile string) error {
-	text, err := os.ReadFile(pidFile)
-	if err != nil {
-		return err
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return err
-	}
-	done := make(chan struct{})
-	go func() {
-		for err = unix.EINTR; err == unix.EINTR; {
-			_, err = unix.Wait4(pid, nil, 0, nil)
-		}
-		close(done)
-	}()
-	if !c.within(c.ctx, done) {
-		return errors.New("the container's process did not end and was killed")
-	}
-	return nil
-}
-
-// lastError returns the last error in a log in JSON, which is where engines read what a runtime says.
-func lastError(path string) (message string) {
-	text, _ := os.ReadFile(path)
-	for line := range bytes.Lines(text) {
-		var entry struct{ Level, Msg string }
-		if json.Unmarshal(line, &entry) == nil && (entry.Level == "error" || entry.Level == "fatal") {
-			message = strings.TrimSpace(entry.Msg)
-		}
-	}
-	return message
-}
-
-func lastLine(path string) string {
-	text, _ := os.ReadFile(path)
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return lines[len(lines)-1]
-}
-
-// watchInterval is how often somebody who looks is told of the progress.
-const watchInterval = 100 * time.Millisecond
-
-// watch reports the progress until stop is called.
-func (c *container) watch(begin int64) (stop func()) {
-	if c.opts.Progress == nil {
-		return func() {}
-	}
-	end, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(watchInterval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-end:
-				return
-			case <-tick.C:
-			}
-			if r, err := c.progress(begin, time.Now().UnixNano()); err == nil { // an error is reported in the end
-				c.opts.Progress(r)
-			}
-		}
-	}()
-	return func() { close(end); <-ended }
-}
-
-// progress returns what has happened until now: the calls that have begun.
-func (c *container) progress(begin, now int64) (*Report, error) {
-	r := &Report{Runtime: c.runtime, Seconds: seconds(now - begin)}
-	for _, t := range c.tasks {
-		calls, err := t.calls()
-		if err != nil {
-			return nil, err
-		}
-		for i := range calls {
-			if calls[i].Result == Killed { // or it has not ended yet
-				calls[i].Result, calls[i].end = Running, now
-			}
-			calls[i].place(begin, now)
-		}
-		r.add(t, calls)
-	}
-	r.sort()
-	return r, nil
-}
-
-// report puts together what was recorded.
-func (c *container) report(begin, end int64, problems []string) (*Report, error) {
-	r := &Report{
-		Runtime: c.runtime, Rootless: os.Geteuid() != 0, Seconds: seconds(end - begin),
-		Hooks: []Call{}, NotAdded: []NotAdded{}, Problems: []string{}, Notes: append([]string{}, c.notes...),
-	}
-	if c.opts.Rootfs == "" && len(c.opts.Command) > 0 {
-		r.Notes = append(r.Notes, "conditions saw the command "+c.opts.Command[0]+"; without --rootfs, a program of hookctl's own ran in its place")
-	}
-	for _, t := range c.tasks {
-		calls, err := t.calls()
-		if err != nil {
-			return nil, err
-		}
-		if len(calls) == 0 {
-			calls = []Call{t.call()}
-		}
-		for i := range calls {
-			calls[i].place(begin, end)
-		}
-		r.add(t, calls)
-	}
-	r.sort()
-	r.Problems = append(r.Problems, r.faults(problems)...)
-	for _, h := range r.Hooks {
-		if h.Ignored {
-			r.Notes = append(r.Notes, h.problem()+"; its failure policy is to ignore that")
-		}
-	}
-	for _, d := range c.plan.Decisions {
-		if d.Verdict == inject.NotAdded {
-			r.NotAdded = append(r.NotAdded, NotAdded{File: d.File, Path: d.Path, Reason: d.Reason.String()})
-		}
-	}
-	return r, nil
 }

@@ -32,7 +32,7 @@ func (c *containerd) planBlock(now *effective, r engine.Runtime, main []byte) ([
 		block["version"] = int64(2)
 	}
 	ours := tomledit.Within(block, path...)
-	// containerd 1.6 forgets the handler that it has by itself as soon as another one is named.
+	// containerd 1.6 forgets its built-in handler as soon as another one is named.
 	if tomledit.Dig(tree, append(path, "runtimes")...) == nil {
 		for name, like := range now.handlers() {
 			tomledit.Within(ours, "runtimes")[name] = tomledit.Settings(like.(tomledit.Table))
@@ -68,7 +68,7 @@ func (c *containerd) cutBlock(text []byte) (tree tomledit.Table, rest []byte, er
 	}
 	block, after, found := strings.Cut(after, endBlock)
 	if !found {
-		return nil, nil, fmt.Errorf("%s: the line %q is missing, so that nobody knows where hookctl's part ends; put it back, or take that part out by hand",
+		return nil, nil, fmt.Errorf("%s: the line %q is missing, so that the end of hookctl's part is unknown; add it again, or remove that part manually",
 			c.config, strings.TrimSpace(endBlock))
 	}
 	if tree, err = tomledit.Decode(c.config+", hookctl's part", []byte(block)); err != nil {

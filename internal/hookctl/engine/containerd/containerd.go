@@ -298,7 +298,7 @@ func (c *containerd) Without(path string, text []byte, was engine.Installed) ([]
 	}
 	handlers := tomledit.Dig(block, "plugins", plugin, "containerd", "runtimes")
 	if handlers[was.Name] == nil {
-		return nil, fmt.Errorf("%s: the lines around hookctl's part (%q) are gone, so that nobody knows what it is: take the tables of the handler %s out by hand, then remove %s",
+		return nil, fmt.Errorf("%s: the lines around hookctl's part (%q) are gone, so that what it is is unknown: remove the tables of the handler %s manually, then remove %s",
 			c.config, strings.TrimSpace(beginBlock), was.Name, was.Record)
 	}
 	delete(handlers, was.Name)
@@ -310,7 +310,7 @@ func (c *containerd) Without(path string, text []byte, was engine.Installed) ([]
 			return c.addBlock(rest, block), nil
 		}
 	}
-	return rest, nil // what is left there alone are handlers that containerd has by itself
+	return rest, nil // what is left there alone are containerd's built-in handlers
 }
 
 // withoutDefault restores the value of default_runtime_name that it had, if it is this runtime's name now and stands outside

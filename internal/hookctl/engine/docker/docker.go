@@ -105,7 +105,7 @@ func (d *docker) Without(_ string, text []byte, was engine.Installed) ([]byte, e
 		var entry struct{ Path string }
 		if err := json.Unmarshal(m.value(daemon.file), &entry); err != nil || entry.Path != was.Link {
 			return nil, daemon.file.At(m.start, "", fmt.Sprintf("somebody has changed the runtime %q since: it does not call %s", was.Name, was.Link),
-				"take it out by hand, or have it call that again")
+				"remove it manually, or have it call that again")
 		}
 	}
 	if m, ok := daemon.root.find(defaultRuntime); ok && m.is(daemon.file, tomledit.Quote(was.Name)) {

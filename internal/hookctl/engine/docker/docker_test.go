@@ -11,7 +11,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 )
 
-// planDocker gives daemon.json with gpu as a runtime.
+// planDocker returns daemon.json with gpu as a runtime.
 func planDocker(t *testing.T, before []byte, isDefault bool) ([]byte, error) {
 	t.Helper()
 	d := &docker{config: "/etc/docker/daemon.json", daemon: &engine.Daemon{}}
@@ -88,7 +88,7 @@ func TestDockerWithout(t *testing.T) {
 		{"our default", `{"a": 1}`, `{"a": 2, "default-runtime": "gpu", "runtimes": {"gpu": {"path": "/bin/gpu"}}}`, `{"a": 2}`},
 		{"our default in the place of another", `{"default-runtime": "x"}`, `{"a": 2, "default-runtime": "gpu", "runtimes": {"gpu": {"path": "/bin/gpu"}}}`, `{"a": 2, "default-runtime": "x"}`},
 		{"another default since", `{"default-runtime": "x"}`, `{"default-runtime": "y", "runtimes": {"gpu": {"path": "/bin/gpu"}}}`, `{"default-runtime": "y"}`},
-		{"taken out by hand", `{}`, `{"a": 1}`, `{"a": 1}`},
+		{"removed manually", `{}`, `{"a": 1}`, `{"a": 1}`},
 		{"a file that was not there", "", `{"runtimes": {"gpu": {"path": "/bin/gpu"} }}`, ""},
 	} {
 		d := &docker{config: "/etc/docker/daemon.json", daemon: &engine.Daemon{}}
@@ -111,7 +111,7 @@ func TestDockerWithout(t *testing.T) {
 	}
 }
 
-// FuzzDocker: with a runtime added, the file means what it meant and the runtime besides; with it taken out again by
+// FuzzDocker: with a runtime added, the file means what it meant and the runtime besides; with it removed again by
 // its own part alone, it means what it meant.
 func FuzzDocker(f *testing.F) {
 	for _, seed := range []string{"{}", `{"runtimes":{"x":{"path":"y"}}}`, "{\n\t\"default-runtime\": \"runc\"\n}", `{"a":[{"b":"\u0000"}],"runtimes":{ }}`} {

@@ -7,7 +7,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// object is where a JSON object lies in a file, and its members. Its methods give the file's text with one change, every
+// object is where a JSON object lies in a file, and its members. Its methods return the file's text with one change, every
 // other byte as it was.
 type object struct {
 	start, end int // of the brackets; end is after the closing one, and 0 if there is no such object
@@ -60,7 +60,7 @@ func (o object) find(name string) (member, bool) {
 	return member{}, false
 }
 
-// indents gives what stands before a member, a line feed and its indentation or nothing, and what one level more adds.
+// indents returns what stands before a member, a line feed and its indentation or nothing, and what one level more adds.
 func (o object) indents(f *jsonfile.File) (indent, unit string) {
 	lineStart := strings.LastIndexByte(string(f.Data[:o.start]), '\n') + 1
 	line := string(f.Data[lineStart:o.start])
@@ -89,7 +89,7 @@ func (o object) insert(f *jsonfile.File, text string) []byte {
 	return f.Edited([]jsonfile.Edit{{Start: o.start + 1, End: o.end - 1, Text: []byte(indent + text + outer)}})
 }
 
-// set gives a member another value, or adds it.
+// set returns a text in which a member has another value, or is added.
 func (o object) set(f *jsonfile.File, name, value string) []byte {
 	if m, ok := o.find(name); ok {
 		return f.Edited([]jsonfile.Edit{{Start: m.after, End: m.end, Text: []byte(value)}})

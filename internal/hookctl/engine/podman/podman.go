@@ -36,7 +36,7 @@ func (*podman) Program() string        { return "podman" }
 func (p *podman) Config() string       { return p.config }
 func (*podman) Daemon() *engine.Daemon { return nil }
 
-// file is hookctl's own. Its name has it read after those that are named as files of such a folder mostly are.
+// file is hookctl's own. Its name has it read after those that are named as files of such a directory mostly are.
 func (p *podman) file() string {
 	return filepath.Join(p.config+".d", "90-oci-add-hooks.conf")
 }
@@ -83,7 +83,7 @@ func (p *podman) refuse(ctx context.Context, tree tomledit.Table) error {
 	return nil
 }
 
-// defaultJSON are the runtimes of which Podman knows by itself that they write their log as JSON.
+// defaultJSON are the runtimes of which Podman knows without a list that they write their log as JSON.
 var defaultJSON = []any{"crun", "runc", "kata", "runsc", "youki", "krun"}
 
 // supportsJSON returns the list that a configuration comes to.
@@ -247,7 +247,7 @@ func (p *podman) Registered(ctx context.Context) (*engine.Registered, error) {
 		entry := engine.Entry{Name: name, Path: firstOf(tomledit.Strings(paths)), Default: standard == any(name)}
 		if !slices.Contains(supported, any(name)) {
 			entry.Faults = append(entry.Faults, engine.Fault{
-				Problem: "Podman's runtime_supports_json lacks the name: it does not show why a container is refused",
+				Problem: "Podman's runtime_supports_json does not have the name: it does not show why a container is refused",
 				Remedy:  fmt.Sprintf("add %q to that list, below [engine]", name)})
 		}
 		r.Entries = append(r.Entries, entry)
@@ -276,7 +276,7 @@ func (*podman) Reload([]change.File) engine.Reload {
 
 func (p *podman) Reach(_ context.Context, runtime string) (*engine.Reach, error) {
 	if p.config != usual {
-		return nil, fmt.Errorf("Podman reads %s, and is not to be told to read %s: no container can be run by that", usual, p.config)
+		return nil, fmt.Errorf("Podman reads %s, and cannot be made to read %s by hookctl: no container can be run by that", usual, p.config)
 	}
 	// Podman adds hooks itself: from a directory that has none, for a hook in config.json to prove something.
 	return &engine.Reach{Client: &engine.Client{Command: "podman", Global: []string{"--runtime", runtime}, NoHooks: "--hooks-dir"}}, nil
