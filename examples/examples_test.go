@@ -254,6 +254,35 @@ func wantRuntimes(t *testing.T, b block) {
 	}
 }
 
+// The manual page of hook files has every member of the page's table, and the one of the program every option.
+func TestManualPages(t *testing.T) {
+	texts := pages(t)
+	row := regexp.MustCompile("(?m)^\\| `(-*[a-zA-Z-]+)[^|]*\\|")
+	for heading, manual := range map[string]string{
+		"## The hook file":    "../docs/man/oci-add-hooks.json.5.md",
+		"## The command line": "../docs/man/oci-add-hooks.8.md",
+	} {
+		_, section, found := strings.Cut(texts["../docs/reference.md"], heading+"\n")
+		if !found {
+			t.Fatalf("docs/reference.md has no heading %q", heading)
+		}
+		section, _, _ = strings.Cut(section, "\n## ")
+		text, err := os.ReadFile(manual)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := row.FindAllStringSubmatch(section, -1)
+		if len(rows) < 4 {
+			t.Errorf("%s: the table has %d rows", heading, len(rows))
+		}
+		for _, m := range rows {
+			if !bytes.Contains(text, []byte("**"+m[1]+"**")) {
+				t.Errorf("%s does not have %s", manual, m[1])
+			}
+		}
+	}
+}
+
 // Every hook file in this directory is accepted, and has hooks.
 func TestHookFiles(t *testing.T) {
 	files, err := filepath.Glob("*.json")
