@@ -162,6 +162,14 @@ TEST_FLAGS := -count=1 -timeout 3h
 bin/gotestsum: go.mod
 	go build -o $@ gotest.tools/gotestsum
 
+# What takes more than a few seconds: kills by the hundred, whole containers, every example of the documents.
+SLOW := test/ examples internal/hookctl/registration internal/hookctl/try internal/hooklog internal/hookrun
+
+.PHONY: quick
+quick: ## vet, and the fast tests of what has changed since they last passed: for each save, in less than a minute
+	go vet ./...
+	go test -short $$(go list ./... | grep -v $(SLOW:%=-e '/%'))
+
 .PHONY: test-unit
 test-unit: bin/gotestsum ## tables, command scripts, process tests
 	$(GOTESTSUM) -- $(TEST_FLAGS) ./...

@@ -26,7 +26,7 @@ func TestDocs(t *testing.T) {
 	command := regexp.MustCompile(`(?m)^\$ (.*)\n((?:[^$].*\n|\n)*)`)
 	usual := strings.NewReplacer(dir, "/root")
 	columns := regexp.MustCompile(`  +`) // are as wide as the paths here
-	measured := regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}|\d+\.\d+ m?s( +|$)`)
+	measured := regexp.MustCompile(`(?m)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}|\d+\.\d+ m?s( +|$)`)
 	for _, block := range console.FindAllStringSubmatch(string(page), -1) {
 		for _, c := range command.FindAllStringSubmatch(block[1], -1) {
 			line, want := c[1], c[2]

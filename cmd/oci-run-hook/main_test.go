@@ -108,9 +108,9 @@ func TestRuns(t *testing.T) {
 		"lines, binary":      {call: call{script: `printf 'a\nb\377\033[31m\n' >&2; exit 1`}, status: 1, stderr: who + `exit status 1: a\nb\xff\x1b[31m` + "\n", record: hooklog.Record{Result: "failed", ExitStatus: ptr(1), Stderr: "a\nb\ufffd\x1b[31m\n"}},
 		"signal":             {call: call{script: "kill -SEGV $$"}, status: 128 + 11, stderr: who + "ended by SIGSEGV\n", record: hooklog.Record{Result: "failed", Signal: "SIGSEGV"}},
 		"killed":             {call: call{script: "kill -KILL $$"}, status: 128 + 9, stderr: who + "ended by SIGKILL\n", record: hooklog.Record{Result: "failed", Signal: "SIGKILL"}},
-		"timed out":          {call: call{args: []string{"--timeout=1"}, script: "echo begun; sleep 8; exit 0"}, status: 124, stderr: who + "timed out after 1 s: begun\n", record: hooklog.Record{Result: "timed out", Signal: "SIGKILL", Stdout: "begun\n"}},
+		"timed out":          {call: call{args: []string{"--timeout=1"}, script: "echo begun; sleep 1000; exit 0"}, status: 124, stderr: who + "timed out after 1 s: begun\n", record: hooklog.Record{Result: "timed out", Signal: "SIGKILL", Stdout: "begun\n"}},
 		"ignored":            {call: call{args: []string{"--failure-policy=ignore"}, script: "echo x >&2; exit 3"}, record: hooklog.Record{Result: "failed", ExitStatus: ptr(3), Ignored: true, Stderr: "x\n"}},
-		"ignored, timed out": {call: call{args: []string{"--failure-policy=ignore", "--timeout=1"}, script: "sleep 8"}, record: hooklog.Record{Result: "timed out", Signal: "SIGKILL", Ignored: true}},
+		"ignored, timed out": {call: call{args: []string{"--failure-policy=ignore", "--timeout=1"}, script: "sleep 1000"}, record: hooklog.Record{Result: "timed out", Signal: "SIGKILL", Ignored: true}},
 		"ignored, but ok":    {call: call{args: []string{"--failure-policy=ignore"}, script: "true"}, record: hooklog.Record{Result: "ok", ExitStatus: new(int)}},
 		"poststop":           {call: call{args: []string{"--stage=poststop"}, script: "exit 3"}, record: hooklog.Record{Stage: "poststop", Result: "failed", ExitStatus: ptr(3), Ignored: true}},
 		"poststop, fail":     {call: call{args: []string{"--stage=poststop", "--failure-policy", "fail"}, script: "exit 3"}, status: 3, stderr: "oci-run-hook: poststop hook /bin/sh of gpu-hooks: exit status 3\n", record: hooklog.Record{Stage: "poststop", Result: "failed", ExitStatus: ptr(3)}},
@@ -125,7 +125,7 @@ func TestRuns(t *testing.T) {
 			if got.status != tt.status || got.stdout != "" || got.stderr != tt.stderr {
 				t.Errorf("status %d, stdout %q, stderr %q", got.status, got.stdout, got.stderr)
 			}
-			if got.took > 6*time.Second {
+			if got.took > time.Minute {
 				t.Errorf("it took %v", got.took)
 			}
 			if misread.MatchString(got.stderr) {
@@ -141,7 +141,7 @@ func TestRuns(t *testing.T) {
 			want.Time, want.Seconds = r.Time, r.Seconds
 			want.Path, want.Args, want.Profile, want.File = "/bin/sh", []string{"the-hook", "-c", tt.script}, "gpu-hooks", "/f.json"
 			want.Container, want.Bundle, want.PodNamespace, want.PodName, want.ContainerName = "c1", "/b", "ns", "pod", "main"
-			if diff := cmp.Diff(&want, r); diff != "" || time.Since(r.Time).Abs() > time.Minute || r.Seconds < 0 || r.Seconds > 6 {
+			if diff := cmp.Diff(&want, r); diff != "" || time.Since(r.Time).Abs() > time.Minute || r.Seconds < 0 || r.Seconds > 60 {
 				t.Errorf("%v (-want +got):\n%s", r.Time, diff)
 			}
 		})

@@ -103,7 +103,7 @@ func newNodeInstall(io *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "install ENGINE --profile NAME --hooks FILE --host-root DIR",
 		Short: "copy the programs to the node, add a profile there and install it",
-		Long: "Checks the hook file on the node. Then copies oci-add-hooks and hookctl from the container to the node, adds the profile NAME, and registers it with the node's ENGINE, as " +
+		Long: "Checks the hook file on the node. Then copies oci-add-hooks, oci-run-hook and hookctl from the container to the node, adds the profile NAME, and registers it with the node's ENGINE, as " +
 			"`hookctl profile add` and `hookctl install --reload` do. In the end it runs a container by the profile, without a network and a registry, and removes it. " +
 			"If anything fails, everything is put back.\n\n" +
 			"What is so already stays, and if that is all, the engine does not read its configuration again. " +

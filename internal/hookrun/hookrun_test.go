@@ -209,7 +209,7 @@ func TestFamilyEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			r := run(t, call{Script: script, Limit: 1500 * time.Millisecond, dir: dir})
+			r := run(t, call{Script: script, Limit: 3 * time.Second, dir: dir})
 			if r.Err != "" || r.Result != TimedOut && name != "fails, daemon" || r.Result == OK {
 				t.Errorf("%+v", r)
 			}

@@ -52,6 +52,11 @@ func (s *Supervision) FailurePolicy(stage Stage, c Container) (string, Reason, e
 	return FailurePolicyFail, nil, nil
 }
 
+// Supervises reports whether hooks of the file, or of its directories, are supervised.
+func (f *File) Supervises() bool {
+	return f.Supervision != nil || slices.ContainsFunc(f.Hooks, func(h Hook) bool { return h.Supervision != nil })
+}
+
 // supervise is a member `supervise` as it is written.
 type supervise struct {
 	Supervision

@@ -43,6 +43,7 @@ func testNode(t *testing.T, n *node) {
 		{"install", testNodeInstall},
 		{"install-again", testNodeInstallAgain},
 		{"status", testNodeStatus},
+		{"features", testNodeFeatures},
 		{"pod", testNodePod},
 		{"upgrade-and-remove-under-a-pod", testNodeUpgradeAndRemove},
 		{"nothing-left", func(t *testing.T, n *node) {
@@ -417,7 +418,7 @@ func testNodeImage(t *testing.T, d docker) {
 			files = append(files, name)
 		}
 	}
-	if diff := cmp.Diff([]string{"usr/local/bin/hookctl", "usr/local/bin/oci-add-hooks"}, files); diff != "" {
+	if diff := cmp.Diff([]string{"usr/local/bin/hookctl", "usr/local/bin/oci-add-hooks", "usr/local/bin/oci-run-hook"}, files); diff != "" {
 		t.Errorf("what is in the image (-want +got):\n%s", diff)
 	}
 	if said := ok(t, d.command("run", "--rm", "--network", "none", images[0], "--version")).stdout; said != "hookctl version v1\n" {
@@ -653,6 +654,25 @@ func testNodeStatus(t *testing.T, n *node) {
 		if o := probe(); o.code != 0 {
 			t.Errorf("put back, the node is not ready: %v", o)
 		}
+	}
+}
+
+// What the kubelet tells of the handlers (its node's status.runtimeHandlers) is the same of the profile as of runc. containerd
+// tells it from 2.0 on.
+func testNodeFeatures(t *testing.T, n *node) {
+	status, err := n.cri.Status(patient(t), &cri.StatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	features := map[string]string{}
+	for _, h := range status.RuntimeHandlers {
+		features[h.Name] = h.Features.String()
+	}
+	if len(features) == 0 && containerdMajor(t) < 2 {
+		return
+	}
+	if got, ok := features["record-stages"]; !ok || got != features["runc"] {
+		t.Errorf("the features of the handlers: %v", features)
 	}
 }
 

@@ -47,9 +47,8 @@ func (c *checker) neverSupervised(root *node, h hook) {
 // supervisor reports that hooks are to be supervised, and the program that does it is not beside oci-add-hooks, which then
 // refuses to start a container.
 func (c *checker) supervisor(file *hooks.File) {
-	wanted := file.Supervision != nil || slices.ContainsFunc(file.Hooks, func(h hooks.Hook) bool { return h.Supervision != nil })
 	program, err := filepath.EvalSymlinks(c.program)
-	if !wanted || c.program == "" || err != nil {
+	if !file.Supervises() || c.program == "" || err != nil {
 		return
 	}
 	path := filepath.Join(filepath.Dir(program), inject.Supervisor)

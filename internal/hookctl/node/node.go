@@ -134,10 +134,17 @@ func (n *Node) register(ctx context.Context, plan *registration.Plan, rest ...re
 		if reload.Refused != nil {
 			return reload.Refused
 		}
-		rest = append([]registration.Step{{
-			Do:   func(ctx context.Context) error { return n.reload(ctx, reload, read) },
-			Undo: func(ctx context.Context) error { return n.reload(ctx, reload, reload.Do) },
-		}}, rest...)
+		step := registration.Step{Do: func(ctx context.Context) error { return n.reload(ctx, reload, read) }}
+		if changes {
+			step.Undo = func(ctx context.Context) error {
+				err := n.reload(ctx, reload, reload.Do)
+				if err == nil { // it has read what is there again
+					err = os.Remove(unread)
+				}
+				return err
+			}
+		}
+		rest = append([]registration.Step{step}, rest...)
 		if err := os.WriteFile(unread, nil, 0o600); err != nil {
 			return fmt.Errorf("%s cannot be written: %w", unread, report.Plain(err))
 		}
@@ -163,15 +170,24 @@ func (n *Node) register(ctx context.Context, plan *registration.Plan, rest ...re
 	return nil
 }
 
-// carryOut does steps without a plan: what fails leaves nothing to undo.
-func carryOut(ctx context.Context, steps []registration.Step) error {
-	for _, step := range steps {
-		if err := step.Do(ctx); err != nil {
-			return err
+// carryOut does steps without a plan. If one fails, or ctx ends, those before it are undone.
+func carryOut(ctx context.Context, steps []registration.Step) (err error) {
+	for i, step := range steps {
+		if err = step.Do(ctx); err == nil && ctx.Err() != nil {
+			err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
 		}
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+		if err == nil {
+			continue
 		}
+		for _, begun := range slices.Backward(steps[:i+1]) {
+			if begun.Undo == nil {
+				continue
+			}
+			if undoErr := begun.Undo(context.WithoutCancel(ctx)); undoErr != nil {
+				err = fmt.Errorf("%w\nand not everything was restored: %w", err, undoErr)
+			}
+		}
+		return err
 	}
 	return nil
 }

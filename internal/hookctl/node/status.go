@@ -19,6 +19,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
@@ -149,9 +150,12 @@ func plain(err error) string {
 }
 
 func (s *status) programs() {
-	for _, name := range []string{cmdline.Name, "hookctl"} {
+	profile, err := hooks.ReadFile(s.sys.Path(s.sys.Profile(s.profile)))
+	supervises := err == nil && profile.Supervises()
+	for _, name := range programNames {
 		path := filepath.Join(filepath.Dir(s.receipt.Link), name)
 		switch st, err := os.Stat(s.sys.Path(path)); {
+		case name == supervisor && errors.Is(err, fs.ErrNotExist) && !supervises:
 		case err != nil:
 			s.note("programs", path, plain(err))
 		case !st.Mode().IsRegular() || st.Mode().Perm()&0o111 != 0o111 || st.Size() == 0:

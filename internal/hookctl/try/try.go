@@ -1,9 +1,9 @@
-// Package try runs a throwaway container with hooks under a real runtime, and tells what became of each hook.
+// Package try runs a throwaway container with hooks under a real runtime, and reports what became of each hook.
 //
 // The hooks get into its config.json as they do for any container (package inject). Then this program takes the place of
-// each, in the role of a recorder, which runs the hook as the runtime would have and writes down what came of it. It
-// knows how a container is created, started and deleted, and how to leave nothing behind; of command lines it knows
-// nothing.
+// each, in the role of a recorder, which runs the hook (package hookrun) and writes down what came of it. The package knows
+// how a container is created, started and deleted, how to leave nothing behind, and how to remove what a killed try has left.
+// It draws nothing, and knows no command line.
 package try
 
 import (
