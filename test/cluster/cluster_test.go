@@ -107,17 +107,16 @@ func rollOut(t *testing.T, c cluster) {
 	c.apply()
 	c.rolledOut("install")
 
-	t.Log("hook that fails")
+	t.Log("hook that fails: the canary keeps it off the node")
 	failing := changed
 	failing.Hooks = map[string][]hook{"createRuntime": {{Path: "/bin/sh", Args: []string{"sh", "-c", "echo no device >&2; exit 3"}}}}
 	c.setHooks(failing)
 	c.apply()
-	c.rolledOut("install")
-	c.kubectl("run", "refused", "--image=busybox:stable", "--restart=Never", "--overrides", c.overrides(), "--", "sleep", "3600")
-	c.eventually("the pod's events say why it does not start", func() bool {
-		return strings.Contains(c.kubectl("describe", "pod", "refused"), "no device")
+	c.eventually("the installer says which hook fails", func() bool {
+		said := c.kubectl("-n", namespace, "describe", "pods")
+		return strings.Contains(said, "the canary") && strings.Contains(said, "no device")
 	})
-	c.kubectl("delete", "pod", "refused", "--grace-period=0", "--force")
+	c.run("fifth")
 	c.setHooks(changed)
 	c.apply()
 	c.rolledOut("install")
@@ -127,7 +126,7 @@ func rollOut(t *testing.T, c cluster) {
 	c.eventually("the remover waits for the pod, by its name", func() bool {
 		return strings.Contains(c.output("./admin.sh", "kubectl", "-n", namespace, "logs", "daemonset/"+profile+"-remove", "-c", "remove"), "example")
 	})
-	c.kubectl("delete", "pod", "example", "second", "third", "fourth", "--grace-period=1")
+	c.kubectl("delete", "pod", "example", "second", "third", "fourth", "fifth", "--grace-period=1")
 	c.rolledOut("remove")
 	c.kubectl("label", "nodes", "-l", label+"=remove", label+"-")
 	c.kubectl("delete", "-k", c.deploy, "--ignore-not-found")
