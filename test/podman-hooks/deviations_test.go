@@ -243,12 +243,16 @@ func TestDeviationPrecreate(t *testing.T) {
 		if own, err := manager.Hooks(config, nil, false); err != nil || len(own["precreate"]) != 1 || len(config.Hooks.CreateRuntime) != 1 {
 			t.Errorf("library for Podman: %v, %+v, %v", own, config.Hooks, err)
 		}
-		theirs, ours := ask(server, dir)
-		expect(t, "library for CRI-O", theirs, `error: unknown stage "precreate"`)
+		_, ours := ask(server, dir)
 		expect(t, "ours", ours, `error: stage "precreate" is Podman's own`)
-		theirs, ours = ask(server, file(neverTrue))
-		expect(t, "library for CRI-O, conditions that don't match", theirs, `error: unknown stage "precreate"`)
+		never := file(neverTrue)
+		_, ours = ask(server, never)
 		expect(t, "ours, conditions that don't match", ours, "b")
+		for _, dir := range []string{dir, never} {
+			if _, err := podman.New(t.Context(), []string{dir}, nil); err == nil || !strings.Contains(err.Error(), `unknown stage "precreate"`) {
+				t.Errorf("library for CRI-O: %v", err)
+			}
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package podmanhooks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -123,10 +124,12 @@ func (a answer) without(programs map[string]bool) answer {
 
 func hookPath(hook any) string { return hook.(map[string]any)["path"].(string) }
 
-// podmanAnswers asks the library.
+// podmanAnswers asks the library, as Podman does. A hook of the stage precreate, which Podman runs itself, is an error: no
+// runtime can run it (TestDeviationPrecreate).
 func podmanAnswers(dirs []string, containers []container) []answer {
+	const precreate = "precreate"
 	answers := make([]answer, len(containers))
-	manager, err := podman.New(context.Background(), dirs, nil)
+	manager, err := podman.New(context.Background(), dirs, []string{precreate})
 	for i, c := range containers {
 		if err != nil {
 			answers[i].err = err
@@ -136,7 +139,11 @@ func podmanAnswers(dirs []string, containers []container) []answer {
 		if c.process {
 			config.Process = &rspec.Process{Args: c.args}
 		}
-		if _, answers[i].err = manager.Hooks(config, c.annotations, len(c.bindMounts) > 0); answers[i].err != nil {
+		own, err := manager.Hooks(config, c.annotations, len(c.bindMounts) > 0)
+		if err == nil && len(own[precreate]) > 0 {
+			err = errors.New("a hook of the stage precreate")
+		}
+		if answers[i].err = err; err != nil {
 			continue
 		}
 		if config.Hooks == nil {
