@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 )
@@ -207,5 +208,13 @@ func TestMetrics(t *testing.T) {
 	}
 	if err := ReplaceTextfile(filepath.Join(path, "x.prom"), list, nil); err == nil {
 		t.Error("no error where there is no directory")
+	}
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = ReplaceTextfile(fifo, list, nil)
+	if st, statErr := os.Lstat(fifo); err == nil || statErr != nil || st.Mode()&os.ModeNamedPipe == 0 {
+		t.Errorf("what is no regular file was replaced: %v, %v", err, statErr)
 	}
 }
