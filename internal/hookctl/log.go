@@ -43,9 +43,9 @@ func newLog(io *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "log",
 		Short: "show what supervised hooks did",
-		Long: `log shows what supervised hooks did, a line each: when, in which container or pod,
-the stage, the hook, how long it took, and what came of it. What a hook printed is
-shown below its line where it failed.
+		Long: `log shows what supervised hooks did, a line each: when, in which container or
+pod, the stage, the hook, how long it took, and what came of it. What a hook
+printed is shown below its line where it failed.
 
 Hooks are supervised, and so recorded, if their hook file says "supervise". See
 oci-run-hook(8).`,

@@ -17,11 +17,11 @@ func newMetrics(io *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "metrics",
 		Short: "print metrics of supervised hooks and of containers, for Prometheus",
-		Long: `metrics prints what supervised hooks did as OpenMetrics: for each profile, hook and
-stage a histogram of durations, and how many hooks failed, were ignored, and timed
-out. They are counted anew from the records at each call, and fall when old records
-are dropped. It counts containers too, by profile and state, as hookctl ps has them,
-if it may see all of them.`,
+		Long: `metrics prints what supervised hooks did as OpenMetrics: for each profile, hook
+and stage a histogram of durations, and how many hooks failed, were ignored, and
+timed out. They are counted anew from the records at each call, and fall when
+old records are dropped. It counts containers too, by profile and state, as
+hookctl ps has them, if it may see all of them.`,
 		Example: "  hookctl metrics --textfile /var/lib/node_exporter/textfile/oci-hooks.prom",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -41,7 +41,7 @@ func appendLine(path string, line []byte, maxSize int64) error {
 		return err
 	}
 	defer dir.close()
-	if err := dir.refuseShared(); err != nil {
+	if err := refuseShared(dir.fd, dir.path, "0700"); err != nil {
 		return err
 	}
 	name := filepath.Base(path)
@@ -110,15 +110,15 @@ func openDir(path string) (*directory, error) {
 	return &directory{path: path, fd: fd, locked: -1}, nil
 }
 
-// refuseShared returns an error if another user can write to the directory, who could put links there, and lock what every
-// hook waits for.
-func (d *directory) refuseShared() error {
+// refuseShared returns an error if another user can write to the open file at path. In a directory that user could put
+// links, and lock what every hook waits for; a file the user could open, and read what hooks print.
+func refuseShared(fd int, path, mode string) error {
 	var st unix.Stat_t
-	if err := unix.Fstat(d.fd, &st); err != nil {
-		return fmt.Errorf("%s cannot be examined: %w", d.path, report.Plain(err))
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fmt.Errorf("%s cannot be examined: %w", path, report.Plain(err))
 	}
 	if int(st.Uid) != unix.Geteuid() || st.Mode&0o022 != 0 {
-		return fmt.Errorf("%s can be written by others than user %d; run: chown %[2]d %[1]s && chmod 0700 %[1]s", d.path, unix.Geteuid())
+		return fmt.Errorf("%s can be written by others than user %d; run: chown %[2]d %[1]s && chmod %[3]s %[1]s", path, unix.Geteuid(), mode)
 	}
 	return nil
 }
@@ -181,16 +181,23 @@ func (d *directory) open(name string) (fd int, size int64, err error) {
 	return fd, st.Size, nil
 }
 
-// openFile opens a regular file of the directory, and no link.
+// openFile opens a regular file of the directory, and no link; with O_CREAT, one that no other user can write to.
 func (d *directory) openFile(name string, flags int) (int, error) {
+	path := filepath.Join(d.path, name)
 	fd, err := unix.Openat(d.fd, name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0o600)
 	if err != nil {
-		return -1, fmt.Errorf("%s/%s cannot be opened: %w", d.path, name, report.Plain(err))
+		return -1, fmt.Errorf("%s cannot be opened: %w", path, report.Plain(err))
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		unix.Close(fd)
-		return -1, fmt.Errorf("%s/%s is not a regular file", d.path, name)
+		return -1, fmt.Errorf("%s is not a regular file", path)
+	}
+	if flags&unix.O_CREAT != 0 {
+		if err := refuseShared(fd, path, "0600"); err != nil {
+			unix.Close(fd)
+			return -1, err
+		}
 	}
 	return fd, nil
 }

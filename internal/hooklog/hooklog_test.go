@@ -274,7 +274,11 @@ func TestFullDisk(t *testing.T) {
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name, "hooks.jsonl") }
-	for _, name := range []string{"shared", "link", "fifo", "dir", "lock"} {
+	others := os.Geteuid() // root alone can give a file away
+	if others == 0 {
+		others = 65534
+	}
+	for _, name := range []string{"shared", "link", "fifo", "dir", "lock", "writable", "other", "locked"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -284,21 +288,30 @@ func TestRefused(t *testing.T) {
 		os.Symlink("/etc/passwd", at("link")), unix.Mkfifo(at("fifo"), 0o600), os.Mkdir(at("dir"), 0o700),
 		os.Symlink("/etc/passwd", filepath.Join(dir, "lock/.hooks.jsonl.lock")),
 		os.WriteFile(filepath.Join(dir, "file"), nil, 0o600),
+		os.WriteFile(at("writable"), nil, 0o600), os.Chmod(at("writable"), 0o622),
+		os.WriteFile(at("other"), nil, 0o600), os.Chown(at("other"), others, -1),
+		os.WriteFile(filepath.Join(dir, "locked/.hooks.jsonl.lock"), nil, 0o600), os.Chown(filepath.Join(dir, "locked/.hooks.jsonl.lock"), others, -1),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	for path, want := range map[string]string{
+	wants := map[string]string{
 		at("shared"):    fmt.Sprintf("@ can be written by others than user %d; run: chown %[1]d @ && chmod 0700 @", os.Geteuid()),
 		at("link"):      "@/hooks.jsonl cannot be opened: too many symbolic links (ELOOP)",
 		at("fifo"):      "@/hooks.jsonl is not a regular file",
 		at("dir"):       "@/hooks.jsonl cannot be opened: a directory is there (EISDIR)",
+		at("writable"):  fmt.Sprintf("@/hooks.jsonl can be written by others than user %d; run: chown %[1]d @/hooks.jsonl && chmod 0600 @/hooks.jsonl", os.Geteuid()),
 		at("lock"):      "@/.hooks.jsonl.lock cannot be opened: too many symbolic links (ELOOP)",
 		at("file"):      "@ cannot be opened: a part of the path is no directory (ENOTDIR)",
 		"hooks.jsonl":   "hooks.jsonl: the path of the records is not absolute",
 		"/proc/x/hooks": "@ cannot be created: there is nothing of that name (ENOENT)",
-	} {
+	}
+	if others != os.Geteuid() {
+		wants[at("other")] = "@/hooks.jsonl can be written by others than user 0; run: chown 0 @/hooks.jsonl && chmod 0600 @/hooks.jsonl"
+		wants[at("locked")] = strings.ReplaceAll(wants[at("other")], "hooks.jsonl", ".hooks.jsonl.lock")
+	}
+	for path, want := range wants {
 		err := Append(path, full())
 		if want = strings.ReplaceAll(want, "@", filepath.Dir(path)); err == nil || err.Error() != want {
 			t.Errorf("%s: %v\nwant %s", path, err, want)

@@ -171,8 +171,11 @@ func (r *ruleReader) hookMember(name string) (err error) {
 	return err
 }
 
+// whenMembers are the members of a member `when`.
+var whenMembers = []string{"always", "annotations", "commands", "hasBindMounts"}
+
 func (r *ruleReader) whenMember(name string) error {
-	if err := r.MisspeltCase(name, "always", "annotations", "commands", "hasBindMounts"); err != nil {
+	if err := r.MisspeltCase(name, whenMembers...); err != nil {
 		return err
 	}
 	w := &r.rule.when

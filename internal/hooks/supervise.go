@@ -102,7 +102,13 @@ func readSupervise(r *jsonfile.Reader) (*supervise, error) {
 			s.Record, err = oneOf(r, "output", RecordStatus)
 		case "ignoreFailureWhen":
 			conditions := ruleReader{Reader: r, rule: &rule{}, seen: expressions{}}
-			err = r.Object(conditions.whenMember)
+			err = r.Object(func(name string) error {
+				// A misspelt condition that is ignored, as one of a hooks directory is, has more failures ignored than are meant.
+				if !slices.ContainsFunc(whenMembers, func(known string) bool { return strings.EqualFold(name, known) }) {
+					return r.Fail(fmt.Sprintf("unknown member %q of ignoreFailureWhen", name), "its members are "+strings.Join(whenMembers, ", "))
+				}
+				return conditions.whenMember(name)
+			})
 			s.ignoreWhen = &conditions.rule.when
 		}
 		return err

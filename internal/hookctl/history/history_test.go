@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 )
@@ -93,7 +94,7 @@ func TestParseSince(t *testing.T) {
 // TestOTLP: the line has the form of OpenTelemetry's protocol; a container's hooks are one trace.
 func TestOTLP(t *testing.T) {
 	r := run("c", "prestart", "/h", "failed", 0.25)
-	r.ExitStatus, r.Stderr, r.Ignored, r.PodNamespace, r.PodName = ptr(3), "no device\n", true, "ns", "p"
+	r.ExitStatus, r.Error, r.Stderr, r.Ignored, r.PodNamespace, r.PodName = ptr(3), "why", "no device\n", true, "ns", "p"
 	var b bytes.Buffer
 	if err := WriteOTLP(&b, r); err != nil {
 		t.Fatal(err)
@@ -103,7 +104,7 @@ func TestOTLP(t *testing.T) {
 		`"scopeSpans":[{"scope":{"name":"oci-run-hook"},"spans":[{"traceId":"2e7d2c03a9507ae265ecf5b5356885a5","spanId":"SPAN","name":"prestart /h","kind":1,` +
 		`"startTimeUnixNano":"1770091506123456789","endTimeUnixNano":"1770091506373456789","attributes":[{"key":"oci.hook.stage","value":{"stringValue":"prestart"}},` +
 		`{"key":"oci.hook.path","value":{"stringValue":"/h"}},{"key":"oci.hook.profile","value":{"stringValue":"gpu"}},{"key":"oci.hook.result","value":{"stringValue":"failed"}},` +
-		`{"key":"oci.hook.stderr","value":{"stringValue":"no device\n"}},{"key":"process.exit.code","value":{"intValue":"3"}},{"key":"oci.hook.ignored","value":{"boolValue":true}}],` +
+		`{"key":"oci.hook.error","value":{"stringValue":"why"}},{"key":"oci.hook.stderr","value":{"stringValue":"no device\n"}},{"key":"process.exit.code","value":{"intValue":"3"}},{"key":"oci.hook.ignored","value":{"boolValue":true}}],` +
 		`"status":{"code":2,"message":"failed"}}]}]}]}` + "\n"
 	var line otlp
 	if err := json.Unmarshal(b.Bytes(), &line); err != nil {
@@ -207,5 +208,13 @@ func TestMetrics(t *testing.T) {
 	}
 	if err := ReplaceTextfile(filepath.Join(path, "x.prom"), list, nil); err == nil {
 		t.Error("no error where there is no directory")
+	}
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = ReplaceTextfile(fifo, list, nil)
+	if st, statErr := os.Lstat(fifo); err == nil || statErr != nil || st.Mode()&os.ModeNamedPipe == 0 {
+		t.Errorf("what is no regular file was replaced: %v, %v", err, statErr)
 	}
 }

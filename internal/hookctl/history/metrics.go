@@ -3,7 +3,9 @@ package history
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -139,11 +141,15 @@ func write(w io.Writer, families []*dto.MetricFamily, format expfmt.Format) erro
 }
 
 // ReplaceTextfile writes the metrics to the file at path in one step, in the text format that node_exporter's
-// textfile collector reads. The collector reads *.prom alone: the temporary file beside it is none to it.
+// textfile collector reads. The collector reads *.prom alone: the temporary file beside it is none to it. What is there and
+// is no file, such as /dev/null, stays; a link is replaced, and not what it leads to.
 func ReplaceTextfile(path string, records []*hooklog.Record, containers []Containers) (err error) {
 	var text bytes.Buffer
 	if err := write(&text, families(records, containers), expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
 		return err
+	}
+	if st, err := os.Lstat(path); err == nil && st.Mode().Type()&^fs.ModeSymlink != 0 {
+		return errors.New("it is not a regular file")
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {

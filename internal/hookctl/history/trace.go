@@ -79,7 +79,7 @@ func WriteOTLP(w io.Writer, r *hooklog.Record) error {
 		Name: name(r), Kind: spanInternal,
 		StartTimeUnixNano: strconv.FormatInt(begin, 10), EndTimeUnixNano: strconv.FormatInt(begin+int64(math.Round(r.Seconds*1e9)), 10),
 		Attributes: texts("oci.hook.stage", r.Stage, "oci.hook.path", r.Path, "oci.hook.profile", r.Profile, "oci.hook.file", r.File,
-			"oci.hook.result", r.Result, "oci.hook.signal", r.Signal, "oci.hook.stderr", r.Stderr),
+			"oci.hook.result", r.Result, "oci.hook.signal", r.Signal, "oci.hook.error", r.Error, "oci.hook.stderr", r.Stderr),
 	}
 	if r.ExitStatus != nil {
 		text := strconv.Itoa(*r.ExitStatus)
