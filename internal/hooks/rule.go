@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -297,7 +298,10 @@ func (r *ruleReader) seconds() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := strconv.ParseInt(string(text), 10, 64); kind != '0' || err != nil {
+	switch _, err := strconv.ParseInt(string(text), 10, 64); {
+	case errors.Is(err, strconv.ErrRange): // the library doesn't read it
+		return nil, checkTimeout(r.Reader)
+	case kind != '0' || err != nil:
 		return nil, r.Fail("the timeout is not an integer, in seconds", "write it in digits alone")
 	}
 	r.refuse(checkTimeout(r.Reader))

@@ -28,11 +28,17 @@ func TestChain(t *testing.T) {
 		os.Symlink("oci-add-hooks", one+"/there"), os.Symlink("oci-add-hooks", two+"/back"), os.Symlink("oci-add-hooks", two+"/ends")); err != nil {
 		t.Fatal(err)
 	}
+	const shadowed = "oci-add-hooks-test-runtime" // a copy goes by this name of a runtime, and passes over itself
+	real := filepath.Join(dir, "real")
+	if err := errors.Join(os.Symlink("oci-add-hooks", filepath.Join(two, shadowed)), os.Mkdir(real, 0o755), os.Symlink("/bin/true", filepath.Join(real, shadowed))); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", two+":"+real)
 	before := profile.Dir
 	profile.Dir = dir
 	defer func() { profile.Dir = before }()
 	for name, runtime := range map[string]string{"there": two + "/back", "back": one + "/there", "onward": two + "/back", "ends": "/bin/true", "long": two + "/ends",
-		"nowhere": "/nonexistent/runtime", "gone": two + "/oci-add-hooks"} {
+		"nowhere": "/nonexistent/runtime", "gone": two + "/oci-add-hooks", shadowed: shadowed} {
 		if err := os.WriteFile(filepath.Join(dir, name+".json"), fmt.Appendf(nil, `{"runtime": %q, "hooks": {}}`, runtime), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -42,12 +48,13 @@ func TestChain(t *testing.T) {
 		loop  bool
 	}{
 		"there":   {two + "/back " + one + "/there", true},
-		"back":    {one + "/there " + two + "/back", true},
+		"back":    {one + "/there " + two + "/back " + one + "/there", true},
 		"onward":  {two + "/back " + one + "/there " + two + "/back", true},
 		"ends":    {"/bin/true", false},
 		"long":    {two + "/ends /bin/true", false},
 		"nowhere": {"", false},
 		"gone":    {two + "/oci-add-hooks", false}, // there is no profile of that name
+		shadowed:  {two + "/" + shadowed + " " + real + "/" + shadowed, false},
 	} {
 		file := filepath.Join(dir, name+".json")
 		chain, loop := Chain(one+"/oci-add-hooks", file)

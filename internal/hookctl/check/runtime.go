@@ -21,11 +21,18 @@ import (
 
 // Chain returns the runtimes by which calls of the oci-add-hooks at program with a hook file come to the low-level
 // runtime. A runtime that is oci-add-hooks itself, under the name of another profile, leads on to that profile's. loop
-// reports that the chain comes back to a profile that it has passed, so that no low-level runtime is ever called; the last
+// reports that the chain comes back to a copy of the program with a profile that it has passed, so that no low-level runtime is ever called; the last
 // runtime is then the one that leads back. The chain ends where a hook file or a runtime cannot be found.
 func Chain(program, hookFile string) (runtimes []string, loop bool) {
-	var passed []string
+	type call struct{ program, hookFile string }
+	var passed []call
 	for {
+		// Each copy passes over itself where it looks a name up, and so finds another runtime than its like.
+		this := call{hookFile: hookFile}
+		this.program, _ = filepath.EvalSymlinks(program)
+		if slices.Contains(passed, this) {
+			return runtimes, true
+		}
 		name, err := hooks.ReadRuntime(hookFile)
 		if err != nil {
 			return runtimes, false
@@ -37,14 +44,11 @@ func Chain(program, hookFile string) (runtimes []string, loop bool) {
 		case err != nil:
 			return runtimes, false
 		}
-		runtimes, passed = append(runtimes, path), append(passed, hookFile)
+		runtimes, passed = append(runtimes, path), append(passed, this)
 		if !isThisProgram(path) {
 			return runtimes, false
 		}
 		program, hookFile = path, filepath.Join(profile.Dir, filepath.Base(path)+".json")
-		if slices.Contains(passed, hookFile) {
-			return runtimes, true
-		}
 	}
 }
 
