@@ -124,12 +124,15 @@ func (c Container) HasShim() bool {
 // which runtimes keep their state (runc --root), besides the usual ones.
 func Find(sys system.System, id string, roots []string) (Container, error) {
 	s := Look(sys, roots...)
-	var whole, part, begin []Container
+	var whole, part, begin, ended []Container
 	for _, c := range s.Containers {
-		if c.ID != id && c.Name != id && !strings.HasSuffix(c.Name, "/"+id) && !strings.HasPrefix(c.ID, id) || !c.hasConfig() {
+		if c.ID != id && c.Name != id && !strings.HasSuffix(c.Name, "/"+id) && !strings.HasPrefix(c.ID, id) {
 			continue
 		}
 		switch {
+		case !c.hasConfig() && !c.Running:
+			ended = append(ended, c)
+		case !c.hasConfig():
 		case c.ID == id, c.Name == id:
 			whole = append(whole, c)
 		case strings.HasSuffix(c.Name, "/"+id):
@@ -151,6 +154,8 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		return begin[0], nil
 	case len(begin) > 1:
 		return Container{}, fmt.Errorf("%q is the beginning of several ids; give more of it, or the bundle by --bundle:%s", id, lines(begin))
+	case len(ended) == 1:
+		return Container{}, fmt.Errorf("%s does not run, and %s keeps no config.json for it; start it first", ended[0].Title(), ended[0].Engine)
 	case len(s.unknown) > 0:
 		return Container{}, fmt.Errorf("no container has the name %[1]q, or an id that begins with it, as far as this user can see; try as root:%s",
 			id, inset(s.Unknown()))

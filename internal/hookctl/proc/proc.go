@@ -122,10 +122,16 @@ func (p Process) Option(names ...string) string {
 	return ""
 }
 
-// Options returns the values of all its options that have one of these names, in their order.
+// Options returns the values of all its options that have one of these names, in their order. dockerd takes `-HVALUE` too;
+// the parsers of other engines take `-address` for --address.
 func (p Process) Options(names ...string) (values []string) {
+	const dockerd = "dockerd"
+	letters := p.Name() == dockerd || filepath.Base(p.Exe) == dockerd
 	for i, arg := range p.Args[1:] {
 		name, value, joined := strings.Cut(arg, "=")
+		if letters && len(arg) > 2 && arg[0] == '-' && arg[1] != '-' {
+			name, value, joined = arg[:2], strings.TrimPrefix(arg[2:], "="), true
+		}
 		if !slices.Contains(names, name) {
 			continue
 		}

@@ -246,7 +246,8 @@ func TestList(t *testing.T) {
 		t.Error(err)
 	}
 	for pid, args := range map[int][]string{
-		30: {"/usr/bin/dockerd", "--data-root", "/a", "-H", "fd://", "--data-root=/b", "--add-runtime=x=/y", "--add-runtime", "z=/w", "--graph"},
+		30: {"/usr/bin/dockerd", "--data-root", "/a", "-H", "fd://", "--data-root=/b", "--add-runtime=x=/y", "--add-runtime", "z=/w", "-Hunix:///b", "-H=unix:///c", "--graph"},
+		7:  {"containerd", "-address", "/a", "-Hx"},
 		4:  {"", "second"},
 		5:  {""},
 		6:  {"dockerd", strings.Repeat("x", 200_000)},
@@ -263,12 +264,16 @@ func TestList(t *testing.T) {
 	if err == nil || err.Error() != long+" cannot be examined: its command line is longer than 128 KiB" {
 		t.Error(err)
 	}
-	if len(list) != 2 || list[0].PID != 4 || list[1].PID != 30 {
+	if len(list) != 3 || list[0].PID != 4 || list[1].PID != 7 || list[2].PID != 30 {
 		t.Fatalf("%+v", list)
 	}
-	p := list[1]
+	if p := list[1]; p.Option("--address", "-address", "-a") != "/a" || p.Option("-H") != "" {
+		t.Errorf("%+v", p)
+	}
+	p := list[2]
 	if p.Name() != "dockerd" || p.Option("--data-root", "--graph") != "/b" || p.Option("--config-file") != "" || p.Option("--graph") != "" ||
-		!slices.Equal(p.Options("--add-runtime"), []string{"x=/y", "z=/w"}) {
+		!slices.Equal(p.Options("--add-runtime"), []string{"x=/y", "z=/w"}) ||
+		!slices.Equal(p.Options("-H", "--host"), []string{"fd://", "unix:///b", "unix:///c"}) {
 		t.Errorf("%+v", p)
 	}
 	if shares, err := p.SharesRoot(); !shares || err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -134,9 +135,7 @@ func Call(files proc.Files, call []string, exe string) (cmdline.Call, bool, erro
 			if err != nil {
 				unread = append(unread, err)
 			}
-			for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
-				lines = append(lines, arguments(line))
-			}
+			lines = append(lines, commands(text)...)
 		}
 	}
 	return cmdline.Call{}, false, errors.Join(unread...)
@@ -147,6 +146,29 @@ func isProgram(word, exe string) bool {
 		return word == filepath.Base(word) && word != "" && (word == cmdline.Name || exe != "" && len(LinksTo(exe, word)) > 0)
 	}
 	return Is(word) || exe != "" && LeadsTo(word, exe)
+}
+
+// assignment is a command of a script that sets a variable, and does nothing else.
+var assignment = regexp.MustCompile(`^\s*(?:export\s+|readonly\s+)?(\w+)=(?:"([^"]*)"|'([^']*)'|([^\s"']*))\s*$`)
+
+// commands returns the words of each command of a script, with the values of variables that it has set before.
+func commands(script string) (list [][]string) {
+	variables := map[string]string{}
+	script = strings.ReplaceAll(script, "\\\n", " ")
+	for command := range strings.FieldsFuncSeq(script, func(r rune) bool { return r == '\n' || r == ';' }) {
+		command = os.Expand(command, func(name string) string {
+			if value, set := variables[name]; set {
+				return value
+			}
+			return "$" + name
+		})
+		if m := assignment.FindStringSubmatch(command); m != nil {
+			variables[m[1]] = m[2] + m[3] + m[4]
+			continue
+		}
+		list = append(list, arguments(command))
+	}
+	return list
 }
 
 // arguments returns the words of a line of a script, without what it passes on from its own arguments.

@@ -133,6 +133,15 @@ func (e *effective) handlers() tomledit.Table {
 	return tomledit.Dig(e.tree, "plugins", e.plugin, "containerd", "runtimes")
 }
 
+// missingDefault returns the name of the default handler if there is no handler of that name; else an empty text.
+func (e *effective) missingDefault() string {
+	name, _ := e.containerdTable()[defaultRuntimeName].(string)
+	if e.handlers()[name] != nil {
+		return ""
+	}
+	return name
+}
+
 // containerdTable is the table of the plugin that has the handlers and the name of the default one.
 func (e *effective) containerdTable() tomledit.Table {
 	return tomledit.Dig(e.tree, "plugins", e.plugin, "containerd")
@@ -186,6 +195,9 @@ func (e *effective) block(r engine.Runtime, main []byte) (text string, err error
 // handler returns the settings of the handler that is to be: those of the default one, whose hooks it adds to, with the link
 // in the place of its runtime; those of runc's where the default one is of another kind, or hookctl's.
 func (e *effective) handler(r engine.Runtime, main []byte) (tomledit.Table, error) {
+	if name := e.missingDefault(); name != "" && e.handlers()[r.Name] == nil {
+		return nil, fmt.Errorf("the %s of containerd is %q, and there is no such handler: its CRI plugin does not start; add it, or name another", defaultRuntimeName, name)
+	}
 	name, _ := e.containerdTable()[defaultRuntimeName].(string)
 	if name == r.Name { // it is installed again
 		was, err := tomledit.Decode("config.toml", main)

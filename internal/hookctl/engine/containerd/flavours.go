@@ -43,11 +43,13 @@ const printed = "`hookctl install containerd --profile NAME --print` prints what
 
 // refuseTemplate returns an error if the main file is a template, of which a configuration is made.
 func (c *containerd) refuseTemplate(main []byte) error {
+	isTemplate := filepath.Ext(c.config) == ".tmpl"
 	for line := range strings.Lines(string(main)) {
 		code, _, _ := strings.Cut(line, "#")
-		if filepath.Ext(c.config) == ".tmpl" || strings.Contains(code, "${") || strings.Contains(code, "{{") {
-			return fmt.Errorf("%s is a template, of which the configuration is made; %sadd that to it, and have the configuration made from it", c.config, printed)
-		}
+		isTemplate = isTemplate || strings.Contains(code, "${") || strings.Contains(code, "{{")
 	}
-	return nil
+	if !isTemplate {
+		return nil
+	}
+	return fmt.Errorf("%s is a template, of which the configuration is made; %sadd that to it, and have the configuration made from it", c.config, printed)
 }

@@ -24,6 +24,10 @@ func (c *containerd) Registered(ctx context.Context) (*engine.Registered, error)
 			Problem: "the CRI plugin is disabled (" + name + " in disabled_plugins): nobody can ask for a handler",
 			Remedy:  "remove it from disabled_plugins, if Kubernetes is to use this containerd; ctr and nerdctl take a link without a handler"})
 	}
+	if name := now.missingDefault(); name != "" {
+		r.Faults = append(r.Faults, engine.Fault{Fatal: true,
+			Problem: fmt.Sprintf("the %s is %q, and there is no such handler: the CRI plugin does not start", defaultRuntimeName, name), Remedy: "add it, or name another"})
+	}
 	standard := now.containerdTable()[defaultRuntimeName]
 	for name := range now.handlers() {
 		r.Entries = append(r.Entries, now.entry(name, standard == any(name)))
