@@ -74,7 +74,7 @@ INSTALLED = \
 	'0644 $(FISH_COMPLETIONS) bin/completions/hookctl.fish' \
 	'0644 $(DOCS) LICENSE NOTICE *.md' \
 	'0644 $(DOCS)/docs docs/*.md' \
-	'0644 $(DOCS)/examples examples/*.json' \
+	'0644 $(DOCS)/examples examples/*.json examples/*.yaml' \
 	'0644 $(DOCS)/deploy/kubernetes deploy/kubernetes/*.*' \
 	'0644 $(DOCS)/deploy/kubernetes/example deploy/kubernetes/example/*'
 

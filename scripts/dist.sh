@@ -25,7 +25,7 @@ tree() {
 	mkdir -p "$1"/{man,completions,examples,docs}
 	GOARCH=$2 make --no-print-directory build BIN="$1"
 	cp LICENSE NOTICE ./*.md "$1"
-	cp examples/*.json "$1/examples"
+	cp examples/*.json examples/*.yaml "$1/examples"
 	cp docs/*.md "$1/docs"
 	cp -r deploy "$1" # the documents refer to it
 	cp bin/completions/* "$1/completions"

@@ -123,7 +123,7 @@ func TestLongest(t *testing.T) {
 // Many writers, and rotations under way: no line is torn, twice or lost, but those that rotation drops.
 func TestManyWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log", "hooks.jsonl")
-	const writers, each, first = 64, 157, 10000 // 10,048 records
+	const writers, each, first = 64, 157, 10000                          // 10,048 records
 	size := int64(writers * each * len(numbered(first).line()) * 3 / 10) // three rotations
 	var cmds []*exec.Cmd
 	for i := range writers {

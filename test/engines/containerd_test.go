@@ -3,6 +3,7 @@ package engines
 import (
 	"os"
 	"os/exec"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,7 +14,7 @@ import (
 func TestContainerd(t *testing.T) {
 	withEach(t, func(t *testing.T) {
 		c := startContainerd(t, strings.Trim(cgroup, "/"), imageArchive(t), `disabled_plugins = ["io.containerd.grpc.v1.cri"]`)
-		suite(t, c, "containerd")
+		suite(t, c, "containerd-"+path.Base(t.Name())) // records of hooks name the profile
 	}, "containerd", "containerd-shim-runc-v2", "ctr")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"testing"
 
@@ -35,10 +36,11 @@ func TestCRI(t *testing.T) {
 }
 
 func testCRI(t *testing.T) {
+	engine := "cri-" + path.Base(t.Name()) // records of hooks name the profile
 	var registered []profile
 	for _, rt := range runtimes {
 		for _, test := range criCases {
-			registered = append(registered, newProfile(t, profileName("cri", rt, test.name), rt))
+			registered = append(registered, newProfile(t, profileName(engine, rt, test.name), rt))
 		}
 	}
 	k := startKubelet(t, registered)
@@ -48,7 +50,7 @@ func testCRI(t *testing.T) {
 			for _, test := range criCases {
 				leaf(t, test.name, func(t *testing.T) {
 					t.Parallel()
-					name := profileName("cri", rt, test.name)
+					name := profileName(engine, rt, test.name)
 					c := container{name: name, profile: newProfile(t, name, rt), dir: scratch(t)}
 					t.Cleanup(func() {
 						if t.Failed() {

@@ -401,7 +401,7 @@ func listing(t *testing.T) map[string]string {
 	return files
 }
 
-// make image, twice: the image holds the two programs alone.
+// make image, twice: the image holds the programs alone.
 func testNodeImage(t *testing.T, d docker) {
 	for i, name := range images {
 		cmd := exec.Command("make", "-C", "../..", "image", "IMAGE="+name, fmt.Sprintf("VERSION=v%d", i+1))

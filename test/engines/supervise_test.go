@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -32,6 +33,7 @@ func superviseCases() []suiteCase {
 
 // A hookRecord is as much of a record as is read here.
 type hookRecord struct {
+	Time                                    time.Time
 	Seconds                                 float64
 	Stage, Path, Container, Profile, Result string
 	Args                                    []string
@@ -41,7 +43,8 @@ type hookRecord struct {
 	PodNamespace, PodName, ContainerName    string
 }
 
-// hookRecords reads the records of a profile's hooks.
+// hookRecords reads the records of a profile's hooks, since its hook file was written: another test may have had a profile
+// of that name.
 func hookRecords(t *testing.T, p profile) []hookRecord {
 	t.Helper()
 	return hookRecordsIn(t, records, p)
@@ -49,6 +52,10 @@ func hookRecords(t *testing.T, p profile) []hookRecord {
 
 func hookRecordsIn(t *testing.T, records string, p profile) (list []hookRecord) {
 	t.Helper()
+	written, err := os.Stat(p.file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	files, err := filepath.Glob(records + "*")
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +74,7 @@ func hookRecordsIn(t *testing.T, records string, p profile) (list []hookRecord) 
 			if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 				t.Errorf("%s: %v in %q", path, err, lines.Text())
 			}
-			if r.Profile == p.name {
+			if r.Profile == p.name && !r.Time.Before(written.ModTime()) {
 				list = append(list, r)
 			}
 		}

@@ -81,7 +81,11 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 		chosen = running
 	}
 	if len(chosen) > 1 {
-		return nil, fmt.Errorf("several daemons %s run:%s; choose one by --config FILE", k.Program, k.lines(chosen, reads))
+		several := &Several{text: fmt.Sprintf("several daemons %s run:%s; choose one by --config FILE", k.Program, k.lines(chosen, reads))}
+		for _, p := range chosen {
+			several.Configs = append(several.Configs, reads[p.PID])
+		}
+		return nil, several
 	}
 	if config == "" {
 		d.Config = k.Usual
@@ -96,6 +100,14 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 	}
 	return d, nil
 }
+
+// Several is an error about several daemons, of which one has to be chosen.
+type Several struct {
+	Configs []string // the paths of the configurations that they read
+	text    string
+}
+
+func (e *Several) Error() string { return e.text }
 
 // Renew finds the daemon again that reads the same configuration, as after a restart.
 func (d *Daemon) Renew() error {

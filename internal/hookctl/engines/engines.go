@@ -2,7 +2,9 @@
 package engines
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
@@ -52,23 +54,27 @@ func New(sys system.System, name, config string) (engine.Engine, error) {
 	return nil, Unknown(name)
 }
 
-// Here returns the engines that are on this system: with their usual configuration, and with others in which hookctl has
-// installed something.
+// Here returns the engines that are on this system: with the configuration that the running daemon reads, or the usual one;
+// with each, if several daemons run; and with others in which hookctl has installed something.
 func Here(sys system.System) (list []engine.Engine, err error) {
 	for _, name := range Names {
 		e, err := New(sys, name, "")
-		if err != nil {
+		var several *engine.Several
+		if err != nil && !errors.As(err, &several) {
 			return nil, err
 		}
-		if here(e) {
+		var configs []string
+		if several != nil {
+			configs = several.Configs
+		} else if here(e) {
 			list = append(list, e)
 		}
-		others, err := registration.Configs(sys, name)
+		installed, err := registration.Configs(sys, name)
 		if err != nil {
 			return nil, err
 		}
-		for _, config := range others {
-			if config == e.Config() {
+		for _, config := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(configs, installed)))) {
+			if e != nil && config == e.Config() {
 				continue
 			}
 			other, err := New(sys, name, config)

@@ -114,7 +114,7 @@ func TestDockerWithout(t *testing.T) {
 // FuzzDocker: with a runtime added, the file means what it meant and the runtime besides; with it removed again by
 // its own part alone, it means what it meant.
 func FuzzDocker(f *testing.F) {
-	for _, seed := range []string{"{}", `{"runtimes":{"x":{"path":"y"}}}`, "{\n\t\"default-runtime\": \"runc\"\n}", `{"a":[{"b":"\u0000"}],"runtimes":{ }}`} {
+	for _, seed := range []string{"{}", `{"runtimes":{"x":{"path":"y"}}}`, "{\n\t\"default-runtime\": \"runc\"\n}", `{"a":[{"b":"\u0000"}],"runtimes":{ }}`, `{"runtimes": null, "a": 1}`} {
 		f.Add([]byte(seed), true)
 		f.Add([]byte(seed), false)
 	}
