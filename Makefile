@@ -73,7 +73,7 @@ INSTALLED = \
 	'0644 $(ZSH_COMPLETIONS) bin/completions/_hookctl' \
 	'0644 $(FISH_COMPLETIONS) bin/completions/hookctl.fish' \
 	'0644 $(DOCS) LICENSE NOTICE *.md' \
-	'0644 $(DOCS)/docs docs/*.md' \
+	'0644 $(DOCS)/docs docs/*.md docs/*.svg' \
 	'0644 $(DOCS)/examples examples/*.json examples/*.yaml' \
 	'0644 $(DOCS)/deploy/kubernetes deploy/kubernetes/*.*' \
 	'0644 $(DOCS)/deploy/kubernetes/example deploy/kubernetes/example/*'
@@ -121,6 +121,10 @@ demo: build ## run a throwaway container with example hooks under runc
 # What make test does, in this order, and what make test-all adds: what takes longest.
 TESTS := engines test-unit test-fuzz test-modules test-engines
 MORE_TESTS := test-packaging
+
+.PHONY: picture
+picture: build ## draw docs/hookctl-try.svg from a real run of hookctl try, under runc
+	scripts/picture.sh
 
 .PHONY: test
 test: ## install the engines that are missing and run the tests
@@ -199,8 +203,8 @@ test-packaging: bin/gotestsum ## the packages: installed, upgraded, removed, bui
 	cd packaging && $(CURDIR)/$(GOTESTSUM) -- $(TEST_FLAGS) ./...
 
 .PHONY: tried
-tried: ## write the engines and versions of the last test runs into README.md
-	scripts/tried.sh README.md
+tried: ## write the engines and versions of the last test runs into docs/tested.md
+	scripts/tried.sh docs/tested.md
 
 .PHONY: test-cluster
 test-cluster: engines ## docs/kubernetes.md on a real cluster of one node (root; some 20 minutes more the first time); not part of test

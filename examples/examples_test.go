@@ -1,5 +1,5 @@
-// Package examples_test holds what README.md and the pages in docs show to the program: every JSON block parses, hook
-// files are accepted, the commands do what they are said to do, and the demonstration runs.
+// Package examples_test holds README.md and the pages in docs to the program: every JSON block parses, hook files are
+// accepted, the commands do what the pages say, and the demonstration runs.
 //
 // A comment on the line before a block says what it is:
 //
@@ -7,7 +7,7 @@
 //	<!-- refused PATH -->        JSON: a hook file that is not, and the page has the message about it, read at PATH
 //	<!-- hooks directory file --> JSON: a file of a hooks directory that is accepted
 //	<!-- docker -->              JSON: a daemon.json with runtimes
-//	<!-- run -->                 sh: commands, run in order, in a copy of this checkout
+//	<!-- run -->                 sh: commands, run in order, in a copy of this checkout (README.md, docs/engines.md)
 //	<!-- output -->              what the commands before print
 package examples_test
 
@@ -44,7 +44,7 @@ type block struct {
 
 func (b block) String() string { return fmt.Sprintf("%s:%d", b.page, b.line) }
 
-// marked gives the words after the mark's name, and whether the block has the mark.
+// marked returns the words after the mark's name, and reports whether the block has the mark.
 func (b block) marked(name string) (string, bool) {
 	rest, ok := strings.CutPrefix(b.mark, name)
 	return strings.TrimSpace(rest), ok
@@ -55,7 +55,7 @@ var (
 	marks  = []string{"hook file", "refused", "hooks directory file", "docker", "run", "output"}
 )
 
-// pages gives the text of every page, by its path.
+// pages returns the text of every page, by its path.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	paths, err := filepath.Glob("../docs/*.md")
@@ -73,7 +73,7 @@ func pages(t *testing.T) map[string]string {
 	return texts
 }
 
-// blocks gives the blocks of all pages.
+// blocks returns the blocks of all pages.
 func blocks(t *testing.T) []block {
 	t.Helper()
 	var all []block
@@ -151,7 +151,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// slug gives the anchor that GitHub makes of a heading.
+// slug returns the anchor that GitHub makes of a heading.
 func slug(heading string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -254,7 +254,36 @@ func wantRuntimes(t *testing.T, b block) {
 	}
 }
 
-// Every hook file in this folder is accepted, and has hooks.
+// The manual page of hook files has every member of the page's table, and the one of the program every option.
+func TestManualPages(t *testing.T) {
+	texts := pages(t)
+	row := regexp.MustCompile("(?m)^\\| `(-*[a-zA-Z-]+)[^|]*\\|")
+	for heading, manual := range map[string]string{
+		"## The hook file":    "../docs/man/oci-add-hooks.json.5.md",
+		"## The command line": "../docs/man/oci-add-hooks.8.md",
+	} {
+		_, section, found := strings.Cut(texts["../docs/reference.md"], heading+"\n")
+		if !found {
+			t.Fatalf("docs/reference.md has no heading %q", heading)
+		}
+		section, _, _ = strings.Cut(section, "\n## ")
+		text, err := os.ReadFile(manual)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := row.FindAllStringSubmatch(section, -1)
+		if len(rows) < 4 {
+			t.Errorf("%s: the table has %d rows", heading, len(rows))
+		}
+		for _, m := range rows {
+			if !bytes.Contains(text, []byte("**"+m[1]+"**")) {
+				t.Errorf("%s does not have %s", manual, m[1])
+			}
+		}
+	}
+}
+
+// Every hook file in this directory is accepted, and has hooks.
 func TestHookFiles(t *testing.T) {
 	files, err := filepath.Glob("*.json")
 	if err != nil || len(files) == 0 {
@@ -283,8 +312,8 @@ func TestExamplesChecked(t *testing.T) {
 	}
 }
 
-// The commands of README.md are run in a copy of the checkout, with the system's folders moved into a temporary one
-// and without sudo, and print what the page says.
+// The commands of README.md and docs/engines.md run in a copy of the checkout, with the system's directories moved into a
+// temporary one and without sudo, and print what the page says.
 func TestCommands(t *testing.T) {
 	need(t, "make")
 	dir := t.TempDir()
@@ -301,12 +330,15 @@ func TestCommands(t *testing.T) {
 	moved := strings.NewReplacer("/usr/local/bin/\n", bin+"/\n", "/etc/oci-add-hooks/", etc+"/", "/usr/local/bin/gpu-hooks", bin+"/gpu-hooks")
 	profileDir(t, checkout+"/internal/profile/profile.go", etc)
 
+	ran := map[string]int{"../README.md": 0, "../docs/engines.md": 0}
 	printed := ""
 	for _, b := range blocks(t) {
-		if b.page != "../README.md" {
-			continue
-		}
 		if _, ok := b.marked("run"); ok {
+			if _, ok := ran[b.page]; !ok {
+				t.Errorf("%v: no test runs the commands of this page", b)
+				continue
+			}
+			ran[b.page]++
 			cmd := exec.Command("sh", "-euc", moved.Replace(b.text))
 			cmd.Dir = checkout
 			cmd.Env = append(os.Environ(), "PATH="+dir+"/no-sudo:"+bin+":"+os.Getenv("PATH"))
@@ -318,6 +350,12 @@ func TestCommands(t *testing.T) {
 		}
 		if _, ok := b.marked("output"); ok && printed != b.text {
 			t.Errorf("%v: the page has\n%s\nand the commands printed\n%s", b, b.text, printed)
+		}
+	}
+
+	for page, n := range ran {
+		if n == 0 {
+			t.Errorf("%s has no commands to run", page)
 		}
 	}
 

@@ -26,7 +26,7 @@ tree() {
 	GOARCH=$2 make --no-print-directory build BIN="$1"
 	cp LICENSE NOTICE ./*.md "$1"
 	cp examples/*.json examples/*.yaml "$1/examples"
-	cp docs/*.md "$1/docs"
+	cp docs/*.md docs/*.svg "$1/docs"
 	cp -r deploy "$1" # the documents refer to it
 	cp bin/completions/* "$1/completions"
 	cp bin/man/* "$1/man"

@@ -21,19 +21,19 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	bin, profiles := filepath.Join(folder, "bin"), filepath.Join(folder, "profiles")
+	dir := t.TempDir()
+	bin, profiles := filepath.Join(dir, "bin"), filepath.Join(dir, "profiles")
 	for _, name := range []string{"oci-add-hooks", "runc"} {
 		write(t, filepath.Join(bin, name), "", 0o755)
 	}
-	if err := os.MkdirAll(filepath.Join(folder, "system", "proc", "1"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "system", "proc", "1"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("SYSTEM", filepath.Join(folder, "system"))
+	t.Setenv("SYSTEM", filepath.Join(dir, "system"))
 	t.Setenv("PROFILES", profiles)
-	t.Setenv("STATE", filepath.Join(folder, "state"))
+	t.Setenv("STATE", filepath.Join(dir, "state"))
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-	daemon := filepath.Join(folder, "daemon.json")
+	daemon := filepath.Join(dir, "daemon.json")
 	docker := regexp.MustCompile(`(hookctl (?:un)?install docker)`)
 	usual := strings.NewReplacer(daemon, "/etc/docker/daemon.json", os.Getenv("STATE"), "/var/lib/oci-add-hooks", profiles, "/etc/oci-add-hooks", bin+"/runc", "/usr/sbin/runc", bin, "/usr/local/bin")
 	runc := regexp.MustCompile(`(["\s])/[a-z/]*/runc(["\n])`) // wherever this system has it
@@ -45,7 +45,7 @@ func TestDocs(t *testing.T) {
 	for _, block := range console.FindAllStringSubmatch(transcript, -1) {
 		for _, c := range commands.FindAllStringSubmatch(block[1], -1) {
 			if name, ok := strings.CutPrefix(c[1], "cat "); ok {
-				write(t, filepath.Join(folder, name), c[2], 0o644)
+				write(t, filepath.Join(dir, name), c[2], 0o644)
 			}
 		}
 	}
@@ -58,7 +58,7 @@ func TestDocs(t *testing.T) {
 				}
 			}
 			cmd := exec.Command("/bin/sh", "-c", docker.ReplaceAllString(line, "$1 --config "+daemon))
-			cmd.Dir = folder
+			cmd.Dir = dir
 			out, _ := cmd.CombinedOutput() // some are about problems
 			printed := usual.Replace(string(out))
 			printed = runc.ReplaceAllString(printed, `${1}/usr/sbin/runc$2`)
@@ -73,6 +73,44 @@ func TestDocs(t *testing.T) {
 	}
 	if diff := cmp.Diff(transcript, got); diff != "" {
 		t.Errorf("%s is not what the commands print (-page +printed):\n%s", page, diff)
+	}
+}
+
+// The commands of hookctl in README.md work, in the order in which they stand there. --reload is left out: it is for a
+// dockerd that runs.
+func TestReadme(t *testing.T) {
+	checkout, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(checkout, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "bin", "oci-add-hooks"), "", 0o755)
+	write(t, filepath.Join(dir, "bin", "runc"), "", 0o755)
+	if err := os.MkdirAll(filepath.Join(dir, "system", "proc", "1"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SYSTEM", filepath.Join(dir, "system"))
+	t.Setenv("PROFILES", filepath.Join(dir, "profiles"))
+	t.Setenv("STATE", filepath.Join(dir, "state"))
+	t.Setenv("PATH", filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
+	commands := regexp.MustCompile(`(?m)^    sudo (hookctl .*)$`).FindAllSubmatch(text, -1)
+	if len(commands) != 4 {
+		t.Errorf("README.md has %d commands of hookctl: two set a profile up, two remove it", len(commands))
+	}
+	docker := strings.NewReplacer(" docker ", " docker --config "+filepath.Join(dir, "daemon.json")+" ", " --reload", "")
+	for _, c := range commands {
+		cmd := exec.Command("/bin/sh", "-c", docker.Replace(string(c[1])))
+		cmd.Dir = checkout
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", c[1], err, out)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "profiles", "*")); err != nil || len(left) > 0 {
+		t.Errorf("the commands leave %q (%v)", left, err)
 	}
 }
 

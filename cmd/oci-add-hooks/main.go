@@ -2,7 +2,7 @@
 //go:debug updatemaxprocs=0
 
 // Oci-add-hooks is an OCI runtime that adds lifecycle hooks to a container's config.json and then becomes the real
-// runtime. See README.md for its use and docs/design.md for its rules.
+// runtime. See docs/reference.md for its use and docs/design.md for its rules.
 package main
 
 import (

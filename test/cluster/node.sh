@@ -257,6 +257,7 @@ snapshot() {
 		cd /
 		own=$(printf -- "-path %s -o " var/lib/{containerd,kubelet,kube,cni,systemd,dpkg} run/{containerd,systemd,netns,log,dbus,user,credentials} \
 			var/log/{pods,containers,journal} etc/ssl)
+		find . -xdev -mindepth 1 -maxdepth 1 -printf "%M %u:%g %y %p %l\n" | sort -k4
 		find etc opt var/lib var/log run usr/local/bin root -xdev \( $own -false \) -prune -o -printf "%M %u:%g %y %p %l\n" | sort -k4
 		find etc opt -xdev -type f -print0 | sort -z | xargs -0 sha256sum'
 }

@@ -64,8 +64,8 @@ func (b superviseBed) ids(t *testing.T) (ids []string, torn int) {
 func TestSupervisorKilledAnywhere(t *testing.T) {
 	for name, full := range map[string]bool{"append": false, "rotate": true} {
 		t.Run(name, func(t *testing.T) {
-			with := 0
-			for n := 1; ; n++ {
+			with, alone := 0, 0
+			for n := 1; alone < 5; n++ {
 				b := newSuperviseBed(t)
 				first, out := b.call("first")
 				if err := first.Run(); err != nil {
@@ -89,8 +89,10 @@ func TestSupervisorKilledAnywhere(t *testing.T) {
 					if err != nil {
 						t.Fatalf("left alone, it ended with %v, %s", err, out)
 					}
-					break
+					alone++
+					continue
 				}
+				alone = 0
 				eventuallyGone(t, filepath.Join(b.dir, "pid"))
 				last, out := b.call("last")
 				if err := last.Run(); err != nil || out.Len() > 0 {
@@ -120,7 +122,7 @@ func eventuallyGone(t *testing.T, path string) {
 	t.Helper()
 	for range 1000 {
 		pid, err := os.ReadFile(path)
-		if err != nil {
+		if err != nil || len(pid) == 0 { // it was killed before it had written
 			return
 		}
 		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")

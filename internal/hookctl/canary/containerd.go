@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"google.golang.org/grpc"
@@ -95,9 +96,10 @@ const label = "hookctl-canary"
 // pod gives what the pod is: on the host's network, since nothing has to be made for that.
 func (c *containerd) pod() *cri.PodSandboxConfig {
 	p := &cri.PodSandboxConfig{
-		Metadata: &cri.PodSandboxMetadata{Name: c.name, Uid: c.name, Namespace: "default"},
-		Labels:   map[string]string{label: c.name},
-		Linux:    &cri.LinuxPodSandboxConfig{SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: namespaces()}},
+		Metadata:     &cri.PodSandboxMetadata{Name: c.name, Uid: c.name, Namespace: "default"},
+		Labels:       map[string]string{label: c.name},
+		LogDirectory: c.logs(),
+		Linux:        &cri.LinuxPodSandboxConfig{SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: namespaces()}},
 	}
 	if c.Systemd {
 		p.Linux.CgroupParent = "/system.slice"
@@ -105,11 +107,31 @@ func (c *containerd) pod() *cri.PodSandboxConfig {
 	return p
 }
 
+// logs returns the directory of the container's log. A container without a log is not to be: a kubelet takes the canary for a
+// pod to clean up, and removes what has the log's path and more. Of an empty path, that is whatever is in its working
+// directory, which is /, up to the first directory that is not empty: /bin, where that is a link (the pattern in Clean of
+// the kubelet's container log manager; seen with Kubernetes 1.37).
+func (c *containerd) logs() string { return "/run/" + c.name }
+
+// container returns what the pod's container is.
+func (c *containerd) container() *cri.ContainerConfig {
+	return &cri.ContainerConfig{
+		Metadata: &cri.ContainerMetadata{Name: c.name},
+		Labels:   map[string]string{label: c.name},
+		LogPath:  "log",
+		Image:    &cri.ImageSpec{Image: c.image},
+		Linux:    &cri.LinuxContainerConfig{SecurityContext: &cri.LinuxContainerSecurityContext{NamespaceOptions: namespaces()}},
+	}
+}
+
 func namespaces() *cri.NamespaceOption {
 	return &cri.NamespaceOption{Network: cri.NamespaceMode_NODE, Pid: cri.NamespaceMode_CONTAINER}
 }
 
 func (c *containerd) start() (string, error) {
+	if err := os.Mkdir(c.logs(), 0o700); err != nil {
+		return "", err
+	}
 	sandbox, err := ask(c.runtime.RunPodSandbox, &cri.RunPodSandboxRequest{Config: c.pod(), RuntimeHandler: c.handler})
 	if err != nil {
 		return "", fmt.Errorf("%w (systemctl restart containerd has it read its configuration)", err)
@@ -117,12 +139,7 @@ func (c *containerd) start() (string, error) {
 	created, err := ask(c.runtime.CreateContainer, &cri.CreateContainerRequest{
 		PodSandboxId:  sandbox.PodSandboxId,
 		SandboxConfig: c.pod(),
-		Config: &cri.ContainerConfig{
-			Metadata: &cri.ContainerMetadata{Name: c.name},
-			Labels:   map[string]string{label: c.name},
-			Image:    &cri.ImageSpec{Image: c.image},
-			Linux:    &cri.LinuxContainerConfig{SecurityContext: &cri.LinuxContainerSecurityContext{NamespaceOptions: namespaces()}},
-		},
+		Config:        c.container(),
 	})
 	if err != nil {
 		return "", err
@@ -149,6 +166,7 @@ func (c *containerd) remove() error {
 	if c.loaded {
 		err = errors.Join(err, c.ctr("images", "rm", c.image))
 	}
+	err = errors.Join(err, os.RemoveAll(c.logs()))
 	if err != nil {
 		return fmt.Errorf("what the canary left has to be removed by hand: %w", err)
 	}

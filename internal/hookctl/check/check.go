@@ -266,7 +266,9 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 		for _, stage := range append(root.get("stages").elements(), root.get("stage").elements()...) {
 			h.stages = append(h.stages, hooks.Stage(stage.text()))
 		}
-		c.hook(h, Error)
+		if h.node != nil { // else it is missing, which ReadSingle has said
+			c.hook(h, Error)
+		}
 		return
 	}
 	h.stages = rule.Stages()

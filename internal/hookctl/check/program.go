@@ -20,7 +20,7 @@ import (
 // finds out in the middle of a start.
 func (c *checker) hookProgram(h hook, severity Severity) {
 	path := h.path.text()
-	if !filepath.IsAbs(path) {
+	if !filepath.IsAbs(path) || strings.Contains(path, "\x00") {
 		return // which is an error of its own
 	}
 	note := func(kind, problem, hint string) {
@@ -75,11 +75,19 @@ func (h hook) script(path, line string) (problem, hint string) {
 	if filepath.Base(words[0]) != "env" {
 		return "", ""
 	}
-	name := slices.IndexFunc(words[1:], func(word string) bool { return !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") })
-	if name < 0 || strings.Contains(words[1:][name], "/") {
+	_, argument, _ := strings.Cut(line, words[0])
+	program, problem := envProgram(strings.Trim(argument, " \t"))
+	switch {
+	case problem != "":
+		return problem, "write #!" + words[0] + " -S " + strings.TrimSpace(argument)
+	case program == "":
+		return "", ""
+	case strings.Contains(program, "/"):
+		if problem, _ := unusable(program); problem != "" && filepath.IsAbs(program) {
+			return fmt.Sprintf("whose interpreter %s %s", program, problem), "install it, or change the script's first line"
+		}
 		return "", ""
 	}
-	program := words[1:][name]
 	searched := h.searchPath()
 	if !slices.ContainsFunc(filepath.SplitList(searched), func(dir string) bool {
 		problem, _ := unusable(filepath.Join(dir, program))
@@ -89,6 +97,38 @@ func (h hook) script(path, line string) (problem, hint string) {
 			"install it, or give the hook an env with the PATH that it needs"
 	}
 	return "", ""
+}
+
+// envProgram returns the program that env(1) starts, given the one argument that the kernel makes of what follows env in a
+// script's first line; "" if that cannot be told. problem says that env would take all of it for one word.
+func envProgram(argument string) (program, problem string) {
+	words, split := cutAny(argument, "-S", "-vS", "--split-string=", "--split-string ")
+	switch {
+	case !split && strings.ContainsAny(argument, " \t"):
+		return "", fmt.Sprintf("whose interpreter env gets %q as one word", argument)
+	case !split && (strings.HasPrefix(argument, "-") || strings.Contains(argument, "=")), strings.ContainsAny(words, `\'"$#`):
+		return "", ""
+	}
+	rest := strings.Fields(words)
+	for i := 0; i < len(rest); i++ {
+		switch word := rest[i]; {
+		case slices.Contains([]string{"-u", "--unset", "-C", "--chdir", "-a", "--argv0"}, word):
+			i++ // its value
+		case !strings.HasPrefix(word, "-") && !strings.Contains(word, "="):
+			return word, ""
+		}
+	}
+	return "", ""
+}
+
+// cutAny returns s without the first of the prefixes that it has, and reports whether it has one.
+func cutAny(s string, prefixes ...string) (string, bool) {
+	for _, prefix := range prefixes {
+		if rest, ok := strings.CutPrefix(s, prefix); ok {
+			return rest, true
+		}
+	}
+	return s, false
 }
 
 // unusable says why the program at path cannot be executed, and what to do; "" if it can.
