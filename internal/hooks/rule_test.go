@@ -94,7 +94,7 @@ func TestReadRuleErrors(t *testing.T) {
 		{`{"version": "1.0.0", "hook": {"args": "x"}}`, `:1:39: must be an array, not a string (/hook/args)`},
 		{`{"version": "1.0.0", "hook": {"args": ["x", null]}}`, `:1:45: must be a string, not null (/hook/args/1)`},
 		{`{"version": "1.0.0", "hook": {"env": [1]}}`, `:1:39: must be a string, not a number (/hook/env/0)`},
-		{`{"version": "1.0.0", "hook": {"args": tru}}`, `:1:42: not valid JSON: invalid character '}' in literal true (expecting 'e') (/hook/args); JSON has no comments, and no comma after the last of a list`},
+		{`{"version": "1.0.0", "hook": {"args": tru}}`, `:1:42: not valid JSON: invalid character '}' in literal true (expecting 'e') (/hook/args); write names and strings in double quotes, and true, false and null in lower case`},
 		{`{"version": "1.0.0", "hook": {"timeout": "1"}}`, `:1:42: the timeout is not an integer, in seconds (/hook/timeout); write it in digits alone`},
 		{`{"version": "1.0.0", "hook": {"timeout": 1.0}}`, `:1:42: the timeout is not an integer, in seconds (/hook/timeout); write it in digits alone`},
 		{`{"version": "1.0.0", "hook": {"timeout": 9223372036854775808}}`, `:1:42: the timeout 9223372036854775808 is more than 2147483647 (/hook/timeout); give seconds in digits alone, 2147483647 at most`},

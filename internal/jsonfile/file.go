@@ -229,6 +229,10 @@ func (f *File) syntax(err error) error {
 // people make, from what stands there.
 func (f *File) syntaxRemedy(offset int, problem string) string {
 	at := f.Data[min(offset, len(f.Data)):]
+	next := byte(0)
+	if len(at) > 0 {
+		next = at[0]
+	}
 	starts := func(prefixes ...string) bool {
 		return slices.ContainsFunc(prefixes, func(prefix string) bool { return bytes.HasPrefix(at, []byte(prefix)) })
 	}
@@ -236,7 +240,7 @@ func (f *File) syntaxRemedy(offset int, problem string) string {
 	switch {
 	case bytes.HasPrefix(f.Data, []byte("\xef\xbb\xbf")):
 		return "the file begins with a byte order mark: save it as UTF-8 without one"
-	case bytes.IndexByte(f.Data, 0) >= 0, len(at) > 0 && at[0] >= utf8.RuneSelf && !utf8.Valid(f.Data):
+	case bytes.IndexByte(f.Data, 0) >= 0, next >= utf8.RuneSelf && !utf8.Valid(f.Data):
 		return "save the file as UTF-8"
 	case starts("'"):
 		return "write strings in double quotes"
@@ -246,6 +250,18 @@ func (f *File) syntaxRemedy(offset int, problem string) string {
 		return `write strings in plain double quotes: "`
 	case starts("//", "/*", "#", ","):
 		return plainJSON
+	case strings.Contains(problem, "escape sequence"), strings.Contains(problem, "surrogate pair"):
+		return `a backslash in a string is written \\`
+	case strings.Contains(problem, "max depth"):
+		return "no runtime needs it as deep as this"
+	case strings.Contains(problem, "in literal"), strings.Contains(problem, "start of value") && isLetter(next):
+		return "write names and strings in double quotes, and true, false and null in lower case"
+	case starts("}", "]") && strings.Contains(problem, "start of value"):
+		return "a value is missing before it"
+	case starts("}", "]") && !strings.Contains(problem, "after object name"):
+		return "close what was opened last: { with }, [ with ]"
+	case offset > 0 && f.Data[offset-1] == '0' && '0' <= next && next <= '9':
+		return "write numbers without zeros before them"
 	case strings.Contains(problem, "after object name"):
 		return "put a colon before it"
 	case strings.Contains(problem, "after object value"), strings.Contains(problem, "after array element"):
@@ -253,3 +269,5 @@ func (f *File) syntaxRemedy(offset int, problem string) string {
 	}
 	return plainJSON
 }
+
+func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }

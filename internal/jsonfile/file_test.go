@@ -156,9 +156,16 @@ func TestReader(t *testing.T) {
 		`{"string":"x`:                `f:1:13: not valid JSON: the file ends too early`,
 		`{"a" 1}`:                     `f:1:6: not valid JSON: invalid character '1' after object name (expecting ':') (/a); put a colon before it`,
 		`{"array":[1 2]}`:             `f:1:13: not valid JSON: invalid character '2' after array element (expecting ',' or ']') (/array); put a comma before it`,
-		`{a:1}`:                       `f:1:2: not valid JSON: invalid character 'a' at start of value; JSON has no comments, and no comma after the last of a list`,
+		`{a:1}`:                       `f:1:2: not valid JSON: invalid character 'a' at start of value; write names and strings in double quotes, and true, false and null in lower case`,
+		`{"a":tru}`:                   `f:1:9: not valid JSON: invalid character '}' in literal true (expecting 'e') (/a); write names and strings in double quotes, and true, false and null in lower case`,
+		`{"a":05}`:                    `f:1:7: not valid JSON: invalid character '5' after object value (expecting ',' or '}'); write numbers without zeros before them`,
+		`{"a":"\d"}`:                  "f:1:7: not valid JSON: invalid escape sequence `\\d` in string (/a); a backslash in a string is written \\\\",
+		`{"a":"\ud800"}`:              "f:1:7: not valid JSON: invalid surrogate pair `\\ud800\"}` in string (/a); a backslash in a string is written \\\\",
+		`{"a":}`:                      `f:1:6: not valid JSON: invalid character '}' at start of value (/a); a value is missing before it`,
+		`{"array":[1}`:                `f:1:12: not valid JSON: invalid character '}' after array element (expecting ',' or ']') (/array); close what was opened last: { with }, [ with ]`,
+		`{"a":1]`:                     `f:1:7: not valid JSON: invalid character ']' after object value (expecting ',' or '}'); close what was opened last: { with }, [ with ]`,
 		`{} {}`:                       `f:1:4: text follows the end of the JSON value; remove it`,
-		`{"string":"x","bool":maybe}`: `f:1:22: not valid JSON: invalid character 'm' at start of value (/bool); JSON has no comments, and no comma after the last of a list`,
+		`{"string":"x","bool":maybe}`: `f:1:22: not valid JSON: invalid character 'm' at start of value (/bool); write names and strings in double quotes, and true, false and null in lower case`,
 	} {
 		if err := read(text); err == nil || err.Error() != want {
 			t.Errorf("%s: %v; want %s", text, err, want)
@@ -205,7 +212,7 @@ func TestAllErrors(t *testing.T) {
 			`f:4:1: member "x" is given twice (/x); remove one of them`,
 			"f:4:9: text follows the end of the JSON value; remove it",
 		},
-		`{"string": 1, "list": [1, 2}`: {"f:1:28: not valid JSON: invalid character '}' after array element (expecting ',' or ']') (/list); put a comma before it"},
+		`{"string": 1, "list": [1, 2}`: {"f:1:28: not valid JSON: invalid character '}' after array element (expecting ',' or ']') (/list); close what was opened last: { with }, [ with ]"},
 	} {
 		var got []string
 		for _, err := range read(text) {

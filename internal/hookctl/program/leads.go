@@ -123,7 +123,8 @@ func Call(files proc.Files, call []string, exe string) (cmdline.Call, bool, erro
 		for _, line := range lines {
 			for i, word := range line {
 				if isProgram(word, exe) {
-					call, err := cmdline.Parse(slices.Concat(line[i:], []string{"create"}))
+					// An option of the runtime's comes first, as in an engine's calls: it is no value of ours.
+					call, err := cmdline.Parse(slices.Concat(line[i:], []string{"--debug=false", "create"}))
 					return call, true, errors.Join(append(unread, err)...)
 				}
 			}
