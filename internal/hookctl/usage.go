@@ -135,6 +135,8 @@ func wrongOption(cmd *cobra.Command, err error) error {
 		return usageError("unknown option --" + unknown.GetSpecifiedName() + didYouMean(meant))
 	case errors.As(err, &valueless):
 		return usageError(fmt.Sprintf("the value of --%s is missing: --%[1]s %s", valueless.GetFlag().Name, valueOf(valueless.GetFlag())))
+	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "bool":
+		return usageError(fmt.Sprintf("--%s %q: it takes no value", invalid.GetFlag().Name, invalid.GetValue()))
 	case errors.As(err, &invalid):
 		return usageError(fmt.Sprintf("--%s %q: %v", invalid.GetFlag().Name, invalid.GetValue(), invalid.Unwrap()))
 	}

@@ -191,8 +191,11 @@ func (x *examination) link(ctx context.Context, entry engine.Entry, path string)
 		}
 	} else {
 		words, _ := program.Words(host, calls(path, entry)) // what could not be read was no hindrance to find it
-		if i := slices.IndexFunc(words, program.Is); i >= 0 {
-			target = words[i]
+		for _, word := range words {
+			if found, err := engine.Lookup(word); err == nil && program.Is(found) {
+				target = found
+				break
+			}
 		}
 		message = path + ", a script that calls " + target
 	}

@@ -150,7 +150,7 @@ func isProgram(word, exe string) bool {
 }
 
 // assignment is a command of a script that sets a variable, and does nothing else.
-var assignment = regexp.MustCompile(`^\s*(?:export\s+|readonly\s+)?(\w+)=(?:"([^"]*)"|'([^']*)'|([^\s"']*))\s*$`)
+var assignment = regexp.MustCompile(`^\s*(?:export\s+|readonly\s+)?(\w+)=(?:"([^"]*)"|'([^']*)'|\(([^)]*)\)|([^\s"'()]*))\s*$`)
 
 // commands returns the words of each command of a script, with the values of variables that it has set before.
 func commands(script string) (list [][]string) {
@@ -158,13 +158,17 @@ func commands(script string) (list [][]string) {
 	script = strings.ReplaceAll(script, "\\\n", " ")
 	for command := range strings.FieldsFuncSeq(script, func(r rune) bool { return r == '\n' || r == ';' }) {
 		command = os.Expand(command, func(name string) string {
+			name, otherwise, has := strings.Cut(strings.TrimSuffix(name, "[@]"), ":-")
 			if value, set := variables[name]; set {
 				return value
+			}
+			if has {
+				return otherwise
 			}
 			return "$" + name
 		})
 		if m := assignment.FindStringSubmatch(command); m != nil {
-			variables[m[1]] = m[2] + m[3] + m[4]
+			variables[m[1]] = m[2] + m[3] + m[4] + m[5]
 			continue
 		}
 		list = append(list, arguments(command))

@@ -187,7 +187,7 @@ type daemonFile struct {
 
 // parse refuses what dockerd would refuse or read in another way. A file that is empty or not there holds nothing.
 func (d *docker) parse(text []byte) (*daemonFile, error) {
-	if len(bytes.TrimSpace(text)) == 0 {
+	if now := bytes.TrimSpace(text); len(now) == 0 || string(now) == "null" {
 		text = []byte("{}\n") // as dockerd takes it
 	}
 	f := &daemonFile{file: &jsonfile.File{Path: d.config, Data: text}}
