@@ -83,7 +83,7 @@ func newPs(io *streams) *cobra.Command {
 			if why := scan.Strangers(); len(why) == 1 {
 				io.Note(why[0] + "; its containers are not listed")
 			} else if len(why) > 1 {
-				io.Note(fmt.Sprintf("%s; neither are %d others, and their containers are not listed", why[0], len(why)-1))
+				io.Note(fmt.Sprintf("%s; the same holds for %d more, and their containers are not listed", why[0], len(why)-1))
 			}
 			if err := scan.Unknown(); err != nil {
 				return fmt.Errorf("there may be more containers; try as root:%s", inset(err.Error()))

@@ -135,6 +135,9 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		e.fail(w.err)
 	case c.Bundle == "" && w.through: // the next start reads the profile
 		e.State, e.Reason = Unknown, "it does not run, and its engine keeps no config.json for it"
+		if c.Running { // watched by a process that names no bundle, as conmon-rs
+			e.Reason = "the process that watches it does not say where its bundle is"
+		}
 		if err := v.load(w.call).err; err != nil {
 			e.fail(err)
 		}

@@ -65,13 +65,19 @@ func take(ctx context.Context, sys system.System, waiting func(holder string), p
 
 // try returns the lock's file, if nobody else holds it.
 func try(path string) (*os.File, error) {
-	err := change.MakeDirectories(filepath.Dir(path))
+	dir := filepath.Dir(path)
+	err := change.MakeDirectories(dir)
 	var file *os.File
 	if err == nil {
 		file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	}
 	if errors.Is(err, unix.ENOENT) { // its last holder has just removed the directory
 		return nil, nil
+	}
+	if errors.Is(err, unix.EEXIST) { // likewise, once it was seen to be there, unless something else has its name
+		if st, statErr := os.Lstat(dir); errors.Is(statErr, unix.ENOENT) || statErr == nil && st.IsDir() {
+			return nil, nil
+		}
 	}
 	if err != nil {
 		return nil, unusable(path, err)

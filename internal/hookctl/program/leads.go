@@ -176,12 +176,15 @@ func commands(script string) (list [][]string) {
 	return list
 }
 
+// unquote removes quotation marks: one may stand within a word, as in --option="value".
+var unquote = strings.NewReplacer(`"`, "", "'", "")
+
 // arguments returns the words of a line of a script, without what it passes on from its own arguments.
 func arguments(line string) (words []string) {
 	if strings.HasPrefix(strings.TrimSpace(line), "#") {
 		return nil
 	}
-	for _, word := range strings.FieldsFunc(line, func(r rune) bool { return r != '=' && betweenWords(r) }) {
+	for _, word := range strings.FieldsFunc(unquote.Replace(line), func(r rune) bool { return r != '=' && betweenWords(r) }) {
 		name, value, isAssignment := strings.Cut(word, "=")
 		switch {
 		case strings.HasPrefix(word, "$"):
