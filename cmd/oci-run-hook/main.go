@@ -8,9 +8,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 	"github.com/awslabs/oci-add-hooks/internal/hookrun"
@@ -34,6 +37,7 @@ func main() {
 		printVersion()
 		return
 	}
+	keepFromHook()
 	begin := time.Now()
 	state, stdin, err := readState(os.Stdin, o.limit)
 	run := hookrun.Outcome{Result: hookrun.NotStarted, Begin: begin, End: time.Now(), Err: err}
@@ -57,6 +61,18 @@ func main() {
 	}
 	say(o.hook() + ": " + outcome(run, o.limit) + printed)
 	exit(run)
+}
+
+// keepFromHook keeps what this process was given besides standard input, output and error from the hook. What a hook leaves
+// running would hold up whoever waits for the end of such a descriptor (rule 25): Podman 5's conmon, of one from crun 1.28.
+func keepFromHook() {
+	const first, mostWithoutLinux511 = 3, 1024
+	if unix.CloseRange(first, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	for fd := first; fd < mostWithoutLinux511; fd++ {
+		unix.CloseOnExec(fd)
+	}
 }
 
 // kept is how many bytes of each stream are kept.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -198,6 +199,26 @@ func TestStdinStaysOpen(t *testing.T) {
 		if string(out) != want || (err == nil) != (want == "") {
 			t.Errorf("%v: %s", err, out)
 		}
+	}
+}
+
+// TestDescriptors: a hook, and what it leaves running, has no descriptor of whoever called the supervisor but the first three.
+func TestDescriptors(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := exec.Command(program, "--log", filepath.Join(t.TempDir(), "log/hooks.jsonl"), "--", "/bin/sh", "sh", "-c",
+		"[ ! -e /proc/self/fd/3 ] || exit 9; sleep 60 >/dev/null 2>&1 </dev/null & echo $! >"+t.TempDir()+"/pid")
+	cmd.Stdin = strings.NewReader("{}")
+	cmd.ExtraFiles = []*os.File{w}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	w.Close()
+	if n, err := r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("somebody has the pipe open: %d, %v", n, err)
 	}
 }
 
