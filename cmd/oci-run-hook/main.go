@@ -64,7 +64,7 @@ func main() {
 }
 
 // keepFromHook keeps what this process was given besides standard input, output and error from the hook. What a hook leaves
-// running would hold up whoever waits for the end of such a descriptor (rule 25): Podman 5's conmon, of one from crun 1.28.
+// running would hold up whoever waits for the end of such a descriptor (rule 25).
 func keepFromHook() {
 	const first, mostWithoutLinux511 = 3, 1024
 	if unix.CloseRange(first, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {

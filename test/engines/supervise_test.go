@@ -211,12 +211,14 @@ func testSupervisedIgnored(t *testing.T, e engine, c container) {
 	}
 }
 
-// What a hook leaves running after a success lives on, and holds nothing up.
+// What a hook leaves running after a success lives on, and holds no start up. (conmon itself waits for it at the container's
+// end, before it calls Podman's exit command.)
 func testSurvivor(t *testing.T, e engine, c container) {
 	c.profile.supervise(t, map[string]any{"timeout": 100}, map[string]string{
 		"createRuntime": "(while :; do echo still here; sleep 0.05; done) & echo $! >" + c.dir + "/pid; exit 0",
 	})
-	ok(t, e.run(c.command("true"), false))
+	ok(t, e.run(c.command(sleeping(c.dir)), true))
+	defer e.end(t, c)
 	text, err := os.ReadFile(c.dir + "/pid")
 	if err != nil {
 		t.Fatal(err)
