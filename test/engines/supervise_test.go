@@ -160,8 +160,8 @@ func testSupervisedTime(t *testing.T, e engine, c container) {
 			t.Errorf("process %s of the hook lives on", pid)
 		}
 	}
-	got := hookRecords(t, c.profile)
-	if len(got) != 1 || got[0].Result != "timed out" || got[0].Signal != "SIGKILL" || got[0].Ignored || got[0].Seconds < 1 || got[0].Seconds > 100 {
+	got := hookRecords(t, c.profile) // the supervisor's time counts from before it has read the container's state
+	if len(got) != 1 || got[0].Result != "timed out" || got[0].Signal != "SIGKILL" || got[0].Ignored || got[0].Seconds < 0.5 || got[0].Seconds > 100 {
 		t.Errorf("%+v", got)
 	}
 }
