@@ -62,8 +62,10 @@ func TestPackages(t *testing.T) {
 
 const examples = "/usr/share/doc/oci-add-hooks/examples/"
 
-// others are the places where the package managers, man and containerd keep their own files.
-var others = []string{"/var/lib/dpkg/", "/var/log/dpkg.log", "/var/lib/rpm/", "/var/cache/man/", "/var/lib/containerd/"}
+// others are the places where the package managers, man, containerd and Podman keep their own files.
+var others = []string{
+	"/var/lib/dpkg/", "/var/log/dpkg.log", "/var/lib/rpm/", "/var/cache/man/", "/var/lib/containerd/", "/var/lib/containers/", "/etc/cni/net.d/cni.lock",
+}
 
 func testPackage(t *testing.T, m manager, old, upgraded string) {
 	ok(t, append(m.install, old)...)
