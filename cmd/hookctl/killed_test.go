@@ -212,7 +212,7 @@ func repeated() int {
 	return 25
 }
 
-// prepare gives a machine an engine's configuration, and profiles.
+// prepare puts an engine's configuration and profiles on a machine.
 func (m *machine) prepare(p pair, profiles ...string) {
 	m.t.Helper()
 	if _, err := exec.LookPath("containerd"); err != nil && p.name == "containerd" {

@@ -58,7 +58,7 @@ func TestEarlyProcess(t *testing.T) {
 	}
 }
 
-// TestEarlyEnvironment: what the engine gives is what the runtime has, to the byte.
+// TestEarlyEnvironment: the runtime gets the environment that the engine passes, byte for byte.
 func TestEarlyEnvironment(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)

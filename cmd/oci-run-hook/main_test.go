@@ -151,7 +151,7 @@ func TestRuns(t *testing.T) {
 
 func ptr(n int) *int { return &n }
 
-// A hook finds what the runtime gives, and what it need not parse.
+// A hook gets what the runtime passes, and OCI_ variables so that it need not parse the state.
 func TestSurroundings(t *testing.T) {
 	const script = `tr '\0' '\n' </proc/$$/environ; cat`
 	for name, tt := range map[string]struct {

@@ -184,7 +184,7 @@ func (e *entry) undo() error {
 	return e.become(now, e.Before, e.Mode.Perm())
 }
 
-// become gives a file another text than the one it has now; nil removes it. A file that is made, or is hookctl's own, gets
+// become replaces the text that a file has now; a text of nil removes the file. A file that is made, or is hookctl's own, gets
 // the permissions.
 func (e *entry) become(now, text []byte, perm fs.FileMode) error {
 	at := e.Path // or where its link leads

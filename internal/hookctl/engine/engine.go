@@ -233,7 +233,7 @@ func OwnFile(name string) string { return "50-oci-add-hooks-" + name }
 
 // Generated is the comment that says whose a text is.
 func Generated(e Engine, name string) string {
-	return fmt.Sprintf("# Written by hookctl. To take it out: hookctl uninstall %s --profile %s\n", e.Name(), name)
+	return fmt.Sprintf("# Written by hookctl. To remove it: hookctl uninstall %s --profile %s\n", e.Name(), name)
 }
 
 // OthersSettings returns an error if there is anything in the table that is left of a file of hookctl's own.

@@ -23,7 +23,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// patience says when a call that waits reports it, and when it gives up.
+// patience holds when a waiting call reports that it waits, and when it gives up.
 type patience struct{ notice, limit time.Duration }
 
 // Take takes the lock and returns what releases it. If another call holds it, it reports that after a second, by waiting

@@ -55,12 +55,12 @@ func (e *effective) entry(name string, isDefault bool) engine.Entry {
 	if shim, _ := h["runtime_path"].(string); shim != "" {
 		entry.Faults = append(entry.Faults, engine.Fault{Fatal: true,
 			Problem: fmt.Sprintf("runtime_path is %q: containerd calls that as the shim", shim),
-			Remedy:  "take it out; the link belongs into BinaryName, below options"})
+			Remedy:  "remove it, and put the link into BinaryName, below options"})
 	}
 	if older, _ := h["runtime_engine"].(string); older != "" {
 		entry.Faults = append(entry.Faults, engine.Fault{Fatal: true,
 			Problem: fmt.Sprintf("runtime_engine is %q, which is for shims of containerd 1.0 alone", older),
-			Remedy:  "take it out; the link belongs into BinaryName, below options"})
+			Remedy:  "remove it, and put the link into BinaryName, below options"})
 	}
 	return entry
 }
