@@ -195,12 +195,12 @@ func (s *streams) carryOutPlan(ctx context.Context, e engine.Engine, plan *regis
 	switch {
 	case r.dryRun:
 	case !plan.Changes() && r.reload:
-		err = plan.Read(ctx)
-	case plan.Changes() && r.reload:
-		var reload registration.Step
-		if reload, err = plan.Reloading(); err == nil {
-			err = plan.CarryOut(ctx, reload)
+		var unread bool
+		if unread, err = plan.Unread(ctx); unread {
+			err = s.reloading(ctx, plan)
 		}
+	case r.reload:
+		err = s.reloading(ctx, plan)
 	case plan.Changes():
 		err = plan.CarryOut(ctx)
 	}
@@ -208,6 +208,15 @@ func (s *streams) carryOutPlan(ctx context.Context, e engine.Engine, plan *regis
 		return err
 	}
 	return s.printPlan(e, plan, r, "")
+}
+
+// reloading carries a plan out, and has the engine read it.
+func (s *streams) reloading(ctx context.Context, plan *registration.Plan) error {
+	reload, err := plan.Reloading()
+	if err != nil {
+		return err
+	}
+	return plan.CarryOut(ctx, reload)
 }
 
 // filed is the change to a file, as it is printed.
