@@ -56,7 +56,7 @@ func testDockerCompose(t *testing.T, e engine, c container) {
 		"runtime":      c.profile.name,
 		"network_mode": "none",
 		"volumes":      []string{c.dir + ":" + c.dir},
-		"command":      []string{"sh", "-c", "exit 3"},
+		"command":      []string{"sh", "-c", sleeping(c.dir)},
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -68,13 +68,15 @@ func testDockerCompose(t *testing.T, e engine, c container) {
 	compose := func(args ...string) outcome {
 		return do(t, d.command(append([]string{"compose", "--file", file, "--project-name", strings.ToLower(c.name)}, args...)...))
 	}
-	if o := compose("up", "--exit-code-from", "service"); o.code != 3 {
-		t.Errorf("the service exits with 3: %v", o)
+	if o := compose("up", "--detach"); o.code != 0 {
+		t.Fatal(o)
 	}
-	wantAllStages(t, c.dir)
-	if o := compose("down"); o.code != 0 {
+	wantSleeping(t, c.dir)
+	wantAlive(t, c.dir, 1)
+	if o := compose("down", "--timeout", "1"); o.code != 0 {
 		t.Error(o)
 	}
+	wantAllStages(t, c.dir)
 }
 
 // Docker keeps images in containerd's store, the only one from Docker 29 on for a new daemon, where it is told to.

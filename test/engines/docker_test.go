@@ -52,7 +52,10 @@ func TestDocker(t *testing.T) {
 // that of oci-add-hooks in Docker 20.10, which leaves the arguments out, and runc's in later ones.
 func testDockerDefault(t *testing.T, d docker) {
 	c := newContainer(t, d, dockerDefault, "runc")
-	ok(t, d.command("run", "--rm", "--network", "none", "--volume", c.dir+":"+c.dir, image))
+	ok(t, d.command("run", "--detach", "--name", c.name, "--network", "none", "--volume", c.dir+":"+c.dir, image, "sh", "-c", sleeping(c.dir)))
+	wantSleeping(t, c.dir)
+	wantAlive(t, c.dir, 1)
+	d.end(t, c)
 	wantAllStages(t, c.dir)
 	commit := strings.TrimSpace(ok(t, d.command("info", "--format", "{{.RuncCommit.ID}}")).stdout)
 	if commit == "" || commit == "N/A" {

@@ -450,8 +450,16 @@ func (n *node) started(t *testing.T, handler string) (c container, sandbox, id s
 
 func (n *node) stop(t *testing.T, c container, sandbox, id string) {
 	t.Helper()
+	runc := runtimeState{"runc", "/run/containerd/runc/k8s.io"}
+	both := []string{sandbox, id}
+	if !runc.knows(sandbox) || !runc.knows(id) {
+		t.Errorf("runc does not know both of %q, which run", both)
+	}
 	n.cri.removeContainer(t, id)
 	n.cri.removePod(t, sandbox)
+	if runc.knows(sandbox) || runc.knows(id) {
+		t.Errorf("runc still knows one of %q", both)
+	}
 	if left := n.cri.has(t, c); len(left) > 0 {
 		t.Errorf("there still is %s", left)
 	}
