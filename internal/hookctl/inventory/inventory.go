@@ -50,7 +50,7 @@ type Entry struct {
 	Running  bool                             `json:"running"`
 	Profile  string                           `json:"profile"` // empty if it goes through none, or if that is not known
 	State    State                            `json:"state"`
-	Reason   string                           `json:"reason,omitempty"` // why the state is unknown
+	Reason   string                           `json:"reason,omitempty"` // why the state is unknown, or none of a sandbox
 	Hooks    map[hooks.Stage][]jsontext.Value `json:"hooks"`            // what config.json has, each stage's in their order
 	Problems []string                         `json:"problems"`
 
@@ -131,6 +131,10 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		err = e.read(path)
 	}
 	switch {
+	case c.Dropped:
+		e.Profile, e.Through = "", false
+		e.State, e.Reason = None, "a pod's sandbox whose infra container CRI-O has dropped: no runtime is called for it"
+		return e
 	case w.err != nil:
 		e.fail(w.err)
 	case c.Bundle == "" && w.through: // the next start reads the profile
@@ -143,8 +147,10 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		}
 	case w.known && !w.through:
 		e.State = None
+	case proc.Gone(err) && c.Alive():
+		e.fail(fmt.Errorf("it runs, and its config.json is gone from %s", c.Bundle))
 	case proc.Gone(err):
-		e.State, e.Reason = Unknown, "it has no config.json: it is being created, or deleted"
+		e.State, e.Reason = Unknown, "it has no config.json: it is being created, or deleted, or its bundle is gone"
 	case err != nil:
 		e.fail(err)
 	case w.through:
