@@ -151,6 +151,56 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// docs/design.md has a row for every package, and for no other.
+func TestHouse(t *testing.T) {
+	text, err := os.ReadFile("../docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, house, found := strings.Cut(string(text), "\n## The house\n")
+	house, _, _ = strings.Cut(house, "\n## ")
+	if !found {
+		t.Fatal("docs/design.md has no section about the house")
+	}
+	// A row names a package by its path, or by its path below that of its table, and an engine's in the row of engine.
+	var rows []string
+	under := ""
+	for line := range strings.Lines(house) {
+		if m := regexp.MustCompile("^\\| package below `(.*)` ").FindStringSubmatch(line); m != nil {
+			under = m[1] + "/"
+		} else if !strings.HasPrefix(line, "|") {
+			under = ""
+		} else if cell := strings.Split(line, " | ")[0]; strings.Contains(cell, "`") {
+			for _, m := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(cell, -1) {
+				rows = append(rows, under+m[1])
+			}
+		}
+	}
+	for _, row := range rows {
+		if files, err := filepath.Glob("../" + row + "/*"); err != nil || len(files) == 0 {
+			t.Errorf("docs/design.md has a row for %s, which has no files (%v)", row, err)
+		}
+	}
+	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "../internal/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := range strings.Lines(string(out)) {
+		name := strings.TrimPrefix(strings.TrimSpace(dir), root+"/")
+		named := slices.Contains(rows, name) || name == "internal/hookctl"
+		if engine, ok := strings.CutPrefix(name, "internal/hookctl/engine/"); ok {
+			named = strings.Contains(house, "`"+engine+"`")
+		}
+		if !named {
+			t.Errorf("docs/design.md has no row for %s", name)
+		}
+	}
+}
+
 // slug returns the anchor that GitHub makes of a heading.
 func slug(heading string) string {
 	return strings.Map(func(r rune) rune {
