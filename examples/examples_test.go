@@ -29,6 +29,9 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
@@ -358,6 +361,32 @@ func TestExamplesChecked(t *testing.T) {
 		missing := f.Severity == check.Error && f.Kind == "program" && strings.HasPrefix(f.Problem, "the hook's program /usr/local/bin/gpu-")
 		if !missing && f.Kind != "writable" { // which is about this checkout
 			t.Errorf("%s:%d:%d: %s: %s", f.File, f.Line, f.Column, f.Severity, f.Problem)
+		}
+	}
+}
+
+// The metrics and the states that alerts.yaml asks for are those of hookctl.
+func TestAlerts(t *testing.T) {
+	rules, err := os.ReadFile("alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var metrics bytes.Buffer
+	record := &hooklog.Record{Stage: "poststop", Path: "/bin/false", Result: "failed"}
+	var containers []history.Containers
+	for _, state := range []inventory.State{inventory.Missing, inventory.Changed} {
+		containers = append(containers, history.Containers{Profile: "gpu", State: string(state), Count: 1})
+	}
+	if err := history.WriteMetrics(&metrics, []*hooklog.Record{record}, containers); err != nil {
+		t.Fatal(err)
+	}
+	expressions := regexp.MustCompile(`(?m)expr:.*?(oci_hook_[a-z_]+)(?:\{(.*?)\})?`).FindAllSubmatch(rules, -1)
+	if len(expressions) != 3 {
+		t.Errorf("%d expressions have a metric of hookctl, not 3", len(expressions))
+	}
+	for _, m := range expressions {
+		if !regexp.MustCompile(fmt.Sprintf(`(?m)^%s\{.*%s.*\} `, m[1], m[2])).Match(metrics.Bytes()) {
+			t.Errorf("hookctl metrics has no %s{%s}:\n%s", m[1], m[2], metrics.Bytes())
 		}
 	}
 }

@@ -80,6 +80,7 @@ func testPackage(t *testing.T, m manager, old, upgraded string) {
 		m.zshCompletions + "/_hookctl", "/usr/share/fish/vendor_completions.d/hookctl.fish",
 		"/usr/share/doc/oci-add-hooks/README.md", "/usr/share/doc/oci-add-hooks/LICENSE", "/usr/share/doc/oci-add-hooks/NOTICE",
 		"/usr/lib/systemd/system/hookctl-metrics.service", "/usr/lib/systemd/system/hookctl-metrics.timer", examples + "alerts.yaml",
+		"/usr/share/doc/oci-add-hooks/deploy/kubernetes/hold/kustomization.yaml",
 	} {
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)
