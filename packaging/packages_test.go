@@ -86,6 +86,12 @@ func testPackage(t *testing.T, m manager, old, upgraded string) {
 			t.Error(err)
 		}
 	}
+	t.Run("units", func(t *testing.T) {
+		need(t, map[string]string{"systemd-analyze": "systemd"})
+		if said := ok(t, "systemd-analyze", "verify", "hookctl-metrics.service", "hookctl-metrics.timer"); strings.Contains(said, "hookctl-metrics") {
+			t.Errorf("systemd-analyze says: %s", said)
+		}
+	})
 	if profiles, err := os.ReadDir("/etc/oci-add-hooks"); err != nil || len(profiles) > 0 {
 		t.Errorf("in /etc/oci-add-hooks: %v, %v", profiles, err)
 	}
