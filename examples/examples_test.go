@@ -193,8 +193,12 @@ func TestHouse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for dir := range strings.Lines(string(out)) {
-		name := strings.TrimPrefix(strings.TrimSpace(dir), root+"/")
+	modules, err := filepath.Glob("../test/*")
+	if err != nil || len(modules) == 0 {
+		t.Fatal(modules, err)
+	}
+	for _, dir := range append(strings.Fields(string(out)), modules...) {
+		name := strings.TrimPrefix(strings.TrimPrefix(dir, root+"/"), "../")
 		named := slices.Contains(rows, name) || name == "internal/hookctl"
 		if engine, ok := strings.CutPrefix(name, "internal/hookctl/engine/"); ok {
 			named = strings.Contains(house, "`"+engine+"`")
