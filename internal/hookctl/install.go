@@ -224,11 +224,11 @@ func (s *streams) changes(plan *registration.Plan) []filed {
 		if f.Same() {
 			continue
 		}
-		change := filed{Path: f.Path, Action: action(f)}
+		c := filed{Path: f.Path, Action: action(f)}
 		if !strings.HasPrefix(f.Path, s.sys.State+"/") {
-			change.Diff = ui.UnifiedDiff(f.Path, f.Before, f.Path, f.After)
+			c.Diff = change.Diff(f.Path, f.Before, f.Path, f.After)
 		}
-		files = append(files, change)
+		files = append(files, c)
 	}
 	return files
 }

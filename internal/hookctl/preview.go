@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/preview"
@@ -148,7 +149,7 @@ func (s *streams) preview(v *inventory.Inventory, call cmdline.Call, exe string,
 		return err
 	}
 	if p.Changes {
-		p.Diff = ui.UnifiedDiff(p.Config, p.Before, p.Config+" with hooks", p.After)
+		p.Diff = change.Diff(p.Config, p.Before, p.Config+" with hooks", p.After)
 	}
 	if s.AsJSON {
 		if err := s.JSON(p); err != nil {

@@ -192,9 +192,3 @@ const conmonEngine = "podman or cri-o"
 func ofPods(engine string) bool {
 	return slices.Contains([]string{"podman", "cri-o", conmonEngine}, engine)
 }
-
-func same(a, b string) bool {
-	stA, errA := os.Stat(a)
-	stB, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(stA, stB)
-}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
@@ -130,7 +131,7 @@ func (s *Scan) add(c Container) *Container {
 	for _, i := range s.byID[c.ID] {
 		known := &s.Containers[i]
 		bothOfPods := ofPods(known.Engine) && ofPods(c.Engine) // CRI-O has two bundles of one container
-		if !bothOfPods && (known.Engine != c.Engine || c.Bundle != "" && known.Bundle != "" && !same(c.Bundle, known.Bundle)) {
+		if !bothOfPods && (known.Engine != c.Engine || c.Bundle != "" && known.Bundle != "" && !program.LeadsTo(c.Bundle, known.Bundle)) {
 			continue
 		}
 		if known.Engine == conmonEngine { // the storage knows more than a conmon's command line
@@ -206,7 +207,7 @@ func (s *Scan) tasks(shims []proc.Process) {
 	seen := map[string]bool{}
 	for i, dir := range dirs {
 		at := filepath.Join(dir.Root, dir.path)
-		if seen[at] || slices.ContainsFunc(dirs[:min(i, len(taskDirs))], func(d taskDir) bool { return same(filepath.Join(d.Root, d.path), at) }) {
+		if seen[at] || slices.ContainsFunc(dirs[:min(i, len(taskDirs))], func(d taskDir) bool { return program.LeadsTo(filepath.Join(d.Root, d.path), at) }) {
 			continue
 		}
 		seen[at] = true
@@ -291,7 +292,7 @@ func (s *Scan) docker(processes []proc.Process) {
 	}
 	// As it would be by its usual files, if it does not run. One that runs says more about its containers than these files.
 	usual := s.configure(s.system(), proc.Process{Args: []string{"dockerd"}})
-	if !slices.ContainsFunc(daemons, func(d dockerd) bool { return same(d.dir(), usual.dir()) }) {
+	if !slices.ContainsFunc(daemons, func(d dockerd) bool { return program.LeadsTo(d.dir(), usual.dir()) }) {
 		daemons = append(daemons, usual)
 	}
 	listed, unread := map[string]bool{}, len(s.unknown)
@@ -385,7 +386,7 @@ func (s *Scan) pods(conmons []proc.Process) {
 		}
 	}
 	for i, storage := range storages {
-		if !slices.ContainsFunc(storages[:i], func(before string) bool { return same(before, storage) }) {
+		if !slices.ContainsFunc(storages[:i], func(before string) bool { return program.LeadsTo(before, storage) }) {
 			s.storage(storage)
 		}
 	}
@@ -556,7 +557,7 @@ func (s *Scan) alone(runtime, id, bundle string, pid int) {
 	}
 	_, err := os.Stat(s.sys.Path(fmt.Sprintf("proc/%d", pid)))
 	c.Running = err == nil
-	if slices.ContainsFunc(s.byID[id], func(i int) bool { return same(s.Containers[i].Bundle, c.Bundle) }) {
+	if slices.ContainsFunc(s.byID[id], func(i int) bool { return program.LeadsTo(s.Containers[i].Bundle, c.Bundle) }) {
 		return
 	}
 	s.add(c)

@@ -3,8 +3,6 @@ package node
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,10 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
@@ -70,17 +67,12 @@ func (n *Node) planReceipt() (change.File, error) {
 	if err != nil {
 		return f, err
 	}
-	r := receipt{Engine: n.Engine.Name(), Link: n.link(), ProfileSHA256: digest(profile), Configuration: map[string]string{}}
+	r := receipt{Engine: n.Engine.Name(), Link: n.link(), ProfileSHA256: change.Digest(profile), Configuration: map[string]string{}}
 	for _, file := range record.Files {
 		r.Configuration[file.Path] = file.AfterSHA256
 	}
 	f.After, err = json.MarshalIndent(r, "", "  ")
 	return f, err
-}
-
-func digest(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
 }
 
 // Part is a part of an installation on a node.
@@ -109,7 +101,7 @@ func Status(sys system.System, profile string) ([]Part, error) {
 	s.programs()
 	s.link()
 	s.file("profile", sys.Profile(profile), func(text []byte) string {
-		if digest(text) != r.ProfileSHA256 {
+		if change.Digest(text) != r.ProfileSHA256 {
 			return "it was changed since it was installed"
 		}
 		return ""
@@ -181,7 +173,7 @@ func (s *status) link() {
 // handler judges a file of the engine's configuration: it is as it was installed; or somebody has changed it since, and it
 // still has the handler, or still names the file that has it.
 func (s *status) handler(path string, text []byte) string {
-	if digest(text) == s.receipt.Configuration[path] || s.hasHandler(path, text) {
+	if change.Digest(text) == s.receipt.Configuration[path] || s.hasHandler(path, text) {
 		return ""
 	}
 	for other := range s.receipt.Configuration {
@@ -194,15 +186,8 @@ func (s *status) handler(path string, text []byte) string {
 
 // hasHandler reports whether a configuration has, below the profile's name, the link.
 func (s *status) hasHandler(path string, text []byte) bool {
-	unmarshal := toml.Unmarshal
-	if filepath.Ext(path) == ".json" {
-		unmarshal = json.Unmarshal
-	}
-	var tree any
-	if unmarshal(text, &tree) != nil {
-		return false
-	}
-	return names(tree, s.profile, s.receipt.Link)
+	tree, err := engine.Tree(path, text)
+	return err == nil && names(tree, s.profile, s.receipt.Link)
 }
 
 // names reports whether a value named name is, or holds, the text link.

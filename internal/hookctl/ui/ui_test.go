@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 )
 
 // drawn returns what draw prints, without colours or with.
@@ -113,7 +115,7 @@ func TestEscape(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
-	unified := UnifiedDiff("a", []byte("one\n\ttwo\n"), "b", []byte("one\n\ttwo\x1b\n"))
+	unified := change.Diff("a", []byte("one\n\ttwo\n"), "b", []byte("one\n\ttwo\x1b\n"))
 	want := "\x1b[1m--- a\x1b[0m\n\x1b[1m+++ b\x1b[0m\n\x1b[36m@@ -1,2 +1,2 @@\x1b[0m\n one\n\x1b[31m-\ttwo\x1b[0m\n\x1b[32m+\ttwo\\x1b\x1b[0m\n"
 	if diff := cmp.Diff(want, drawn(t, true, func(u *UI) { u.Diff(unified) })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
