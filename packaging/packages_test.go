@@ -154,7 +154,7 @@ func wantRefused(t *testing.T, m manager, parts ...string) {
 	wantSays(t, ok(t, "hookctl", "--version"), "v1.2.4")
 }
 
-// written gives the files that are in the sandbox's folders and not in the machine's.
+// written returns the files that are in the sandbox's directories and not in the machine's.
 func written(t *testing.T) (paths []string) {
 	t.Helper()
 	err := filepath.WalkDir(layers, func(path string, d fs.DirEntry, err error) error {
@@ -261,7 +261,7 @@ func endContainer(t *testing.T, id string) {
 	}
 }
 
-// packages gives the folder with a version's packages for this machine.
+// packages returns the directory with a version's packages for this machine.
 func packages(t *testing.T, version string) string {
 	t.Helper()
 	checkout := copyCheckout(t)
@@ -269,7 +269,7 @@ func packages(t *testing.T, version string) string {
 	return checkout + "/dist"
 }
 
-// only gives the one file that matches.
+// only returns the one file that matches.
 func only(t *testing.T, pattern string) string {
 	t.Helper()
 	found, err := filepath.Glob(pattern)

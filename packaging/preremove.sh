@@ -51,9 +51,9 @@ fi
 
 # Where runtimes are looked up, and links are made.
 links=
-for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
-	[ ! -L "$folder" ] || continue # it is another of them
-	for link in "$folder"/*; do
+for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+	[ ! -L "$directory" ] || continue # it is another of them
+	for link in "$directory"/*; do
 		# shellcheck disable=SC3013 # dash, bash and busybox have -ef
 		if [ -L "$link" ] && [ "$link" -ef "$prefix/bin/oci-add-hooks" ]; then
 			links="$links $link"

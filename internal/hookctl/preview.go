@@ -245,7 +245,7 @@ func printPreview(u *ui.UI, p shownPreview) {
 	u.Diff(p.Diff)
 }
 
-// profilePath gives the path of a profile's hook file.
+// profilePath returns the path of a profile's hook file.
 func profilePath(name string) string { return filepath.Join(profile.Dir, name+".json") }
 
 // profileNames lists the profiles that there are.
@@ -271,7 +271,7 @@ func completeProfile(*cobra.Command, []string, string) ([]cobra.Completion, cobr
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// complete has options completed by the names of folders.
+// complete has options completed by the names of directories.
 func complete(cmd *cobra.Command, flags ...string) {
 	for _, flag := range flags {
 		must(cmd.MarkFlagDirname(flag))

@@ -8,7 +8,7 @@ docker=$CLUSTER/docker
 if ! alive dockerd; then
 	mkdir -p "$docker"/{data,exec,work,etc/docker/certs.d/registry.example.com}
 	cp "$pki/ca.crt" "$docker/etc/docker/certs.d/registry.example.com/"
-	cp "$node/etc/hosts" "$docker/etc/hosts"
+	cp "$CLUSTER/hosts" "$docker/etc/hosts"
 	rm -f "$docker/docker.pid"
 	# Its /etc lies over the machine's, which stays as it is. A second dockerd must not touch the bridge and the rules of another.
 	start dockerd unshare --mount --propagation private sh -c "

@@ -41,7 +41,7 @@ func machine(t *testing.T, files map[string]string) system.System {
 	return sys
 }
 
-// snapshot returns what lies below a folder: every file's text and mode, and every directory.
+// snapshot returns what lies below a directory: every file's text and mode, and every directory.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -305,7 +305,7 @@ func meddle(t *testing.T, f change.File) {
 	}
 }
 
-// mend undoes meddle, which made these folders.
+// mend undoes meddle, which made these directories.
 func mend(t *testing.T, f change.File, made []string) {
 	t.Helper()
 	if f.Before != nil {
