@@ -145,7 +145,7 @@ func (o Options) prove(id string) (proof Proof, err error) {
 
 // running returns the container with that id that runs and whose engine calls what matches says.
 func running(id string, matches func(string) bool) (use container.Use, found bool) {
-	list, _ := container.Using(system.Host(), matches) // what could not be examined is not this one
+	list, _ := container.Look(system.Host()).Using(matches) // what could not be examined is not this one
 	for _, use := range list {
 		if use.ID == id && use.Running && use.Bundle != "" {
 			return use, true

@@ -158,7 +158,7 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		return Container{}, fmt.Errorf("%s does not run, and %s keeps no config.json for it; start it first", ended[0].Title(), ended[0].Engine)
 	case len(s.unknown) > 0:
 		return Container{}, fmt.Errorf("no container has the name %[1]q, or an id that begins with it, as far as this user can see; try as root:%s",
-			id, inset(s.Unknown()))
+			id, Inset(s.Unknown()))
 	}
 	return Container{}, fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle by --bundle", id)
 }
@@ -172,7 +172,8 @@ func lines(list []Container) string {
 	return b.String()
 }
 
-func inset(err error) string { return "\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  ") }
+// Inset returns an error's lines, indented, to follow a message.
+func Inset(err error) string { return "\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  ") }
 
 // docker is what Docker is called here.
 const docker = "docker"

@@ -46,9 +46,50 @@ type Line struct {
 	Remedy  string `json:"remedy,omitempty"` // what to do
 }
 
-// Examine looks at an engine, and at each of its runtimes that leads to the oci-add-hooks at exe, or should. exe may be
+// Options is what to look at.
+type Options struct {
+	Exe     string // the path of oci-add-hooks; empty if it is not known
+	Config  bool   // the engines' main configuration files were asked for, and are to be there
+	Canary  bool   // run a container by each runtime that leads to oci-add-hooks
+	Runtime string // run one by the runtime of this name alone; empty for all
+}
+
+// Diagnose looks at engines. An interrupt of a canary is an error.
+func Diagnose(ctx context.Context, sys system.System, list []engine.Engine, opts Options) ([]Line, error) {
+	lines := []Line{}
+	for _, e := range list {
+		if _, err := os.Stat(e.Config()); err != nil && opts.Config {
+			lines = append(lines, Line{Engine: e.Name(), Config: e.Config(), Status: Error, About: "registration", Message: "there is no " + e.Config(), Remedy: "correct --config"})
+			continue
+		}
+		lines = append(lines, examine(ctx, sys, e, opts.Exe)...)
+		if opts.Canary {
+			more, err := canaries(ctx, sys, e, opts.Exe, opts.Runtime)
+			if err != nil {
+				return nil, err
+			}
+			lines = append(lines, more...)
+		}
+	}
+	return lines, nil
+}
+
+// Count returns the number of errors and of warnings.
+func Count(lines []Line) (errs, warnings int) {
+	for _, l := range lines {
+		switch l.Status {
+		case Error:
+			errs++
+		case Warning:
+			warnings++
+		}
+	}
+	return errs, warnings
+}
+
+// examine looks at an engine, and at each of its runtimes that leads to the oci-add-hooks at exe, or should. exe may be
 // empty.
-func Examine(ctx context.Context, sys system.System, e engine.Engine, exe string) []Line {
+func examine(ctx context.Context, sys system.System, e engine.Engine, exe string) []Line {
 	x := &examination{sys: sys, engine: e, exe: exe}
 	x.version(ctx)
 	registered, err := e.Registered(ctx)
@@ -417,13 +458,4 @@ func (x *examination) records(registered *engine.Registered) {
 			x.note(name, OK, "record", "all is as hookctl has installed it", "")
 		}
 	}
-}
-
-// Missing returns the line about an engine whose main configuration file, which was asked for, is missing; nil if it is
-// there.
-func Missing(e engine.Engine) *Line {
-	if _, err := os.Stat(e.Config()); err == nil {
-		return nil
-	}
-	return &Line{Engine: e.Name(), Config: e.Config(), Status: Error, About: "registration", Message: "there is no " + e.Config(), Remedy: "correct --config"}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
 // A Query says which records are meant. What is empty is not asked for.
@@ -33,6 +34,19 @@ func (q *Query) Match(r *hooklog.Record) bool {
 		(q.Stage == "" || r.Stage == q.Stage) &&
 		!(q.Failed && r.OK()) &&
 		!r.Time.Before(q.Since)
+}
+
+// Read returns the records that are meant of the file at path and of those that it was before, oldest first, and how many
+// lines were passed over because they hold no record.
+func (q *Query) Read(path string) (list []*hooklog.Record, torn int, err error) {
+	list = []*hooklog.Record{}
+	torn, err = hooklog.Read(path, func(r *hooklog.Record) error {
+		if q.Match(r) {
+			list = append(list, r)
+		}
+		return nil
+	})
+	return list, torn, err
 }
 
 // Container returns how a person calls the container of a record: by its pod, or by the beginning of its id.
@@ -73,9 +87,6 @@ type Stat struct {
 // Bounds are the upper bounds of buckets of durations, in seconds.
 var Bounds = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}
 
-// stages are in the order in which a container comes to them.
-var stages = []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
-
 // Summarize returns what records come to for each hook and stage, ordered by stage and path.
 func Summarize(records []*hooklog.Record) []Stat {
 	type key struct{ stage, path string }
@@ -109,7 +120,8 @@ func Summarize(records []*hooklog.Record) []Stat {
 		stats = append(stats, *s)
 	}
 	slices.SortFunc(stats, func(a, b Stat) int {
-		return cmp.Or(cmp.Compare(slices.Index(stages, a.Stage), slices.Index(stages, b.Stage)), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Path, b.Path))
+		stage := func(s Stat) int { return slices.Index(hooks.Stages(), hooks.Stage(s.Stage)) }
+		return cmp.Or(cmp.Compare(stage(a), stage(b)), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Path, b.Path))
 	})
 	return stats
 }

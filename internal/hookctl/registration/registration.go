@@ -252,9 +252,9 @@ func (p *Plan) settle(ctx context.Context) error {
 
 var errKept = errors.New("the engine still knows the runtime")
 
-// Read has a running engine read its configuration unless it knows already what the plan is about: an earlier call may have
+// read has a running engine read its configuration unless it knows already what the plan is about: an earlier call may have
 // been killed before it had.
-func (p *Plan) Read(ctx context.Context) error {
+func (p *Plan) read(ctx context.Context) error {
 	if d := p.engine.Daemon(); d != nil && d.Process == nil || p.confirm(ctx) == nil {
 		return nil
 	}
@@ -285,6 +285,23 @@ func (p *Plan) confirm(ctx context.Context) error {
 		return fmt.Errorf("%s has read its configuration, and its default runtime is not %s", p.engine.Name(), name)
 	}
 	return nil
+}
+
+// Perform does what was planned, if there is anything to do. With reload, the engine reads it.
+func (p *Plan) Perform(ctx context.Context, reload bool) error {
+	switch {
+	case !p.Changes() && reload:
+		return p.read(ctx)
+	case !p.Changes():
+		return nil
+	case !reload:
+		return p.CarryOut(ctx)
+	}
+	step, err := p.Reloading()
+	if err != nil {
+		return err
+	}
+	return p.CarryOut(ctx, step)
 }
 
 // CarryOut does what was planned, and then each of steps. If anything fails, or ctx ends, everything is restored.
