@@ -312,11 +312,12 @@ func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call
 			place += fmt.Sprintf(":%d:%d", f.Line, f.Column)
 		}
 		switch {
+		case f.Kind == "runtime" || f.Kind == "loop": // which is looked at below
 		case f.Severity == check.Error:
 			x.note(entry.Name, Error, "profile", place+": "+f.Problem, f.Hint)
 		case f.Kind == "feature":
 			x.note(entry.Name, Warning, "hooks", place+": "+f.Problem, f.Hint)
-		case f.Kind != "runtime": // which is looked at below
+		default:
 			warnings++
 		}
 	}
@@ -334,8 +335,12 @@ func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call
 		x.note(entry.Name, Error, "runtime", problem, remedy)
 		return
 	}
-	if loop := loopOf(path, runtime); loop != nil {
-		x.note(entry.Name, Error, "runtime", "it never comes to a runtime: "+strings.Join(loop, " calls "), "name a runtime in one of these profiles")
+	chain, first, file := []string{path}, path, sources[0]
+	if call.Runtime != "" { // which takes the place of the hook file's
+		chain, first, file = append(chain, runtime), runtime, x.sys.Profile(filepath.Base(runtime))
+	}
+	if more, loop := check.Chain(first, file); loop {
+		x.note(entry.Name, Error, "runtime", "it never comes to a runtime: "+strings.Join(append(chain, more...), " calls "), "name a runtime in one of these profiles")
 		return
 	}
 	x.note(entry.Name, OK, "runtime", runtime+", "+features(check.Features(runtime)), "")
@@ -365,36 +370,6 @@ func (x *examination) features(entry engine.Entry, runtime string) {
 			}
 		}
 	}
-}
-
-// loopOf returns the copies of oci-add-hooks that name each other as runtime, from path on; nil if it comes to a runtime.
-func loopOf(path, runtime string) []string {
-	loop := []string{path}
-	seen := map[string]bool{identity(path): true}
-	for at := runtime; program.Is(at); {
-		loop = append(loop, at)
-		if seen[identity(at)] {
-			return loop
-		}
-		seen[identity(at)] = true
-		uses, err := profile.Load(cmdline.Call{Kind: cmdline.AddHooks, Name: filepath.Base(at)})
-		if err != nil {
-			return nil // that copy refuses its profile, and says so
-		}
-		if at, err = program.FindRuntime(at, uses.Runtime); err != nil {
-			return nil
-		}
-	}
-	return nil
-}
-
-// identity returns what tells a copy of oci-add-hooks with a profile from others.
-func identity(path string) string {
-	end, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		end = path
-	}
-	return end + " " + filepath.Base(path)
 }
 
 // sandboxes warns of hooks whose program a pod's sandbox would have to have.

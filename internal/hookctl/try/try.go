@@ -23,6 +23,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 	plain "github.com/awslabs/oci-add-hooks/internal/report"
@@ -259,15 +260,14 @@ func (c *container) profile(program string) (profile.Profile, error) {
 			Kind: cmdline.AddHooks, HookFiles: c.opts.Files, HooksDirs: c.opts.Dirs, Runtime: c.opts.Runtime,
 		})
 	}
-	path := filepath.Join(c.dir, "example.json")
-	if err := os.WriteFile(path, example(program), 0o600); err != nil {
-		return profile.Profile{}, err
-	}
-	file, err := hooks.ReadFile(path)
+	text, err := example(program)
 	if err != nil {
 		return profile.Profile{}, err
 	}
-	file.Path = "example"
+	file, err := hooks.ParseFile(&jsonfile.File{Path: "example", Data: text})
+	if err != nil {
+		return profile.Profile{}, err
+	}
 	return profile.Profile{Runtime: cmp.Or(c.opts.Runtime, "runc"), Files: []*hooks.File{file}}, nil
 }
 
