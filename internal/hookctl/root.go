@@ -18,8 +18,8 @@ import (
 )
 
 // New returns the command line of hookctl on a system. Execute runs it.
-func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
-	u := ui.New(stdin, stdout, stderr)
+func New(sys system.System, stdout, stderr io.Writer) *cobra.Command {
+	u := ui.New(stdout, stderr)
 	root := &cobra.Command{
 		Use:           "hookctl",
 		Short:         "check, preview, try and install the lifecycle hooks of containers",
@@ -28,7 +28,6 @@ func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Co
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetIn(stdin)
 	root.SetOut(u.Out())
 	root.SetErr(stderr)
 	root.SetVersionTemplate("{{.Name}} version {{.Version}}\n")
@@ -63,7 +62,7 @@ func init() { cobra.EnableCommandSorting = false } // the help lists them in the
 // or something failed, 2 after wrong usage.
 func Execute(root *cobra.Command) int {
 	cmd, err := root.ExecuteC()
-	u := ui.New(nil, nil, root.ErrOrStderr())
+	u := ui.New(nil, root.ErrOrStderr())
 	var lost error // standard output's
 	if text, ok := root.OutOrStdout().(*bufio.Writer); ok {
 		lost = text.Flush()

@@ -64,7 +64,7 @@ func run(args []string) error {
 
 // fromCommands writes hookctl(1), and a page for each of its commands.
 func fromCommands(dir, source string, date time.Time) error {
-	return fromCommand(hookctl.New(system.Host(), os.Stdin, os.Stdout, os.Stderr), dir, source, date)
+	return fromCommand(hookctl.New(system.Host(), os.Stdout, os.Stderr), dir, source, date)
 }
 
 // fromCommand writes the page of a command, and those of the commands below it.

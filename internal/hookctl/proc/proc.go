@@ -390,18 +390,59 @@ func readAt(dir int, name string, max int64) ([]byte, error) {
 	return text, err
 }
 
-// startTime returns when a process started, in ticks since the machine did: proc(5), the 22nd field of stat. The second
-// field is a name in parentheses, which may have anything in it.
+// startTime returns when a process started, in ticks since the machine did: proc(5), the 22nd field of stat.
 func startTime(dir int) (string, error) {
-	stat, err := readAt(dir, "stat", 4096)
+	fields, err := statFields(dir)
 	if err != nil {
 		return "", err
 	}
+	return fields[19], nil
+}
+
+// statFields returns the fields of a process's stat file after its name, which may have anything in it: its state, its
+// parent, ...
+func statFields(dir int) ([]string, error) {
+	stat, err := readAt(dir, "stat", 4096)
+	if err != nil {
+		return nil, err
+	}
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 20 {
-		return "", errors.New("its stat file is not understood")
+		return nil, errors.New("its stat file is not understood")
 	}
-	return fields[19], nil
+	return fields, nil
+}
+
+// Started returns when a process of this system started, as startTime does; "" if there is none.
+func Started(pid int) string {
+	dir, err := openDir("/proc/" + strconv.Itoa(pid))
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(dir)
+	start, _ := startTime(dir) // "" with an error
+	return start
+}
+
+// Children returns the PIDs of a process's children in this system, whichever of its threads they belong to; of those that
+// have ended too, unless they were waited for.
+func Children(parent int) (children []int, err error) {
+	entries, err := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, notPID := strconv.Atoi(e.Name())
+		if notPID != nil {
+			continue
+		}
+		dir, gone := openDir("/proc/" + e.Name())
+		if gone != nil {
+			continue
+		}
+		if fields, err := statFields(dir); err == nil && fields[1] == strconv.Itoa(parent) {
+			children = append(children, pid)
+		}
+		unix.Close(dir)
+	}
+	return children, err
 }
 
 // uids returns the real, effective, saved and file system's user ID of a process: proc(5), status.

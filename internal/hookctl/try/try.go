@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
@@ -114,7 +115,7 @@ func (c *container) prepare() (err error) {
 	if err := c.opts.check(); err != nil {
 		return err
 	}
-	if c.others, err = childrenOf(os.Getpid()); err != nil {
+	if c.others, err = proc.Children(os.Getpid()); err != nil {
 		return err
 	}
 	program, err := os.Executable()
