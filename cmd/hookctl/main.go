@@ -24,7 +24,7 @@ func run(sys system.System) {
 		canary.Role(os.Args)
 		return
 	}
-	cmd := hookctl.New(sys, os.Stdout, os.Stderr)
+	cmd := hookctl.New(sys, os.Stdin, os.Stdout, os.Stderr)
 	cmd.Version, _ = build.Of(version, "")
 	os.Exit(hookctl.Execute(cmd))
 }

@@ -2,8 +2,11 @@ package hookctl
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os/signal"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -24,25 +27,32 @@ func (o *options) define(cmd *cobra.Command, force string) {
 	cmd.Flags().BoolVar(&o.force, "force", false, force)
 }
 
-// interruptible returns a context that ends at an interrupt.
-func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+// interruptible calls f with a context that ends at an interrupt. An error by that is told as such, and not as a fault of the
+// engine that was asked meanwhile.
+func interruptible(cmd *cobra.Command, f func(ctx context.Context) error) error {
+	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	defer stop()
+	err := f(ctx)
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) && !strings.HasPrefix(err.Error(), "interrupted") {
+		return fmt.Errorf("interrupted: %w", cause)
+	}
+	return err
 }
 
 // changing calls f while this call of hookctl alone changes the system. f's context ends at an interrupt, for f to put
 // everything back. A dry run takes no lock.
 func changing(cmd *cobra.Command, u *ui.UI, sys system.System, dryRun bool, f func(ctx context.Context) error) error {
-	ctx, stop := interruptible(cmd)
-	defer stop()
-	if dryRun {
+	return interruptible(cmd, func(ctx context.Context) error {
+		if dryRun {
+			return f(ctx)
+		}
+		release, err := lock.Take(ctx, sys, u.Note)
+		if err != nil {
+			return err
+		}
+		defer release()
 		return f(ctx)
-	}
-	release, err := lock.Take(ctx, sys, func(holder string) { u.Note("waiting for another call of hookctl: " + holder) })
-	if err != nil {
-		return err
-	}
-	defer release()
-	return f(ctx)
+	})
 }
 
 // refuse returns an error that begins with what if containers need a link, with running if containers that run do. Processes
@@ -81,7 +91,7 @@ func stepOf(f change.File) step {
 // apply makes changes, unless that is not wanted, and prints each.
 func apply(ctx context.Context, u *ui.UI, sys system.System, o options, files []change.File) error {
 	if !o.dryRun {
-		if _, err := change.Apply(ctx, sys, files); err != nil {
+		if err := change.Make(ctx, sys, files); err != nil {
 			return err
 		}
 	}

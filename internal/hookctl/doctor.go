@@ -1,6 +1,7 @@
 package hookctl
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -51,13 +52,13 @@ func newDoctor(u *ui.UI, sys system.System) *cobra.Command {
 			if opts.Exe, err = program.Find(binDir); err != nil && (opts.Canary || binDir != "") {
 				return err
 			}
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			lines, err := doctor.Diagnose(ctx, sys, list, opts)
-			if err != nil {
-				return err
-			}
-			return printDoctor(u, list, lines, problemsOnly)
+			return interruptible(cmd, func(ctx context.Context) error {
+				lines, err := doctor.Diagnose(ctx, sys, list, opts)
+				if err != nil {
+					return err
+				}
+				return printDoctor(u, list, lines, problemsOnly)
+			})
 		},
 	}
 	flags := cmd.Flags()

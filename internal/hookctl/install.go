@@ -77,7 +77,7 @@ func newInstall(u *ui.UI, sys system.System) *cobra.Command {
 	flags.BoolVar(&r.isDefault, "default", false, "make it the runtime of containers that ask for none, too, once it has\nstarted a container (hookctl doctor --canary)")
 	flags.BoolVar(&noCanary, "no-canary", false, "with --default, start no container first: for an image that is being built")
 	flags.BoolVar(&r.prints, "print", false, "print what to add to the engine's configuration, and do nothing: for a\nfile that hookctl does not change, as a template")
-	flags.BoolVar(&r.force, "force", false, "install it even if hookctl check finds errors in the profile")
+	flags.BoolVar(&r.force, "force", false, "install a profile with errors that may be gone later, as a missing program;\nnever one that oci-add-hooks itself refuses")
 	flags.StringArrayVar(&r.podAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd passes to containers,\nfor conditions to see (repeatable)")
 	r.define(cmd, sys)
 	return cmd

@@ -1,6 +1,7 @@
 package hookctl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -134,16 +135,18 @@ func followLog(cmd *cobra.Command, u *ui.UI, sys system.System, path string, q *
 	if err != nil {
 		return err
 	}
-	ctx, stop := interruptible(cmd)
-	defer stop()
-	torn, err := hooklog.Follow(ctx, path, func(r *hooklog.Record) error {
-		if !q.Match(r) {
-			return nil
-		}
-		if err := writeRecord(u, r, format); err != nil {
-			return err
-		}
-		return u.Flush()
+	torn := 0
+	err = interruptible(cmd, func(ctx context.Context) (err error) {
+		torn, err = hooklog.Follow(ctx, path, func(r *hooklog.Record) error {
+			if !q.Match(r) {
+				return nil
+			}
+			if err := writeRecord(u, r, format); err != nil {
+				return err
+			}
+			return u.Flush()
+		})
+		return err
 	})
 	noteTorn(u, path, torn)
 	return err

@@ -26,6 +26,9 @@ func newNode(u *ui.UI, sys system.System) *cobra.Command {
 		Short: "from a container, install a profile on the Kubernetes node, and remove it again",
 		Long: "The commands that a Kubernetes DaemonSet runs on each node: `install` and `remove` in a privileged container that sees the node's processes and has the node's " +
 			"file system mounted, `wait` and `status` in one without rights.",
+		Example: "  hookctl node install containerd --profile gpu-hooks --hooks /hooks/hooks.json --host-root /host\n" +
+			"  hookctl node status --profile gpu-hooks\n" +
+			"  hookctl node remove containerd --profile gpu-hooks --host-root /host",
 	}
 	cmd.AddCommand(newNodeInstall(u, sys), newNodeRemove(u, sys), newNodeStatus(u, sys), newNodeWait(u))
 	return cmd
@@ -84,10 +87,7 @@ func (o *nodeOptions) on(cmd *cobra.Command, u *ui.UI, sys system.System, name s
 		_ = u.Flush()
 	}
 	n.Findings = u.FindingsToStderr
-	n.Waiting = func(holder string) { n.Say("waiting for another call of hookctl: " + holder) }
-	ctx, stop := interruptible(cmd)
-	defer stop()
-	return f(ctx, n)
+	return interruptible(cmd, func(ctx context.Context) error { return f(ctx, n) })
 }
 
 func newNodeInstall(u *ui.UI, sys system.System) *cobra.Command {
@@ -208,17 +208,18 @@ func printStatus(u *ui.UI, parts []node.Part) (err error) {
 
 func newNodeWait(u *ui.UI) *cobra.Command {
 	return &cobra.Command{
-		Use:   "wait",
-		Short: "do nothing, until told to end",
-		Long:  "Does nothing, until SIGTERM or SIGINT tells it to end: for a pod whose work was done by an init container.",
-		Args:  cobra.NoArgs,
+		Use:     "wait",
+		Short:   "do nothing, until told to end",
+		Long:    "Does nothing, until SIGTERM or SIGINT tells it to end: for a pod whose work was done by an init container.",
+		Example: "  hookctl node wait",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			u.Printf("nothing more is done until told to end\n")
-			err := u.Flush()
-			<-ctx.Done()
-			return err
+			return interruptible(cmd, func(ctx context.Context) error {
+				u.Printf("nothing more is done until told to end\n")
+				err := u.Flush()
+				<-ctx.Done()
+				return err
+			})
 		},
 	}
 }

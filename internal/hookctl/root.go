@@ -18,7 +18,7 @@ import (
 )
 
 // New returns the command line of hookctl on a system. Execute runs it.
-func New(sys system.System, stdout, stderr io.Writer) *cobra.Command {
+func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	u := ui.New(stdout, stderr)
 	root := &cobra.Command{
 		Use:           "hookctl",
@@ -28,6 +28,7 @@ func New(sys system.System, stdout, stderr io.Writer) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetIn(stdin)
 	root.SetOut(u.Out())
 	root.SetErr(stderr)
 	root.SetVersionTemplate("{{.Name}} version {{.Version}}\n")
@@ -41,9 +42,9 @@ func New(sys system.System, stdout, stderr io.Writer) *cobra.Command {
 		title    string
 		commands []*cobra.Command
 	}{
-		{"Write hooks", []*cobra.Command{newTry(u), newCheck(u), newPreview(u, sys)}},
+		{"Write hooks", []*cobra.Command{newCheck(u), newTry(u), newPreview(u, sys)}},
 		{"Use them with an engine", []*cobra.Command{newProfile(u, sys), newInstall(u, sys), newUninstall(u, sys), newNode(u, sys)}},
-		{"See what is so", []*cobra.Command{newPs(u, sys), newDoctor(u, sys), newLog(u, sys), newMetrics(u, sys)}},
+		{"Inspect what runs", []*cobra.Command{newDoctor(u, sys), newPs(u, sys), newLog(u, sys), newMetrics(u, sys)}},
 		{"Help", []*cobra.Command{help, newVersion(u), newCompletion(u)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})

@@ -1,6 +1,7 @@
 package hookctl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -102,12 +103,14 @@ func parseMounts(list []string) (mounts []try.Mount, err error) {
 
 // tryHooks tries opts until a signal interrupts it, and prints the report.
 func tryHooks(cmd *cobra.Command, u *ui.UI, opts try.Options, format string) error {
-	ctx, stop := interruptible(cmd)
-	defer stop()
 	if u.Live() && !u.AsJSON && format == "text" {
 		opts.Progress = u.Progress
 	}
-	report, err := try.Run(ctx, opts)
+	var report *try.Report
+	err := interruptible(cmd, func(ctx context.Context) (err error) {
+		report, err = try.Run(ctx, opts)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -96,9 +96,9 @@ func Ready(sys system.System, exe, name string, force bool) (link string, findin
 	if link = Link(exe, name); !program.LeadsTo(link, exe) {
 		return "", nil, fmt.Errorf("%s is no link to %s: make it by hookctl profile add %s, or say where it is by --bin-dir", link, exe, name)
 	}
-	result := check.Files(exe, []string{path})
-	if errs, _ := result.Count(); errs > 0 && !force {
-		return "", result.Findings, fmt.Errorf("%s is not installed: containers would not start by it; mend %s, or give --force", name, path)
+	findings = check.Files(exe, []string{path}).Findings
+	if err := Judge(findings, name+" is not installed", "installs it all the same", force); err != nil {
+		return "", findings, err
 	}
 	return link, nil, nil
 }
