@@ -122,7 +122,7 @@ func startKubelet(t *testing.T, registered []profile) kubelet {
 	return connect(t, c)
 }
 
-// connect gives the kubelet of a containerd that has the image.
+// connect returns the kubelet of a containerd that has the image.
 func connect(t *testing.T, c containerd) kubelet {
 	t.Helper()
 	conn, err := grpc.NewClient("unix://"+c.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -143,7 +143,7 @@ func connect(t *testing.T, c containerd) kubelet {
 	return kubelet{cri.NewRuntimeServiceClient(conn), c}
 }
 
-// patient gives a call to the daemon the time that a command has.
+// patient limits the time of a call to the daemon to that of a command.
 func patient(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -89,8 +89,9 @@ func dockerRuntimes(t testing.TB) map[string]any {
 	return registered
 }
 
-// startDocker starts a dockerd with both programs on its PATH. Its daemon.json is completed by the caller.
-func startDocker(t testing.TB, more map[string]any) docker {
+// startDocker starts a dockerd with both programs on its PATH. Its daemon.json and its environment are completed by the
+// caller.
+func startDocker(t testing.TB, more map[string]any, env ...string) docker {
 	t.Helper()
 	dir := scratch(t)
 	host := "unix://" + dir + "/docker.sock"
@@ -115,7 +116,7 @@ func startDocker(t testing.TB, more map[string]any) docker {
 		t.Fatal(err)
 	}
 	daemon := exec.Command("dockerd", "--config-file", path)
-	daemon.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	daemon.Env = append(append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH")), env...)
 
 	d := docker{config: path, data: dir + "/data", env: append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_CONFIG="+dir+"/cli")}
 	startDaemon(t, daemon, func() string { return d.connect(t) })

@@ -52,7 +52,7 @@ func (i installed) ok(args ...string) outcome {
 	return ok(i.t, exec.Command(i.hookctl, args...))
 }
 
-// call gives the arguments of install or uninstall.
+// call returns the arguments of install or uninstall.
 func (i installed) call(command string, more ...string) []string {
 	args := append([]string{command, i.engine, "--profile", i.profile.name, "--bin-dir", bin}, more...)
 	if i.config != "" {

@@ -82,7 +82,7 @@ func contents(t testing.TB, f *os.File) string {
 	return string(text)
 }
 
-// scratch makes a folder with a short name.
+// scratch makes a directory with a short name.
 func scratch(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(work, "t")

@@ -49,7 +49,7 @@ func TestRuntime(t *testing.T) {
 	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t) })
 }
 
-// A bundle is a container in a folder of its own, which it has mounted at its own path, with a profile whose hooks
+// A bundle is a container in a directory of its own, which it has mounted at its own path, with a profile whose hooks
 // record there.
 type bundle struct {
 	dir     string // holds config.json, log, pid and the runtime's state
@@ -204,7 +204,7 @@ func quiet(t *testing.T, b bundle, cmd *exec.Cmd) {
 	}
 }
 
-// A person runs a container in the folder where they stand.
+// A person runs a container in the directory where they stand.
 func testRun(t *testing.T, b bundle) {
 	b.command(t, `read -r line && echo "heard $line"; exit 42`)
 	cmd := exec.Command(b.profile.link, "--root", b.dir+"/state", "run", b.id)
@@ -272,7 +272,7 @@ func testWithoutPath(t *testing.T, b bundle) {
 	wantAllStages(t, b.dir)
 }
 
-// decoy makes a folder with another runtime of that name, which fails.
+// decoy makes a directory with another runtime of that name, which fails.
 func decoy(t *testing.T, runtime string) string {
 	t.Helper()
 	dir := scratch(t)
