@@ -180,7 +180,7 @@ func reasons(list []inventory.Entry) (reasons []reason) {
 	const named = 3
 	for _, text := range order {
 		titles := of[text]
-		if more := len(titles) - named; more > 0 {
+		if more := len(titles) - named; more > 1 {
 			titles = append(titles[:named:named], fmt.Sprintf("%d more", more))
 		}
 		reasons = append(reasons, reason{strings.Join(titles, ", "), text})

@@ -183,7 +183,11 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		return Container{}, fmt.Errorf("no container has the name %[1]q, or an id that begins with it, as far as this user can see; try as root:%s",
 			id, inset(s.Unknown()))
 	}
-	return Container{}, fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle by --bundle", id)
+	err := fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle by --bundle", id)
+	for _, why := range s.Strangers() {
+		err = fmt.Errorf("%w\n  %s; its containers are not searched", err, why)
+	}
+	return Container{}, err
 }
 
 // lines lists containers, each in a line of its own.
