@@ -56,11 +56,15 @@ func newPs(io *streams) *cobra.Command {
 			if opts.Exe, err = program.Find(binDir); err != nil && binDir != "" {
 				return err
 			}
+			var ran inventory.Records
+			var torn int
+			var unread error
 			path, err := io.recordsPath(records)
 			if err != nil {
-				return err
+				io.Note(err.Error() + "; what hooks came to is not shown")
+			} else {
+				ran, torn, unread = inventory.ReadRecords(path)
 			}
-			ran, torn, unread := inventory.ReadRecords(path)
 			scan := container.Look(io.sys, roots...)
 			v := inventory.New(io.sys, opts)
 			list := v.Note(v.List(scan.Containers), ran, scan.Containers)

@@ -53,7 +53,7 @@ func Using(sys system.System, matches func(word string) bool) ([]Use, error) {
 
 // Using is the function of that name, for what was found.
 func (s *Scan) Using(matches func(word string) bool) (list []Use, err error) {
-	unknown := slices.Clone(s.unknown)
+	unknown := []error{s.Unknown()}
 	for _, c := range s.Containers {
 		use, found, err := c.uses(matches)
 		if err != nil {

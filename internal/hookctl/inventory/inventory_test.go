@@ -154,6 +154,19 @@ func TestDropped(t *testing.T) {
 	}
 }
 
+// TestAnother shows what is said of a container that a program called oci-add-hooks started without a profile.
+func TestAnother(t *testing.T) {
+	sys, exe := machine(t, `{"hooks":{}}`)
+	write(t, sys.Path("opt/oci-add-hooks"), "#!/bin/sh\nexec runc \"$@\"\n")
+	add(t, sys, "x", sys.Path("opt/oci-add-hooks"), `{}`)
+	link(t, sys)
+	e := inventory.New(sys, inventory.Options{Exe: exe}).List(container.Look(sys).Containers)[0]
+	want := "its engine calls a program oci-add-hooks without a profile: it is another program of that name, or the profile was removed: "
+	if e.State != inventory.Unknown || !strings.HasPrefix(e.Reason, want) {
+		t.Errorf("%+v", e)
+	}
+}
+
 // TestGone shows what is said of a container without a config.json: that is wrong if it runs.
 func TestGone(t *testing.T) {
 	sys, exe := machine(t, `{"hooks":{"poststop":[{"path":"/a"}]}}`)
