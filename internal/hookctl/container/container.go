@@ -63,6 +63,9 @@ type files struct {
 // String returns which container it is.
 func (c Container) String() string { return fmt.Sprintf("%s (%s, %s)", c.Title(), c.Engine, c.Bundle) }
 
+// IsNamed reports whether a name is the container's, or the end of one of several parts.
+func (c Container) IsNamed(name string) bool { return strings.HasSuffix("/"+c.Name, "/"+name) }
+
 // State returns whether a container runs; and of one of Docker's, that Docker does not list it any more.
 func (c Container) State() string {
 	state := "stopped"
@@ -146,7 +149,7 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 	s := Look(sys, roots...)
 	var whole, part, begin, ended, bare []Container
 	for _, c := range s.Containers {
-		if c.ID != id && c.Name != id && !strings.HasSuffix(c.Name, "/"+id) && !strings.HasPrefix(c.ID, id) {
+		if !c.IsNamed(id) && !strings.HasPrefix(c.ID, id) {
 			continue
 		}
 		switch {
