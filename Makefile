@@ -76,7 +76,8 @@ INSTALLED = \
 	'0644 $(DOCS)/docs docs/*.md docs/*.svg' \
 	'0644 $(DOCS)/examples examples/*.json examples/*.yaml' \
 	'0644 $(DOCS)/deploy/kubernetes deploy/kubernetes/*.*' \
-	'0644 $(DOCS)/deploy/kubernetes/example deploy/kubernetes/example/*'
+	'0644 $(DOCS)/deploy/kubernetes/example deploy/kubernetes/example/*' \
+	'0644 $(DOCS)/deploy/kubernetes/hold deploy/kubernetes/hold/*'
 
 .PHONY: install
 install: build man completions ## install the programs, manual pages, completions and documents below PREFIX (/usr/local), in DESTDIR

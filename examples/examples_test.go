@@ -29,6 +29,9 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
@@ -147,6 +150,56 @@ func TestLinks(t *testing.T) {
 				func(h []string) bool { return slug(h[1]) == anchor }) {
 				t.Errorf("%s: %s names no heading of %s", page, m[0], target)
 			}
+		}
+	}
+}
+
+// docs/design.md has a row for every package, and for no other.
+func TestHouse(t *testing.T) {
+	text, err := os.ReadFile("../docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, house, found := strings.Cut(string(text), "\n## The house\n")
+	house, _, _ = strings.Cut(house, "\n## ")
+	if !found {
+		t.Fatal("docs/design.md has no section about the house")
+	}
+	// A row names a package by its path, or by its path below that of its table, and an engine's in the row of engine.
+	var rows []string
+	under := ""
+	for line := range strings.Lines(house) {
+		if m := regexp.MustCompile("^\\| package below `(.*)` ").FindStringSubmatch(line); m != nil {
+			under = m[1] + "/"
+		} else if !strings.HasPrefix(line, "|") {
+			under = ""
+		} else if cell := strings.Split(line, " | ")[0]; strings.Contains(cell, "`") {
+			for _, m := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(cell, -1) {
+				rows = append(rows, under+m[1])
+			}
+		}
+	}
+	for _, row := range rows {
+		if files, err := filepath.Glob("../" + row + "/*"); err != nil || len(files) == 0 {
+			t.Errorf("docs/design.md has a row for %s, which has no files (%v)", row, err)
+		}
+	}
+	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "../internal/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := range strings.Lines(string(out)) {
+		name := strings.TrimPrefix(strings.TrimSpace(dir), root+"/")
+		named := slices.Contains(rows, name) || name == "internal/hookctl"
+		if engine, ok := strings.CutPrefix(name, "internal/hookctl/engine/"); ok {
+			named = strings.Contains(house, "`"+engine+"`")
+		}
+		if !named {
+			t.Errorf("docs/design.md has no row for %s", name)
 		}
 	}
 }
@@ -308,6 +361,32 @@ func TestExamplesChecked(t *testing.T) {
 		missing := f.Severity == check.Error && f.Kind == "program" && strings.HasPrefix(f.Problem, "the hook's program /usr/local/bin/gpu-")
 		if !missing && f.Kind != "writable" { // which is about this checkout
 			t.Errorf("%s:%d:%d: %s: %s", f.File, f.Line, f.Column, f.Severity, f.Problem)
+		}
+	}
+}
+
+// The metrics and the states that alerts.yaml asks for are those of hookctl.
+func TestAlerts(t *testing.T) {
+	rules, err := os.ReadFile("alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var metrics bytes.Buffer
+	record := &hooklog.Record{Stage: "poststop", Path: "/bin/false", Result: "failed"}
+	var containers []history.Containers
+	for _, state := range []inventory.State{inventory.Missing, inventory.Changed} {
+		containers = append(containers, history.Containers{Profile: "gpu", State: string(state), Count: 1})
+	}
+	if err := history.WriteMetrics(&metrics, []*hooklog.Record{record}, containers); err != nil {
+		t.Fatal(err)
+	}
+	expressions := regexp.MustCompile(`(?m)expr:.*?(oci_hook_[a-z_]+)(?:\{(.*?)\})?`).FindAllSubmatch(rules, -1)
+	if len(expressions) != 3 {
+		t.Errorf("%d expressions have a metric of hookctl, not 3", len(expressions))
+	}
+	for _, m := range expressions {
+		if !regexp.MustCompile(fmt.Sprintf(`(?m)^%s\{.*%s.*\} `, m[1], m[2])).Match(metrics.Bytes()) {
+			t.Errorf("hookctl metrics has no %s{%s}:\n%s", m[1], m[2], metrics.Bytes())
 		}
 	}
 }

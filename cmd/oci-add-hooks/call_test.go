@@ -20,7 +20,7 @@ import (
 
 // lastCall is what a script's last call did.
 type lastCall struct {
-	records string   // the folder of what the fake runtime wrote down
+	records string   // the directory of what the fake runtime wrote down
 	changed []string // the files in $WORK that differ, as paths from there
 	stderr  string
 }
@@ -157,7 +157,7 @@ type state struct {
 	content  string // of a regular file; the target of a link
 }
 
-// snapshot gives the state of all files below $WORK. Of a folder it is the mode and owner alone: a temporary file may
+// snapshot returns the state of all files below $WORK. Of a directory it is the mode and owner alone: a temporary file may
 // have been there and gone.
 func snapshot(ts *testscript.TestScript) map[string]state {
 	files := map[string]state{}

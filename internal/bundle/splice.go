@@ -18,7 +18,7 @@ type Addition struct {
 	Append  []jsontext.Value // hook objects that come after
 }
 
-// Has says whether the stage holds the hooks of block as a contiguous run, compared as JSON values: the order of
+// Has reports whether the stage holds the hooks of block as a contiguous run, compared as JSON values: the order of
 // members, spacing, escapes and the spelling of numbers don't count. An empty block is held by every stage.
 func (c *Config) Has(name hooks.Stage, block []jsontext.Value) (bool, error) {
 	if len(block) == 0 {
@@ -42,7 +42,7 @@ func (c *Config) Hooks(name hooks.Stage) ([]jsontext.Value, error) {
 	return c.stages[name].hooks, nil
 }
 
-// canonical gives the values so that equal ones have equal bytes, each between line feeds, which no value contains.
+// canonical returns the values so that equal ones have equal bytes, each between line feeds, which no value contains.
 func canonical(values []jsontext.Value) []byte {
 	text := []byte{'\n'}
 	for _, v := range values {
@@ -56,7 +56,7 @@ func canonical(values []jsontext.Value) []byte {
 	return text
 }
 
-// Splice gives the text of config.json with the additions, every other byte as it was. It fails if the file is one to
+// Splice returns the text of config.json with the additions, every other byte as it was. It fails if the file is one to
 // which hooks cannot be added (hooks or a stage written twice or in another letter case, or of another type; text after
 // the end of the JSON value).
 func (c *Config) Splice(additions []Addition) ([]byte, error) {
@@ -66,7 +66,7 @@ func (c *Config) Splice(additions []Addition) ([]byte, error) {
 	return c.file.Edited(c.edits(additions)), nil
 }
 
-// edits gives what Splice changes, in the order of the places. What is new goes to the front of its object, since the
+// edits returns what Splice changes, in the order of the places. What is new goes to the front of its object, since the
 // end of one is easily far away.
 func (c *Config) edits(additions []Addition) []jsonfile.Edit {
 	var edits []jsonfile.Edit
@@ -107,7 +107,7 @@ func (c *Config) edits(additions []Addition) []jsonfile.Edit {
 	return edits
 }
 
-// front gives the edit that puts members at the front of an object.
+// front returns the edit that puts members at the front of an object.
 func front(object value, members []byte) jsonfile.Edit {
 	if !object.empty {
 		members = append(members, ',')
@@ -115,7 +115,7 @@ func front(object value, members []byte) jsonfile.Edit {
 	return jsonfile.Insert(object.inside, members)
 }
 
-// list gives the hooks with commas between them.
+// list returns the hooks with commas between them.
 func list(hooks []jsontext.Value) []byte {
 	size := 0
 	for _, h := range hooks {
@@ -131,7 +131,7 @@ func list(hooks []jsontext.Value) []byte {
 	return text
 }
 
-// array gives the array of a stage that has no hooks yet.
+// array returns the array of a stage that has no hooks yet.
 func array(a Addition) []byte {
 	return slices.Concat([]byte{'['}, list(slices.Concat(a.Prepend, a.Append)), []byte{']'})
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // AddJSON adds the JSON files of the command's scripts to the corpus of a target in a package of this module's internal
-// folder: each of them was written to be read, or to be refused.
+// directory: each of them was written to be read, or to be refused.
 func AddJSON(f *testing.F) {
 	f.Helper()
 	for _, archive := range scripts(f) {

@@ -2,8 +2,11 @@ package hookctl
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os/signal"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -24,17 +27,29 @@ func (o *options) define(cmd *cobra.Command, force string) {
 // changing calls f while this call of hookctl alone changes the system. f's context ends at an interrupt, for f to put
 // everything back. A dry run takes no lock.
 func (s *streams) changing(ctx context.Context, dryRun bool, f func(ctx context.Context) error) error {
+	return interruptible(ctx, func(ctx context.Context) error {
+		if dryRun {
+			return f(ctx)
+		}
+		release, err := lock.Take(ctx, s.sys, s.Note)
+		if err != nil {
+			return err
+		}
+		defer release()
+		return f(ctx)
+	})
+}
+
+// interruptible calls f with a context that ends at an interrupt. An error by that is told as such, and not as a fault of the
+// engine that was asked meanwhile.
+func interruptible(ctx context.Context, f func(ctx context.Context) error) error {
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
-	if dryRun {
-		return f(ctx)
+	err := f(ctx)
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) && !strings.HasPrefix(err.Error(), "interrupted") {
+		return fmt.Errorf("interrupted: %w", cause)
 	}
-	release, err := lock.Take(ctx, s.sys, func(holder string) { s.Note("waiting for another call of hookctl: " + holder) })
-	if err != nil {
-		return err
-	}
-	defer release()
-	return f(ctx)
+	return err
 }
 
 // step is a change as it is printed.
@@ -65,7 +80,7 @@ func stepOf(f change.File) step {
 // apply makes changes, unless that is not wanted, and prints each.
 func (s *streams) apply(ctx context.Context, o options, files []change.File) error {
 	if !o.dryRun {
-		if _, err := change.Apply(ctx, s.sys, files); err != nil {
+		if err := change.Make(ctx, s.sys, files); err != nil {
 			return err
 		}
 	}

@@ -79,7 +79,7 @@ func newInstall(io *streams) *cobra.Command {
 	flags.BoolVar(&r.isDefault, "default", false, "make it the runtime of containers that ask for none, too, once it has\nstarted a container (hookctl doctor --canary)")
 	flags.BoolVar(&noCanary, "no-canary", false, "with --default, start no container first: for an image that is being built")
 	flags.BoolVar(&r.prints, "print", false, "print what to add to the engine's configuration, and do nothing: for a\nfile that hookctl does not change, as a template")
-	flags.BoolVar(&r.force, "force", false, "install it even if hookctl check finds errors in the profile")
+	flags.BoolVar(&r.force, "force", false, "install a profile with errors that may be gone later, as a missing program;\nnever one that oci-add-hooks itself refuses")
 	flags.StringArrayVar(&r.podAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd passes to containers,\nfor conditions to see (repeatable)")
 	r.define(cmd)
 	return cmd
@@ -161,10 +161,10 @@ func (s *streams) runtime(r enrolment) (runtime engine.Runtime, err error) {
 	if !program.LeadsTo(link, exe) {
 		return runtime, fmt.Errorf("%s is no link to %s: make it by hookctl profile add %s, or say where it is by --bin-dir", link, exe, r.profile)
 	}
-	result := check.Files(exe, []string{path})
-	if errs, _ := result.Count(); errs > 0 && !r.force {
-		s.FindingsToStderr(result.Findings)
-		return runtime, fmt.Errorf("%s is not installed: containers would not start by it; mend %s, or give --force", r.profile, path)
+	findings := check.Files(exe, []string{path}).Findings
+	if err := profiles.Judge(findings, r.profile+" is not installed", "installs it all the same", r.force); err != nil {
+		s.FindingsToStderr(findings)
+		return runtime, err
 	}
 	return engine.Runtime{Name: r.profile, Link: link, Default: r.isDefault, PodAnnotations: r.podAnnotations}, nil
 }
@@ -195,12 +195,12 @@ func (s *streams) carryOutPlan(ctx context.Context, e engine.Engine, plan *regis
 	switch {
 	case r.dryRun:
 	case !plan.Changes() && r.reload:
-		err = plan.Read(ctx)
-	case plan.Changes() && r.reload:
-		var reload registration.Step
-		if reload, err = plan.Reloading(); err == nil {
-			err = plan.CarryOut(ctx, reload)
+		var unread bool
+		if unread, err = plan.Unread(ctx); unread {
+			err = s.reloading(ctx, plan)
 		}
+	case r.reload:
+		err = s.reloading(ctx, plan)
 	case plan.Changes():
 		err = plan.CarryOut(ctx)
 	}
@@ -208,6 +208,15 @@ func (s *streams) carryOutPlan(ctx context.Context, e engine.Engine, plan *regis
 		return err
 	}
 	return s.printPlan(e, plan, r, "")
+}
+
+// reloading carries a plan out, and has the engine read it.
+func (s *streams) reloading(ctx context.Context, plan *registration.Plan) error {
+	reload, err := plan.Reloading()
+	if err != nil {
+		return err
+	}
+	return plan.CarryOut(ctx, reload)
 }
 
 // filed is the change to a file, as it is printed.

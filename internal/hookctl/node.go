@@ -90,10 +90,7 @@ func (o *nodeOptions) on(ctx context.Context, io *streams, name string, prepare 
 		_ = io.Flush()
 	}
 	n.Findings = func(findings []check.Finding) { io.FindingsToStderr(findings) }
-	n.Waiting = func(holder string) { n.Say("waiting for another call of hookctl: " + holder) }
-	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	defer stop()
-	return f(ctx, n)
+	return interruptible(ctx, func(ctx context.Context) error { return f(ctx, n) })
 }
 
 func newNodeInstall(io *streams) *cobra.Command {

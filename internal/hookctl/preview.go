@@ -59,6 +59,9 @@ func newPreview(io *streams) *cobra.Command {
 				}
 				return io.preview(v, call, exe, shownPreview{Config: filepath.Join(bundle, "config.json")}, filepath.Join(bundle, "config.json"), containerID)
 			}
+			if err := areDirectories(roots); err != nil {
+				return err
+			}
 			found, err := container.Find(io.sys, id, roots)
 			if err != nil {
 				return err
@@ -193,9 +196,10 @@ func printHooks(u *ui.UI, e inventory.Entry) error {
 	e.Each(func(place inventory.Place, path, file string) {
 		rows = append(rows, []ui.Cell{ui.Bold.Cell(string(place.Stage)), ui.Plain.Cell(path), ui.Plain.Cell(file)})
 	})
-	if len(rows) == 0 {
+	switch {
+	case len(rows) == 0 && e.Read:
 		u.Printf("it has no hooks\n")
-	} else {
+	case len(rows) > 0:
 		u.Table([]string{"STAGE", "PATH", "FROM"}, rows)
 	}
 	before := "\n"
@@ -244,7 +248,7 @@ func printPreview(u *ui.UI, p shownPreview) {
 	u.Diff(p.Diff)
 }
 
-// profilePath gives the path of a profile's hook file.
+// profilePath returns the path of a profile's hook file.
 func profilePath(name string) string { return filepath.Join(profile.Dir, name+".json") }
 
 // profileNames lists the profiles that there are.
@@ -270,7 +274,7 @@ func completeProfile(*cobra.Command, []string, string) ([]cobra.Completion, cobr
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// complete has options completed by the names of folders.
+// complete has options completed by the names of directories.
 func complete(cmd *cobra.Command, flags ...string) {
 	for _, flag := range flags {
 		must(cmd.MarkFlagDirname(flag))

@@ -29,7 +29,7 @@ func always(arg string) string {
 	return fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": "PROGRAM", "args": ["a", %q]}, "when": {"always": true}, "stages": ["poststop"]}`, arg)
 }
 
-// decide gives a line for each decision: file, whether it is added, reason.
+// decide returns a line for each decision: file, whether it is added, reason.
 func decide(t *testing.T, c Container, dirs ...string) ([]string, error) {
 	t.Helper()
 	d, err := ReadDirectories(dirs)
@@ -236,8 +236,8 @@ func TestReadDirectoriesErrors(t *testing.T) {
 	root := t.TempDir()
 	good := hooksDir(t, root+"/good", map[string]string{"a.json": always("x"), "b.json": always("x")})
 	bad := hooksDir(t, root+"/bad", map[string]string{"a.json": "{\n  x", "0.json": strings.ReplaceAll(always("x"), "PROGRAM", "/no/such")})
-	folder := hooksDir(t, root+"/folder", nil)
-	hooksDir(t, folder+"/a.json", nil)
+	directory := hooksDir(t, root+"/directory", nil)
+	hooksDir(t, directory+"/a.json", nil)
 	for _, tt := range []struct {
 		dirs []string
 		want string
@@ -246,7 +246,7 @@ func TestReadDirectoriesErrors(t *testing.T) {
 		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is no directory (ENOTDIR); create it, or remove it from hooksDirs and --hooks-dir"},
 		{[]string{bad, good}, bad + "/a.json:2:3: not valid JSON: "}, // masked, but an error all the same
 		{[]string{good, bad}, bad + "/a.json:2:3: not valid JSON: "},
-		{[]string{folder}, folder + "/a.json: is not a regular file"},
+		{[]string{directory}, directory + "/a.json: is not a regular file"},
 	} {
 		_, err := ReadDirectories(tt.dirs)
 		if err == nil || !strings.HasPrefix(err.Error(), tt.want) {

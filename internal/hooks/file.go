@@ -52,7 +52,7 @@ func ParseFile(file *jsonfile.File) (*File, error) {
 	return parseFile(file)
 }
 
-// ReadRuntime gives the low-level runtime that the hook file at path names, or "" if it names none. It reads no further
+// ReadRuntime returns the low-level runtime that the hook file at path names, or "" if it names none. It reads no further
 // than that, so that a running container stays under control when the rest of the file breaks.
 func ReadRuntime(path string) (string, error) {
 	file, err := jsonfile.Read(path)

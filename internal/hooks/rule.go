@@ -129,7 +129,7 @@ func (r *ruleReader) version() (string, error) {
 	return version, nil
 }
 
-// null says whether the next value is null, which stands for an absent member in both versions.
+// null reports whether the next value is null, which stands for an absent member in both versions.
 func (r *ruleReader) null() bool { return r.Kind() == 'n' }
 
 func (r *ruleReader) member100(name string) error {
@@ -253,7 +253,7 @@ func (r *ruleReader) member010(name string) (err error) {
 	return nil
 }
 
-// once gives an error if a member was given by its other name before.
+// once returns an error if a member was given by its other name before.
 func (r *ruleReader) once(before, name string) error {
 	if before == "" {
 		return nil
@@ -355,7 +355,7 @@ func (r *ruleReader) asked(to *asked) error {
 	return err
 }
 
-// expression gives the expression that was read last.
+// expression returns the expression that was read last.
 func (r *ruleReader) expression(text string) (*expression, error) {
 	expr, problem := r.seen.get(text)
 	if problem != "" {
@@ -418,7 +418,7 @@ func (r *ruleReader) withPath(arguments []byte) []byte {
 	return append(args, arguments[1:]...)
 }
 
-// hook gives the hook object, of members in the bytes of the file. A member that is null or an empty array is left
+// hook returns the hook object, of members in the bytes of the file. A member that is null or an empty array is left
 // out, as Podman leaves it out.
 func (r *rule) hook() jsontext.Value {
 	b := []byte{'{'}
@@ -465,7 +465,7 @@ func (r *rule) refuse(asked programs) error {
 	return nil
 }
 
-// failCommands gives an error about the condition on commands.
+// failCommands returns an error about the condition on commands.
 func (r *rule) failCommands(err error) error {
 	if r.when.any {
 		return r.fail(err.Error(), "", r.when.commandsMember)
@@ -473,7 +473,7 @@ func (r *rule) failCommands(err error) error {
 	return r.fail(err.Error(), "", "when", r.when.commandsMember)
 }
 
-// fail gives an error about the value of the member that names lead to, or of as many of them as there are.
+// fail returns an error about the value of the member that names lead to, or of as many of them as there are.
 func (r *rule) fail(problem, remedy string, names ...string) error {
 	var found error
 	at := r.file.Strict()

@@ -6,10 +6,10 @@ type Edit struct {
 	Text       []byte
 }
 
-// Insert gives the edit that puts text at an offset, in the place of nothing.
+// Insert returns the edit that puts text at an offset, in the place of nothing.
 func Insert(at int, text []byte) Edit { return Edit{Start: at, End: at, Text: text} }
 
-// Edited gives the file's bytes with edits, which are given in the order of their places and don't overlap; every other
+// Edited returns the file's bytes with edits, which are given in the order of their places and don't overlap; every other
 // byte is as it was.
 func (f *File) Edited(edits []Edit) []byte {
 	size := len(f.Data)

@@ -43,7 +43,7 @@ type Error struct {
 	Err     error            // the cause, if another package's error was; its text is part of Problem
 }
 
-// Error gives `FILE:LINE:COLUMN: problem (/json/pointer); remedy`.
+// Error returns `FILE:LINE:COLUMN: problem (/json/pointer); remedy`.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Path)
@@ -113,7 +113,7 @@ func All(err error) Errors {
 	return Errors{{Problem: err.Error(), Err: err}}
 }
 
-// Read reads the file at path. A file that is not regular (a FIFO, a device, a folder), or is larger than MaxSize, is
+// Read reads the file at path. A file that is not regular (a FIFO, a device, a directory), or is larger than MaxSize, is
 // an error, told without waiting for whoever might write to it.
 func Read(path string) (*File, error) {
 	fd, err := openFile(unix.AT_FDCWD, path, 0)
@@ -182,8 +182,8 @@ func RelativeRemedy(path string) string {
 	return "give the whole path: engines choose the working directory, from which a relative one is looked up"
 }
 
-// RefuseUntrusted gives an error if anyone may write to the file and the effective user is root, whom the file would
-// then let anyone act for. It is a tripwire: it doesn't look at the folders that lead to the file.
+// RefuseUntrusted returns an error if anyone may write to the file and the effective user is root, whom the file would
+// then let anyone act for. It is a tripwire: it doesn't look at the directories that lead to the file.
 func (f *File) RefuseUntrusted() error {
 	if f.Stat.Mode&unix.S_IWOTH == 0 || unix.Geteuid() != 0 {
 		return nil
@@ -192,7 +192,7 @@ func (f *File) RefuseUntrusted() error {
 		Remedy: "run: chmod o-w " + f.Path}
 }
 
-// At gives an error about the value that pointer leads to, at a byte offset.
+// At returns an error about the value that pointer leads to, at a byte offset.
 func (f *File) At(offset int, pointer jsontext.Pointer, problem, remedy string) *Error {
 	before := f.Data[:min(max(offset, 0), len(f.Data))]
 	lineStart := bytes.LastIndexByte(before, '\n') + 1

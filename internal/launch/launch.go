@@ -21,8 +21,8 @@ import (
 // create and none for kill), and a container must meet the same runtime from create to delete.
 const SystemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Find gives the path of the low-level runtime that is called name, as it is found, with links not resolved: a runtime
-// may go by the name under which it is called. A name without a slash is looked up in the system's folders and then in
+// Find returns the path of the low-level runtime that is called name, as it is found, with links not resolved: a runtime
+// may go by the name under which it is called. A name without a slash is looked up in the system's directories and then in
 // PATH's absolute ones, passing over this program itself, which may stand there under a runtime's name.
 func Find(name string) (string, error) {
 	self, err := inode("/proc/self/exe")
@@ -48,13 +48,13 @@ func find(name string, self id, other string) (string, error) {
 		}
 		return name, nil
 	}
-	folders := filepath.SplitList(SystemPath + ":" + os.Getenv("PATH"))
+	directories := filepath.SplitList(SystemPath + ":" + os.Getenv("PATH"))
 	passedOver := "" // the first that bears the name and is no runtime
-	for _, folder := range folders {
-		if !filepath.IsAbs(folder) {
+	for _, directory := range directories {
+		if !filepath.IsAbs(directory) {
 			continue // what it is depends on the working directory, which is the bundle for some calls
 		}
-		path := folder + "/" + name // not filepath.Join: that would take link/.. for nothing
+		path := directory + "/" + name // not filepath.Join: that would take link/.. for nothing
 		err := runnable(path, self)
 		if err == nil {
 			return path, nil
@@ -70,7 +70,7 @@ func find(name string, self id, other string) (string, error) {
 // ErrSelf says that a runtime's path leads to this very program.
 var ErrSelf = errors.New("it is oci-add-hooks itself")
 
-// runnable gives an error if path is not an executable regular file, or is this program.
+// runnable returns an error if path is not an executable regular file, or is this program.
 func runnable(path string, self id) error {
 	var why error
 	var st unix.Stat_t

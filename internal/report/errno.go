@@ -45,7 +45,7 @@ var words = [...]struct {
 	{unix.EDQUOT, "the disk quota is used up"},
 }
 
-// Plain gives err with a text that no engine misreads, if err is or wraps a system error: words of our own and the
+// Plain returns err with a text that no engine misreads, if err is or wraps a system error: words of our own and the
 // error's symbolic name. errors.Is and errors.As see err as before. Any other error is given as it is.
 func Plain(err error) error {
 	var errno unix.Errno

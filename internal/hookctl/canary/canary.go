@@ -50,7 +50,7 @@ type runner interface {
 	load(archive string) error
 	// start starts a container of that image, and gives its id.
 	start() (id string, err error)
-	// runs says whether it runs still.
+	// runs reports whether it runs still.
 	runs(id string) (bool, error)
 	// remove removes the container and the image, as far as they are there.
 	remove() error
@@ -142,7 +142,7 @@ func (o Options) prove(id string) (proof Proof, err error) {
 	return proof, nil
 }
 
-// running gives the container with that id that runs and whose engine calls what matches says.
+// running returns the container with that id that runs and whose engine calls what matches says.
 func running(id string, matches func(string) bool) (use container.Use, found bool) {
 	list, _ := container.Using(system.Host(), matches) // what could not be examined is not this one
 	for _, use := range list {
@@ -187,7 +187,7 @@ const (
 	marker = "/.hookctl-canary"
 )
 
-// IsRole says whether this process runs in a canary's container. Role then takes the place of the command line.
+// IsRole reports whether this process runs in a canary's container. Role then takes the place of the command line.
 func IsRole(argv []string) bool {
 	if len(argv) == 2 && argv[1] == role {
 		return true

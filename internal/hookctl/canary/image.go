@@ -61,7 +61,7 @@ func writeImage(path, name string, uses profile.Profile) error {
 	return os.WriteFile(path, image, 0o600)
 }
 
-// within gives the paths of hooks that run in the container.
+// within returns the paths of hooks that run in the container.
 func within(uses profile.Profile) (paths []string) {
 	for _, f := range uses.Files {
 		for _, h := range f.Hooks {

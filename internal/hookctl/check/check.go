@@ -31,7 +31,7 @@ type Result struct {
 	files    map[string]*source
 }
 
-// File gives a file as it was when it was checked; nil if it could not be read.
+// File returns a file as it was when it was checked; nil if it could not be read.
 func (r Result) File(path string) *jsonfile.File {
 	if file := r.files[path]; file != nil {
 		return file.File
@@ -39,7 +39,7 @@ func (r Result) File(path string) *jsonfile.File {
 	return nil
 }
 
-// Count gives the number of errors and of warnings.
+// Count returns the number of errors and of warnings.
 func (r Result) Count() (errs, warnings int) {
 	for _, f := range r.Findings {
 		if f.Severity == Error {
@@ -140,7 +140,7 @@ func (c *checker) begin(path string) {
 	}
 }
 
-// isRule says whether the file at path is one of a hooks directory, to judge by its members.
+// isRule reports whether the file at path is one of a hooks directory, to judge by its members.
 func (c *checker) isRule(path string) bool {
 	root, err := c.load(path)
 	return err == nil && root.get("hook") != nil && root.get("hooks") == nil && root.get("hooksDirs") == nil

@@ -81,7 +81,7 @@ func (c *checker) warnName(kind string, n *node, problem, hint string) {
 	c.note(Warning, kind, n.file.at(n.name, n.pointer, problem, hint))
 }
 
-// sorted gives the result, with the findings of a file together, by their places.
+// sorted returns the result, with the findings of a file together, by their places.
 func (c *checker) sorted() Result {
 	order := map[string]int{}
 	for _, f := range c.result.Findings {

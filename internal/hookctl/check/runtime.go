@@ -61,7 +61,7 @@ func isThisProgram(path string) bool {
 // defaultRuntime is the runtime of a hook file that names none.
 const defaultRuntime = "runc"
 
-// findRuntime gives the path of the runtime that a hook file uses, and warns if there is none.
+// findRuntime returns the path of the runtime that a hook file uses, and warns if there is none.
 func (c *checker) findRuntime(root *node, name string) string {
 	at := root.get("runtime")
 	if name == "" {
@@ -106,7 +106,7 @@ func (c *checker) stageInUse(runtime string, stage hooks.Stage, n *node) {
 	}
 }
 
-// Features gives the stages that the runtime at path has; nil if it doesn't say. What is not safe to ask is not asked.
+// Features returns the stages that the runtime at path has; nil if it doesn't say. What is not safe to ask is not asked.
 func Features(path string) []hooks.Stage { return ask(path, askFor) }
 
 // answering are the names of runtimes that are known to have a command `features`. Nothing else is executed: what another
@@ -120,7 +120,7 @@ const (
 )
 
 // ask asks a runtime for its features (runtime specification, features.md). One that others may write to is not
-// executed. It finds neither this folder nor this environment: both may be another user's.
+// executed. It finds neither this directory nor this environment: both may be another user's.
 func ask(runtime string, limit time.Duration) features {
 	if !filepath.IsAbs(runtime) || !slices.Contains(answering, filepath.Base(runtime)) {
 		return nil

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -266,7 +265,7 @@ func Settled(ctx context.Context, patience time.Duration, ask func(context.Conte
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("interrupted: %w", context.Cause(ctx)), err)
+			return fmt.Errorf("interrupted: %w", context.Cause(ctx))
 		case <-within.Done():
 			return err
 		case <-time.After(100 * time.Millisecond):

@@ -1,4 +1,4 @@
-// Manpages writes the manual pages into a folder: those of hookctl, made from its commands, and those that are written
+// Manpages writes the manual pages into a directory: those of hookctl, made from its commands, and those that are written
 // by hand in docs/man. `make man` runs it in the project's directory.
 //
 //	manpages VERSION DIR

@@ -12,7 +12,7 @@ import (
 
 // The pages are there, are the same whenever they are made, and groff has nothing to say about them.
 func TestPages(t *testing.T) {
-	t.Chdir("../../..") // the project's folder
+	t.Chdir("../../..") // the project's directory
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
 	dir, again := t.TempDir(), t.TempDir()
 	for _, d := range []string{dir, again} {

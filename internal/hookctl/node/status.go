@@ -2,7 +2,6 @@ package node
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -37,45 +36,24 @@ func receiptPath(sys system.System, profile string) string {
 	return filepath.Join(sys.State, "node-"+profile+".json") // not in a directory of its own, which is an engine's
 }
 
-// receiptStep writes the receipt.
-func (n *Node) receiptStep() registration.Step {
-	var done *change.Done
-	return registration.Step{
-		Do: func(ctx context.Context) (err error) {
-			file, err := n.planReceipt()
-			if err == nil {
-				done, err = change.Apply(ctx, n.System, []change.File{file})
-			}
-			return err
-		},
-		Undo: func(context.Context) error {
-			if done == nil {
-				return nil
-			}
-			return done.Undo()
-		},
-	}
-}
-
-func (n *Node) planReceipt() (change.File, error) {
+// withReceipt adds the receipt to the changes of an installation, of which the record is r.
+func (n *Node) withReceipt(files []change.File, r *registration.Record) ([]change.File, error) {
 	f := change.File{Path: receiptPath(n.System, n.Profile), Mode: 0o644, Own: true}
-	record, _, err := registration.ReadRecord(n.System, n.Engine.Name(), n.Profile)
-	if err != nil {
-		return f, err
-	}
+	var err error
 	if f.Before, err = change.Read(f.Path); err != nil {
-		return f, err
+		return nil, err
 	}
-	profile, err := change.Read(n.System.Profile(n.Profile))
-	if err != nil {
-		return f, err
+	is := receipt{Engine: n.Engine.Name(), Link: n.link(), Configuration: map[string]string{}}
+	for _, file := range files {
+		if file.Path == n.System.Profile(n.Profile) {
+			is.ProfileSHA256 = digest(file.After)
+		}
 	}
-	r := receipt{Engine: n.Engine.Name(), Link: n.link(), ProfileSHA256: digest(profile), Configuration: map[string]string{}}
-	for _, file := range record.Files {
-		r.Configuration[file.Path] = file.AfterSHA256
+	for _, file := range r.Files {
+		is.Configuration[file.Path] = file.AfterSHA256
 	}
-	f.After, err = json.MarshalIndent(r, "", "  ")
-	return f, err
+	f.After, err = json.MarshalIndent(is, "", "  ")
+	return append(files, f), err
 }
 
 func digest(text []byte) string {
