@@ -230,6 +230,7 @@ func TestResults(t *testing.T) {
 		"child kills parent":    {call: call{Script: `sh -c "exec kill -KILL $PPID" & wait; sleep 1000`}, result: Failed, signal: unix.SIGKILL, err: parentEnded},
 		"stops its parent":      {call: call{Script: `kill -STOP $PPID; exit 0`, Limit: time.Second}, result: TimedOut},
 		"stops it for a while":  {call: call{Script: `kill -STOP $PPID; p=$PPID; (sleep 0.1; kill -CONT $p) & exit 3`}, result: Failed, status: 3},
+		"core of its parent":    {call: call{Script: `for s in QUIT ILL TRAP ABRT BUS FPE SEGV SYS XCPU XFSZ; do kill -$s $PPID; done; exit 3`}, result: Failed, status: 3},
 		"signals it harmlessly": {call: call{Script: `kill -CHLD $PPID; kill -WINCH $PPID; kill -CONT $PPID; kill -0 $PPID && exit 4`}, result: Failed, status: 4},
 		"no such program":       {call: call{Path: dir + "/nix", Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: there is nothing of that name (ENOENT)"},
 		"not executable":        {call: call{Path: file("mode", "#!/bin/sh\n", 0o600), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: access is refused (EACCES)"},
