@@ -59,7 +59,7 @@ func canonical(values []jsontext.Value) []byte {
 // Splice gives the text of config.json with the additions, every other byte as it was. It fails if the file is one to
 // which hooks cannot be added (hooks or a stage written twice or in another letter case, or of another type; text after
 // the end of the JSON value).
-func (c *Config) Splice(additions []Addition) ([]byte, error) {
+func (c *Config) Splice(additions []Addition) (jsonfile.Text, error) {
 	if c.fault != nil {
 		return nil, c.fault
 	}

@@ -67,7 +67,7 @@ func Make(uses profile.Profile, path, id string) (Preview, error) {
 	}
 	p.Changes = true
 	if p.Before, err = indented(before.Data); err == nil {
-		p.After, err = indented(plan.Text)
+		p.After, err = indented(plan.Text.Bytes())
 	}
 	return p, err
 }
