@@ -125,29 +125,29 @@ func openDir(path string) (dir int, base string, err error) {
 			return -1, "", err
 		}
 		dir = next
-		if path, err = readLink(dir, base); err != nil {
+		_, err = unix.Readlinkat(dir, base, make([]byte, 1))
+		if err == nil {
+			path, err = readLink(dir, base)
+		}
+		switch {
+		case err == unix.EINVAL, err == unix.ENOENT: // no link, or nothing
+			return dir, base, nil
+		case err != nil:
 			unix.Close(dir)
 			return -1, "", err
-		}
-		if path == "" {
-			return dir, base, nil
 		}
 	}
 	unix.Close(dir)
 	return -1, "", unix.ELOOP
 }
 
-// readLink returns where a link in an open directory leads, or "" if there is no link of that name.
+// readLink returns where a link in an open directory leads. It is a function of its own, since most calls meet no link, and a
+// stack with room for a path has to grow first.
+//
+//go:noinline
 func readLink(dir int, name string) (target string, err error) {
-	path := make([]byte, 1) // there is hardly ever a link, and memory for a whole path takes time
+	path := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(dir, name, path)
-	if err == nil {
-		path = make([]byte, unix.PathMax)
-		n, err = unix.Readlinkat(dir, name, path)
-	}
-	if err == unix.EINVAL || err == unix.ENOENT {
-		return "", nil
-	}
 	return string(path[:max(n, 0)]), err
 }
 
