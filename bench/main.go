@@ -5,7 +5,7 @@
 // How the pages of a program's file lie in memory decides several percent of its start. So each program is copied several
 // times, and the copies run as one.
 //
-// It builds what it measures, in a folder on a tmpfs. With PEER=/path/to/wrapper in the environment, a copy there of that
+// It builds what it measures, in a directory on a tmpfs. With PEER=/path/to/wrapper in the environment, a copy there of that
 // wrapper, which has the command line of awslabs/oci-add-hooks, is measured too.
 package main
 
@@ -344,7 +344,7 @@ func quantile(values []float64, q float64) float64 {
 	return values[min(int(q*float64(len(values))), len(values)-1)]
 }
 
-// configText gives a config.json of about that many bytes, in the shape of Docker's: mostly short strings, few of them
+// configText returns a config.json of about that many bytes, in the shape of Docker's: mostly short strings, few of them
 // with escapes (Docker's own have none), half in the environment and half in mounts.
 func configText(size int) string {
 	var b strings.Builder
@@ -363,7 +363,7 @@ func configText(size int) string {
 	return b.String() + `],"linux":{"namespaces":[]}}`
 }
 
-// hooksText gives a hook file with that many hooks.
+// hooksText returns a hook file with that many hooks.
 func hooksText(n int) string {
 	hooks := make([]string, n)
 	for i := range hooks {
@@ -372,7 +372,7 @@ func hooksText(n int) string {
 	return `{"hooks":{"createRuntime":[` + strings.Join(hooks, ",") + `]}}`
 }
 
-// ruleText gives a file of a hooks directory that asks for an annotation that no container has.
+// ruleText returns a file of a hooks directory that asks for an annotation that no container has.
 func ruleText(i int) string {
 	return fmt.Sprintf(`{"version":"1.0.0","hook":{"path":"/bin/true"},"when":{"annotations":{"^com\\.example\\.feature-%d$":"^true$"}},"stages":["createRuntime"]}`, i)
 }

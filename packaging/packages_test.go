@@ -80,11 +80,18 @@ func testPackage(t *testing.T, m manager, old, upgraded string) {
 		m.zshCompletions + "/_hookctl", "/usr/share/fish/vendor_completions.d/hookctl.fish",
 		"/usr/share/doc/oci-add-hooks/README.md", "/usr/share/doc/oci-add-hooks/LICENSE", "/usr/share/doc/oci-add-hooks/NOTICE",
 		"/usr/lib/systemd/system/hookctl-metrics.service", "/usr/lib/systemd/system/hookctl-metrics.timer", examples + "alerts.yaml",
+		"/usr/share/doc/oci-add-hooks/deploy/kubernetes/hold/kustomization.yaml",
 	} {
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)
 		}
 	}
+	t.Run("units", func(t *testing.T) {
+		need(t, map[string]string{"systemd-analyze": "systemd"})
+		if said := ok(t, "systemd-analyze", "verify", "hookctl-metrics.service", "hookctl-metrics.timer"); strings.Contains(said, "hookctl-metrics") {
+			t.Errorf("systemd-analyze says: %s", said)
+		}
+	})
 	if profiles, err := os.ReadDir("/etc/oci-add-hooks"); err != nil || len(profiles) > 0 {
 		t.Errorf("in /etc/oci-add-hooks: %v, %v", profiles, err)
 	}
@@ -154,7 +161,7 @@ func wantRefused(t *testing.T, m manager, parts ...string) {
 	wantSays(t, ok(t, "hookctl", "--version"), "v1.2.4")
 }
 
-// written gives the files that are in the sandbox's folders and not in the machine's.
+// written returns the files that are in the sandbox's directories and not in the machine's.
 func written(t *testing.T) (paths []string) {
 	t.Helper()
 	err := filepath.WalkDir(layers, func(path string, d fs.DirEntry, err error) error {
@@ -261,7 +268,7 @@ func endContainer(t *testing.T, id string) {
 	}
 }
 
-// packages gives the folder with a version's packages for this machine.
+// packages returns the directory with a version's packages for this machine.
 func packages(t *testing.T, version string) string {
 	t.Helper()
 	checkout := copyCheckout(t)
@@ -269,7 +276,7 @@ func packages(t *testing.T, version string) string {
 	return checkout + "/dist"
 }
 
-// only gives the one file that matches.
+// only returns the one file that matches.
 func only(t *testing.T, pattern string) string {
 	t.Helper()
 	found, err := filepath.Glob(pattern)

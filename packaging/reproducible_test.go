@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Two builds of a commit come to the same bytes: in another folder, at another time, with sources of another age, and
+// Two builds of a commit come to the same bytes: in another directory, at another time, with sources of another age, and
 // another time zone, language and umask.
 func TestReproducible(t *testing.T) {
 	args := []string{"dist", "package", "ARCHS=amd64 arm64", "VERSION=v1.2.3", "COMMIT=abc", "SOURCE_DATE_EPOCH=1700000000"}

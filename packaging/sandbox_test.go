@@ -27,7 +27,7 @@ const (
 	layers = "/run/layers"
 )
 
-// own are the folders that the sandbox may write to.
+// own are the directories that the sandbox may write to.
 var own = []string{"/etc", "/usr", "/var"}
 
 // noSandbox says why there is no sandbox, if so.
@@ -71,7 +71,7 @@ func enter() int {
 	return 0
 }
 
-// mount gives the sandbox its own /proc and /run, and layers above its own folders.
+// mount mounts a /proc and a /run of the sandbox's own, and layers above its own directories.
 func mount() error {
 	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return err

@@ -2,10 +2,10 @@
 # Shows what the programs do: a throwaway container under runc with a hook at every stage, and what a hook file adds to
 # a config.json. `make demo` builds the programs and calls this.
 #
-# usage: scripts/demo.sh [FOLDER]    (of the programs; default: bin)
+# usage: scripts/demo.sh [DIRECTORY]    (of the programs; default: bin)
 #
 # It takes runc, and installs Debian's if there is none: that alone takes root. Everything else happens in a temporary
-# folder, which is removed in the end.
+# directory, which is removed in the end.
 set -eu
 
 cd "$(dirname "$0")/.."

@@ -6,7 +6,7 @@
 #   scripts/dist.sh package ARCH...    a deb and an rpm for each
 #
 # VERSION, COMMIT and SOURCE_DATE_EPOCH are the environment's. The same commit, built by the same Go, comes to the same
-# bytes, whatever the time, the folder, the user and the settings.
+# bytes, whatever the time, the directory, the user and the settings.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=$1
@@ -19,7 +19,7 @@ export GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 GOARM=7 GO386=sse2 GORISC
 version=${VERSION#v}
 programs=(oci-add-hooks oci-run-hook hookctl)
 
-# tree FOLDER ARCH: all that there is for one architecture.
+# tree DIRECTORY ARCH: all that there is for one architecture.
 tree() {
 	rm -rf "$1"
 	mkdir -p "$1"/{man,completions,examples,docs}

@@ -10,7 +10,7 @@ wanted=(runc:runc crun:crun dockerd:docker.io docker:docker.io containerd:contai
 	rpm:rpm man:man-db qemu-aarch64:qemu-user)
 
 if [ "${1:-}" = cluster ]; then
-	wanted+=(/lib/systemd/systemd:systemd ip:iproute2 /usr/lib/cni/bridge:containernetworking-plugins openssl:openssl dbus-daemon:dbus)
+	wanted+=(/lib/systemd/systemd:systemd ip:iproute2 /usr/lib/cni/bridge:containernetworking-plugins openssl:openssl dbus-daemon:dbus pkg-config:pkg-config)
 fi
 
 missing=()
@@ -23,6 +23,9 @@ if ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; 
 fi
 if ! compgen -G '/usr/lib/*/libc.a' >/dev/null; then # what a static C program is linked with
 	missing+=(libc6-dev)
+fi
+if [ "${1:-}" = cluster ] && ! [ -e /usr/include/seccomp.h ]; then # what runc is linked with
+	missing+=(libseccomp-dev)
 fi
 if [ ${#missing[@]} -eq 0 ]; then
 	exit 0

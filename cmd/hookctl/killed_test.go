@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // A machine is one on which hookctl is killed.
@@ -171,6 +173,85 @@ func TestKilled(t *testing.T) {
 			m.run(back)
 		}
 	})
+}
+
+// hanging are engines that do not answer while there is a file hang: once what it holds, there or back, has been written.
+var hanging = map[string]string{
+	"dockerd": `[ "$1" = --help ] && echo --validate && exit
+HANG`,
+	"crio": `HANG
+echo '# default_runtime = "crun"'
+cat {}/crio.conf.d/* 2>/dev/null
+true`,
+	"containerd": `HANG
+echo version = 3
+grep -hvs -e ^version -e ^imports {}/config.toml {}/conf.d/*
+true`,
+}
+
+const hang = `now=back
+grep -rqs {}/bin/gpu {}/daemon.json {}/crio.conf.d {}/conf.d && now=there
+grep -qs $now {}/hang && : >{}/asked
+while grep -qs $now {}/hang; do sleep 0.01; done
+`
+
+// TestKilledUnjudged: a command is killed while the engine hangs that is asked about a change. The next call, whichever it is,
+// undoes what was not judged.
+func TestKilledUnjudged(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: an engine is waited for some hundred times")
+	}
+	eachPair(t, func(t *testing.T, m *machine, there, back string) {
+		program := map[string]string{"docker": "dockerd", "crio": "crio", "containerd": "containerd"}[filepath.Base(t.Name())]
+		if program == "" {
+			return // it asks no engine
+		}
+		if program == "containerd" {
+			write(t, filepath.Join(m.dir, "config.toml"), "version = 3\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]\nruntime_type = 'io.containerd.runc.v2'\n", 0o644)
+		}
+		text := strings.ReplaceAll("#!/bin/sh\n"+strings.ReplaceAll(hanging[program], "HANG", hang), "{}", m.dir)
+		write(t, filepath.Join(m.dir, "bin", program), text, 0o755)
+		before := m.listing()
+		m.run(there)
+		after := m.listing()
+		m.run(back)
+		for range repeated() {
+			m.killUnjudged("there", there)
+			m.want("the next call has undone it", before)
+			m.run(there)
+			m.killUnjudged("back", back)
+			m.want("the next call has put it back", after)
+			m.run(back)
+			m.want("taken back", before)
+		}
+	})
+}
+
+// killUnjudged kills a call of hookctl once the engine hangs, and has another call find that.
+func (m *machine) killUnjudged(when, line string) {
+	m.t.Helper()
+	write(m.t, filepath.Join(m.dir, "hang"), when, 0o644)
+	cmd, output := m.command(line)
+	if err := cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	asked := filepath.Join(m.dir, "asked")
+	for _, err := os.Stat(asked); err != nil; _, err = os.Stat(asked) {
+		if unix.Kill(cmd.Process.Pid, 0) != nil {
+			m.t.Fatalf("%s: %s", line, output)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if err := errors.Join(os.Remove(filepath.Join(m.dir, "hang")), os.Remove(asked)); err != nil {
+		m.t.Fatal(err)
+	}
+	cmd, output = m.command("profile remove nobody")
+	const note = "hookctl: note: an earlier call of hookctl was killed before its change was complete, and it was undone"
+	if err := cmd.Run(); err == nil || !strings.Contains(output.String(), note) {
+		m.t.Fatalf("%s is killed: the next call: %v\n%s", line, err, output)
+	}
 }
 
 // TestInterrupted: a command that is told to end has done all or nothing, without another call.

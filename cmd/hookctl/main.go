@@ -3,15 +3,15 @@ package main
 
 import (
 	"os"
-	"runtime/debug"
 
+	"github.com/awslabs/oci-add-hooks/internal/build"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/try"
 )
 
-// version is set by the linker in a release, and else taken from what Go notes in the binary.
+// version is set by the linker in a release.
 var version string
 
 func main() { run(system.Host()) }
@@ -25,9 +25,6 @@ func run(sys system.System) {
 		return
 	}
 	cmd := hookctl.New(sys, os.Stdin, os.Stdout, os.Stderr)
-	cmd.Version = version
-	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
-		cmd.Version = info.Main.Version
-	}
+	cmd.Version, _ = build.Of(version, "")
 	os.Exit(hookctl.Execute(cmd))
 }

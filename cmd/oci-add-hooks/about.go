@@ -3,10 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime/debug"
+
+	"github.com/awslabs/oci-add-hooks/internal/build"
 )
 
-// version and commit are set by the linker in a release, and else taken from what Go notes in the binary.
+// version and commit are set by the linker in a release.
 var version, commit string
 
 // spec is the version of the runtime specification whose hooks are known here.
@@ -14,21 +15,8 @@ const spec = "1.2.1"
 
 // printVersion prints what dockerd looks for in a runtime's --version (issues 3 and 10 of awslabs/oci-add-hooks).
 func printVersion() error {
-	v, c := version, commit
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if v == "" {
-			v = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && c == "" {
-				c = s.Value
-			}
-		}
-	}
-	if c == "" {
-		c = "unknown"
-	}
-	_, err := fmt.Printf("oci-add-hooks version %s\ncommit: %s\nspec: %s\n", v, c, spec)
+	version, commit := build.Of(version, commit)
+	_, err := fmt.Printf("oci-add-hooks version %s\ncommit: %s\nspec: %s\n", version, commit, spec)
 	return err
 }
 

@@ -20,7 +20,7 @@ import (
 
 // lastCall is what a script's last call did.
 type lastCall struct {
-	records string   // the folder of what the fake runtime wrote down
+	records string   // the directory of what the fake runtime wrote down
 	changed []string // the files in $WORK that differ, as paths from there
 	stderr  string
 }
@@ -124,6 +124,9 @@ func checkMessage(stderr string) error {
 		if i > 0 && !strings.HasPrefix(line, "oci-add-hooks: the log ") || i > 1 {
 			return fmt.Errorf("more than one line on standard error")
 		}
+		if !strings.Contains(line, "; ") {
+			return fmt.Errorf("a line on standard error does not say what to do: %q", line)
+		}
 	}
 	return checkLegible(stderr)
 }
@@ -157,7 +160,7 @@ type state struct {
 	content  string // of a regular file; the target of a link
 }
 
-// snapshot gives the state of all files below $WORK. Of a folder it is the mode and owner alone: a temporary file may
+// snapshot returns the state of all files below $WORK. Of a directory it is the mode and owner alone: a temporary file may
 // have been there and gone.
 func snapshot(ts *testscript.TestScript) map[string]state {
 	files := map[string]state{}

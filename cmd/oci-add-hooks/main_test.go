@@ -19,10 +19,10 @@ var update = flag.Bool("update", false, "write into the scripts what their cmp c
 var (
 	binDir      string // holds the two programs
 	program     string // oci-add-hooks
-	fakeRuntime string // fakert, in place of a low-level runtime: a name that is in no folder of the system
+	fakeRuntime string // fakert, in place of a low-level runtime: a name that is in no directory of the system
 	profilesDir string // in place of /etc/oci-add-hooks
-	workRoot    string // the scripts' work folders
-	recordsRoot string // what fake runtimes write down, beside the work folders, so that nothing appears in these
+	workRoot    string // the scripts' work directories
+	recordsRoot string // what fake runtimes write down, beside the work directories, so that nothing appears in these
 )
 
 // The tests run the real program in processes of their own: what it does, in the end, is to execve.

@@ -32,7 +32,7 @@ const (
 	wantConfig  = `{"hooks":{"prestart":[{"path": "/bin/a"}]}}`
 )
 
-// bundle is a bundle's folder, with a hook file and the fake runtime's notes beside it.
+// bundle is a bundle's directory, with a hook file and the fake runtime's notes beside it.
 type bundle struct {
 	testing.TB
 	dir, config, hooks, notes string
@@ -53,17 +53,17 @@ func newBundle(t testing.TB, config string) bundle {
 	return b
 }
 
-// args gives the arguments of a create with the fake runtime.
+// args returns the arguments of a create with the fake runtime.
 func (b bundle) args() []string {
 	return []string{"--hook-config-path", b.hooks, "--runtime-path", fakeRuntime, "create", "--bundle", b.dir, "c"}
 }
 
-// shell gives the arguments of a create that runs a script.
+// shell returns the arguments of a create that runs a script.
 func (b bundle) shell(script string) []string {
 	return []string{"--hook-config-path", b.hooks, "--runtime-path", "/bin/sh", "-c", script, "create", "--bundle", b.dir, "c"}
 }
 
-// command gives the program with these arguments and an environment that the fake runtime understands.
+// command returns the program with these arguments and an environment that the fake runtime understands.
 func (b bundle) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "FAKERT_RECORD="+b.notes)
@@ -84,7 +84,7 @@ func (b bundle) output(cmd *exec.Cmd) string {
 	return string(out)
 }
 
-// note gives what the fake runtime wrote down.
+// note returns what the fake runtime wrote down.
 func (b bundle) note(name string) string {
 	b.Helper()
 	data, err := os.ReadFile(filepath.Join(b.notes, name))
@@ -625,7 +625,7 @@ func TestAttributesKept(t *testing.T) {
 	}
 }
 
-// An ACL that the folder gives to every new file is not the old one's.
+// An ACL that the directory gives to every new file is not the old one's.
 func TestNoACLGained(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)

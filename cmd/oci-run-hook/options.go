@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/awslabs/oci-add-hooks/internal/build"
 )
 
 // options is what the command line asks for.
@@ -146,25 +146,12 @@ func (o *options) hook() string {
 	return name
 }
 
-// version and commit are set by the linker in a release, and else taken from what Go notes in the binary.
+// version and commit are set by the linker in a release.
 var version, commit string
 
 func printVersion() {
-	v, c := version, commit
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if v == "" {
-			v = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && c == "" {
-				c = s.Value
-			}
-		}
-	}
-	if c == "" {
-		c = "unknown"
-	}
-	fmt.Fprintf(os.Stdout, "oci-run-hook version %s\ncommit: %s\n", v, c)
+	version, commit := build.Of(version, commit)
+	fmt.Printf("oci-run-hook version %s\ncommit: %s\n", version, commit)
 }
 
 const help = `oci-run-hook runs a lifecycle hook of a container within bounds.

@@ -16,7 +16,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// writeConfig makes a bundle in a folder of its own and reads its config.json.
+// writeConfig makes a bundle in a directory of its own and reads its config.json.
 func writeConfig(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "config.json")
@@ -35,8 +35,8 @@ func replace(t *testing.T, path, data string) error {
 	return c.Replace(jsonfile.Text{[]byte(data)})
 }
 
-// checkFolder says what lies in the folder of path: no temporary file, above all.
-func checkFolder(t *testing.T, path string, want ...string) {
+// checkDirectory says what lies in the directory of path: no temporary file, above all.
+func checkDirectory(t *testing.T, path string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
@@ -47,7 +47,7 @@ func checkFolder(t *testing.T, path string, want ...string) {
 		got = append(got, e.Name())
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the folder holds (-want +got)\n%s", diff)
+		t.Errorf("the directory holds (-want +got)\n%s", diff)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestReplaceKeepsMode(t *testing.T) {
 			t.Errorf("mode %o became %o, %v", mode, st.Mode&0o7777, err)
 		}
 		checkText(t, path, "new")
-		checkFolder(t, path, "config.json")
+		checkDirectory(t, path, "config.json")
 	}
 }
 
@@ -113,8 +113,8 @@ func TestReplaceKeepsOwnerAndAttributes(t *testing.T) {
 	checkText(t, path, "new")
 }
 
-// TestReplaceTakesNoACLFromTheFolder: a folder's default ACL must not let more people at the new file than at the old.
-func TestReplaceTakesNoACLFromTheFolder(t *testing.T) {
+// TestReplaceTakesNoACLFromTheDirectory: a directory's default ACL must not let more people at the new file than at the old.
+func TestReplaceTakesNoACLFromTheDirectory(t *testing.T) {
 	path := writeConfig(t)
 	if err := unix.Setxattr(filepath.Dir(path), "system.posix_acl_default", []byte(acl(7, 7)), 0); err != nil {
 		t.Skipf("the file system of %s has no ACLs (%v)", filepath.Dir(path), err)
@@ -131,7 +131,7 @@ func TestReplaceTakesNoACLFromTheFolder(t *testing.T) {
 	}
 }
 
-// acl gives a POSIX ACL as the kernel keeps it: the owner, a user 1000 and the mask may do what is said, others nothing.
+// acl returns a POSIX ACL as the kernel keeps it: the owner, a user 1000 and the mask may do what is said, others nothing.
 func acl(user, mask byte) string {
 	entry := func(tag, perm byte, id string) string { return string([]byte{tag, 0, perm, 0}) + id }
 	none, u1000 := "\xff\xff\xff\xff", "\xe8\x03\x00\x00"
@@ -152,8 +152,8 @@ func TestReplaceFollowsALink(t *testing.T) {
 		t.Errorf("the link leads to %q, %v", to, err)
 	}
 	checkText(t, path, "new")
-	checkFolder(t, path, "config.json")
-	checkFolder(t, link, "config.json")
+	checkDirectory(t, path, "config.json")
+	checkDirectory(t, link, "config.json")
 }
 
 // TestReplacePassesOverLeftovers: what a killed process left behind is in nobody's way.
@@ -171,7 +171,7 @@ func TestReplacePassesOverLeftovers(t *testing.T) {
 	checkText(t, path, "new")
 }
 
-// privateMounts gives the test's thread mounts of its own, so that an interrupted test leaves none. The thread is not
+// privateMounts moves the test's thread into a mount namespace of its own, so that an interrupted test leaves none. The thread is not
 // unlocked: it ends with the test.
 func privateMounts(t *testing.T) {
 	t.Helper()
@@ -210,7 +210,7 @@ func TestReplaceFails(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		checkText(t, path, `{"old":1}`)
-		checkFolder(t, path, "config.json")
+		checkDirectory(t, path, "config.json")
 	})
 	t.Run("no more files", func(t *testing.T) {
 		path := mount(t, "nr_inodes=2")
@@ -238,10 +238,10 @@ func TestReplaceFails(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		checkText(t, path, `{"old":1}`)
-		checkFolder(t, path, "config.json")
+		checkDirectory(t, path, "config.json")
 		unix.Unmount(path, unix.MNT_DETACH)
 	})
-	t.Run("the folder is gone", func(t *testing.T) {
+	t.Run("the directory is gone", func(t *testing.T) {
 		path := writeConfig(t)
 		c, err := Read(path, "", false)
 		if err != nil {
@@ -316,7 +316,7 @@ func TestReplaceIsAtomic(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkFolder(t, path, "config.json")
+			checkDirectory(t, path, "config.json")
 			return
 		default:
 			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, texts[0]) && !bytes.Equal(got, texts[1]) {

@@ -18,7 +18,7 @@ type Addition struct {
 	Append  []jsontext.Value // hook objects that come after
 }
 
-// Has says whether the stage holds the hooks of block as a contiguous run, compared as JSON values: the order of
+// Has reports whether the stage holds the hooks of block as a contiguous run, compared as JSON values: the order of
 // members, spacing, escapes and the spelling of numbers don't count. An empty block is held by every stage.
 func (c *Config) Has(name hooks.Stage, block []jsontext.Value) (bool, error) {
 	if len(block) == 0 {
@@ -42,7 +42,7 @@ func (c *Config) Hooks(name hooks.Stage) ([]jsontext.Value, error) {
 	return c.stages[name].hooks, nil
 }
 
-// canonical gives the values so that equal ones have equal bytes, each between line feeds, which no value contains.
+// canonical returns the values so that equal ones have equal bytes, each between line feeds, which no value contains.
 func canonical(values []jsontext.Value) []byte {
 	text := []byte{'\n'}
 	for _, v := range values {
@@ -56,7 +56,7 @@ func canonical(values []jsontext.Value) []byte {
 	return text
 }
 
-// Splice gives the text of config.json with the additions, every other byte as it was. It fails if the file is one to
+// Splice returns the text of config.json with the additions, every other byte as it was. It fails if the file is one to
 // which hooks cannot be added (hooks or a stage written twice or in another letter case, or of another type; text after
 // the end of the JSON value).
 func (c *Config) Splice(additions []Addition) (jsonfile.Text, error) {
@@ -129,7 +129,7 @@ func room(additions []Addition) int {
 	return size
 }
 
-// front gives the edit that puts members at the front of an object.
+// front returns the edit that puts members at the front of an object.
 func front(object value, members []byte) jsonfile.Edit {
 	if !object.empty {
 		members = append(members, ',')

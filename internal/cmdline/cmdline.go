@@ -86,7 +86,7 @@ func Parse(argv []string) (Call, error) {
 }
 
 // splitGlobals reads what stands before the command: it takes out our own options and notes the log. Of several faults
-// it gives the first, and reads on, since the log may come later.
+// it returns the first, and reads on, since the log may come later.
 func (c *Call) splitGlobals(args []string) (globals []string, command string, rest []string, fault error) {
 	note := func(err error) {
 		if fault == nil {
@@ -222,7 +222,7 @@ func options(args, takeValue []string, each func(arg, name, value string, hasVal
 	return words
 }
 
-// asksForHelp says whether a runtime given these arguments prints its help or version and does nothing else.
+// asksForHelp reports whether a runtime given these arguments prints its help or version and does nothing else.
 func asksForHelp(args, takeValue []string) bool {
 	asks := false
 	options(args, takeValue, func(_, name, value string, hasValue bool) {
@@ -241,7 +241,7 @@ func isJoined(arg, name string, short byte) bool {
 	return arg[1] == short && len(name) > 1 && !slices.Contains(commandValues, name) && !slices.Contains(commandSwitches, name)
 }
 
-// findConfig gives the path of config.json for create, run or restore: that of the last bundle named, else that of the
+// findConfig returns the path of config.json for create, run or restore: that of the last bundle named, else that of the
 // working directory; or crun's --config.
 func findConfig(command string, rest []string) (string, error) {
 	bundle, config := ".", "config.json"

@@ -10,11 +10,11 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// defineHostRoot gives a command the option --host-root. The process moves into that root before the command runs, so
+// defineHostRoot adds the option --host-root to a command. The process moves into that root before the command runs, so
 // that every path, link and program after that is the other system's: hookctl needs nothing of its own.
 func defineHostRoot(cmd *cobra.Command) {
 	var root string
-	cmd.Flags().StringVar(&root, "host-root", "", "the `folder` that is the root of the system meant: all paths lie below it\n(takes root's rights)")
+	cmd.Flags().StringVar(&root, "host-root", "", "the `directory` that is the root of the system meant: all paths lie below it\n(takes root's rights)")
 	complete(cmd, "host-root")
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -27,10 +27,10 @@ func defineHostRoot(cmd *cobra.Command) {
 	}
 }
 
-// enterRoot makes a folder the root of this process.
+// enterRoot makes a directory the root of this process.
 func enterRoot(root string) error {
 	if err := unix.Chroot(root); err != nil {
-		return fmt.Errorf("%s cannot be made the root: %w; it takes root's rights (CAP_SYS_CHROOT) and a folder", root, report.Plain(err))
+		return fmt.Errorf("%s cannot be made the root: %w; it takes root's rights (CAP_SYS_CHROOT) and a directory", root, report.Plain(err))
 	}
 	// A privileged container may have the root of the whole machine, whose services are then meant. Otherwise systemctl
 	// would do nothing, and report success.

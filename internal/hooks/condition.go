@@ -53,7 +53,7 @@ func (f *facts) sorted() [][2]string {
 	return f.annotations
 }
 
-// match says whether the conditions hold for a container.
+// match reports whether the conditions hold for a container.
 func (w *when) match(c *facts) (bool, Reason, error) {
 	// What holds leads to "yes" if all conditions have to hold, and what doesn't if one is enough.
 	var reason Reason
@@ -94,7 +94,10 @@ func (w *when) match(c *facts) (bool, Reason, error) {
 	return !w.any, reason, nil
 }
 
-// finding gives the finding of a condition that is true, and for one that is false that it is.
+// NoCommandRemedy is what to do if a condition asks for the command of a container that has none.
+const NoCommandRemedy = "give the container a command, or ask for something else"
+
+// finding returns the finding of a condition that is true, and for one that is false that it is.
 func (a asked) finding(ifTrue Finding, condition string) Finding {
 	if a == askedTrue {
 		return ifTrue
@@ -210,7 +213,7 @@ func (f Finding) String() string {
 	return "unknown"
 }
 
-// show gives text as it may stand in a line: in quotes if it could not be told from what is around it, and cut short
+// show returns text as it may stand in a line: in quotes if it could not be told from what is around it, and cut short
 // where it is long.
 func show(text string) string {
 	const most = 100

@@ -100,7 +100,7 @@ func (d *Directories) read(dir string, place int, seen expressions) error {
 	return nil
 }
 
-// list gives what lies in a directory, by name. Root's calls refuse a directory to which anyone may write, as they do
+// list returns what lies in a directory, by name. Root's calls refuse a directory to which anyone may write, as they do
 // such a file: whoever can put a file there chooses what runs as root.
 func list(dir string) ([]fs.DirEntry, error) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
@@ -126,9 +126,9 @@ func list(dir string) ([]fs.DirEntry, error) {
 
 func unreadable(dir string, err error) error {
 	plain := report.Plain(err)
-	remedy := "create it, or remove it from hooksDirs and --hooks-dir"
-	if errors.Is(err, fs.ErrNotExist) {
-		remedy = cmp.Or(jsonfile.RelativeRemedy(dir), remedy)
+	remedy := report.Remedy(err)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		remedy = cmp.Or(jsonfile.RelativeRemedy(dir), "create it, or remove it from hooksDirs and --hooks-dir")
 	}
 	return &jsonfile.Error{Path: dir, Problem: "the hooks directory cannot be read: " + plain.Error(), Remedy: remedy, Err: plain}
 }
@@ -192,7 +192,7 @@ func (d *Directories) Decide(c Container) ([]Decision, error) {
 // programs remembers which programs were looked for, and what came of it: many hooks may share one.
 type programs map[string]error
 
-// find gives an error if there is nothing at path.
+// find returns an error if there is nothing at path.
 func (p programs) find(path string) error {
 	err, known := p[path]
 	if !known {
@@ -202,5 +202,5 @@ func (p programs) find(path string) error {
 	return err
 }
 
-// Empty says whether there is no file to decide about.
+// Empty reports whether there is no file to decide about.
 func (d *Directories) Empty() bool { return len(d.entries) == 0 }

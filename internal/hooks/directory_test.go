@@ -29,7 +29,7 @@ func always(arg string) string {
 	return fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": "PROGRAM", "args": ["a", %q]}, "when": {"always": true}, "stages": ["poststop"]}`, arg)
 }
 
-// decide gives a line for each decision: file, whether it is added, reason.
+// decide returns a line for each decision: file, whether it is added, reason.
 func decide(t *testing.T, c Container, dirs ...string) ([]string, error) {
 	t.Helper()
 	d, err := ReadDirectories(dirs)
@@ -169,11 +169,11 @@ func TestMarks(t *testing.T) {
 func TestRefusedWhenAdded(t *testing.T) {
 	for _, tt := range []struct{ name, file, want string }{
 		{"missing program", `{"version": "1.0.0", "hook": {"path": "/no/such"}, "when": {"hasBindMounts": true}, "stages": ["poststop", "startContainer"]}`,
-			`:1:39: the hook's program "/no/such" cannot be found: there is nothing of that name (ENOENT) (/hook/path); install it, or take this file away`},
+			`:1:39: the hook's program /no/such cannot be found: there is nothing of that name (ENOENT) (/hook/path); install it, or correct the path`},
 		{"missing program of 0.1.0", `{"hook": "/no/such", "hasbindmounts": true, "stages": ["prestart"]}`,
-			`:1:10: the hook's program "/no/such" cannot be found: there is nothing of that name (ENOENT) (/hook); install it, or take this file away`},
+			`:1:10: the hook's program /no/such cannot be found: there is nothing of that name (ENOENT) (/hook); install it, or correct the path`},
 		{"program below a file", `{"hook": "PROGRAM/x", "hasbindmounts": true, "stages": ["prestart"]}`,
-			`:1:10: the hook's program "PROGRAM/x" cannot be found: a part of the path is no directory (ENOTDIR) (/hook); install it, or take this file away`},
+			`:1:10: the hook's program PROGRAM/x cannot be found: a part of the path is no directory (ENOTDIR) (/hook); install it, or correct the path`},
 		{"relative path", `{"version": "1.0.0", "hook": {"path": "bin/x"}, "when": {"hasBindMounts": true}, "stages": ["poststop"]}`,
 			`:1:39: the hook's path "bin/x" is not absolute (/hook/path); give its whole path`},
 		{"relative path at startContainer", `{"version": "1.0.0", "hook": {"path": "bin/x"}, "when": {"hasBindMounts": true}, "stages": ["startContainer"]}`,
@@ -188,9 +188,9 @@ func TestRefusedWhenAdded(t *testing.T) {
 		{"negative timeout", `{"version": "1.0.0", "hook": {"path": "PROGRAM", "timeout": -5}, "when": {"hasBindMounts": true}, "stages": ["poststop"]}`,
 			`the timeout is not an integer of at least 1 (/hook/timeout); give seconds in digits alone, 2147483647 at most`},
 		{"no command", `{"version": "1.0.0", "hook": {"path": "PROGRAM"}, "when": {"hasBindMounts": true, "commands": ["x"]}, "stages": ["poststop"]}`,
-			`the container's command is asked for, and process.args in its config.json is empty (/when/commands)`},
+			`the container's command is asked for, and process.args in its config.json is empty (/when/commands); give the container a command, or ask for something else`},
 		{"no command, 0.1.0", `{"hook": "PROGRAM", "annotations": [], "cmd": ["x"], "stages": ["poststop"]}`,
-			`the container's command is asked for, and process.args in its config.json is empty (/cmd)`},
+			`the container's command is asked for, and process.args in its config.json is empty (/cmd); give the container a command, or ask for something else`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := hooksDir(t, t.TempDir(), map[string]string{"a.json": tt.file})
@@ -236,8 +236,8 @@ func TestReadDirectoriesErrors(t *testing.T) {
 	root := t.TempDir()
 	good := hooksDir(t, root+"/good", map[string]string{"a.json": always("x"), "b.json": always("x")})
 	bad := hooksDir(t, root+"/bad", map[string]string{"a.json": "{\n  x", "0.json": strings.ReplaceAll(always("x"), "PROGRAM", "/no/such")})
-	folder := hooksDir(t, root+"/folder", nil)
-	hooksDir(t, folder+"/a.json", nil)
+	directory := hooksDir(t, root+"/directory", nil)
+	hooksDir(t, directory+"/a.json", nil)
 	for _, tt := range []struct {
 		dirs []string
 		want string
@@ -246,7 +246,7 @@ func TestReadDirectoriesErrors(t *testing.T) {
 		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is no directory (ENOTDIR); create it, or remove it from hooksDirs and --hooks-dir"},
 		{[]string{bad, good}, bad + "/a.json:2:3: not valid JSON: "}, // masked, but an error all the same
 		{[]string{good, bad}, bad + "/a.json:2:3: not valid JSON: "},
-		{[]string{folder}, folder + "/a.json: is not a regular file"},
+		{[]string{directory}, directory + "/a.json: is not a regular file"},
 	} {
 		_, err := ReadDirectories(tt.dirs)
 		if err == nil || !strings.HasPrefix(err.Error(), tt.want) {

@@ -129,7 +129,7 @@ func (r *ruleReader) version() (string, error) {
 	return version, nil
 }
 
-// null says whether the next value is null, which stands for an absent member in both versions.
+// null reports whether the next value is null, which stands for an absent member in both versions.
 func (r *ruleReader) null() bool { return r.Kind() == 'n' }
 
 func (r *ruleReader) member100(name string) error {
@@ -253,7 +253,7 @@ func (r *ruleReader) member010(name string) (err error) {
 	return nil
 }
 
-// once gives an error if a member was given by its other name before.
+// once returns an error if a member was given by its other name before.
 func (r *ruleReader) once(before, name string) error {
 	if before == "" {
 		return nil
@@ -323,7 +323,7 @@ func (r *ruleReader) stages(name string) error {
 		case stage == precreate: // Podman runs such a hook where its conditions hold; here it cannot be added
 			r.refuse(r.Fail(precreateFault, precreateRemedy))
 		case !known(stage):
-			return r.Fail(fmt.Sprintf("stage %q is not known", text), "use one of "+stageNames())
+			return unknownStage(r.Reader, text)
 		case stage == Prestart:
 			stage = CreateRuntime
 		}
@@ -355,7 +355,7 @@ func (r *ruleReader) asked(to *asked) error {
 	return err
 }
 
-// expression gives the expression that was read last.
+// expression returns the expression that was read last.
 func (r *ruleReader) expression(text string) (*expression, error) {
 	expr, problem := r.seen.get(text)
 	if problem != "" {
@@ -418,7 +418,7 @@ func (r *ruleReader) withPath(arguments []byte) []byte {
 	return append(args, arguments[1:]...)
 }
 
-// hook gives the hook object, of members in the bytes of the file. A member that is null or an empty array is left
+// hook returns the hook object, of members in the bytes of the file. A member that is null or an empty array is left
 // out, as Podman leaves it out.
 func (r *rule) hook() jsontext.Value {
 	b := []byte{'{'}
@@ -459,21 +459,26 @@ func (r *rule) refuse(asked programs) error {
 		if r.when.any {
 			names = names[:1]
 		}
-		return r.fail(fmt.Sprintf("the hook's program %q cannot be found: %v", r.path, report.Plain(err)),
-			"install it, or take this file away", names...)
+		problem, remedy := ProgramMissing(r.path, err)
+		return r.fail(problem, remedy, names...)
 	}
 	return nil
 }
 
-// failCommands gives an error about the condition on commands.
-func (r *rule) failCommands(err error) error {
-	if r.when.any {
-		return r.fail(err.Error(), "", r.when.commandsMember)
-	}
-	return r.fail(err.Error(), "", "when", r.when.commandsMember)
+// ProgramMissing returns what is wrong with a hook whose program cannot be found, and what to do.
+func ProgramMissing(path string, err error) (problem, remedy string) {
+	return fmt.Sprintf("the hook's program %s cannot be found: %v", path, report.Plain(err)), "install it, or correct the path"
 }
 
-// fail gives an error about the value of the member that names lead to, or of as many of them as there are.
+// failCommands returns an error about the condition on commands.
+func (r *rule) failCommands(err error) error {
+	if r.when.any {
+		return r.fail(err.Error(), NoCommandRemedy, r.when.commandsMember)
+	}
+	return r.fail(err.Error(), NoCommandRemedy, "when", r.when.commandsMember)
+}
+
+// fail returns an error about the value of the member that names lead to, or of as many of them as there are.
 func (r *rule) fail(problem, remedy string, names ...string) error {
 	var found error
 	at := r.file.Strict()

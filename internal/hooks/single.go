@@ -20,10 +20,10 @@ func ReadSingle(path string) (Single, error) {
 	return Single{rule}, err
 }
 
-// Stages gives the stages that the hook goes to; prestart is createRuntime here.
+// Stages returns the stages that the hook goes to; prestart is createRuntime here.
 func (s Single) Stages() []Stage { return s.rule.stages }
 
-// JSON gives the hook object that is added.
+// JSON returns the hook object that is added.
 func (s Single) JSON() jsontext.Value { return s.rule.hook() }
 
 // Refused returns the errors because of which Decide fails where the conditions hold; that the program is missing is not

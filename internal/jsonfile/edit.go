@@ -8,7 +8,7 @@ type Edit struct {
 	Text       []byte
 }
 
-// Insert gives the edit that puts text at an offset, in the place of nothing.
+// Insert returns the edit that puts text at an offset, in the place of nothing.
 func Insert(at int, text []byte) Edit { return Edit{Start: at, End: at, Text: text} }
 
 // Text is a text in pieces. Most of a file that is edited lies where it was read: memory for a copy costs more than to

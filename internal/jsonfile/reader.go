@@ -42,30 +42,30 @@ func (f *File) reader(opts ...jsontext.Options) *Reader {
 	return &Reader{file: f, dec: jsontext.NewDecoder(bytes.NewBuffer(f.Data), opts...)}
 }
 
-// Start gives the byte offset at which the value, token or member name read last begins.
+// Start returns the byte offset at which the value, token or member name read last begins.
 func (r *Reader) Start() int { return r.start }
 
-// End gives the byte offset after the value, token or member name read last.
+// End returns the byte offset after the value, token or member name read last.
 func (r *Reader) End() int { return int(r.dec.InputOffset()) }
 
-// Raw gives the bytes of what was read last, as they stand in the file.
+// Raw returns the bytes of what was read last, as they stand in the file.
 func (r *Reader) Raw() jsontext.Value { return r.Since(r.start) }
 
-// Next gives the byte offset at which the next value, token or member name begins.
+// Next returns the byte offset at which the next value, token or member name begins.
 func (r *Reader) Next() int { return r.after(r.End()) }
 
-// Since gives the bytes from the offset start to the end of what was read last.
+// Since returns the bytes from the offset start to the end of what was read last.
 func (r *Reader) Since(start int) jsontext.Value { return r.file.Data[start:r.End()] }
 
-// Fail gives an error about what was read last.
+// Fail returns an error about what was read last.
 func (r *Reader) Fail(problem, remedy string) error { return r.FailAt(r.start, problem, remedy) }
 
-// FailAt gives an error about what was read last, a value that began at the offset start.
+// FailAt returns an error about what was read last, a value that began at the offset start.
 func (r *Reader) FailAt(start int, problem, remedy string) error {
 	return r.file.At(start, r.dec.StackPointer(), problem, remedy)
 }
 
-// Kind gives the kind of the next value without reading it; 0 if what follows is not JSON.
+// Kind returns the kind of the next value without reading it; 0 if what follows is not JSON.
 func (r *Reader) Kind() jsontext.Kind { return r.dec.PeekKind() }
 
 func (r *Reader) token() (jsontext.Token, error) {
@@ -105,7 +105,7 @@ func (r *Reader) Value() (jsontext.Value, error) {
 	return r.Raw(), nil
 }
 
-// after gives the offset of what comes after an offset at which something ended: white space and one comma or colon lie
+// after returns the offset of what comes after an offset at which something ended: white space and one comma or colon lie
 // between.
 func (r *Reader) after(end int) int {
 	for end < len(r.file.Data) && strings.IndexByte(" \t\r\n,:", r.file.Data[end]) >= 0 {
@@ -117,7 +117,7 @@ func (r *Reader) after(end int) int {
 // want reads the next token if it is of the given kind, and fails at the whole value if it is not.
 func (r *Reader) want(kind jsontext.Kind, name string) (jsontext.Token, error) {
 	if got := r.Kind(); got != kind && got != 0 {
-		return jsontext.Token{}, r.Mismatch(name, "")
+		return jsontext.Token{}, r.Mismatch(name, KindRemedy(kind))
 	}
 	return r.token()
 }
@@ -129,6 +129,20 @@ func (r *Reader) Mismatch(want, remedy string) error {
 		return err
 	}
 	return r.Fail("must be "+want+", not "+kindName(got), remedy)
+}
+
+// KindRemedy returns how a value of a kind is written.
+func KindRemedy(k jsontext.Kind) string {
+	switch k {
+	case '{':
+		return "write it in braces: {...}"
+	case '[':
+		return "write it in brackets: [...]"
+	case '"':
+		return "write it in double quotes"
+	default:
+		return "write true or false, without quotes"
+	}
 }
 
 func kindName(k jsontext.Kind) string {
@@ -276,7 +290,7 @@ func (r *Reader) Finish() error {
 	return r.faults.Err()
 }
 
-// MisspeltCase gives an error if name, read last, differs from one of the known names in the case of its letters
+// MisspeltCase returns an error if name, read last, differs from one of the known names in the case of its letters
 // alone: some runtimes would take the one for the other.
 func (r *Reader) MisspeltCase(name string, known ...string) error {
 	for _, k := range known {

@@ -96,7 +96,7 @@ func (f *File) Lock() (unlock func(), err error) {
 		}
 		if time.Now().After(end) {
 			unix.Close(dir)
-			return nil, fmt.Errorf("another process holds a lock on its directory for more than %v; find it by lslocks(8)", maxLock)
+			return nil, fmt.Errorf("another process holds a lock on its directory for more than %v", maxLock)
 		}
 	}
 }
@@ -192,7 +192,7 @@ func writeAll(fd int, text Text) error {
 	}
 }
 
-// dress gives the new file the owner, the extended attributes and the mode of the old one, in this order: a change of
+// dress sets on the new file the owner, the extended attributes and the mode of the old one, in this order: a change of
 // owner takes rights away, and an ACL is a part of the mode. What is as it should be already is not touched, so that
 // somebody who may do no such thing (a rootless engine) can replace a file of their own.
 func (f *File) dress(fd, oldFile int) error {
@@ -212,7 +212,7 @@ func (f *File) dress(fd, oldFile int) error {
 	return failed("its mode cannot be kept", unix.Fchmod(fd, old.Mode&0o7777))
 }
 
-// copyAttributes gives the new file the extended attributes of the old one, and no others.
+// copyAttributes returns the new file the extended attributes of the old one, and no others.
 func copyAttributes(fd, old int) error {
 	want, err := readAttributes(old)
 	if err != nil {
@@ -240,7 +240,7 @@ func copyAttributes(fd, old int) error {
 	return nil
 }
 
-// readAttributes gives a file's extended attributes, but for the kernel's own seals of a file's contents, which belong
+// readAttributes returns a file's extended attributes, but for the kernel's own seals of a file's contents, which belong
 // to the contents. A file system without attributes has none.
 func readAttributes(fd int) (map[string]string, error) {
 	names, err := sized(func(b []byte) (int, error) { return unix.Flistxattr(fd, b) })

@@ -21,13 +21,13 @@ import (
 // create and none for kill), and a container must meet the same runtime from create to delete.
 const SystemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Find gives the path of the low-level runtime that is called name, as it is found, with links not resolved: a runtime
-// may go by the name under which it is called. A name without a slash is looked up in the system's folders and then in
+// Find returns the path of the low-level runtime that is called name, as it is found, with links not resolved: a runtime
+// may go by the name under which it is called. A name without a slash is looked up in the system's directories and then in
 // PATH's absolute ones, passing over this program itself, which may stand there under a runtime's name.
 func Find(name string) (string, error) {
 	self, err := inode("/proc/self/exe")
 	if err != nil {
-		return "", fmt.Errorf("cannot tell this program from a runtime: /proc/self/exe: %w; is /proc mounted?", report.Plain(err))
+		return "", fmt.Errorf("cannot tell this program from a runtime: /proc/self/exe: %w; mount /proc", report.Plain(err))
 	}
 	return find(name, self, "another by --runtime-path or in the hook file")
 }
@@ -36,7 +36,7 @@ func Find(name string) (string, error) {
 func FindFor(path, name string) (string, error) {
 	self, err := inode(path)
 	if err != nil {
-		return "", fmt.Errorf("cannot tell this program from a runtime: %s: %w", path, report.Plain(err))
+		return "", fmt.Errorf("cannot tell this program from a runtime: %s: %w; %s", path, report.Plain(err), report.Remedy(err))
 	}
 	return find(name, self, "another")
 }
@@ -48,13 +48,13 @@ func find(name string, self id, other string) (string, error) {
 		}
 		return name, nil
 	}
-	folders := filepath.SplitList(SystemPath + ":" + os.Getenv("PATH"))
+	directories := filepath.SplitList(SystemPath + ":" + os.Getenv("PATH"))
 	passedOver := "" // the first that bears the name and is no runtime
-	for _, folder := range folders {
-		if !filepath.IsAbs(folder) {
+	for _, directory := range directories {
+		if !filepath.IsAbs(directory) {
 			continue // what it is depends on the working directory, which is the bundle for some calls
 		}
-		path := folder + "/" + name // not filepath.Join: that would take link/.. for nothing
+		path := directory + "/" + name // not filepath.Join: that would take link/.. for nothing
 		err := runnable(path, self)
 		if err == nil {
 			return path, nil
@@ -70,7 +70,7 @@ func find(name string, self id, other string) (string, error) {
 // ErrSelf says that a runtime's path leads to this very program.
 var ErrSelf = errors.New("it is oci-add-hooks itself")
 
-// runnable gives an error if path is not an executable regular file, or is this program.
+// runnable returns an error if path is not an executable regular file, or is this program.
 func runnable(path string, self id) error {
 	var why error
 	var st unix.Stat_t
@@ -109,5 +109,5 @@ func inode(path string) (id, error) {
 // be on the process's first thread: the parent-death signal that an engine set belongs to that thread alone.
 func Exec(path string, args []string) error {
 	err := syscall.Exec(path, append([]string{path}, args...), os.Environ())
-	return fmt.Errorf("the runtime %s cannot be started: %w", path, report.Plain(err))
+	return fmt.Errorf("the runtime %s cannot be started: %w; %s", path, report.Plain(err), report.Remedy(err))
 }

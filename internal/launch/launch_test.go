@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// program puts a program of that name into a folder of its own.
+// program puts a program of that name into a directory of its own.
 func program(t *testing.T, name string, mode os.FileMode) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), name)
@@ -17,7 +17,7 @@ func program(t *testing.T, name string, mode os.FileMode) (path string) {
 	return path
 }
 
-// itself puts a link to this program, which the test binary stands for, into a folder of its own.
+// itself puts a link to this program, which the test binary stands for, into a directory of its own.
 func itself(t *testing.T, name string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), name)
@@ -28,11 +28,11 @@ func itself(t *testing.T, name string) (path string) {
 }
 
 func TestFindName(t *testing.T) {
-	const name = "oci-add-hooks-test-runtime" // none of the system's folders has it
+	const name = "oci-add-hooks-test-runtime" // none of the system's directories has it
 	first, second := program(t, name, 0o755), program(t, name, 0o755)
 	plain := program(t, name, 0o644)
-	folder := filepath.Join(t.TempDir(), name)
-	if err := os.Mkdir(folder, 0o755); err != nil {
+	directory := filepath.Join(t.TempDir(), name)
+	if err := os.Mkdir(directory, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	self := itself(t, name)
@@ -48,16 +48,16 @@ func TestFindName(t *testing.T) {
 	}{
 		{"the first of two", []string{first, second}, first},
 		{"what may not be executed is passed over", []string{plain, second}, second},
-		{"a folder is passed over", []string{folder, second}, second},
+		{"a directory is passed over", []string{directory, second}, second},
 		{"this program is passed over", []string{self, second}, second},
 		{"a link is not resolved", []string{link}, link},
-		{"relative folders are passed over", []string{"./x", "x", first}, first},
+		{"relative directories are passed over", []string{"./x", "x", first}, first},
 	} {
-		folders := []string{}
+		directories := []string{}
 		for _, p := range test.path {
-			folders = append(folders, filepath.Dir(p))
+			directories = append(directories, filepath.Dir(p))
 		}
-		t.Setenv("PATH", strings.Join(folders, ":"))
+		t.Setenv("PATH", strings.Join(directories, ":"))
 		if got, err := Find(name); err != nil || got != test.want {
 			t.Errorf("%s: %q, %v; want %q", test.name, got, err, test.want)
 		}
@@ -76,7 +76,7 @@ func TestFindName(t *testing.T) {
 	if got, err := Find(name); err == nil || !strings.Contains(err.Error(), "nor in PATH, and the runtime "+plain+" cannot be used: it may not be executed: access is refused (EACCES); install it") {
 		t.Errorf("the only one may not be executed: %q, %v", got, err)
 	}
-	// The system's folders come before PATH, so that a call without PATH finds the same runtime.
+	// The system's directories come before PATH, so that a call without PATH finds the same runtime.
 	shadow := program(t, "sh", 0o755)
 	t.Setenv("PATH", filepath.Dir(shadow))
 	with, err := Find("sh")
@@ -112,7 +112,7 @@ func TestFindPath(t *testing.T) {
 // command.
 func TestExecFails(t *testing.T) {
 	path := program(t, "r", 0o755)
-	if err := Exec(path, nil); err == nil || err.Error() != "the runtime "+path+" cannot be started: it is in no format that this kernel can execute (ENOEXEC)" {
+	if err := Exec(path, nil); err == nil || err.Error() != "the runtime "+path+" cannot be started: it is in no format that this kernel can execute (ENOEXEC); install one for this machine; a script begins with #! and its interpreter" {
 		t.Errorf("%v", err)
 	}
 }

@@ -5,6 +5,7 @@
 package profile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// Dir is the folder in which a profile NAME is the hook file NAME.json. Tests set it when they build the program.
+// Dir is the directory in which a profile NAME is the hook file NAME.json. Tests set it when they build the program.
 var Dir = "/etc/oci-add-hooks"
 
 // defaultRuntime is the low-level runtime where nothing names one.
@@ -43,7 +44,7 @@ func (p Profile) NamedBy(i int) *hooks.File {
 	return nil
 }
 
-// Load gives what call uses. If it adds hooks, its hook files are read and checked whole. For any other call, the
+// Load returns what call uses. If it adds hooks, its hook files are read and checked whole. For any other call, the
 // runtime is all that there is to the profile: it must be the one that the container was created with, and be found
 // even if the rest of a hook file has been broken since. So hook files are then read for that name alone, the first that
 // has one, and not at all if an option gives it.
@@ -95,7 +96,7 @@ func (p *Profile) readFiles(paths []string) error {
 	return nil
 }
 
-// hookFiles gives the paths of a call's hook files: those of its options, else its profile's.
+// hookFiles returns the paths of a call's hook files: those of its options, else its profile's.
 func hookFiles(call cmdline.Call) ([]string, error) {
 	if len(call.HookFiles) > 0 || len(call.HooksDirs) > 0 {
 		return call.HookFiles, nil
@@ -107,7 +108,7 @@ func hookFiles(call cmdline.Call) ([]string, error) {
 	return []string{filepath.Join(Dir, call.Name+".json")}, nil
 }
 
-// ValidName says whether name is one for a profile: a letter or digit, then letters, digits, '.', '_' and '-', nothing
+// ValidName reports whether name is one for a profile: a letter or digit, then letters, digits, '.', '_' and '-', nothing
 // that could lead out of Dir. It keeps the rules of package early, which calls it before Go's runtime has started.
 //
 //go:nosplit
@@ -128,7 +129,7 @@ func explain(err error, call cmdline.Call) error {
 	switch {
 	case !errors.Is(err, unix.ENOENT) || !errors.As(err, &at):
 	case len(call.HookFiles) > 0:
-		at.Remedy = jsonfile.RelativeRemedy(at.Path)
+		at.Remedy = cmp.Or(jsonfile.RelativeRemedy(at.Path), at.Remedy)
 	default:
 		at.Remedy = fmt.Sprintf("called as %q and without --hook-config-path, the program takes its hooks from there: write that file, or give the option", call.Name)
 		if call.Name == cmdline.Name {

@@ -11,7 +11,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 )
 
-// write puts hook files into a folder of their own, which becomes that of the profiles.
+// write puts hook files into a directory of their own, which becomes that of the profiles.
 func write(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# admin.sh COMMAND...  runs a command as on the cluster's administrator's machine: in the cluster's network, with kubectl,
-#                      kustomize, and a dockerd of its own that trusts the cluster's registry.
+# admin.sh COMMAND...  runs a command as on the cluster's administrator's machine: in the cluster's network, with kubectl, and a
+#                      dockerd of its own that trusts the cluster's registry.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
@@ -8,7 +8,7 @@ docker=$CLUSTER/docker
 if ! alive dockerd; then
 	mkdir -p "$docker"/{data,exec,work,etc/docker/certs.d/registry.example.com}
 	cp "$pki/ca.crt" "$docker/etc/docker/certs.d/registry.example.com/"
-	cp "$node/etc/hosts" "$docker/etc/hosts"
+	cp "$CLUSTER/hosts" "$docker/etc/hosts"
 	rm -f "$docker/docker.pid"
 	# Its /etc lies over the machine's, which stays as it is. A second dockerd must not touch the bridge and the rules of another.
 	start dockerd unshare --mount --propagation private sh -c "

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# cluster.sh up 1|2    starts a Kubernetes cluster of one node, with containerd 1 or 2: etcd, the API server, the controller
-#                      manager, the scheduler and a registry in a network namespace of their own, and node.sh's node.
-# cluster.sh down      ends what it started, and removes what it wrote.
+# cluster.sh up 1|2 [NODES]   starts a Kubernetes cluster of one node, or more, with containerd 1 or 2: etcd, the API server,
+#                             the controller manager, the scheduler and a registry in a network namespace of their own, and
+#                             node.sh's nodes, node1 and so on.
+# cluster.sh down             ends what it started, and removes what it wrote.
 #
-# It takes root, and what build.sh builds. Nothing of the machine is changed, and nothing leaves the namespace.
+# It takes root, and what build.sh builds. Nothing of the machine is changed, and nothing leaves the namespaces.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
@@ -20,10 +21,12 @@ network() {
 		ip link set node0 up
 		ip route add default via 10.97.0.254 dev node0 # what Kubernetes takes for its address has a default route
 		sysctl -qw net.ipv4.ip_forward=1'
+	printf '127.0.0.1 localhost\n10.97.0.1 registry.example.com registry-1.docker.io registry.k8s.io docker.io\n' >"$CLUSTER/hosts"
 }
 
-# certificates makes a CA, the certificates of each part, and the files by which they reach the API server.
-certificates() {
+# certificates makes a CA, the certificates of each part and node, and the files by which they reach the API server.
+certificates() { # NODE...
+	local user
 	mkdir -p "$pki"
 	cd "$pki"
 	openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 30 -subj /CN=cluster 2>/dev/null
@@ -40,17 +43,19 @@ certificates() {
 	certificate admin /O=system:masters/CN=admin '' clientAuth
 	certificate controller-manager /CN=system:kube-controller-manager '' clientAuth
 	certificate scheduler /CN=system:kube-scheduler '' clientAuth
-	certificate kubelet /O=system:nodes/CN=system:node:node1 '' clientAuth
-	certificate kubelet-server /O=system:nodes/CN=system:node:node1 DNS:node1,IP:10.97.0.1 serverAuth
+	for user in "$@"; do
+		certificate "$user" "/O=system:nodes/CN=system:node:$user" '' clientAuth
+		certificate "$user-server" "/O=system:nodes/CN=system:node:$user" "DNS:$user,IP:$(address "$user")" serverAuth
+	done
 	certificate registry /CN=registry.example.com DNS:registry.example.com,DNS:registry-1.docker.io,DNS:docker.io,DNS:registry.k8s.io serverAuth
 	openssl genrsa -out accounts.key 2048 2>/dev/null
 	openssl rsa -in accounts.key -pubout -out accounts.pub 2>/dev/null
-	for user in admin controller-manager scheduler kubelet; do
+	for user in admin controller-manager scheduler "$@"; do
 		cat >"$user.kubeconfig" <<-END
 			apiVersion: v1
 			kind: Config
 			clusters: [{name: cluster, cluster: {server: "https://10.97.0.1:6443", certificate-authority-data: $(base64 -w0 ca.crt)}}]
-			users: [{name: user, user: {client-certificate-data: $(base64 -w0 $user.crt), client-key-data: $(base64 -w0 $user.key)}}]
+			users: [{name: user, user: {client-certificate-data: $(base64 -w0 "$user".crt), client-key-data: $(base64 -w0 "$user".key)}}]
 			contexts: [{name: context, context: {cluster: cluster, user: user}}]
 			current-context: context
 		END
@@ -109,24 +114,29 @@ images() {
 	"$here/admin.sh" docker push -q registry.example.com/pause:3.10.2
 }
 
-is_ready() { "$here/admin.sh" kubectl get node node1 | grep -qw Ready; }
+are_ready() { [ "$("$here/admin.sh" kubectl get nodes | grep -cw Ready)" = $# ]; } # NODE...
 
-case "${1:-} ${2:-}" in
-up\ [12])
+case "$*" in
+up\ [12] | up\ [12]\ [1-9])
+	mapfile -t nodes < <(seq -f node%.0f "${3:-1}")
 	"$here/build.sh"
 	[ -e "$CLUSTER" ] && { echo "$CLUSTER exists; end it first: $0 down" >&2; exit 1; }
 	mkdir -p "$logs"
 	network
-	certificates
-	"$here/node.sh" create "$2"
+	certificates "${nodes[@]}"
 	"$here/admin.sh" true # starts its dockerd
 	control_plane
 	images
-	"$here/node.sh" start
-	until_true 180 'the node is Ready' is_ready
+	for name in "${nodes[@]}"; do
+		"$here/node.sh" create "$name" "$2"
+		"$here/node.sh" start "$name"
+	done
+	until_true 180 'the nodes are Ready' are_ready "${nodes[@]}"
 	;;
-'down ')
-	"$here/node.sh" stop
+down)
+	for name in "$CLUSTER"/node[1-9]; do
+		[ -d "$name" ] && "$here/node.sh" stop "$(basename "$name")"
+	done
 	for name in scheduler controller-manager apiserver etcd registry dockerd; do # the API server before etcd, for which it would wait
 		end $name
 	done
@@ -134,7 +144,7 @@ up\ [12])
 	rm -rf --one-file-system "$CLUSTER"
 	;;
 *)
-	sed -n '2,7s/^# \?//p' "$0" >&2
+	sed -n '2,8s/^# \?//p' "$0" >&2
 	exit 2
 	;;
 esac

@@ -4,7 +4,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(cd "$here/../.." && pwd)
 export CLUSTER=${CLUSTER:-/tmp/oci-add-hooks-cluster}
 export PROGRAMS=${PROGRAMS:-/var/cache/oci-add-hooks-test/cluster}
-pki=$CLUSTER/pki run=$CLUSTER/run logs=$CLUSTER/logs node=$CLUSTER/node
+pki=$CLUSTER/pki run=$CLUSTER/run logs=$CLUSTER/logs
+
+# address NODE: its address in the cluster's network, where what is not a node is 10.97.0.1.
+address() { echo "10.97.0.$((10 + ${1#node}))"; }
 
 # alive NAME: whether the process that was started as NAME runs.
 alive() { [ -f "$run/$1.pid" ] && kill -0 "$(cat "$run/$1.pid")" 2>/dev/null; }

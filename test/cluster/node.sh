@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# node.sh create 1|2    makes the files of a node: this machine's /usr below an overlay, its /etc as a copy, containerd 1 or 2.
-# node.sh start         starts it: systemd as pid 1 of namespaces of its own, which starts containerd and the kubelet.
-# node.sh stop          ends it as a power failure does.
-# node.sh enter CMD...  runs a command on it.
-# node.sh snapshot      prints what there is on it, outside of what containerd, the kubelet and systemd keep for themselves.
+# node.sh create NODE 1|2    makes the files of a node (node1 to node9): this machine's /usr below an overlay, its /etc as a copy,
+#                            containerd 1 or 2.
+# node.sh start NODE         starts it: systemd as pid 1 of namespaces of its own, which starts containerd and the kubelet.
+# node.sh stop NODE          ends it as a power failure does.
+# node.sh enter NODE CMD...  runs a command on it.
+# node.sh snapshot NODE      prints what there is on it, outside of what containerd, the kubelet and systemd keep for themselves.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
+name=${2:-} # the node's
+node=$CLUSTER/$name
+cgroup=oci-add-hooks-cluster-$name
 controllers='cpu cpuacct cpuset memory devices freezer blkio pids'
 
 create() {
@@ -18,8 +22,9 @@ create() {
 	rm -rf "$node"/etc/{containerd,oci-add-hooks,cni,docker} "$node"/etc/systemd/system/*.wants
 	: >"$node/etc/fstab"
 	: >"$node/etc/resolv.conf"
-	echo node1 >"$node/etc/hostname"
-	printf '127.0.0.1 localhost\n10.97.0.1 node1 registry.example.com registry-1.docker.io registry.k8s.io docker.io\n' >"$node/etc/hosts"
+	echo "$name" >"$node/etc/hostname"
+	cp "$CLUSTER/hosts" "$node/etc/hosts"
+	echo "$(address "$name") $name" >>"$node/etc/hosts"
 	head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$node/etc/machine-id"
 	echo >>"$node/etc/machine-id"
 	units=$node/etc/systemd/system
@@ -33,9 +38,9 @@ create() {
 	ln -s /lib/systemd/system/dbus.service "$units/multi-user.target.wants/"
 	containerd"$1"
 	kubelet
-	cat >"$node/etc/cni/net.d/10-bridge.conflist" <<-'END'
+	cat >"$node/etc/cni/net.d/10-bridge.conflist" <<-END
 		{"cniVersion": "1.0.0", "name": "pods", "plugins": [
-		  {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.98.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+		  {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.98.${name#node}.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
 		  {"type": "portmap", "capabilities": {"portMappings": true}}]}
 	END
 }
@@ -73,9 +78,12 @@ containerd1() {
 	containerd_service /usr/bin/containerd
 }
 
-# containerd2 is the one that test/newer pins, in the place of the machine's.
+# containerd2 is the one that test/newer pins, in the place of the machine's, with the runc that it pins, by which pods can have
+# user namespaces.
 containerd2() {
 	local program
+	mkdir -p "$node/usr-upper/local/sbin"
+	cp "$PROGRAMS/runc" "$node/usr-upper/local/sbin/"
 	cp "$checkout"/bin/newer/{containerd,containerd-shim-runc-v2,ctr} "$node/usr-upper/local/bin/"
 	mkdir -p "$node/usr-upper/bin"
 	for program in containerd containerd-shim containerd-shim-runc-v1 containerd-shim-runc-v2 ctr; do
@@ -118,9 +126,9 @@ containerd_service() {
 
 kubelet() {
 	cp "$PROGRAMS/kubelet" "$node/usr-upper/local/bin/"
-	cp "$pki"/{ca.crt,kubelet-server.crt,kubelet-server.key} "$node/etc/kubernetes/pki/"
-	cp "$pki/kubelet.kubeconfig" "$node/etc/kubernetes/"
-	cat >"$node/etc/kubernetes/kubelet.yaml" <<-'END'
+	cp "$pki"/{ca.crt,"$name"-server.crt,"$name"-server.key} "$node/etc/kubernetes/pki/"
+	cp "$pki/$name.kubeconfig" "$node/etc/kubernetes/kubelet.kubeconfig"
+	cat >"$node/etc/kubernetes/kubelet.yaml" <<-END
 		apiVersion: kubelet.config.k8s.io/v1beta1
 		kind: KubeletConfiguration
 		authentication:
@@ -128,8 +136,8 @@ kubelet() {
 		  webhook: {enabled: true}
 		  x509: {clientCAFile: /etc/kubernetes/pki/ca.crt}
 		authorization: {mode: Webhook}
-		tlsCertFile: /etc/kubernetes/pki/kubelet-server.crt
-		tlsPrivateKeyFile: /etc/kubernetes/pki/kubelet-server.key
+		tlsCertFile: /etc/kubernetes/pki/$name-server.crt
+		tlsPrivateKeyFile: /etc/kubernetes/pki/$name-server.key
 		cgroupDriver: systemd
 		failCgroupV1: false
 		failSwapOn: false
@@ -142,7 +150,7 @@ kubelet() {
 		syncFrequency: 10s
 		nodeStatusUpdateFrequency: 4s
 	END
-	unit kubelet containerd.service "/usr/local/bin/kubelet --config=/etc/kubernetes/kubelet.yaml --kubeconfig=/etc/kubernetes/kubelet.kubeconfig --node-ip=10.97.0.1 --hostname-override=node1"
+	unit kubelet containerd.service "/usr/local/bin/kubelet --config=/etc/kubernetes/kubelet.yaml --kubeconfig=/etc/kubernetes/kubelet.kubeconfig --node-ip=$(address "$name") --hostname-override=$name"
 }
 
 # hierarchies prints the cgroup hierarchies that the machine has, by the names of their directories; one for cgroup 2 alone.
@@ -158,36 +166,53 @@ hierarchies() {
 }
 
 start_node() {
-	local name outer
-	alive node && return
-	for name in $(hierarchies); do
-		mkdir -p /sys/fs/cgroup/"$name"/oci-add-hooks-cluster
+	local h outer
+	alive "$name" && return
+	network
+	for h in $(hierarchies); do
+		mkdir -p "/sys/fs/cgroup/$h/$cgroup"
 	done
 	if [ -d /sys/fs/cgroup/cpuset ]; then # a child of version 1 begins with no processor, and no memory
-		for name in cpuset.cpus cpuset.mems; do
-			cat /sys/fs/cgroup/cpuset/$name >/sys/fs/cgroup/cpuset/oci-add-hooks-cluster/$name
+		for h in cpuset.cpus cpuset.mems; do
+			cat "/sys/fs/cgroup/cpuset/$h" >"/sys/fs/cgroup/cpuset/$cgroup/$h"
 		done
-		echo 1 >/sys/fs/cgroup/cpuset/oci-add-hooks-cluster/cgroup.clone_children
-		echo 1 >/sys/fs/cgroup/memory/oci-add-hooks-cluster/memory.use_hierarchy 2>/dev/null || :
+		echo 1 >"/sys/fs/cgroup/cpuset/$cgroup/cgroup.clone_children"
+		echo 1 >"/sys/fs/cgroup/memory/$cgroup/memory.use_hierarchy" 2>/dev/null || :
 	fi
-	setsid "$here/node.sh" unshare >>"$logs/node.log" 2>&1 </dev/null &
+	setsid "$here/node.sh" unshare "$name" >>"$logs/$name.log" 2>&1 </dev/null &
 	outer=$!
-	until_true 20 'the node has a first process' pgrep -P $outer
-	pgrep -P $outer >"$run/node.pid"
-	until_true 60 'systemd has started the node' is_up
+	until_true 20 "$name has a first process" pgrep -P $outer
+	pgrep -P $outer >"$run/$name.pid"
+	until_true 60 "systemd has started $name" is_up
+}
+
+# network joins the node to the cluster's network.
+network() {
+	mountpoint -q "$run/net-$name" 2>/dev/null && return
+	touch "$run/net-$name"
+	unshare --net="$run/net-$name" true
+	nsenter --net="$run/net" sh -c "
+		ip link add $name type veth peer name eth0 netns '$run/net-$name'
+		ip link set $name master node0 up"
+	nsenter --net="$run/net-$name" sh -c "
+		ip link set lo up
+		ip addr add $(address "$name")/24 dev eth0
+		ip link set eth0 up
+		ip route add default via 10.97.0.1
+		sysctl -qw net.ipv4.ip_forward=1"
 }
 
 # unshared moves itself into the node's cgroups, and starts the node's first process in namespaces of its own.
 unshared() {
-	local name
-	for name in $(hierarchies); do
-		echo $$ >/sys/fs/cgroup/"$name"/oci-add-hooks-cluster/cgroup.procs
+	local h
+	for h in $(hierarchies); do
+		echo $$ >"/sys/fs/cgroup/$h/$cgroup/cgroup.procs"
 	done
-	exec nsenter --net="$run/net" unshare --mount --pid --uts --ipc --cgroup --fork --kill-child --propagation private "$here/node.sh" init
+	exec nsenter --net="$run/net-$name" unshare --mount --pid --uts --ipc --cgroup --fork --kill-child --propagation private "$here/node.sh" init "$name"
 }
 
 is_up() {
-	case $("$here/node.sh" enter systemctl is-system-running) in
+	case $("$here/node.sh" enter "$name" systemctl is-system-running) in
 	running | degraded) ;;
 	*) return 1 ;;
 	esac
@@ -195,17 +220,17 @@ is_up() {
 
 # init makes the node's root, as the first process of its namespaces, and becomes systemd.
 init() {
-	local name
-	hostname node1
+	local d
+	hostname "$name"
 	mount --bind "$node/root" "$node/root"
 	cd "$node/root"
 	mkdir -p usr etc var opt home root run tmp proc sys dev srv mnt media boot old
-	for name in bin sbin lib lib32 lib64 libx32; do
-		[ -L /$name ] && ln -sf usr/$name $name
+	for d in bin sbin lib lib32 lib64 libx32; do
+		[ -L /$d ] && ln -sf usr/$d $d
 	done
 	mount -t overlay overlay -o "lowerdir=/usr,upperdir=$node/usr-upper,workdir=$node/usr-work" usr
-	for name in etc var opt; do
-		mount --bind "$node/$name" $name
+	for d in etc var opt; do
+		mount --bind "$node/$d" $d
 	done
 	mkdir -p var/lib/containerd var/lib/kubelet
 	mount -t tmpfs -o mode=755 tmpfs run
@@ -218,19 +243,19 @@ init() {
 	mount -t tmpfs tmpfs dev/shm
 	ln -s pts/ptmx dev/ptmx
 	ln -s /proc/self/fd dev/fd
-	for name in null zero full random urandom tty kmsg; do
-		[ -e /dev/$name ] || continue
-		: >dev/$name
-		mount --bind /dev/$name dev/$name
+	for d in null zero full random urandom tty kmsg; do
+		[ -e /dev/$d ] || continue
+		: >dev/$d
+		mount --bind /dev/$d dev/$d
 	done
 	if [ "$(hierarchies)" = . ]; then
 		mount -t cgroup2 cgroup2 sys/fs/cgroup
 	else
 		mount -t tmpfs -o mode=755 tmpfs sys/fs/cgroup
-		for name in $controllers; do
-			[ -d /sys/fs/cgroup/"$name" ] || continue
-			mkdir sys/fs/cgroup/"$name"
-			mount -t cgroup -o "$name" cgroup sys/fs/cgroup/"$name"
+		for d in $controllers; do
+			[ -d /sys/fs/cgroup/"$d" ] || continue
+			mkdir sys/fs/cgroup/"$d"
+			mount -t cgroup -o "$d" cgroup sys/fs/cgroup/"$d"
 		done
 		mkdir sys/fs/cgroup/systemd sys/fs/cgroup/unified
 		mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
@@ -244,16 +269,17 @@ init() {
 }
 
 stop() {
-	local name
-	end node KILL # with it goes all that runs in its pid namespace
-	for name in $(hierarchies); do
-		find /sys/fs/cgroup/"$name"/oci-add-hooks-cluster -depth -type d -exec rmdir {} + 2>/dev/null || :
+	local h
+	end "$name" KILL # with it goes all that runs in its pid namespace
+	for h in $(hierarchies); do
+		find "/sys/fs/cgroup/$h/$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || :
 	done
+	umount "$run/net-$name" 2>/dev/null || :
 }
 
 snapshot() {
 	# shellcheck disable=SC2016 # it is the node's shell that expands this
-	"$here/node.sh" enter bash -c '
+	"$here/node.sh" enter "$name" bash -c '
 		cd /
 		own=$(printf -- "-path %s -o " var/lib/{containerd,kubelet,kube,cni,systemd,dpkg} run/{containerd,systemd,netns,log,dbus,user,credentials} \
 			var/log/{pods,containers,journal} etc/ssl)
@@ -262,19 +288,20 @@ snapshot() {
 		find etc opt -xdev -type f -print0 | sort -z | xargs -0 sha256sum'
 }
 
+[[ $name == node[1-9] ]] || set --
 case ${1:-} in
-create) create "$2" ;;
+create) create "$3" ;;
 start) start_node ;;
 unshare) unshared ;;
 init) init ;;
 stop) stop ;;
 enter)
-	shift
-	exec nsenter -t "$(cat "$run/node.pid")" -m -p -u -i -C -n -r -w "$@"
+	shift 2
+	exec nsenter -t "$(cat "$run/$name.pid")" -m -p -u -i -C -n -r -w "$@"
 	;;
 snapshot) snapshot ;;
 *)
-	sed -n '2,6s/^# \?//p' "$0" >&2
+	sed -n '2,7s/^# \?//p' "$0" >&2
 	exit 2
 	;;
 esac

@@ -31,7 +31,7 @@ var breaks = []breakage{
 			t.Fatal(err)
 		}
 	}},
-	{name: "folder", do: replaced(func(path string) error { return os.Mkdir(path, 0o755) })},
+	{name: "directory", do: replaced(func(path string) error { return os.Mkdir(path, 0o755) })},
 	{name: "fifo", do: replaced(func(path string) error { return syscall.Mkfifo(path, 0o644) })},
 	{name: "dangling-link", do: replaced(func(path string) error { return os.Symlink("nowhere", path) })},
 }

@@ -19,6 +19,7 @@ var criCases = []struct {
 	name string
 	test func(t *testing.T, k kubelet, c container)
 }{
+	{"create-to-delete", testPodCreateToDelete},
 	{"pod-annotation", testPodAnnotation},
 	{"pod-bind-mounts", testPodBindMounts},
 	{"hook-file", testPodHookFile},
@@ -63,6 +64,7 @@ func testCRI(t *testing.T) {
 					if left := k.has(t, c); len(left) > 0 {
 						t.Errorf("there still is %s", left)
 					}
+					wantDeleted(t, c.dir)
 				})
 			}
 		})
@@ -120,7 +122,7 @@ func startKubelet(t *testing.T, registered []profile) kubelet {
 	return connect(t, c)
 }
 
-// connect gives the kubelet of a containerd that has the image.
+// connect returns the kubelet of a containerd that has the image.
 func connect(t *testing.T, c containerd) kubelet {
 	t.Helper()
 	conn, err := grpc.NewClient("unix://"+c.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -141,7 +143,7 @@ func connect(t *testing.T, c containerd) kubelet {
 	return kubelet{cri.NewRuntimeServiceClient(conn), c}
 }
 
-// patient gives a call to the daemon the time that a command has.
+// patient limits the time of a call to the daemon to that of a command.
 func patient(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -202,6 +204,15 @@ func (k kubelet) runContainer(t *testing.T, sandbox string, c container) (id str
 // runPod runs a pod with a container, each until it is stopped, and removes them. It returns the two's ids.
 func (k kubelet) runPod(t *testing.T, c container) (sandbox, container string) {
 	t.Helper()
+	sandbox, container = k.startPod(t, c)
+	k.removeContainer(t, container)
+	k.removePod(t, sandbox)
+	return sandbox, container
+}
+
+// startPod starts a pod with a container, and returns the two's ids.
+func (k kubelet) startPod(t *testing.T, c container) (sandbox, container string) {
+	t.Helper()
 	sandbox, err := k.runSandbox(t, c)
 	if err != nil {
 		t.Fatal(err)
@@ -218,8 +229,6 @@ func (k kubelet) runPod(t *testing.T, c container) (sandbox, container string) {
 	if !c.unmounted {
 		wantSleeping(t, c.dir)
 	}
-	k.removeContainer(t, container)
-	k.removePod(t, sandbox)
 	return sandbox, container
 }
 
@@ -313,6 +322,21 @@ func wantCalls(t *testing.T, c container, names map[string]string, want []string
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the hooks that ran, in order (-want +got):\n%s", diff)
 	}
+}
+
+// The poststop hooks run when the pod's container and its sandbox are removed, and the low-level runtime has neither any more.
+func testPodCreateToDelete(t *testing.T, k kubelet, c container) {
+	follow(t, c)
+	sandbox, container := k.startPod(t, c)
+	wantAlive(t, c.dir, 2)
+	k.removeContainer(t, container)
+	k.removePod(t, sandbox)
+	wantCalls(t, c, map[string]string{sandbox: "sandbox", container: "container"}, []string{
+		"created of the sandbox", "created of the container",
+		"deleted of the container", "supervised of the container", "directory of the container",
+		"deleted of the sandbox", "supervised of the sandbox",
+	})
+	wantDeleted(t, c.dir)
 }
 
 // A pod's annotation decides for its container, if the handler's pod_annotations let it through. The sandbox, which has

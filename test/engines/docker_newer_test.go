@@ -56,7 +56,7 @@ func testDockerCompose(t *testing.T, e engine, c container) {
 		"runtime":      c.profile.name,
 		"network_mode": "none",
 		"volumes":      []string{c.dir + ":" + c.dir},
-		"command":      []string{"sh", "-c", "exit 3"},
+		"command":      []string{"sh", "-c", sleeping(c.dir)},
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -68,13 +68,15 @@ func testDockerCompose(t *testing.T, e engine, c container) {
 	compose := func(args ...string) outcome {
 		return do(t, d.command(append([]string{"compose", "--file", file, "--project-name", strings.ToLower(c.name)}, args...)...))
 	}
-	if o := compose("up", "--exit-code-from", "service"); o.code != 3 {
-		t.Errorf("the service exits with 3: %v", o)
+	if o := compose("up", "--detach"); o.code != 0 {
+		t.Fatal(o)
 	}
-	wantAllStages(t, c.dir)
-	if o := compose("down"); o.code != 0 {
+	wantSleeping(t, c.dir)
+	wantAlive(t, c.dir, 1)
+	if o := compose("down", "--timeout", "1"); o.code != 0 {
 		t.Error(o)
 	}
+	wantAllStages(t, c.dir)
 }
 
 // Docker keeps images in containerd's store, the only one from Docker 29 on for a new daemon, where it is told to.
@@ -99,4 +101,40 @@ func TestDockerImageStore(t *testing.T) {
 		t.Fatalf("the images are not in containerd's store: %v", o)
 	}
 	runCases(t, d, "store", some)
+}
+
+// dockerd's BuildKit calls runc for a RUN instruction, whatever runtimes daemon.json has. DOCKER_BUILDKIT_RUNC_COMMAND in
+// dockerd's environment names another program, without arguments: a profile's link.
+func TestDockerBuild(t *testing.T) {
+	need(t, "dockerd", "docker", "containerd")
+	const since = 26
+	for _, rt := range runtimes {
+		leaf(t, rt, func(t *testing.T) {
+			p := newProfile(t, profileName("build", rt, "stages"), rt)
+			d := startDocker(t, nil, "DOCKER_BUILDKIT_RUNC_COMMAND="+p.link)
+			if d.version < since {
+				skip(t, "a runtime of BuildKit's own needs Docker %d, this is %d", since, d.version)
+			}
+			if o := do(t, d.command("buildx", "version")); o.code != 0 {
+				skip(t, "docker buildx is not installed (apt-get install docker-buildx)")
+			}
+			dir := scratch(t)
+			path := recorder(t, dir)
+			hooks := map[string]any{}
+			host := slices.DeleteFunc(slices.Clone(stages), func(stage string) bool { return stage == "startContainer" })
+			for _, stage := range host { // a build mounts nothing: there is no hook in its container
+				hooks[stage] = []any{hook(path, stage)}
+			}
+			p.writeJSON(t, map[string]any{"runtime": rt, "hooks": hooks})
+			if err := os.WriteFile(dir+"/Dockerfile", []byte("FROM "+image+"\nRUN echo made >/made\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			ok(t, d.command("build", "--progress", "plain", "--network", "none", "--tag", "built", dir))
+			wantStages(t, dir, host...)
+			if o := ok(t, d.command("run", "--rm", "--network", "none", "built", "cat", "/made")); o.stdout != "made\n" {
+				t.Errorf("the image holds %q", o.stdout)
+			}
+			wantDeleted(t, dir)
+		})
+	}
 }

@@ -52,7 +52,10 @@ func TestDocker(t *testing.T) {
 // that of oci-add-hooks in Docker 20.10, which leaves the arguments out, and runc's in later ones.
 func testDockerDefault(t *testing.T, d docker) {
 	c := newContainer(t, d, dockerDefault, "runc")
-	ok(t, d.command("run", "--rm", "--network", "none", "--volume", c.dir+":"+c.dir, image))
+	ok(t, d.command("run", "--detach", "--name", c.name, "--network", "none", "--volume", c.dir+":"+c.dir, image, "sh", "-c", sleeping(c.dir)))
+	wantSleeping(t, c.dir)
+	wantAlive(t, c.dir, 1)
+	d.end(t, c)
 	wantAllStages(t, c.dir)
 	commit := strings.TrimSpace(ok(t, d.command("info", "--format", "{{.RuncCommit.ID}}")).stdout)
 	if commit == "" || commit == "N/A" {
@@ -86,8 +89,9 @@ func dockerRuntimes(t testing.TB) map[string]any {
 	return registered
 }
 
-// startDocker starts a dockerd with both programs on its PATH. Its daemon.json is completed by the caller.
-func startDocker(t testing.TB, more map[string]any) docker {
+// startDocker starts a dockerd with both programs on its PATH. Its daemon.json and its environment are completed by the
+// caller.
+func startDocker(t testing.TB, more map[string]any, env ...string) docker {
 	t.Helper()
 	dir := scratch(t)
 	host := "unix://" + dir + "/docker.sock"
@@ -112,7 +116,7 @@ func startDocker(t testing.TB, more map[string]any) docker {
 		t.Fatal(err)
 	}
 	daemon := exec.Command("dockerd", "--config-file", path)
-	daemon.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	daemon.Env = append(append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH")), env...)
 
 	d := docker{config: path, data: dir + "/data", env: append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_CONFIG="+dir+"/cli")}
 	startDaemon(t, daemon, func() string { return d.connect(t) })

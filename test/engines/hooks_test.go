@@ -77,12 +77,13 @@ func (p profile) writeJSON(t testing.TB, file map[string]any) {
 	p.write(t, fmt.Sprintf("{\n  \"runtime\": %q,%s", file["runtime"], text[1:]))
 }
 
-// recorder writes a program that records its calls in dir, and returns its path.
+// recorder writes a program that records its calls in dir, and returns its path. In the container there is no tr.
 func recorder(t testing.TB, dir string) string {
 	t.Helper()
 	path := dir + "/hook"
 	script := "#!/bin/sh\n" +
-		`printf '{"label": "%s", "state": %s}\n' "$1" "$(cat)" >>` + dir + "/record\n"
+		`caller=$({ tr '\0' ' ' </proc/$PPID/cmdline; } 2>/dev/null)` + "\n" +
+		`printf '{"label": "%s", "caller": "%s", "runtimeDir": "%s", "state": %s}\n' "$1" "$caller" "$XDG_RUNTIME_DIR" "$(cat)" >>` + dir + "/record\n"
 	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +97,10 @@ func hook(path, label string) map[string]any {
 
 // A call is one hook's run.
 type call struct {
-	Label string   // in the hook file of record, the stage
-	State struct { // what the hook found on its standard input
+	Label      string   // in the hook file of record, the stage
+	Caller     string   // the command line of the hook's parent: of the low-level runtime, unless it runs in the container or is supervised
+	RuntimeDir string   // $XDG_RUNTIME_DIR
+	State      struct { // what the hook found on its standard input
 		OCIVersion string
 		ID         string
 		Status     string
@@ -139,8 +142,8 @@ func forget(t testing.TB, dir string) {
 	}
 }
 
-// wantAllStages checks that the six hooks ran once each, in order, each with the container's state. It waits for
-// the last: engines delete a container after they have said that it ended.
+// wantAllStages checks that the six hooks ran once each, in order, each with the container's state, and that the low-level
+// runtime no longer has the container. It waits for the last: engines delete a container after they have said that it ended.
 func wantAllStages(t testing.TB, dir string) {
 	t.Helper()
 	wantStages(t, dir, stages...)
@@ -173,6 +176,7 @@ func wantStages(t testing.TB, dir string, stages ...string) {
 			t.Errorf("the %s hook was given the state %+v", c.Label, s)
 		}
 	}
+	wantDeleted(t, dir)
 }
 
 // statuses are those that runc and crun give each stage's hooks. The specification names "creating" up to

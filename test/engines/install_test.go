@@ -52,7 +52,7 @@ func (i installed) ok(args ...string) outcome {
 	return ok(i.t, exec.Command(i.hookctl, args...))
 }
 
-// call gives the arguments of install or uninstall.
+// call returns the arguments of install or uninstall.
 func (i installed) call(command string, more ...string) []string {
 	args := append([]string{command, i.engine, "--profile", i.profile.name, "--bin-dir", bin}, more...)
 	if i.config != "" {
@@ -125,9 +125,11 @@ func TestInstallDocker(t *testing.T) {
 
 	id := strings.TrimSpace(ok(t, d.run(c.command(sleeping(c.dir)), true)).stdout)
 	wantSleeping(t, c.dir)
+	wantAlive(t, c.dir, 1)
 	i.wantInUse(id)
 	d.end(t, c)
 	wantGone(t, d, c)
+	wantAllStages(t, c.dir)
 	i.uninstall("--reload")
 	wantBytes(t, config, before)
 	eventually(t, "dockerd to forget the runtime", func() string {
@@ -227,6 +229,7 @@ func testInstallContainerd(t *testing.T, imported string) {
 		wantCalls(t, c, map[string]string{sandbox: "sandbox", container: "container"}, []string{
 			"createRuntime of the sandbox", "createRuntime of the container", "poststop of the container", "poststop of the sandbox",
 		})
+		wantDeleted(t, c.dir)
 		sandbox, err := k.runSandbox(t, c)
 		if err != nil {
 			t.Fatal(err)
@@ -302,11 +305,13 @@ func TestInstallPodman(t *testing.T) {
 			c = c.command(sleeping(c.dir))
 			id := strings.TrimSpace(ok(t, run(true)).stdout)
 			wantSleeping(t, c.dir)
+			wantAlive(t, c.dir, 1)
 			i.wantInUse(id)
 			for _, args := range [][]string{{"stop", "-t", "1", name}, {"rm", name}} {
 				ok(t, withoutEnv(p.command(args...), "CONTAINERS_CONF="))
 			}
 			wantGone(t, p, c)
+			wantAllStages(t, c.dir)
 			i.uninstall("--reload")
 			if _, err := os.Stat("/etc/containers/containers.conf.d"); err == nil {
 				t.Error("/etc/containers/containers.conf.d is left")

@@ -77,14 +77,14 @@ type node struct {
 // images are those that are built: the one of deploy/kubernetes, and the one after it.
 var images = []string{"localhost/oci-add-hooks:one", "localhost/oci-add-hooks:two"}
 
-// startNode puts folders of the sandbox over those of this machine that are changed, and starts containerd. In the place of systemctl is a program that asks the test: nothing here is run by systemd.
+// startNode puts directories of the sandbox over those of this machine that are changed, and starts containerd. In the place of systemctl is a program that asks the test: nothing here is run by systemd.
 func startNode(t *testing.T, d docker) *node {
 	t.Helper()
 	dir := scratch(t)
 	for _, path := range []string{"/etc", "/opt", "/var", "/usr/local"} {
 		over := dir + "/over/" + strings.ReplaceAll(path, "/", "-")
-		for _, folder := range []string{over + "/upper", over + "/work"} {
-			if err := os.MkdirAll(folder, 0o755); err != nil {
+		for _, directory := range []string{over + "/upper", over + "/work"} {
+			if err := os.MkdirAll(directory, 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -310,7 +310,7 @@ func (n *node) begin(t *testing.T, name, image, hooks string) *nodeWork {
 	return w
 }
 
-// privileged gives Docker's options for it. On a machine that lacks capabilities itself, no container can have them all.
+// privileged returns Docker's options for it. On a machine that lacks capabilities itself, no container can have them all.
 func privileged(t *testing.T) []string {
 	t.Helper()
 	const sysResource = 24 // capabilities(7), as numbered in linux/capability.h
@@ -375,7 +375,7 @@ func deployedHooks(t *testing.T) string {
 	return string(text)
 }
 
-// listing is what there is in the folders that an installation may write to, with the text of the configuration.
+// listing is what there is in the directories that an installation may write to, with the text of the configuration.
 func listing(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -450,8 +450,16 @@ func (n *node) started(t *testing.T, handler string) (c container, sandbox, id s
 
 func (n *node) stop(t *testing.T, c container, sandbox, id string) {
 	t.Helper()
+	runc := runtimeState{"runc", "/run/containerd/runc/k8s.io"}
+	both := []string{sandbox, id}
+	if !runc.knows(sandbox) || !runc.knows(id) {
+		t.Errorf("runc does not know both of %q, which run", both)
+	}
 	n.cri.removeContainer(t, id)
 	n.cri.removePod(t, sandbox)
+	if runc.knows(sandbox) || runc.knows(id) {
+		t.Errorf("runc still knows one of %q", both)
+	}
 	if left := n.cri.has(t, c); len(left) > 0 {
 		t.Errorf("there still is %s", left)
 	}

@@ -19,6 +19,7 @@ func TestPodman(t *testing.T) {
 		suiteCase{"by-name", testPodmanName},
 		suiteCase{"quadlet", testPodmanQuadlet},
 		suiteCase{"supervised-by-hand", testPodmanByHand},
+		suiteCase{"supervised-by-hand-create-to-delete", testPodmanByHandWhole},
 	)
 }
 
@@ -210,6 +211,7 @@ Exec=sh %[5]s/script
 	}
 	systemd("ExecStart")
 	wantSleeping(t, c.dir)
+	wantAlive(t, c.dir, 1)
 	systemd("ExecStop")
 	wantGone(t, p, c)
 	wantAllStages(t, c.dir)

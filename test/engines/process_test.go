@@ -82,7 +82,7 @@ func contents(t testing.TB, f *os.File) string {
 	return string(text)
 }
 
-// scratch makes a folder with a short name.
+// scratch makes a directory with a short name.
 func scratch(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(work, "t")
@@ -171,7 +171,7 @@ func monitors(t testing.TB, c container) []process {
 }
 
 // wantNothingLeft waits until nothing but the sandbox's own processes and the given daemons runs: no container, no
-// shim or monitor, and nothing of ours.
+// shim or monitor, and nothing of ours; nor has a low-level runtime a container.
 func wantNothingLeft(t testing.TB, daemons ...string) {
 	t.Helper()
 	eventually(t, "nothing to be left running", func() string {
@@ -183,4 +183,5 @@ func wantNothingLeft(t testing.TB, daemons ...string) {
 		}
 		return strings.Join(left, "\n")
 	})
+	wantListsEmpty(t)
 }

@@ -46,6 +46,7 @@ func TestPodmanRootless(t *testing.T) {
 	}
 	runCases(t, p, "rootless", []suiteCase{
 		{"stages", writable(testStages)},
+		{"create-to-delete", writable(testCreateToDelete)},
 		{"own-profile", writable(testOwnProfile)},
 		{"refused", writable(testRefused)},
 		{"exit-status", writable(testExitStatus)},
@@ -96,9 +97,5 @@ func testOwnProfile(t *testing.T, e engine, c container) {
 	testStages(t, e, c)
 
 	forget(t, c.dir)
-	ok(t, e.run(c.command(sleeping(c.dir)), true))
-	wantSleeping(t, c.dir)
-	e.end(t, c)
-	wantGone(t, e, c)
-	wantAllStages(t, c.dir)
+	testCreateToDelete(t, e, c)
 }

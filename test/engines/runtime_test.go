@@ -3,8 +3,10 @@ package engines
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +23,8 @@ func TestRuntime(t *testing.T) {
 				test func(t *testing.T, b bundle)
 			}{
 				{"create-start-kill-delete", testLifecycle},
+				{"with-arguments", testArguments},
+				{"called-as-the-runtime", testCalledAsRuntime},
 				{"run", testRun},
 				{"refused", testRefusedDirectly},
 				{"without-PATH", testWithoutPath},
@@ -45,7 +49,7 @@ func TestRuntime(t *testing.T) {
 	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t) })
 }
 
-// A bundle is a container in a folder of its own, which it has mounted at its own path, with a profile whose hooks
+// A bundle is a container in a directory of its own, which it has mounted at its own path, with a profile whose hooks
 // record there.
 type bundle struct {
 	dir     string // holds config.json, log, pid and the runtime's state
@@ -130,13 +134,65 @@ func testLifecycle(t *testing.T, b bundle) {
 	if o := ok(t, b.call("state", b.id)); json.Unmarshal([]byte(o.stdout), &state) != nil || state.Status != "running" {
 		t.Errorf("the state of the running container: %v", o)
 	}
+	b.wantListed(t, b.id)
 	quiet(t, b, b.call("kill", b.id, "TERM"))
 	b.wantEnded(t)
 	quiet(t, b, b.call("delete", b.id))
 	wantAllStages(t, b.dir)
-	if o := do(t, b.call("state", b.id)); o.code == 0 {
-		t.Errorf("the deleted container still has a state: %v", o)
+	b.wantListed(t)
+}
+
+// wantListed checks that the low-level runtime lists these containers, and no others.
+func (b bundle) wantListed(t *testing.T, want ...string) {
+	t.Helper()
+	got := strings.Fields(ok(t, exec.Command(b.profile.runtime, "--root", b.dir+"/state", "list", "-q")).stdout)
+	if !slices.Equal(got, want) {
+		t.Errorf("the runtime lists %q, not %q", got, want)
 	}
+}
+
+// testArguments: the hook file, a hooks directory and the runtime are options, as dockerd or a person gives them.
+func testArguments(t *testing.T, b bundle) {
+	path, dir := recorder(t, b.dir), scratch(t)
+	writeRule(t, dir, "10-deleted.json", fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": %q, "args": ["hook", "directory"]},
+		"when": {"always": true}, "stages": ["poststop"]}`, path))
+	b.profile.writeJSON(t, map[string]any{"runtime": "no-such-runtime", "hooks": map[string]any{
+		"createRuntime": []any{hook(path, "created")}, "poststop": []any{hook(path, "deleted")}}})
+	b.whole(t, program, "--hook-config-path", b.profile.file, "--hooks-dir", dir, "--runtime-path", b.profile.runtime)
+	wantRan(t, b.dir, []string{"created", "deleted", "directory"})
+}
+
+// testCalledAsRuntime: the link has the low-level runtime's name, and stands before it in PATH.
+func testCalledAsRuntime(t *testing.T, b bundle) {
+	dir := scratch(t)
+	if err := os.Symlink(program, dir+"/"+b.profile.runtime); err != nil {
+		t.Fatal(err)
+	}
+	hooks, err := os.ReadFile(b.profile.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile{file: profiles + "/" + b.profile.runtime + ".json"}.write(t, string(hooks))
+	b.whole(t, "env", "PATH="+dir+":"+os.Getenv("PATH"), b.profile.runtime)
+	wantAllStages(t, b.dir)
+}
+
+// whole runs a container from create to delete, by a command that stands for the runtime.
+func (b bundle) whole(t *testing.T, command ...string) {
+	t.Helper()
+	b.command(t, sleeping(b.dir))
+	call := func(args ...string) *exec.Cmd {
+		all := slices.Concat(command, []string{"--root", b.dir + "/state"}, args)
+		return exec.Command(all[0], all[1:]...)
+	}
+	ok(t, call("create", "--bundle", b.dir, "--pid-file", b.dir+"/pid", b.id))
+	ok(t, call("start", b.id))
+	wantSleeping(t, b.dir)
+	b.wantListed(t, b.id)
+	ok(t, call("kill", b.id, "TERM"))
+	b.wantEnded(t)
+	ok(t, call("delete", b.id))
+	b.wantListed(t)
 }
 
 // quiet runs a call that must succeed and say nothing, neither to whoever calls nor in the log.
@@ -148,7 +204,7 @@ func quiet(t *testing.T, b bundle, cmd *exec.Cmd) {
 	}
 }
 
-// A person runs a container in the folder where they stand.
+// A person runs a container in the directory where they stand.
 func testRun(t *testing.T, b bundle) {
 	b.command(t, `read -r line && echo "heard $line"; exit 42`)
 	cmd := exec.Command(b.profile.link, "--root", b.dir+"/state", "run", b.id)
@@ -158,6 +214,7 @@ func testRun(t *testing.T, b bundle) {
 		t.Errorf("the container was told hello and exits with 42, and this comes through: %v", o)
 	}
 	wantAllStages(t, b.dir)
+	b.wantListed(t)
 }
 
 // A broken hook file: one message where engines read it and one where people do, no container, the bundle untouched.
@@ -215,7 +272,7 @@ func testWithoutPath(t *testing.T, b bundle) {
 	wantAllStages(t, b.dir)
 }
 
-// decoy makes a folder with another runtime of that name, which fails.
+// decoy makes a directory with another runtime of that name, which fails.
 func decoy(t *testing.T, runtime string) string {
 	t.Helper()
 	dir := scratch(t)

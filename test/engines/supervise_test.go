@@ -359,3 +359,21 @@ func testPodmanByHand(t *testing.T, e engine, c container) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// testPodmanByHandWhole: the same from create to delete, with a hook at poststop.
+func testPodmanByHandWhole(t *testing.T, e engine, c container) {
+	p, dir, path := e.(podman), c.dir+"/hooks.d", recorder(t, c.dir)
+	p.global = append(p.global[:len(p.global):len(p.global)], "--hooks-dir", dir)
+	for stage, hook := range map[string]string{
+		"createRuntime": fmt.Sprintf(`{"path": %q, "args": ["hook", "created"]}`, path),
+		"poststop": fmt.Sprintf(`{"path": %q, "args": ["oci-run-hook", "--stage", "poststop", "--profile", %q, "--", %q, "hook", "deleted"]}`,
+			bin+"/oci-run-hook", c.profile.name, path),
+	} {
+		writeRule(t, dir, stage+".json", fmt.Sprintf(`{"version": "1.0.0", "hook": %s, "when": {"always": true}, "stages": [%q]}`, hook, stage))
+	}
+	c.profile.link = c.profile.runtime
+	runWhole(t, p, c, "created", "deleted")
+	if got := hookRecords(t, c.profile); len(got) != 1 || got[0].Stage != "poststop" || got[0].Result != "ok" {
+		t.Errorf("%+v", got)
+	}
+}

@@ -89,7 +89,7 @@ func testTry(t *testing.T, hookctl, runtime string) {
 func wantNothingOf(t *testing.T, id, temp string) {
 	t.Helper()
 	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
-		t.Errorf("left in the temporary folder: %v, %v", left, err)
+		t.Errorf("left in the temporary directory: %v, %v", left, err)
 	}
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), temp) {
 		t.Errorf("left mounted: %s, %v", mounts, err)

@@ -27,11 +27,11 @@ func TestOddFiles(t *testing.T) {
 		return err
 	}
 	makers := map[string]func(path string) error{
-		"missing":  func(string) error { return nil },
-		"empty":    func(path string) error { return os.WriteFile(path, nil, 0o600) },
-		"a FIFO":   fifo,
-		"a folder": func(path string) error { return os.Mkdir(path, 0o700) },
-		"a device": func(path string) error { return os.Symlink("/dev/zero", path) },
+		"missing":     func(string) error { return nil },
+		"empty":       func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"a FIFO":      fifo,
+		"a directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"a device":    func(path string) error { return os.Symlink("/dev/zero", path) },
 		"a socket": func(path string) error {
 			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 			if err != nil {

@@ -104,7 +104,7 @@ func trace(t *testing.T, cmd *exec.Cmd, at func(s stop) action) error {
 	}
 }
 
-// ended gives how the program ended, as cmd.Wait would, which cannot since the tracer has waited for it.
+// ended returns how the program ended, as cmd.Wait would, which cannot since the tracer has waited for it.
 func ended(cmd *exec.Cmd, status unix.WaitStatus) error {
 	_ = cmd.Wait() // fails, and collects what was printed
 	switch {
@@ -272,8 +272,8 @@ func TestEveryFileCallFails(t *testing.T) {
 	}
 }
 
-// TestFolderGoneHalfway: the bundle is removed while the program is at work.
-func TestFolderGoneHalfway(t *testing.T) {
+// TestDirectoryGoneHalfway: the bundle is removed while the program is at work.
+func TestDirectoryGoneHalfway(t *testing.T) {
 	for _, before := range []uint64{unix.SYS_WRITE, unix.SYS_FCHMOD, unix.SYS_RENAMEAT} {
 		b := newBed(t)
 		cmd, out := b.create()

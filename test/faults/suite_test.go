@@ -52,7 +52,7 @@ const (
 	newConfig = `{"hooks":{"createRuntime":[{"path":"/bin/one"}],"poststop":[{"path":"/bin/two"}]},"ociVersion":"1.0.2", "process":{"args":["sh"]} }`
 )
 
-// bed is a folder for one call: the hook file hooks.json, and the bundle's config.json in a folder of its own.
+// bed is a directory for one call: the hook file hooks.json, and the bundle's config.json in a directory of its own.
 type bed struct {
 	dir, bundle, config, hooks string
 }
@@ -85,7 +85,7 @@ func (b bed) create() (*exec.Cmd, *bytes.Buffer) {
 	return cmd, &out
 }
 
-// text gives what config.json holds.
+// text returns what config.json holds.
 func (b bed) text(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile(b.config)

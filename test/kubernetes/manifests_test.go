@@ -27,7 +27,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-const folder = "../../deploy/kubernetes"
+const directory = "../../deploy/kubernetes"
 
 // manifests are what `kubectl apply -k` would send, and the example pod.
 type manifests struct {
@@ -40,9 +40,9 @@ type manifests struct {
 }
 
 // build builds the kustomization and decodes it.
-func build(t *testing.T, fs filesys.FileSystem, folder string) manifests {
+func build(t *testing.T, fs filesys.FileSystem, directory string) manifests {
 	t.Helper()
-	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fs, folder)
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fs, directory)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func build(t *testing.T, fs filesys.FileSystem, folder string) manifests {
 	if len(found) != 5 {
 		t.Fatalf("built are %v alone", found)
 	}
-	text, err := fs.ReadFile(filepath.Join(folder, "example/pod.yaml"))
+	text, err := fs.ReadFile(filepath.Join(directory, "example/pod.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func decode(t *testing.T, text []byte, into any) {
 // The manifests as they are, and after the renaming that docs/kubernetes.md describes.
 func TestManifests(t *testing.T) {
 	t.Run("as-they-are", func(t *testing.T) {
-		check(t, build(t, filesys.MakeFsOnDisk(), folder), "record-stages")
+		check(t, build(t, filesys.MakeFsOnDisk(), directory), "record-stages")
 	})
 	t.Run("renamed", func(t *testing.T) {
 		fs := edited(t, func(path, text string) string {
@@ -119,7 +119,7 @@ func edited(t *testing.T, edit func(path, text string) string) filesys.FileSyste
 	t.Helper()
 	fs := filesys.MakeFsInMemory()
 	for _, pattern := range []string{"*.yaml", "*/*.yaml", "*.json"} {
-		paths, err := filepath.Glob(filepath.Join(folder, pattern))
+		paths, err := filepath.Glob(filepath.Join(directory, pattern))
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s: %v", pattern, err)
 		}
@@ -128,7 +128,7 @@ func edited(t *testing.T, edit func(path, text string) string) filesys.FileSyste
 			if err != nil {
 				t.Fatal(err)
 			}
-			name, _ := filepath.Rel(folder, path)
+			name, _ := filepath.Rel(directory, path)
 			if err := fs.WriteFile(filepath.Join("/deploy", name), []byte(edit(path, string(text)))); err != nil {
 				t.Fatal(err)
 			}
@@ -137,16 +137,17 @@ func edited(t *testing.T, edit func(path, text string) string) filesys.FileSyste
 	return fs
 }
 
-// Held, as the kustomization's comment says: the DaemonSets are dry runs that become ready, and differ in nothing else.
+// Held, as the kustomization's comment says: the DaemonSets are dry runs that become ready, mount
+// nothing that would be made, and differ in nothing else.
 func TestHold(t *testing.T) {
 	fs := edited(t, func(path, text string) string {
 		return strings.ReplaceAll(text, "# components:\n#   - hold\n", "components:\n  - hold\n")
 	})
-	held, m := build(t, fs, "/deploy"), build(t, filesys.MakeFsOnDisk(), folder)
+	held, m := build(t, fs, "/deploy"), build(t, filesys.MakeFsOnDisk(), directory)
 	for _, sets := range [][2]*apps.DaemonSet{{&m.install, &held.install}, {&m.remove, &held.remove}} {
 		spec := &sets[0].Spec.Template.Spec
 		spec.InitContainers[0].Args = append(spec.InitContainers[0].Args, "--dry-run")
-		spec.Containers[0].ReadinessProbe = nil
+		spec.Containers[0].ReadinessProbe, spec.Containers[0].VolumeMounts = nil, nil
 		want(t, "held", *sets[1], *sets[0])
 	}
 }
@@ -285,17 +286,31 @@ func check(t *testing.T, m manifests, name string) {
 	})
 }
 
-// The YAML that the page shows is a container that Kubernetes takes.
-func TestPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/kubernetes.md")
+// Kubernetes accepts the YAML of the pages: a container, and a RuntimeClass with a pod that selects it.
+func TestPages(t *testing.T) {
+	decode(t, yamlOf(t, "kubernetes.md"), &core.Container{})
+	var class node.RuntimeClass
+	var pod core.Pod
+	first, second, _ := strings.Cut(string(yamlOf(t, "engines.md")), "\n---\n")
+	decode(t, []byte(first), &class)
+	decode(t, []byte(second), &pod)
+	if pod.Spec.RuntimeClassName == nil || *pod.Spec.RuntimeClassName != class.Name {
+		t.Errorf("the pod of docs/engines.md does not select the RuntimeClass %s", class.Name)
+	}
+}
+
+// yamlOf returns the only block of YAML in a page.
+func yamlOf(t *testing.T, page string) []byte {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/" + page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllSubmatch(page, -1)
+	blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllSubmatch(text, -1)
 	if len(blocks) != 1 {
-		t.Fatalf("the page has %d blocks of YAML, not one", len(blocks))
+		t.Fatalf("docs/%s has %d blocks of YAML, not one", page, len(blocks))
 	}
-	decode(t, blocks[0][1], &core.Container{})
+	return blocks[0][1]
 }
 
 func want[T any](t *testing.T, what string, got, want T) {

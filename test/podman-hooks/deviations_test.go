@@ -34,7 +34,7 @@ func rule(program, arg, when, stage string) string {
 	return fmt.Sprintf(`{"version":"1.0.0","hook":{"path":%q,"args":["a",%q]},"when":%s,"stages":[%q]}`, program, arg, when, stage)
 }
 
-// ask gives the hooks that both add, as their second arguments in the stages' order, or the errors.
+// ask returns the hooks that both add, as their second arguments in the stages' order, or the errors.
 func ask(c container, dirs ...string) (theirs, ours string) {
 	told := func(a answer) string {
 		if a.err != nil {
@@ -117,8 +117,8 @@ func TestDeviationSwallowedErrors(t *testing.T) {
 	dir = files(t, "a.json", rule("MISSING", "a", neverTrue, "prestart"))
 	mkdir(t, filepath.Join(dir, "b.json"))
 	theirs, ours = ask(server, dir)
-	expect(t, "library, a folder", theirs, "")
-	expect(t, "ours, a folder", ours, "error: b.json: is not a regular file")
+	expect(t, "library, a directory", theirs, "")
+	expect(t, "ours, a directory", ours, "error: b.json: is not a regular file")
 }
 
 func TestDeviationMissingDirectory(t *testing.T) {

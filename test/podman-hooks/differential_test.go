@@ -109,7 +109,7 @@ func differ(want, got answer) string {
 	return ""
 }
 
-// without gives the answer without the hooks of some programs.
+// without returns the answer without the hooks of some programs.
 func (a answer) without(programs map[string]bool) answer {
 	left := map[string][]any{}
 	for stage, list := range a.hooks {
@@ -401,7 +401,7 @@ func (w *world) add(dir, text string) bool {
 	return true
 }
 
-// fileName gives the name of a file. Names that differ in case alone are not met in one world: the library takes them
+// fileName returns the name of a file. Names that differ in case alone are not met in one world: the library takes them
 // in no fixed order.
 func (w *world) fileName() string {
 	name := pick(w, "10-gpu", "10-GPU", "20-Net", "20-net", "B-upper", "a-lower", "Z", "ärger", "Ärger", "_x", "~y", ".hidden",
@@ -431,7 +431,7 @@ func (w *world) program() string {
 	return filepath.Join(w.programs, fmt.Sprint(w.IntN(ghostNames)))
 }
 
-// object gives a JSON object of members in random order and spacing; a member without a value is left out.
+// object returns a JSON object of members in random order and spacing; a member without a value is left out.
 func (w *world) object(members ...[2]string) string {
 	w.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
 	space := pick(w, "", " ", "\n\t")
@@ -452,7 +452,7 @@ func quote(s string) string {
 	return string(b)
 }
 
-// maybe gives the value with the chance p, else nothing or null.
+// maybe returns the value with the chance p, else nothing or null.
 func (w *world) maybe(p float64, value func() string) string {
 	switch {
 	case w.chance(p):
@@ -561,7 +561,7 @@ var (
 	commands = []string{"/bin/sh", "/sbin/init", "/usr/lib/systemd/systemd", "sleep", "sh", "", "./run.sh", "/bin/[", "/bin/täst"}
 )
 
-// expression gives a valid expression that has something to do with one of the texts.
+// expression returns a valid expression that has something to do with one of the texts.
 func (w *world) expression(texts []string) string {
 	text := pick(w, texts...)
 	part := text
@@ -581,7 +581,7 @@ func escape(text string) string {
 	return strings.NewReplacer(`.`, `\.`, `[`, `\[`, `$`, `\$`, `^`, `\^`).Replace(text)
 }
 
-// malformed gives a file that both refuse.
+// malformed returns a file that both refuse.
 func (w *world) malformed() string {
 	path := quote(filepath.Join(w.programs, "0"))
 	good := `{"version":"1.0.0","hook":{"path":` + path + `},"when":{"always":true},"stages":["prestart"]}`
@@ -603,7 +603,7 @@ func (w *world) malformed() string {
 		`{"hook":`+path+`,"stages":["precreate"]}`)
 }
 
-// deviating gives a file that the library takes and ours refuses; deviations_test.go has a test for each kind.
+// deviating returns a file that the library takes and ours refuses; deviations_test.go has a test for each kind.
 func (w *world) deviating() string {
 	path := quote(filepath.Join(w.programs, "0"))
 	return pick(w, `{"Version":"1.0.0","hook":{"path":`+path+`},"stages":[]}`, `{"version":"1.0.0","hook":{"path":`+path+`,"PATH":`+path+`},"stages":[]}`,

@@ -50,7 +50,7 @@ func FuzzOneFile(f *testing.F) {
 	})
 }
 
-// documented says whether an error of ours is one of the documented deviations.
+// documented reports whether an error of ours is one of the documented deviations.
 func documented(err error) bool {
 	for _, why := range []string{"is not absolute", "timeout is not an integer of at least 1", "in the case of letters alone", "is given twice",
 		"must be a string, not null", "invalid UTF-8", "invalid surrogate pair"} {
@@ -61,7 +61,7 @@ func documented(err error) bool {
 	return false
 }
 
-// programMissing says whether the library will not find the file's program.
+// programMissing reports whether the library will not find the file's program.
 func programMissing(data []byte) bool {
 	var old struct{ Hook *string }
 	var current struct{ Hook struct{ Path string } }

@@ -49,7 +49,7 @@ func newContainerd(ctx context.Context, reached *engine.CRI, handler, name, imag
 	return c, nil
 }
 
-// ask gives a call to the CRI its time.
+// ask limits the time of a call to the CRI.
 func ask[Request, Response any](f func(context.Context, Request, ...grpc.CallOption) (Response, error), r Request) (Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -93,7 +93,7 @@ func (c *containerd) load(archive string) error {
 // label marks what is the canary's.
 const label = "hookctl-canary"
 
-// pod gives what the pod is: on the host's network, since nothing has to be made for that.
+// pod returns what the pod is: on the host's network, since nothing has to be made for that.
 func (c *containerd) pod() *cri.PodSandboxConfig {
 	p := &cri.PodSandboxConfig{
 		Metadata:     &cri.PodSandboxMetadata{Name: c.name, Uid: c.name, Namespace: "default"},

@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -68,70 +69,118 @@ func Read(path string) ([]byte, error) {
 	return file.Data[:len(file.Data):len(file.Data)], nil
 }
 
-// Done is what has been done, so that it can be undone.
-type Done struct {
-	sys     system.System
-	entries []*entry
-	made    []string // directories
+// Change is a change that is being made. It stays in the journal until it is kept or undone: if the process is killed before,
+// Recover undoes it, so that nothing stays that was not judged.
+type Change struct {
+	sys  system.System
+	open bool // whether anything was applied
+}
+
+// Begin returns a change of nothing yet. Its caller holds the lock of package lock; one change is made at a time.
+func Begin(sys system.System) *Change { return &Change{sys: sys} }
+
+// Make makes a change that needs no judgement.
+func Make(ctx context.Context, sys system.System, files []File) error {
+	c := Begin(sys)
+	if err := c.Apply(ctx, files); err != nil {
+		return err
+	}
+	return c.Keep()
 }
 
 // Apply makes of each file, in order, what it is to become. Each must still be as it was Before. If one fails, or ctx ends,
-// those before it are put back; if the process is killed, Recover does that. Directories that are missing are made, and
-// remembered: one of these that becomes empty is removed. A change outlives a power cut.
-func Apply(ctx context.Context, sys system.System, files []File) (*Done, error) {
-	d := &Done{sys: sys}
+// those before it are put back, but for what an earlier Apply has done. Directories that are missing are made, and
+// remembered: one of these that becomes empty is removed.
+func (c *Change) Apply(ctx context.Context, files []File) error {
+	var entries []*entry
 	for _, f := range files {
 		if !f.Same() {
-			d.entries = append(d.entries, newEntry(f))
+			entries = append(entries, newEntry(f))
 		}
 	}
-	if len(d.entries) == 0 {
-		return d, nil
+	if len(entries) == 0 {
+		return nil
 	}
-	d.made = missingFor(d.entries)
-	j, err := begin(sys, d.entries, nil)
+	j, err := c.journal()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for i, e := range d.entries {
+	j.remember(c.sys, entries)
+	before := j.Unfinished
+	j.Unfinished = slices.Concat(before, entries)
+	if err := j.write(); err != nil {
+		return err
+	}
+	c.open = true
+	begun := 0
+	for begun < len(entries) && err == nil {
+		e := entries[begun]
 		if ctx.Err() != nil {
 			err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
-		} else {
-			err = e.check()
-		}
-		if err != nil {
-			j.Unfinished = d.entries[:i]
-			break
-		}
-		if err = e.become(e.Before, e.after, e.perm); err != nil {
-			j.Unfinished = d.entries[:i+1]
-			break
+		} else if err = e.check(); err == nil {
+			begun++
+			err = e.become(e.Before, e.after, e.perm)
 		}
 	}
 	if err == nil {
-		err = j.finish()
+		return nil
+	}
+	if undoErr := j.undo(entries[:begun], before); undoErr != nil {
+		return fmt.Errorf("%w\nand not everything was restored: %w", err, undoErr)
+	}
+	return err
+}
+
+// journal returns the journal as this change has left it: what another call has left in it is undone first.
+func (c *Change) journal() (*journal, error) {
+	if !c.open {
+		if _, err := Recover(c.sys); err != nil {
+			return nil, err
+		}
+	}
+	return readJournal(c.sys)
+}
+
+// Advise has the journal hold what a person is to do if Recover undoes the change.
+func (c *Change) Advise(text string) error {
+	if !c.open {
+		return nil
+	}
+	j, err := c.journal()
+	if err == nil {
+		j.Advice = text
+		err = j.write()
+	}
+	return err
+}
+
+// Keep ends the change, which outlives a power cut.
+func (c *Change) Keep() error {
+	if !c.open {
+		return nil
+	}
+	j, err := c.journal()
+	if err == nil {
+		err = j.finish(nil)
 	}
 	if err == nil {
-		return d, nil
+		c.open = false
 	}
-	if undoErr := j.undo(); undoErr != nil {
-		return nil, fmt.Errorf("%w\nand not everything was restored: %w", err, undoErr)
-	}
-	return nil, err
+	return err
 }
 
 // Undo puts back what has been done, the last first. It stops at the first failure: what came first, and says what there is
 // to put back, stays. The next call tries again, unless somebody else has changed the file: then it is theirs.
-func (d *Done) Undo() error {
-	if len(d.entries) == 0 {
+func (c *Change) Undo() error {
+	if !c.open {
 		return nil
 	}
-	j, err := begin(d.sys, d.entries, d.made)
+	j, err := c.journal()
 	if err != nil {
 		return err
 	}
-	d.entries = nil
-	return j.undo()
+	c.open = false
+	return j.undo(j.Unfinished, nil)
 }
 
 // text returns what is at the path of an entry now: nil for nothing.
@@ -178,7 +227,7 @@ func (e *entry) undo() error {
 		return err
 	case same(now, e.Before):
 		return e.sweep()
-	case digest(now) != e.AfterSHA256:
+	case Digest(now) != e.AfterSHA256:
 		return e.changed()
 	}
 	return e.become(now, e.Before, e.Mode.Perm())

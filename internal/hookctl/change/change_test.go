@@ -97,8 +97,8 @@ func TestApplyAndUndo(t *testing.T) {
 	t.Parallel()
 	sys, files := machine(t)
 	before := listing(t, sys.Root)
-	done, err := Apply(t.Context(), sys, files)
-	if err != nil {
+	done := Begin(sys)
+	if err := done.Apply(t.Context(), files); err != nil {
 		t.Fatal(err)
 	}
 	after := listing(t, sys.Root)
@@ -129,15 +129,15 @@ func TestDirectories(t *testing.T) {
 	before := listing(t, sys.Root)
 	for _, dir := range []string{"made/deep", "etc/engine/conf.d", "state/docker"} {
 		f := File{Path: filepath.Join(sys.Root, dir, "file"), After: []byte("x"), Mode: 0o644}
-		if _, err := Apply(t.Context(), sys, []File{f}); err != nil {
+		if err := Make(t.Context(), sys, []File{f}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	made := listing(t, sys.Root)
 	for _, dir := range []string{"state/docker", "etc/engine/conf.d", "made/deep"} {
 		f := File{Path: filepath.Join(sys.Root, dir, "file"), Before: []byte("x"), Mode: 0o644}
-		done, err := Apply(t.Context(), sys, []File{f})
-		if err != nil {
+		done := Begin(sys)
+		if err := done.Apply(t.Context(), []File{f}); err != nil {
 			t.Fatal(err)
 		}
 		if dir == "state/docker" { // undone, they are remembered again
@@ -145,9 +145,12 @@ func TestDirectories(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantListing(t, "removed and undone", sys.Root, made)
-			if _, err := Apply(t.Context(), sys, []File{f}); err != nil {
+			if err := done.Apply(t.Context(), []File{f}); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if err := done.Keep(); err != nil {
+			t.Fatal(err)
 		}
 	}
 	wantListing(t, "taken back", sys.Root, before)
@@ -169,7 +172,7 @@ func TestFailures(t *testing.T) {
 	} {
 		sys, files := machine(t)
 		before := listing(t, sys.Root)
-		_, err := Apply(t.Context(), sys, append(files[:2:2], third(sys.Root)))
+		err := Begin(sys).Apply(t.Context(), append(files[:2:2], third(sys.Root)))
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("want %q: %v", what, err)
 		}
@@ -183,7 +186,7 @@ func TestInterrupted(t *testing.T) {
 	sys, files := machine(t)
 	before := listing(t, sys.Root)
 	for n := range len(files) - 1 {
-		_, err := Apply(&ending{t.Context(), n}, sys, files)
+		err := Begin(sys).Apply(&ending{t.Context(), n}, files)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%d: %v", n, err)
 		}
@@ -204,6 +207,44 @@ func (e *ending) Err() error {
 	return nil
 }
 
+// A change that nobody has kept is undone by the next call, whatever belongs to it; one that was kept is not.
+func TestNotKept(t *testing.T) {
+	t.Parallel()
+	sys, files := machine(t)
+	before := listing(t, sys.Root)
+	c := Begin(sys)
+	main := filepath.Join(sys.Root, "etc/engine/main")
+	again := File{Path: main, Before: []byte("after"), After: []byte("after all")}
+	failing := File{Path: filepath.Join(sys.Root, "bin"), Before: []byte("x")}
+	if err := errors.Join(c.Apply(t.Context(), files), c.Advise("restart it"), c.Apply(t.Context(), []File{again})); err != nil {
+		t.Fatal(err)
+	}
+	after := listing(t, sys.Root)
+	if err := c.Apply(t.Context(), []File{{Path: filepath.Join(sys.Root, "bin/other"), After: []byte("x"), Mode: 0o644}, failing}); err == nil {
+		t.Error("a directory is a file")
+	}
+	wantListing(t, "a later part failed", sys.Root, after)
+	note, err := Recover(sys)
+	if err != nil || !strings.HasSuffix(note, "and it was undone; restart it") {
+		t.Errorf("%q, %v", note, err)
+	}
+	wantListing(t, "not kept", sys.Root, before)
+
+	c = Begin(sys)
+	if err := errors.Join(c.Apply(t.Context(), files), c.Apply(t.Context(), []File{again}), c.Undo()); err != nil {
+		t.Fatal(err)
+	}
+	wantListing(t, "undone", sys.Root, before)
+	if err := errors.Join(c.Apply(t.Context(), files), c.Apply(t.Context(), []File{again}), c.Keep(), c.Undo()); err != nil {
+		t.Fatal(err)
+	}
+	kept := listing(t, sys.Root)
+	if note, err := Recover(sys); err != nil || note != "" {
+		t.Errorf("kept: %q, %v", note, err)
+	}
+	wantListing(t, "kept", sys.Root, kept)
+}
+
 // An engine may read each file of a directory, whatever its name: while files of it change, no other name is seen there.
 func TestNothingBeside(t *testing.T) {
 	t.Parallel()
@@ -218,8 +259,8 @@ func TestNothingBeside(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	done, err := Apply(t.Context(), sys, files)
-	if err != nil {
+	done := Begin(sys)
+	if err := done.Apply(t.Context(), files); err != nil {
 		t.Fatal(err)
 	}
 	if err := done.Undo(); err != nil {
@@ -241,8 +282,8 @@ func TestKilled(t *testing.T) {
 	sys, _ := machine(t)
 	files, _ := thereAndBack(sys.Root)
 	before := listing(t, sys.Root)
-	done, err := Apply(t.Context(), sys, files)
-	if err != nil {
+	done := Begin(sys)
+	if err := done.Apply(t.Context(), files); err != nil {
 		t.Fatal(err)
 	}
 	after := listing(t, sys.Root)
@@ -266,7 +307,7 @@ func TestKilled(t *testing.T) {
 		if err := child.Wait(); err == nil || child.ProcessState.ExitCode() >= 0 {
 			t.Fatalf("the child was not killed: %v", err)
 		}
-		if err := Recover(sys); err != nil {
+		if _, err := Recover(sys); err != nil {
 			t.Fatal(err)
 		}
 		_ = os.Remove(sys.State) // as the lock's release does, if it is empty
@@ -295,7 +336,7 @@ func TestMain(m *testing.M) {
 	fmt.Println("begun")
 	for {
 		for _, files := range [][]File{there, back} {
-			if _, err := Apply(context.Background(), sys, files); err != nil && !strings.Contains(err.Error(), "changed in between") { // as the last one left it
+			if err := Make(context.Background(), sys, files); err != nil && !strings.Contains(err.Error(), "changed in between") { // as the last one left it
 				fmt.Fprintln(os.Stderr, err)
 				os.Exit(1)
 			}

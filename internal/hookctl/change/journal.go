@@ -27,8 +27,12 @@ type journal struct {
 	// Directories were made, outer ones first, and go when they are empty.
 	Directories []string `json:"directories,omitempty"`
 
-	// Unfinished is what is being done, or undone: all of it is put back if the process is killed.
+	// Unfinished is what is being done, was done and is not yet kept, or is being undone: all of it is put back if the
+	// process is killed.
 	Unfinished []*entry `json:"unfinished,omitempty"`
+
+	// Advice is what a person is to do then.
+	Advice string `json:"advice,omitempty"`
 }
 
 // entry is a File in the journal.
@@ -43,8 +47,8 @@ type entry struct {
 	Temporary   string      `json:"temporary"` // the file that takes its place, while it is written
 }
 
-// digest returns the SHA-256 of a text, in hexadecimal; "" for no file.
-func digest(text []byte) string {
+// Digest returns the SHA-256 of a text, in hexadecimal; "" for no file.
+func Digest(text []byte) string {
 	if text == nil {
 		return ""
 	}
@@ -52,22 +56,27 @@ func digest(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Recover puts back what a killed call has left half done, and removes its temporary files.
-func Recover(sys system.System) error {
+// Recover undoes the change that a killed call has begun and not kept, and removes its temporary files. It returns what a
+// person is to know of that; empty if there was nothing to undo.
+func Recover(sys system.System) (note string, err error) {
 	j, err := readJournal(sys)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := os.Remove(j.path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s.new cannot be removed: %w", j.path, report.Plain(err))
+		return "", fmt.Errorf("%s.new cannot be removed: %w", j.path, report.Plain(err))
 	}
 	if len(j.Unfinished) == 0 {
-		return nil
+		return "", nil
 	}
-	if err := j.undo(); err != nil {
-		return fmt.Errorf("an earlier call of hookctl was killed, and what it left half done cannot be undone: %w", err)
+	note = "an earlier call of hookctl was killed before its change was complete, and it was undone"
+	if j.Advice != "" {
+		note += "; " + j.Advice
 	}
-	return nil
+	if err := j.undo(j.Unfinished, nil); err != nil {
+		return "", fmt.Errorf("an earlier call of hookctl was killed, and what it left half done cannot be undone: %w", err)
+	}
+	return note, nil
 }
 
 func readJournal(sys system.System) (*journal, error) {
@@ -83,60 +92,48 @@ func readJournal(sys system.System) (*journal, error) {
 }
 
 func newEntry(f File) *entry {
-	e := &entry{Path: f.Path, Mode: f.Mode, Own: f.Own, Before: f.Before, after: f.After, perm: f.Mode.Perm(), AfterSHA256: digest(f.After), Temporary: temporary(f.Path)}
+	e := &entry{Path: f.Path, Mode: f.Mode, Own: f.Own, Before: f.Before, after: f.After, perm: f.Mode.Perm(), AfterSHA256: Digest(f.After), Temporary: temporary(f.Path)}
 	if st, err := os.Stat(f.Path); err == nil && f.Mode.IsRegular() && st.Mode().IsRegular() {
 		e.Mode = st.Mode().Perm() // to put it back
 	}
 	return e
 }
 
-// begin writes down what is about to be done, or undone; made are directories that were made for it before.
-func begin(sys system.System, entries []*entry, made []string) (*journal, error) {
-	if err := Recover(sys); err != nil {
-		return nil, err
-	}
-	j, err := readJournal(sys)
-	if err != nil {
-		return nil, err
-	}
-	j.Unfinished = entries
-	for _, dir := range append(made, missingFor(entries)...) {
-		if !holds(dir, sys.State) && !slices.Contains(j.Directories, dir) { // that goes with the journal
-			j.Directories = append(j.Directories, dir)
+// remember notes the directories that have to be made for entries.
+func (j *journal) remember(sys system.System, entries []*entry) {
+	for _, e := range entries {
+		for _, dir := range MissingDirectories(filepath.Dir(e.Path)) {
+			if !holds(dir, sys.State) && !slices.Contains(j.Directories, dir) { // that goes with the journal
+				j.Directories = append(j.Directories, dir)
+			}
 		}
 	}
 	slices.Sort(j.Directories)
-	return j, j.write()
-}
-
-// missingFor returns the directories that have to be made for files.
-func missingFor(entries []*entry) (missing []string) {
-	for _, e := range entries {
-		missing = append(missing, MissingDirectories(filepath.Dir(e.Path))...)
-	}
-	return missing
 }
 
 // holds reports whether path is a directory, or lies below it.
 func holds(dir, path string) bool { return strings.HasPrefix(path+"/", dir+"/") }
 
-// undo puts back what is unfinished, the last first.
-func (j *journal) undo() error {
-	for _, e := range slices.Backward(j.Unfinished) {
+// undo puts back entries, the last first; what is in left stays unfinished.
+func (j *journal) undo(entries, left []*entry) error {
+	for _, e := range slices.Backward(entries) {
 		err := e.undo()
 		if _, isChanged := err.(changedError); isChanged { // it will never be what it was
-			return errors.Join(err, j.finish())
+			return errors.Join(err, j.finish(left))
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return j.finish()
+	return j.finish(left)
 }
 
-// finish notes that nothing is unfinished, and removes the directories that have become empty.
-func (j *journal) finish() error {
-	j.Unfinished = nil
+// finish notes that nothing but left is unfinished, and removes the directories that have become empty.
+func (j *journal) finish(left []*entry) error {
+	j.Unfinished = left
+	if len(left) == 0 {
+		j.Advice = ""
+	}
 	for i, dir := range slices.Backward(j.Directories) {
 		err := os.Remove(dir)
 		if err == nil || errors.Is(err, fs.ErrNotExist) || holds(dir, j.profiles) {

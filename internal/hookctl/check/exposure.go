@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// exposure warns if others than root (and the user who checks) may write to the file at path, or to a folder on its way.
+// exposure warns if others than root (and the user who checks) may write to the file at path, or to a directory on its way.
 // n is the place that names it. A place is told of once.
 func (c *checker) exposure(n *node, path string) {
 	where, who, remedy := exposed(path)
@@ -22,8 +22,8 @@ func (c *checker) exposure(n *node, path string) {
 	c.warn("writable", n, fmt.Sprintf("%s may write to %s, and hooks run as root", who, where), remedy)
 }
 
-// exposed gives the first place on the way from the root to the file at path that others may write to, who they are, and
-// what to do. It goes the way that the kernel goes: each folder that is passed counts, those on the way to a link and
+// exposed returns the first place on the way from the root to the file at path that others may write to, who they are, and
+// what to do. It goes the way that the kernel goes: each directory that is passed counts, those on the way to a link and
 // those on the way on from it.
 func exposed(path string) (where, who, remedy string) {
 	path, err := filepath.Abs(path)
@@ -43,7 +43,7 @@ func exposed(path string) (where, who, remedy string) {
 			continue
 		}
 		next := filepath.Join(at, name)
-		folder, err := os.Lstat(at)
+		directory, err := os.Lstat(at)
 		if err != nil {
 			return "", "", ""
 		}
@@ -51,7 +51,7 @@ func exposed(path string) (where, who, remedy string) {
 		if err != nil {
 			return "", "", ""
 		}
-		if who, remedy := writer(folder, st); who != "" {
+		if who, remedy := writer(directory, st); who != "" {
 			return at, who, remedy + " " + at
 		}
 		if st.Mode()&fs.ModeSymlink == 0 {
@@ -80,7 +80,7 @@ func exposed(path string) (where, who, remedy string) {
 // mostLinks is how many links the kernel follows (path_resolution(7)).
 const mostLinks = 40
 
-// writer says who but root and this user may write to a file or folder, and the command against it. In a folder with
+// writer says who but root and this user may write to a file or directory, and the command against it. In a directory with
 // the sticky bit nobody can take away what is another's: below is what matters in it.
 func writer(st, below os.FileInfo) (who, remedy string) {
 	owner := st.Sys().(*syscall.Stat_t)

@@ -8,7 +8,7 @@ import (
 
 // Conditions are Go's regular expressions; all that come here are valid.
 
-// matchesAll says whether an expression matches every text, as far as a few that have nothing in common can show. An
+// matchesAll reports whether an expression matches every text, as far as a few that have nothing in common can show. An
 // empty text is not among them: names and commands never are.
 func matchesAll(expr string) bool {
 	re := regexp.MustCompile(expr)
@@ -17,7 +17,7 @@ func matchesAll(expr string) bool {
 	})
 }
 
-// anchored says whether an expression says where the text begins, and where it ends: by ^ or $, or by .* if it may be
+// anchored reports whether an expression says where the text begins, and where it ends: by ^ or $, or by .* if it may be
 // anywhere.
 func anchored(expr string) (begins, ends bool) {
 	re, err := syntax.Parse(expr, syntax.Perl)
@@ -59,7 +59,7 @@ func anchoredAt(re *syntax.Regexp, end func([]*syntax.Regexp) *syntax.Regexp, an
 	return slices.Contains(anchors, re.Op)
 }
 
-// canMatch says whether there is a text that an expression matches. It follows the compiled program, and looks at the
+// canMatch reports whether there is a text that an expression matches. It follows the compiled program, and looks at the
 // anchors of the text alone: nothing can be read after its end, nor before its beginning.
 func canMatch(expr string) bool {
 	re, err := syntax.Parse(expr, syntax.Perl)

@@ -69,10 +69,10 @@ func read(r *jsonfile.Reader, n *node) (*node, error) {
 	return n, err
 }
 
-// wholeFile gives a node that stands for the file.
+// wholeFile returns a node that stands for the file.
 func (n *node) wholeFile() *node { return &node{file: n.file, whole: true} }
 
-// place gives the offset at which the node begins: of a member its name's.
+// place returns the offset at which the node begins: of a member its name's.
 func (n *node) place() int {
 	if n.key != "" {
 		return n.name
@@ -80,7 +80,7 @@ func (n *node) place() int {
 	return n.start
 }
 
-// list gives the members of an object or the elements of an array.
+// list returns the members of an object or the elements of an array.
 func (n *node) list() []*node {
 	if n == nil {
 		return nil
@@ -104,7 +104,7 @@ func (n *node) elements() []*node {
 	return n.children
 }
 
-// get gives a member of an object, nil if it is absent or null.
+// get returns a member of an object, nil if it is absent or null.
 func (n *node) get(key string) *node {
 	for _, child := range n.list() {
 		if child.key == key && child.raw.Kind() != 'n' {
@@ -114,7 +114,7 @@ func (n *node) get(key string) *node {
 	return nil
 }
 
-// text gives the value of a string, "" for anything else.
+// text returns the value of a string, "" for anything else.
 func (n *node) text() string {
 	if n == nil || n.raw.Kind() != '"' {
 		return ""
@@ -123,7 +123,7 @@ func (n *node) text() string {
 	return string(text)
 }
 
-// is says whether the value is that boolean.
+// is reports whether the value is that boolean.
 func (n *node) is(value bool) bool {
 	return n != nil && string(n.raw) == strconv.FormatBool(value)
 }

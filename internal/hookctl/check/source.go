@@ -57,7 +57,7 @@ type place struct {
 	offset int    // of the place in text
 }
 
-// at gives a place at an offset.
+// at returns a place at an offset.
 func (s *source) at(offset int, pointer jsontext.Pointer, problem, remedy string) place {
 	offset = min(max(offset, 0), len(s.text))
 	m := s.marks[sort.Search(len(s.marks), func(i int) bool { return s.marks[i].offset > offset })-1]
@@ -70,13 +70,13 @@ func (s *source) at(offset int, pointer jsontext.Pointer, problem, remedy string
 	}
 }
 
-// line gives the line that begins at an offset.
+// line returns the line that begins at an offset.
 func (s *source) line(start int) string {
 	line, _, _ := strings.Cut(s.text[start:], "\n")
 	return strings.TrimSuffix(line, "\r")
 }
 
-// locate gives the place that an error names.
+// locate returns the place that an error names.
 func (s *source) locate(err *jsonfile.Error) place {
 	i := sort.Search(len(s.marks), func(i int) bool { return s.marks[i].line >= err.Line })
 	if err.Line == 0 || i == len(s.marks) {

@@ -80,7 +80,7 @@ func engines(t *testing.T) system.System {
 
 // using returns what is found, each use as it is shown.
 func using(sys system.System, matches func(string) bool) (shown []string, err error) {
-	list, err := Using(sys, matches)
+	list, err := Look(sys).Using(matches)
 	for _, use := range list {
 		shown = append(shown, use.String())
 	}
@@ -152,7 +152,7 @@ func TestUsingRunningDocker(t *testing.T) {
 
 func TestUsingBundle(t *testing.T) {
 	sys := engines(t)
-	list, err := Using(sys, func(word string) bool { return word == "/bin/gpu" })
+	list, err := Look(sys).Using(func(word string) bool { return word == "/bin/gpu" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestUsingUnknown(t *testing.T) {
 		"daemon.json":     {func(t *testing.T, root string) { write(t, root+"/etc/docker/daemon.json", "{") }, "/etc/docker/daemon.json: "},
 		"its daemon.json": {func(t *testing.T, root string) { write(t, root+"/opt/daemon.json", "[]") }, "/opt/daemon.json: "},
 		"hostconfig.json": {func(t *testing.T, root string) { write(t, root+"/data/containers/theirs/hostconfig.json", "x") }, "theirs/hostconfig.json: "},
-		"task folder":     {func(t *testing.T, root string) { loop(t, root+"/run/containerd/io.containerd.runtime.v2.task") }, "io.containerd.runtime.v2.task cannot be opened: too many symbolic links (ELOOP)"},
+		"task directory":  {func(t *testing.T, root string) { loop(t, root+"/run/containerd/io.containerd.runtime.v2.task") }, "io.containerd.runtime.v2.task cannot be opened: too many symbolic links (ELOOP)"},
 		"script":          {func(t *testing.T, root string) { loop(t, root+"/data/runtimes/args") }, "/data/runtimes/args cannot be opened: too many symbolic links (ELOOP)"},
 		"script too long": {func(t *testing.T, root string) { write(t, root+"/opt/wrapper", "#!"+strings.Repeat(" ", 64<<10)) }, "/opt/wrapper is longer than the scripts that are looked through (64 KiB)"},
 		"cri-o config.json": {func(t *testing.T, root string) {
@@ -209,7 +209,7 @@ func TestUsingUnknown(t *testing.T) {
 	}
 }
 
-// loop puts a link to itself in the place of a file or folder.
+// loop puts a link to itself in the place of a file or directory.
 func loop(t *testing.T, path string) {
 	t.Helper()
 	if err := os.RemoveAll(path); err != nil {

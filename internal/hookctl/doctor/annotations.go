@@ -43,7 +43,7 @@ func remedyFor(entry engine.Entry, glob string) string {
 // condition is an expression for the key of an annotation.
 type condition struct{ file, expression string }
 
-// annotationConditions gives the expressions for keys of annotations in hooks directories, in increasing precedence. The
+// annotationConditions returns the expressions for keys of annotations in hooks directories, in increasing precedence. The
 // files have been checked: what cannot be read is passed over. The old format has no expressions for keys.
 func annotationConditions(dirs []string) (all []condition) {
 	inForce := map[string]string{}
@@ -73,7 +73,7 @@ func annotationConditions(dirs []string) (all []condition) {
 	return all
 }
 
-// literal gives the only text that an expression is for, if there is one: anchored or not, it is meant so.
+// literal returns the only text that an expression is for, if there is one: anchored or not, it is meant so.
 func literal(expression string) (text string, ok bool) {
 	expr, err := regexp.Compile(strings.TrimSuffix(strings.TrimPrefix(expression, "^"), "$"))
 	if err != nil {

@@ -26,15 +26,16 @@ import (
 // patience holds when a waiting call reports that it waits, and when it gives up.
 type patience struct{ notice, limit time.Duration }
 
-// Take takes the lock and returns what releases it. If another call holds it, it reports that after a second, by waiting
-// with the holder's process and command, and waits for a minute; an error names the holder. It ends when ctx does.
+// Take takes the lock and returns what releases it. What a person is to know meanwhile it says by note: after a second, that
+// another call holds the lock, with its process and command; and that a killed holder's change was undone. It waits for a
+// minute; an error names the holder. It ends when ctx does.
 //
 // It belongs to the outermost caller, a command: a function that takes it again waits for itself.
-func Take(ctx context.Context, sys system.System, waiting func(holder string)) (release func(), err error) {
-	return take(ctx, sys, waiting, patience{time.Second, time.Minute})
+func Take(ctx context.Context, sys system.System, note func(text string)) (release func(), err error) {
+	return take(ctx, sys, note, patience{time.Second, time.Minute})
 }
 
-func take(ctx context.Context, sys system.System, waiting func(holder string), p patience) (release func(), err error) {
+func take(ctx context.Context, sys system.System, note func(text string), p patience) (release func(), err error) {
 	path := filepath.Join(sys.State, "lock")
 	begun, told := time.Now(), false
 	for {
@@ -43,9 +44,13 @@ func take(ctx context.Context, sys system.System, waiting func(holder string), p
 			return nil, err
 		}
 		if file != nil {
-			if err := change.Recover(sys); err != nil {
+			undone, err := change.Recover(sys)
+			if err != nil {
 				letGo(file)
 				return nil, err
+			}
+			if undone != "" {
+				note(undone)
 			}
 			return func() { letGo(file) }, nil
 		}
@@ -53,7 +58,7 @@ func take(ctx context.Context, sys system.System, waiting func(holder string), p
 			return nil, fmt.Errorf("another call of hookctl has held the lock %s for %v: %s; wait for it, or end it", path, p.limit, holder(path))
 		} else if waited > p.notice && !told {
 			told = true
-			waiting(holder(path))
+			note("waiting for another call of hookctl: " + holder(path))
 		}
 		select {
 		case <-ctx.Done():

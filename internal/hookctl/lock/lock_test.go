@@ -62,11 +62,11 @@ func TestWaiting(t *testing.T) {
 	sys, release := held(t)
 	want := "process " // of this test
 	var told []string
-	_, err := take(t.Context(), sys, func(holder string) { told = append(told, holder) }, patience{0, 100 * time.Millisecond})
+	_, err := take(t.Context(), sys, func(text string) { told = append(told, text) }, patience{0, 100 * time.Millisecond})
 	if err == nil || !strings.Contains(err.Error(), sys.State+"/lock for 100ms: "+want) || !strings.Contains(err.Error(), os.Args[0]) {
 		t.Errorf("%v", err)
 	}
-	if len(told) != 1 || !strings.HasPrefix(told[0], want) {
+	if len(told) != 1 || !strings.HasPrefix(told[0], "waiting for another call of hookctl: "+want) {
 		t.Errorf("told: %q", told)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())

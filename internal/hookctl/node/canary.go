@@ -10,7 +10,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// Canary says whether an installation ends by running a pod with the handler.
+// Canary reports whether an installation ends by running a pod with the handler.
 type Canary int
 
 // The possibilities.

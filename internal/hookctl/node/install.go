@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,41 +35,24 @@ func (n *Node) Install(ctx context.Context, programs []Program, hookFile []byte)
 	if err != nil {
 		return err
 	}
-	if plan.Changes() {
-		if _, err := plan.Reloading(); err != nil {
-			return err
-		}
+	reload, err := n.reloading(ctx, plan)
+	if err != nil {
+		return err
+	}
+	if plan.Files, err = n.withReceipt(append(files, plan.Files...), plan.Record); err != nil {
+		return err
 	}
 	if n.DryRun {
-		if _, err := n.apply(ctx, append(files, plan.Files...)); err != nil {
-			return err
-		}
+		n.report(plan.Files)
 		n.Say("this was a dry run: nothing was changed")
 		return nil
 	}
-	_, recorded, err := registration.ReadRecord(n.System, n.Engine.Name(), n.Profile)
-	if err != nil {
+	steps := slices.Concat([]registration.Step{{Do: n.runs}}, reload, []registration.Step{{Do: n.canary}})
+	if err := n.carryOut(ctx, plan, steps...); err != nil {
 		return err
 	}
-	done, err := n.apply(ctx, files)
-	if err != nil {
-		return err
-	}
-	if err = n.runs(ctx); err == nil {
-		err = n.register(ctx, plan, n.receiptStep(), registration.Step{Do: n.canary})
-	}
-	if err == nil {
-		n.Say(fmt.Sprintf("this node is ready: %s knows %s", n.Engine.Name(), n.Profile))
-		return nil
-	}
-	// What the engine calls stays, if its configuration could not be put back.
-	if _, now, readErr := registration.ReadRecord(n.System, n.Engine.Name(), n.Profile); readErr != nil || !bytes.Equal(now, recorded) {
-		return errors.Join(err, readErr)
-	}
-	if undoErr := done.Undo(); undoErr != nil {
-		return fmt.Errorf("%w\nand not everything was restored: %w", err, undoErr)
-	}
-	return fmt.Errorf("%w\nthe programs and the profile are as they were", err)
+	n.Say(fmt.Sprintf("this node is ready: %s knows %s", n.Engine.Name(), n.Profile))
+	return nil
 }
 
 // planFiles plans to write the programs and the profile.

@@ -13,7 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
@@ -45,12 +45,10 @@ type Node struct {
 	PodAnnotations []string // of an installation: see engine.Runtime
 	DryRun         bool     // change nothing
 
-	// What happens is reported as it happens: what is done, what a change was, what was found in the hook file, and that
-	// another call holds the lock.
+	// What happens is reported as it happens: what is done, what a change was, and what was found in the hook file.
 	Say      func(text string)
 	Changed  func(change.File)
 	Findings func([]check.Finding)
-	Waiting  func(holder string)
 }
 
 func (n *Node) program() string { return filepath.Join(n.BinDir, cmdline.Name) }
@@ -90,106 +88,41 @@ func (n *Node) take(ctx context.Context) (release func(), err error) {
 	if n.DryRun {
 		return func() {}, nil
 	}
-	return lock.Take(ctx, n.System, n.Waiting)
+	return lock.Take(ctx, n.System, n.Say)
 }
 
-// apply makes changes and reports each. A dry run reports them alone.
-func (n *Node) apply(ctx context.Context, files []change.File) (*change.Done, error) {
-	done := &change.Done{}
-	if !n.DryRun {
-		var err error
-		if done, err = change.Apply(ctx, n.System, files); err != nil {
-			return nil, err
-		}
-	}
-	n.report(files)
-	return done, nil
-}
-
-// report reports changes, but for that to hookctl's own record of a registration.
+// report reports changes, but for those to hookctl's own records.
 func (n *Node) report(files []change.File) {
 	for _, f := range files {
-		if filepath.Dir(filepath.Dir(f.Path)) != n.System.State {
+		if !strings.HasPrefix(f.Path, n.System.State+"/") {
 			n.Changed(f)
 		}
 	}
 }
 
-// register carries out a plan for the engine, and then the rest. The engine reads its configuration again if it changes,
-// or if it did and it is not known whether the engine has read it since: this program may be killed at any moment.
-func (n *Node) register(ctx context.Context, plan *registration.Plan, rest ...registration.Step) error {
-	changes := plan != nil && plan.Changes()
-	unread := filepath.Join(run, "oci-add-hooks-"+n.Engine.Name()+"-"+n.Profile+"-unread")
-	_, err := os.Lstat(unread)
-	if changes || err == nil {
-		reload := n.Engine.Reload(nil)
-		read := reload.Do
-		if plan != nil {
-			step, err := plan.Reloading()
-			if err != nil {
-				return err
-			}
-			reload, read = plan.Reload(), step.Do
-		}
-		if reload.Refused != nil {
-			return reload.Refused
-		}
-		step := registration.Step{Do: func(ctx context.Context) error { return n.reload(ctx, reload, read) }}
-		if changes {
-			step.Undo = func(ctx context.Context) error {
-				err := n.reload(ctx, reload, reload.Do)
-				if err == nil { // it has read what is there again
-					err = os.Remove(unread)
-				}
-				return err
-			}
-		}
-		rest = append([]registration.Step{step}, rest...)
-		if err := os.WriteFile(unread, nil, 0o600); err != nil {
-			return fmt.Errorf("%s cannot be written: %w", unread, report.Plain(err))
-		}
+// carryOut reports and carries out a plan, and then each of steps.
+func (n *Node) carryOut(ctx context.Context, plan *registration.Plan, steps ...registration.Step) error {
+	report := func(context.Context) error { n.report(plan.Files); return nil }
+	err := plan.CarryOut(ctx, append([]registration.Step{{Do: report}}, steps...)...)
+	for _, note := range plan.Notes {
+		n.Say(note)
 	}
-	if changes {
-		report := func(context.Context) error {
-			n.report(slices.DeleteFunc(slices.Clone(plan.Files), change.File.Same))
-			return nil
-		}
-		err = plan.CarryOut(ctx, append([]registration.Step{{Do: report}}, rest...)...)
-		for _, note := range plan.Notes {
-			n.Say(note)
-		}
-	} else {
-		err = carryOut(ctx, rest)
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Remove(unread); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s cannot be removed: %w", unread, report.Plain(err))
-	}
-	return nil
+	return err
 }
 
-// carryOut does steps without a plan. If one fails, or ctx ends, those before it are undone.
-func carryOut(ctx context.Context, steps []registration.Step) (err error) {
-	for i, step := range steps {
-		if err = step.Do(ctx); err == nil && ctx.Err() != nil {
-			err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
+// reloading returns the step by which the engine reads what is planned; none if it knows that already.
+func (n *Node) reloading(ctx context.Context, plan *registration.Plan) ([]registration.Step, error) {
+	if !plan.Changes() {
+		if unread, err := plan.Unread(ctx); err != nil || !unread {
+			return nil, err
 		}
-		if err == nil {
-			continue
-		}
-		for _, begun := range slices.Backward(steps[:i+1]) {
-			if begun.Undo == nil {
-				continue
-			}
-			if undoErr := begun.Undo(context.WithoutCancel(ctx)); undoErr != nil {
-				err = fmt.Errorf("%w\nand not everything was restored: %w", err, undoErr)
-			}
-		}
-		return err
 	}
-	return nil
+	step, err := plan.Reloading()
+	how := plan.Reload()
+	return []registration.Step{{
+		Do:   func(ctx context.Context) error { return n.reload(ctx, how, step.Do) },
+		Undo: func(ctx context.Context) error { return n.reload(ctx, how, step.Undo) },
+	}}, err
 }
 
 // reload has the engine read its configuration, and waits until it answers again: what is printed meanwhile may be lost

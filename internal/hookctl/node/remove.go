@@ -12,6 +12,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
@@ -53,46 +54,64 @@ func (n *Node) unregister(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var plan *registration.Plan
-	if record != nil {
-		if n.Engine, err = engines.New(n.System, record.Engine, record.Config); err != nil { // as it was installed
-			return err
-		}
-		if plan, err = registration.Uninstall(n.System, n.Engine, record, text); err != nil {
-			return err
-		}
+	if record == nil {
+		return n.forget(ctx)
 	}
-	if n.DryRun {
-		if plan != nil {
-			_, err = n.apply(ctx, plan.Files)
-		}
+	if n.Engine, err = engines.New(n.System, record.Engine, record.Config); err != nil { // as it was installed
 		return err
 	}
-	return n.register(ctx, plan)
+	plan, err := registration.Uninstall(n.System, n.Engine, record, text)
+	if err != nil {
+		return err
+	}
+	if n.DryRun {
+		n.report(plan.Files)
+		return nil
+	}
+	reload, err := n.reloading(ctx, plan)
+	if err != nil {
+		return err
+	}
+	return n.carryOut(ctx, plan, reload...)
+}
+
+// forget has the engine read its configuration if it knows the profile, of which that has nothing: an installation may have
+// been killed, and undone.
+func (n *Node) forget(ctx context.Context) error {
+	plan := registration.Gone(n.System, n.Engine, engine.Runtime{Name: n.Profile, Link: n.link()})
+	reload, err := n.reloading(ctx, plan)
+	switch {
+	case err != nil:
+		n.Say(fmt.Sprintf("whether %s still knows %s cannot be told: %v", n.Engine.Name(), n.Profile, err))
+		return nil
+	case n.DryRun:
+		return nil
+	}
+	return n.carryOut(ctx, plan, reload...)
 }
 
 // removeFiles removes the link and the profile, and the programs if no other link leads to them.
 func (n *Node) removeFiles(ctx context.Context) error {
-	for _, name := range engines.Names {
-		record, _, err := registration.ReadRecord(n.System, name, n.Profile)
-		if err != nil {
-			return err
-		}
-		if record != nil && !n.DryRun {
-			return fmt.Errorf("%s stays on this node, for %s knows it too: hookctl node remove %s --profile %s", n.Profile, name, name, n.Profile)
-		}
+	records, err := engines.Installed(n.System, n.Profile)
+	if err != nil {
+		return err
+	}
+	if len(records) > 0 && !n.DryRun {
+		return fmt.Errorf("%s stays on this node, for %s knows it too: hookctl node remove %[2]s --profile %[1]s", n.Profile, records[0].Engine)
 	}
 	files, err := n.planRemoval()
 	if err != nil {
 		return err
 	}
-	if _, err := n.apply(ctx, files); err != nil {
-		return err
-	}
 	if n.DryRun {
+		n.report(files)
 		n.Say("this was a dry run: nothing was changed")
 		return nil
 	}
+	if err := change.Make(ctx, n.System, files); err != nil {
+		return err
+	}
+	n.report(files)
 	_ = os.Remove(n.System.Profiles) // fails if there are others
 	n.Say(fmt.Sprintf("nothing of %s is left on this node", n.Profile))
 	return nil
@@ -168,7 +187,7 @@ func (n *Node) waitUntilUnused(ctx context.Context) error {
 
 // users returns the containers that use the profile. With an error, there may be more.
 func (n *Node) users() ([]container.Use, error) {
-	return container.Using(n.System, program.Uses(n.System, program.Known(n.program(), n.Profile)))
+	return container.Look(n.System).Using(program.Uses(n.System, program.Known(n.program(), n.Profile)))
 }
 
 // describe returns a line for each container, those of a pod together.

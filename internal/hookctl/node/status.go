@@ -2,9 +2,6 @@ package node
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,10 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
@@ -37,50 +33,24 @@ func receiptPath(sys system.System, profile string) string {
 	return filepath.Join(sys.State, "node-"+profile+".json") // not in a directory of its own, which is an engine's
 }
 
-// receiptStep writes the receipt.
-func (n *Node) receiptStep() registration.Step {
-	var done *change.Done
-	return registration.Step{
-		Do: func(ctx context.Context) (err error) {
-			file, err := n.planReceipt()
-			if err == nil {
-				done, err = change.Apply(ctx, n.System, []change.File{file})
-			}
-			return err
-		},
-		Undo: func(context.Context) error {
-			if done == nil {
-				return nil
-			}
-			return done.Undo()
-		},
-	}
-}
-
-func (n *Node) planReceipt() (change.File, error) {
+// withReceipt adds the receipt to the changes of an installation, of which the record is r.
+func (n *Node) withReceipt(files []change.File, r *registration.Record) ([]change.File, error) {
 	f := change.File{Path: receiptPath(n.System, n.Profile), Mode: 0o644, Own: true}
-	record, _, err := registration.ReadRecord(n.System, n.Engine.Name(), n.Profile)
-	if err != nil {
-		return f, err
-	}
+	var err error
 	if f.Before, err = change.Read(f.Path); err != nil {
-		return f, err
+		return nil, err
 	}
-	profile, err := change.Read(n.System.Profile(n.Profile))
-	if err != nil {
-		return f, err
+	is := receipt{Engine: n.Engine.Name(), Link: n.link(), Configuration: map[string]string{}}
+	for _, file := range files {
+		if file.Path == n.System.Profile(n.Profile) {
+			is.ProfileSHA256 = change.Digest(file.After)
+		}
 	}
-	r := receipt{Engine: n.Engine.Name(), Link: n.link(), ProfileSHA256: digest(profile), Configuration: map[string]string{}}
-	for _, file := range record.Files {
-		r.Configuration[file.Path] = file.AfterSHA256
+	for _, file := range r.Files {
+		is.Configuration[file.Path] = file.AfterSHA256
 	}
-	f.After, err = json.MarshalIndent(r, "", "  ")
-	return f, err
-}
-
-func digest(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+	f.After, err = json.MarshalIndent(is, "", "  ")
+	return append(files, f), err
 }
 
 // Part is a part of an installation on a node.
@@ -109,7 +79,7 @@ func Status(sys system.System, profile string) ([]Part, error) {
 	s.programs()
 	s.link()
 	s.file("profile", sys.Profile(profile), func(text []byte) string {
-		if digest(text) != r.ProfileSHA256 {
+		if change.Digest(text) != r.ProfileSHA256 {
 			return "it was changed since it was installed"
 		}
 		return ""
@@ -181,7 +151,7 @@ func (s *status) link() {
 // handler judges a file of the engine's configuration: it is as it was installed; or somebody has changed it since, and it
 // still has the handler, or still names the file that has it.
 func (s *status) handler(path string, text []byte) string {
-	if digest(text) == s.receipt.Configuration[path] || s.hasHandler(path, text) {
+	if change.Digest(text) == s.receipt.Configuration[path] || s.hasHandler(path, text) {
 		return ""
 	}
 	for other := range s.receipt.Configuration {
@@ -194,15 +164,8 @@ func (s *status) handler(path string, text []byte) string {
 
 // hasHandler reports whether a configuration has, below the profile's name, the link.
 func (s *status) hasHandler(path string, text []byte) bool {
-	unmarshal := toml.Unmarshal
-	if filepath.Ext(path) == ".json" {
-		unmarshal = json.Unmarshal
-	}
-	var tree any
-	if unmarshal(text, &tree) != nil {
-		return false
-	}
-	return names(tree, s.profile, s.receipt.Link)
+	tree, err := engine.Tree(path, text)
+	return err == nil && names(tree, s.profile, s.receipt.Link)
 }
 
 // names reports whether a value named name is, or holds, the text link.

@@ -51,7 +51,7 @@ func Compose(exe string, from Source, force bool) (*Content, []check.Finding, er
 		content.HooksDirs = append(content.HooksDirs, abs)
 	}
 	checked := check.Files(exe, append(paths, content.HooksDirs...))
-	if err := refuse(checked.Findings, force); err != nil {
+	if err := Judge(checked.Findings, "nothing was written", "writes the profile all the same", force); err != nil {
 		return nil, checked.Findings, err
 	}
 	if from.HookFile != "" {
@@ -76,15 +76,17 @@ func Compose(exe string, from Source, force bool) (*Content, []check.Finding, er
 	return content, checked.Findings, err
 }
 
-// refuse returns an error if containers would not start with what was checked.
-func refuse(findings []check.Finding, force bool) (err error) {
+// Judge returns an error if containers would not start with hooks that were checked: it begins with what, and says what force
+// does. With force it lets pass what may be right later, such as a program that is not there yet, but not what oci-add-hooks
+// itself refuses.
+func Judge(findings []check.Finding, what, forced string, force bool) (err error) {
 	for _, f := range findings {
 		switch {
 		case f.Severity != check.Error:
 		case f.Kind == check.Refused:
-			return errors.New("nothing was written: oci-add-hooks would refuse these hooks")
+			return errors.New(what + ": oci-add-hooks would refuse these hooks")
 		case !force:
-			err = Refused{"nothing was written: containers would not start with these hooks", "writes the profile all the same"}
+			err = Refused{what + ": containers would not start with these hooks", forced}
 		}
 	}
 	return err

@@ -50,15 +50,20 @@ func Default(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 	if reloads, err = steps(first); err != nil {
 		return nil, err
 	}
-	return plan, first.CarryOut(ctx, append(reloads, Step{Do: try}, Step{Do: func(ctx context.Context) error {
-		second, err := Install(ctx, sys, e, r)
-		if err != nil {
+	var second *Plan
+	apply := func(ctx context.Context) (err error) {
+		if second, err = Install(ctx, sys, e, r); err != nil {
 			return err
 		}
+		second.change = first.change // both are kept, or neither
+		return second.apply(ctx)
+	}
+	read := func(ctx context.Context) error {
 		reloads, err := steps(second)
-		if err != nil {
+		if err != nil || len(reloads) == 0 {
 			return err
 		}
-		return second.CarryOut(ctx, reloads...)
-	}})...)
+		return reloads[0].Do(ctx)
+	}
+	return plan, first.CarryOut(ctx, append(reloads, Step{Do: try}, Step{Do: apply}, Step{Do: read})...)
 }

@@ -7,28 +7,24 @@ package registration
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
 // Plan is what an installation, or its taking back, changes.
 type Plan struct {
-	Files []change.File // in order; the record among them
-	Notes []string      // what a person is to know; CarryOut adds to them
+	Files  []change.File // in order; the record among them
+	Notes  []string      // what a person is to know; CarryOut adds to them
+	Record *Record       // of an installation, as it is to be
 
-	sys      system.System
+	change   *change.Change
 	engine   engine.Engine
 	runtime  engine.Runtime
 	expected bool // whether the runtime is there in the end
@@ -101,7 +97,7 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		files[i].Before = now
 		rec.Files = append(rec.Files, record(change.File{Path: f.Path, Before: before, After: files[i].After}))
 	}
-	plan := &Plan{sys: sys, engine: e, runtime: r, expected: true}
+	plan := &Plan{change: change.Begin(sys), engine: e, runtime: r, expected: true, Record: old}
 	if advice := e.Advice(r); advice != "" {
 		plan.Notes = append(plan.Notes, advice)
 	}
@@ -109,6 +105,7 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		return plan, plan.judge(now, now) // what is remembered of it stays, whatever else has been edited since
 	}
 	// The record comes first: whatever happens after, it is known what there is to take back.
+	plan.Record = rec
 	plan.Files = append(plan.Files, change.File{Path: recordPath(sys, e.Name(), r.Name), Before: oldText, After: rec.marshal(), Mode: 0o600})
 	plan.Files = append(plan.Files, files...)
 	return plan, nil
@@ -116,7 +113,7 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 
 // Uninstall plans to take back an installation.
 func Uninstall(sys system.System, e engine.Engine, r *Record, text []byte) (*Plan, error) {
-	plan := &Plan{sys: sys, engine: e, runtime: engine.Runtime{Name: r.Name, Link: r.Link}}
+	plan := Gone(sys, e, engine.Runtime{Name: r.Name, Link: r.Link})
 	for _, f := range slices.Backward(r.Files) { // references before what they refer to
 		now, then, err := takenBack(sys, e, r, f.Path)
 		if err != nil {
@@ -130,6 +127,11 @@ func Uninstall(sys system.System, e engine.Engine, r *Record, text []byte) (*Pla
 	}
 	plan.Files = append(append(plan.Files, heirs...), change.File{Path: recordPath(sys, r.Engine, r.Name), Before: text})
 	return plan, nil
+}
+
+// Gone returns a plan of no change, by which the engine is not to know r.
+func Gone(sys system.System, e engine.Engine, r engine.Runtime) *Plan {
+	return &Plan{change: change.Begin(sys), engine: e, runtime: r}
 }
 
 // inherit returns the records of what else is installed in the same configuration as they are to be once r is taken back,
@@ -155,7 +157,7 @@ func inherit(sys system.System, e engine.Engine, r *Record, files []change.File)
 				continue
 			}
 			before := f.before()
-			if digest(before) == ours.AfterSHA256 {
+			if change.Digest(before) == ours.AfterSHA256 {
 				before = ours.before()
 			} else if before != nil {
 				if before, err = e.Without(f.Path, before, was); err != nil {
@@ -164,8 +166,8 @@ func inherit(sys system.System, e engine.Engine, r *Record, files []change.File)
 			}
 			after := f.AfterSHA256
 			for _, g := range files {
-				if g.Path == f.Path && digest(g.Before) == after {
-					after = digest(g.After)
+				if g.Path == f.Path && change.Digest(g.Before) == after {
+					after = change.Digest(g.After)
 				}
 			}
 			other.Files[i] = record(change.File{Path: f.Path, Before: before})
@@ -185,9 +187,9 @@ func takenBack(sys system.System, e engine.Engine, r *Record, path string) (now,
 	}
 	f, changed := r.file(path)
 	switch {
-	case !changed, digest(now) == f.BeforeSHA256:
+	case !changed, change.Digest(now) == f.BeforeSHA256:
 		return now, now, nil
-	case digest(now) == f.AfterSHA256:
+	case change.Digest(now) == f.AfterSHA256:
 		return now, f.before(), nil
 	}
 	was, err := r.installed(sys, e)
@@ -203,12 +205,9 @@ func sameMeaning(path string, a, b []byte) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
-	unmarshal := toml.Unmarshal
-	if filepath.Ext(path) == ".json" {
-		unmarshal = json.Unmarshal
-	}
-	var inA, inB tomledit.Table
-	return unmarshal(a, &inA) == nil && unmarshal(b, &inB) == nil && reflect.DeepEqual(inA, inB)
+	inA, errA := engine.Tree(path, a)
+	inB, errB := engine.Tree(path, b)
+	return errA == nil && errB == nil && reflect.DeepEqual(inA, inB)
 }
 
 // Step is a part of carrying out a plan that comes after its files are written.
@@ -223,13 +222,30 @@ func (p *Plan) Reloading() (Step, error) {
 	reload := p.Reload()
 	return Step{
 		Do: func(ctx context.Context) error {
-			if err := reload.Do(ctx); err != nil {
-				return err
+			err := p.change.Advise(p.advice())
+			if err == nil {
+				err = reload.Do(ctx)
 			}
-			return p.settle(ctx)
+			if err == nil {
+				err = p.settle(ctx)
+			}
+			return err
 		},
 		Undo: reload.Do,
 	}, reload.Refused
+}
+
+// advice is what a person is to do if the change is undone after the engine may have read it.
+func (p *Plan) advice() string {
+	back := slices.Clone(p.Files)
+	for i, f := range back {
+		back[i].Before, back[i].After = f.After, f.Before
+	}
+	command := p.engine.Reload(back).Command
+	if command == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s may have read it: to have it read what there is again, run: %s", p.engine.Name(), command)
 }
 
 const (
@@ -258,20 +274,26 @@ func (p *Plan) settle(ctx context.Context) error {
 	})
 }
 
-var errKept = errors.New("the engine still knows the runtime")
+const errKept = unread("the engine still knows the runtime")
 
-// Read has a running engine read its configuration unless it knows already what the plan is about: an earlier call may have
-// been killed before it had.
-func (p *Plan) Read(ctx context.Context) error {
-	if d := p.engine.Daemon(); d != nil && d.Process == nil || p.confirm(ctx) == nil {
-		return nil
+// Unread reports whether the engine runs and does not know yet what the plan is about: its configuration may have been changed
+// without a reload, or an earlier call killed before it.
+func (p *Plan) Unread(ctx context.Context) (bool, error) {
+	if d := p.engine.Daemon(); d != nil && d.Process == nil {
+		return false, nil
 	}
-	step, err := p.Reloading()
-	if err != nil {
-		return err
+	err := p.confirm(ctx)
+	var unread unread
+	if errors.As(err, &unread) {
+		return true, nil
 	}
-	return step.Do(ctx)
+	return false, err
 }
+
+// unread is an error about what an engine says that it knows.
+type unread string
+
+func (e unread) Error() string { return string(e) }
 
 // confirm asks the running engine whether it knows what the plan is about.
 func (p *Plan) confirm(ctx context.Context) error {
@@ -280,52 +302,64 @@ func (p *Plan) confirm(ctx context.Context) error {
 		return err
 	}
 	name, entry := p.runtime.Name, known.Entry(p.runtime.Name)
+	problem := ""
 	switch {
-	case !p.expected && entry != nil:
+	case !p.expected && entry != nil && entry.Path == p.runtime.Link:
 		return errKept
 	case !p.expected:
-		return nil
 	case entry == nil:
-		return fmt.Errorf("%s has read its configuration, and does not know the runtime %s", p.engine.Name(), name)
+		problem = "does not know the runtime " + name
 	case entry.Path != p.runtime.Link:
-		return fmt.Errorf("%s has read its configuration, and calls %s for the runtime %s, not %s", p.engine.Name(), entry.Path, name, p.runtime.Link)
+		problem = fmt.Sprintf("calls %s for the runtime %s, not %s", entry.Path, name, p.runtime.Link)
 	case p.runtime.Default && !entry.Default:
-		return fmt.Errorf("%s has read its configuration, and its default runtime is not %s", p.engine.Name(), name)
+		problem = "its default runtime is not " + name
 	}
-	return nil
+	if problem == "" {
+		return nil
+	}
+	return unread(p.engine.Name() + " has read its configuration, and " + problem)
 }
 
-// CarryOut does what was planned, and then each of steps. If anything fails, or ctx ends, everything is restored.
+// Perform does what was planned, if there is anything to do. With reload, the engine reads it.
+func (p *Plan) Perform(ctx context.Context, reload bool) error {
+	if !reload {
+		if !p.Changes() {
+			return nil
+		}
+		return p.CarryOut(ctx)
+	}
+	if !p.Changes() {
+		if unread, err := p.Unread(ctx); err != nil || !unread {
+			return err
+		}
+	}
+	step, err := p.Reloading()
+	if err != nil {
+		return err
+	}
+	return p.CarryOut(ctx, step)
+}
+
+// CarryOut does what was planned, and then each of steps. If anything fails, or ctx ends, everything is restored; the next
+// call of hookctl does that if this one is killed.
 //
 // An installation needs an engine that takes its configuration as it is. To be undone, it does not: the engine is then not
 // asked about the result either.
 func (p *Plan) CarryOut(ctx context.Context, steps ...Step) error {
-	before, err := p.engine.View(ctx)
-	if err != nil && (p.expected || ctx.Err() != nil) {
-		return err
-	}
-	if err != nil {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s was not asked about the result, for it did not take its configuration before: %v", p.engine.Name(), err))
-	}
-	done, err := change.Apply(ctx, p.sys, p.Files)
-	if err != nil {
-		return err
-	}
-	if before != nil {
-		err = p.verify(ctx, before)
-	}
+	steps = slices.Concat([]Step{{Do: p.apply}}, steps, []Step{{Do: func(context.Context) error { return p.change.Keep() }}})
+	var err error
 	begun := 0
 	for begun < len(steps) && err == nil && ctx.Err() == nil {
 		begun++
 		err = steps[begun-1].Do(ctx)
 	}
-	if err == nil && ctx.Err() != nil {
-		err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	if ctx.Err() != nil && (begun < len(steps) || err != nil) {
+		err = fmt.Errorf("interrupted: %w", context.Cause(ctx)) // whatever it broke off
 	}
 	if err == nil {
 		return nil
 	}
-	if undoErr := done.Undo(); undoErr != nil {
+	if undoErr := p.change.Undo(); undoErr != nil {
 		return fmt.Errorf("%w\nand not everything was restored: %w", err, undoErr)
 	}
 	err = fmt.Errorf("%w\neverything was restored", err)
@@ -340,8 +374,18 @@ func (p *Plan) CarryOut(ctx context.Context, steps ...Step) error {
 	return err
 }
 
-// verify holds the result to what the engine makes of it.
-func (p *Plan) verify(ctx context.Context, before *engine.View) error {
+// apply changes the files, and holds the result to what the engine makes of it.
+func (p *Plan) apply(ctx context.Context) error {
+	before, err := p.engine.View(ctx)
+	if err != nil && (p.expected || ctx.Err() != nil) {
+		return err
+	}
+	if err != nil {
+		p.Notes = append(p.Notes, fmt.Sprintf("%s was not asked about the result, for it did not take its configuration before: %v", p.engine.Name(), err))
+	}
+	if err := p.change.Apply(ctx, p.Files); err != nil || before == nil {
+		return err
+	}
 	after, err := p.engine.View(ctx)
 	if err != nil {
 		return fmt.Errorf("%s does not take the change: %w", p.engine.Name(), err)

@@ -41,7 +41,7 @@ func machine(t *testing.T, files map[string]string) system.System {
 	return sys
 }
 
-// snapshot returns what lies below a folder: every file's text and mode, and every directory.
+// snapshot returns what lies below a directory: every file's text and mode, and every directory.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -247,6 +247,37 @@ func TestEveryStepFails(t *testing.T) {
 	}
 }
 
+// TestCarryOut: a step that fails is undone with those before it, the last first; so it is at an interrupt.
+func TestCarryOut(t *testing.T) {
+	var did []string
+	sys := machine(t, nil)
+	step := func(name string, err error) registration.Step {
+		return registration.Step{
+			Do:   func(context.Context) error { did = append(did, name); return err },
+			Undo: func(ctx context.Context) error { did = append(did, "not "+name); return ctx.Err() },
+		}
+	}
+	fault := errors.New("fault")
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupting := registration.Step{Do: func(context.Context) error { interrupt(); return nil }}
+	for _, test := range []struct {
+		ctx   context.Context
+		steps []registration.Step
+		want  error
+		did   []string
+	}{
+		{t.Context(), []registration.Step{step("a", nil), step("b", nil)}, nil, []string{"a", "b"}},
+		{t.Context(), []registration.Step{step("a", nil), step("b", fault), step("c", nil)}, fault, []string{"a", "b", "not b", "not a"}},
+		{ctx, []registration.Step{step("a", nil), interrupting, step("b", nil)}, context.Canceled, []string{"a", "not a"}},
+	} {
+		did = nil
+		plan := registration.Gone(sys, installations[0].new(t, sys), gpu)
+		if err := plan.CarryOut(test.ctx, test.steps...); !errors.Is(err, test.want) || !slices.Equal(did, test.did) {
+			t.Errorf("did %q, and %v; want %q, and %v", did, err, test.did, test.want)
+		}
+	}
+}
+
 // TestUndoFails: what cannot be restored is said, and stays recorded.
 func TestUndoFails(t *testing.T) {
 	i := installations[0]
@@ -305,7 +336,7 @@ func meddle(t *testing.T, f change.File) {
 	}
 }
 
-// mend undoes meddle, which made these folders.
+// mend undoes meddle, which made these directories.
 func mend(t *testing.T, f change.File, made []string) {
 	t.Helper()
 	if f.Before != nil {

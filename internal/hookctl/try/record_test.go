@@ -72,7 +72,7 @@ func (r *recorder) recorded(t *testing.T) Call {
 }
 
 // A hook has the arguments, the environment, the standard input and the working directory that the recorder has, and the
-// recorder gives the runtime the hook's output and exit status.
+// recorder passes the hook's output and exit status on to the runtime.
 func TestRecord(t *testing.T) {
 	r := newRecorder(t, `cat; printf '%s\n' "$0" "$@"; tr '\0' '\n' </proc/$$/environ; pwd; echo warning >&2; exit 42`, "first", "", "a b")
 	r.ready(t)

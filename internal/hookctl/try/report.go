@@ -78,7 +78,7 @@ func (t *task) call() Call {
 	return c
 }
 
-// place gives the call its place on the time line that leads from begin to end.
+// place sets the place of the call on the time line that leads from begin to end.
 func (c *Call) place(begin, end int64) {
 	if c.Result == NeverCalled {
 		return

@@ -105,7 +105,7 @@ var idPattern = regexp.MustCompile(`hookctl-try-[0-9]+`)
 func (tr *trial) wantNothingLeft(t *testing.T) {
 	t.Helper()
 	if left, err := os.ReadDir(tr.temp); err != nil || len(left) > 0 {
-		t.Errorf("left in the temporary folder: %v, %v", left, err)
+		t.Errorf("left in the temporary directory: %v, %v", left, err)
 	}
 	for _, p := range processes(t, func(cmdline string) bool { return strings.Contains(cmdline, tr.temp) }) {
 		t.Errorf("left running: %s", p)

@@ -1,4 +1,4 @@
-// Fakeruntime stands in for an OCI runtime in the tests: it writes down how it was called, into the folder that
+// Fakeruntime stands in for an OCI runtime in the tests: it writes down how it was called, into the directory that
 // FAKERT_RECORD names, and ends as FAKERT_STDOUT, FAKERT_STDERR and FAKERT_EXIT ask.
 //
 // It takes what it can from the kernel (/proc/self), not from Go's view of it: the exact bytes of the arguments and of
