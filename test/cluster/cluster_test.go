@@ -227,7 +227,7 @@ func (c cluster) feature(name, namespace, spec, has string) {
 		defer c.kubectl(append([]string{"delete", "--grace-period=1"}, pods...)...)
 		started := exec.Command("./admin.sh", append([]string{"kubectl", "wait", "--for=condition=Ready", "--timeout=60s"}, pods...)...).Run()
 		if started != nil && class == "" {
-			c.Skip(c.kubectl("-n", namespace, "get", "events", "--field-selector", "type=Warning,involvedObject.name="+pod.Metadata["name"],
+			c.Skip(c.kubectl("-n", namespace, "get", "events", "--field-selector", "type=Warning,reason!=MissingClusterDNS,involvedObject.name="+pod.Metadata["name"],
 				"-o", `jsonpath={.items[*].message}`))
 		}
 		if started != nil {

@@ -32,7 +32,7 @@ type Container struct {
 
 	// Dropped says that it is a pod's sandbox whose infra container CRI-O does not start (drop_infra_ctr): no runtime is called
 	// for it, though its bundle has a config.json.
-	Dropped bool `json:"dropped,omitempty"`
+	Dropped bool `json:"-"`
 
 	// Shim is the process of containerd's that watches it; 0 if there is none. Forgotten says that the dockerd that runs does
 	// not list the container any more.
