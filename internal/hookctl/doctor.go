@@ -1,6 +1,7 @@
 package hookctl
 
 import (
+	"cmp"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -37,9 +38,9 @@ func newDoctor(io *streams) *cobra.Command {
 			if name != "" && !withCanary {
 				return usageError("--profile is for --canary")
 			}
-			list, err := io.examined(args, config)
-			if err != nil {
-				return err
+			list, unknown := io.examined(args, config)
+			if unknown != nil && len(list) == 0 {
+				return unknown
 			}
 			exe, err := program.Find(binDir)
 			if err != nil && (withCanary || binDir != "") {
@@ -64,7 +65,7 @@ func newDoctor(io *streams) *cobra.Command {
 					lines = append(lines, more...)
 				}
 			}
-			return io.printDoctor(list, lines, problemsOnly)
+			return cmp.Or(unknown, io.printDoctor(list, lines, problemsOnly))
 		},
 	}
 	flags := cmd.Flags()
