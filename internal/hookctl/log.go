@@ -19,11 +19,11 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// formats are those in which what hooks did is printed, the values of --format.
+// formats are the values of --format: the formats in which results of hooks are printed.
 var formats = []string{"text", "otlp", "trace"}
 
 func addFormatFlag(cmd *cobra.Command, format *string) {
-	cmd.Flags().StringVar(format, "format", "text", "a `FORMAT`: text, otlp (OpenTelemetry, a line a hook) or trace (Chrome trace events, which Perfetto opens)")
+	cmd.Flags().StringVar(format, "format", "text", "a `FORMAT`: text, otlp (OpenTelemetry, one line per hook) or trace (Chrome trace events, which Perfetto opens)")
 	must(cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)))
 }
 
@@ -45,12 +45,12 @@ func newLog(u *ui.UI, sys system.System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "log",
 		Short: "show what supervised hooks did",
-		Long: `log shows what supervised hooks did, a line each: when, in which container or
-pod, the stage, the hook, how long it took, and what came of it. What a hook
-printed is shown below its line where it failed.
+		Long: `Shows what supervised hooks did, one line per hook: the time, the container or
+pod, the stage, the hook, its duration and its result. If a hook failed, what it
+printed is shown below its line.
 
-Hooks are supervised, and so recorded, if their hook file says "supervise". See
-oci-run-hook(8).`,
+Hooks are supervised, and therefore recorded, if their hook file has the key
+"supervise". See oci-run-hook(8).`,
 		Example: "  hookctl log --failed --since 1h\n" +
 			"  hookctl log --stats --profile gpu\n" +
 			"  hookctl log --format trace > trace.json  # for https://ui.perfetto.dev",
@@ -61,7 +61,7 @@ oci-run-hook(8).`,
 			case q.Stage != "" && !slices.Contains(hooks.Stages(), hooks.Stage(q.Stage)):
 				return usageError(fmt.Sprintf("there is no stage %q; use one of %s", q.Stage, stageList()))
 			case format != "text" && stats:
-				return usageError("--format does not belong to --stats")
+				return usageError("--format and --stats exclude each other")
 			case follow && (stats || format == "trace"):
 				return usageError("--follow has no end, and --stats and --format trace need one")
 			}
@@ -96,7 +96,7 @@ oci-run-hook(8).`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&q.ID, "id", "", "a container's `id`, how it begins, or its name: of one that is gone, a pod's")
+	flags.StringVar(&q.ID, "id", "", "a container's `id`, the beginning of it, or its name; of a container that is gone, its pod's name")
 	flags.StringVar(&q.Profile, "profile", "", "the `name` of a profile")
 	flags.StringVar(&q.Hook, "hook", "", "the `path` of a hook's program")
 	flags.StringVar(&q.Stage, "stage", "", "a `stage`")
@@ -112,7 +112,7 @@ oci-run-hook(8).`,
 }
 
 func addRecordsFlag(cmd *cobra.Command, records *string) {
-	cmd.Flags().StringVar(records, "records", "", "the `file` of records (else the user's own)")
+	cmd.Flags().StringVar(records, "records", "", "the `file` of records (default: the user's own)")
 	must(cmd.MarkFlagFilename("records", "jsonl"))
 }
 
@@ -125,8 +125,8 @@ func stageCompletions() (names []string) {
 
 func stageList() string { return strings.Join(stageCompletions(), ", ") }
 
-// readRecords returns the records that are meant of a file and those that it was before, oldest first; path is empty for
-// the user's own.
+// readRecords returns the records of a file and its rotated predecessors that match a query, oldest first. An empty path
+// stands for the user's own file.
 func readRecords(u *ui.UI, sys system.System, path string, q *history.Query) ([]*hooklog.Record, error) {
 	path, err := recordsPath(sys, path)
 	if err != nil {
@@ -137,7 +137,7 @@ func readRecords(u *ui.UI, sys system.System, path string, q *history.Query) ([]
 	return list, err
 }
 
-// followLog prints the records that are meant, and those that are written, until a signal interrupts it.
+// followLog prints the records that match a query, then new ones as they are written, until a signal interrupts it.
 func followLog(cmd *cobra.Command, u *ui.UI, sys system.System, path string, q *history.Query, format string) error {
 	path, err := recordsPath(sys, path)
 	if err != nil {
@@ -173,7 +173,7 @@ func writeRecords(u *ui.UI, list []*hooklog.Record, format string) error {
 	return nil
 }
 
-// writeRecord prints a record as a line of JSON, of OTLP, or as text.
+// writeRecord prints a record as a line of JSON or OTLP, or as text.
 func writeRecord(u *ui.UI, r *hooklog.Record, format string) error {
 	switch {
 	case u.AsJSON:
@@ -185,7 +185,7 @@ func writeRecord(u *ui.UI, r *hooklog.Record, format string) error {
 	return nil
 }
 
-// recordsPath returns the path of the records: the one that is given, or else the system's.
+// recordsPath returns the path of the records: the given one, or the system's if none is given.
 func recordsPath(sys system.System, given string) (string, error) {
 	if given != "" {
 		return given, nil
@@ -197,13 +197,13 @@ func recordsPath(sys system.System, given string) (string, error) {
 func noteTorn(u *ui.UI, path string, torn int) {
 	switch {
 	case torn == 1:
-		u.Note("1 line of " + path + " holds no record: something ended while it was written")
+		u.Note("1 line of " + path + " holds no record: its writer ended too early")
 	case torn > 1:
-		u.Note(fmt.Sprintf("%d lines of %s hold no record: something ended while they were written", torn, path))
+		u.Note(fmt.Sprintf("%d lines of %s hold no record: their writers ended too early", torn, path))
 	}
 }
 
-// sinceTime is an option's value: a time, or how long ago it was.
+// sinceTime is the value of --since: a time, or how long ago it was.
 type sinceTime struct {
 	text string
 	at   time.Time

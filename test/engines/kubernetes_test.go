@@ -688,7 +688,7 @@ func testNodeFeatures(t *testing.T, n *node) {
 func testNodeWait(t *testing.T, n *node) {
 	n.wait(t)
 	eventually(t, "the container to wait", func() string {
-		if said := ok(t, n.docker.command("logs", "wait")).stdout; said != "nothing more is done until told to end\n" {
+		if said := ok(t, n.docker.command("logs", "wait")).stdout; said != "waiting for a signal to end; there is nothing more to do\n" {
 			return "it says " + said
 		}
 		return ""
