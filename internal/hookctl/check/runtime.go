@@ -97,7 +97,7 @@ func (c *checker) stageInUse(runtime string, stage hooks.Stage, n *node) {
 	}
 	has, asked := c.features[runtime]
 	if !asked {
-		has = ask(runtime, askFor)
+		has = Features(runtime)
 		c.features[runtime] = has
 	}
 	if has != nil && !slices.Contains(has, stage) {
