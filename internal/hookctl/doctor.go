@@ -1,6 +1,7 @@
 package hookctl
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -37,18 +38,12 @@ func newDoctor(u *ui.UI, sys system.System) *cobra.Command {
 			if opts.Runtime != "" && !opts.Canary {
 				return usageError("--profile is for --canary")
 			}
-			var list []engine.Engine
-			var err error
-			if len(args) == 0 {
-				list, err = engines.Here(sys)
-			} else {
-				list = make([]engine.Engine, 1)
-				list[0], err = engines.New(sys, args[0], config)
-			}
-			if err != nil {
-				return err
+			list, unknown := examined(sys, args, config)
+			if unknown != nil && len(list) == 0 {
+				return unknown
 			}
 			opts.Config = config != ""
+			var err error
 			if opts.Exe, err = program.Find(binDir); err != nil && (opts.Canary || binDir != "") {
 				return err
 			}
@@ -57,7 +52,7 @@ func newDoctor(u *ui.UI, sys system.System) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printDoctor(u, list, lines, problemsOnly)
+				return cmp.Or(unknown, printDoctor(u, list, lines, problemsOnly))
 			})
 		},
 	}
@@ -74,6 +69,18 @@ func newDoctor(u *ui.UI, sys system.System) *cobra.Command {
 	cmd.Args = cobra.MaximumNArgs(1)
 	defineHostRoot(cmd)
 	return cmd
+}
+
+// examined returns the engines to look at. With an error it may return some all the same.
+func examined(sys system.System, args []string, config string) ([]engine.Engine, error) {
+	if len(args) == 0 {
+		return engines.Here(sys)
+	}
+	e, err := engines.New(sys, args[0], config)
+	if err != nil {
+		return nil, err
+	}
+	return []engine.Engine{e}, nil
 }
 
 func printDoctor(u *ui.UI, list []engine.Engine, lines []doctor.Line, problemsOnly bool) error {

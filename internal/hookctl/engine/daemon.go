@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -37,10 +38,14 @@ type Kind struct {
 	Usual   string                           // the path of the configuration that is read by default
 	Config  []string                         // the options that name another
 	Except  func(config string) (other bool) // reports whether a daemon with that configuration is another engine's; may be nil
+
+	// Variables are names in the daemon's environment, with the options that they stand for.
+	Variables map[string]string
 }
 
 // Find returns the daemon that reads the configuration config. If that is empty, it is the one that reads the usual one,
-// or the only one that runs. Only processes count that rule 31 has believed, and whose root directory is the system's.
+// or the only one that runs. Only processes count that rule 31 has believed, whose root directory is the system's, and which
+// see that file of the system's.
 func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 	d := &Daemon{Program: k.Program, Config: config, kind: k, sys: sys}
 	all, err := proc.List(sys)
@@ -53,22 +58,15 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 		if p.Name() != k.Program && filepath.Base(p.Exe) != k.Program {
 			continue
 		}
-		at := k.read(p)
+		at, err := k.examine(&p)
 		if config == "" && k.Except != nil && k.Except(at) {
 			continue
 		}
-		shares, err := p.SharesRoot()
-		if err == nil {
-			err = p.Trusted()
-		}
-		switch {
-		case err != nil:
+		if err != nil {
 			d.Doubt = err.Error()
-		case !shares:
-			d.Doubt = fmt.Sprintf("process %d (%s) has another root directory", p.PID, k.Program)
-		default:
-			running, reads[p.PID] = append(running, p), at
+			continue
 		}
+		running, reads[p.PID] = append(running, p), at
 	}
 	reading := func(path string) []proc.Process {
 		return slices.DeleteFunc(slices.Clone(running), func(p proc.Process) bool { return !sameFile(reads[p.PID], path) })
@@ -81,14 +79,21 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 		chosen = running
 	}
 	if len(chosen) > 1 {
-		several := &Several{text: fmt.Sprintf("several daemons %s run:%s; choose one by --config FILE", k.Program, k.lines(chosen, reads))}
+		several := &Several{}
 		for _, p := range chosen {
-			several.Configs = append(several.Configs, reads[p.PID])
+			if !slices.ContainsFunc(several.Configs, func(path string) bool { return sameFile(path, reads[p.PID]) }) {
+				several.Configs = append(several.Configs, reads[p.PID])
+			}
 		}
+		remedy := "choose one by --config FILE"
+		if len(several.Configs) == 1 {
+			remedy = "a change of that file is judged by one of them: start each with a file of its own, or stop the others meanwhile"
+		}
+		several.text = fmt.Sprintf("several daemons %s run:%s; %s", k.Program, k.lines(chosen, reads), remedy)
 		return nil, several
 	}
 	if config == "" {
-		d.Config = k.Usual
+		d.Config = k.usual()
 	}
 	if len(chosen) == 1 {
 		d.Process, d.Doubt = &chosen[0], ""
@@ -116,6 +121,46 @@ func (d *Daemon) Renew() error {
 		d.Process, d.Doubt = now.Process, now.Doubt
 	}
 	return err
+}
+
+// examine returns the path of the configuration that a process reads, and an error if it is none of the system's that is
+// believed. What its environment says is put before its arguments, which outweigh it.
+func (k Kind) examine(p *proc.Process) (config string, err error) {
+	shares, err := p.SharesRoot()
+	if err == nil {
+		err = p.Trusted()
+	}
+	if err == nil && !shares {
+		err = fmt.Errorf("process %d (%s) has another root directory", p.PID, k.Program)
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.Variables)) {
+		value := ""
+		if err == nil {
+			value, err = p.Variable(name)
+		}
+		if value != "" {
+			p.Args = slices.Insert(slices.Clone(p.Args), 1, k.Variables[name]+"="+value)
+		}
+	}
+	config = k.read(*p)
+	if err != nil {
+		return config, err
+	}
+	sees, err := p.Sees(config)
+	if err == nil && !sees {
+		err = fmt.Errorf("process %d (%s) has another file at %s, by a mount of its own", p.PID, k.Program, config)
+	}
+	return config, err
+}
+
+// usual returns the path of the configuration that a daemon reads which is started here without options.
+func (k Kind) usual() string {
+	for name, option := range k.Variables {
+		if slices.Contains(k.Config, option) {
+			return cmp.Or(os.Getenv(name), k.Usual)
+		}
+	}
+	return k.Usual
 }
 
 // read returns the path of the configuration that a process reads.

@@ -88,13 +88,15 @@ func Installed(sys system.System, profile string) (records []*registration.Recor
 }
 
 // Here returns the engines that are on this system: with the configuration that the running daemon reads, or the usual one;
-// with each, if several daemons run; and with others in which hookctl has installed something.
+// with each, if several daemons run; and with others in which hookctl has installed something. With an error, some are missing.
 func Here(sys system.System) (list []engine.Engine, err error) {
+	var errs []error
 	for _, name := range Names {
 		e, err := New(sys, name, "")
 		var several *engine.Several
 		if err != nil && !errors.As(err, &several) {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		var configs []string
 		if several != nil {
@@ -104,7 +106,7 @@ func Here(sys system.System) (list []engine.Engine, err error) {
 		}
 		installed, err := registration.Configs(sys, name)
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
 		}
 		for _, config := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(configs, installed)))) {
 			if e != nil && config == e.Config() {
@@ -112,12 +114,13 @@ func Here(sys system.System) (list []engine.Engine, err error) {
 			}
 			other, err := New(sys, name, config)
 			if err != nil {
-				return nil, err
+				errs = append(errs, err)
+				continue
 			}
 			list = append(list, other)
 		}
 	}
-	return list, nil
+	return list, errors.Join(errs...)
 }
 
 // here reports whether an engine is on this system: its program, or a configuration.
