@@ -43,7 +43,7 @@ func (s *streams) changing(ctx context.Context, dryRun bool, f func(ctx context.
 // interruptible calls f with a context that ends at an interrupt. An error by that is told as such, and not as a fault of the
 // engine that was asked meanwhile.
 func interruptible(ctx context.Context, f func(ctx context.Context) error) error {
-	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	defer stop()
 	err := f(ctx)
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) && !strings.HasPrefix(err.Error(), "interrupted") {

@@ -46,7 +46,7 @@ func newDoctor(io *streams) *cobra.Command {
 			if err != nil && (withCanary || binDir != "") {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 			defer stop()
 			lines := []doctor.Line{}
 			for _, e := range list {

@@ -275,10 +275,11 @@ func (s *streams) printPlan(e engine.Engine, plan *registration.Plan, r enrolmen
 			Files   []filed `json:"files"`
 			Command string  `json:"reloadCommand,omitempty"`
 			Effect  string  `json:"reloadEffect,omitempty"`
+			Read    bool    `json:"reloaded"`
 			Canary  string  `json:"canary,omitempty"`
-		}{e.Name(), r.profile, r.dryRun, judged, files, next.Command, next.Effect, canary})
+		}{e.Name(), r.profile, r.dryRun, judged, files, next.Command, next.Effect, plan.Reloaded, canary})
 	}
-	if len(files) == 0 {
+	if len(files) == 0 && !plan.Reloaded {
 		s.Printf("nothing to do: already installed\n")
 		return nil
 	}

@@ -186,7 +186,7 @@ func newProfileRemove(io *streams) *cobra.Command {
 				beside, _ := program.Find("") // another link may be where links are made without --bin-dir
 				plan, err := profiles.Remove(io.sys, exe, name, program.LinksTo(exe, name, filepath.Dir(beside)), o.force)
 				if err == nil && !o.force {
-					err = refuseInstalled(io.sys, name)
+					err = io.refuseRegistered(ctx, name, profiles.Link(exe, name))
 				}
 				if err == nil && !o.force {
 					err = io.refuseInUse([]string{profiles.Link(exe, name)}, "the profile "+name+" cannot be removed")

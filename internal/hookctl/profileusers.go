@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
@@ -83,9 +84,8 @@ func links(exe string, names []string) (links []string) {
 // missing returns an error if there is neither a profile nor a link of a name.
 func missing(sys system.System, exe string, names []string) error {
 	for _, name := range names {
-		file := sys.Profile(name)
-		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && len(program.LinksTo(exe, name)) == 0 {
-			return fmt.Errorf("there is no profile %s: neither %s nor a link %s to oci-add-hooks exists; hookctl profile list names those that do", name, file, name)
+		if _, err := os.Lstat(sys.Profile(name)); errors.Is(err, fs.ErrNotExist) && len(program.LinksTo(exe, name)) == 0 {
+			return profiles.None(sys, name)
 		}
 	}
 	return nil

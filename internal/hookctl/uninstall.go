@@ -2,14 +2,16 @@ package hookctl
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
 func newUninstall(io *streams) *cobra.Command {
@@ -70,16 +72,24 @@ func (s *streams) planUninstall(name string, r enrolment) (engine.Engine, *regis
 	return e, plan, err
 }
 
-// refuseInstalled returns an error if a profile is registered with an engine: its link is the engine's runtime.
-func refuseInstalled(sys system.System, name string) error {
+// refuseRegistered returns an error if a profile is registered with an engine: its link is the engine's runtime.
+func (s *streams) refuseRegistered(ctx context.Context, name, link string) error {
 	for _, e := range engines.Names {
-		rec, _, err := registration.ReadRecord(sys, e, name)
+		rec, _, err := registration.ReadRecord(s.sys, e, name)
 		if err != nil {
 			return err
 		}
 		if rec != nil {
 			return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %s", name, rec.Config, e, name)
 		}
+	}
+	list, unknown := engines.Here(s.sys)
+	lines, err := registration.Registering(ctx, list, program.Uses(s.sys, []string{link}))
+	switch err := errors.Join(unknown, err); {
+	case len(lines) > 0:
+		return fmt.Errorf("the profile %s cannot be removed; remove it from the engine first, or give --force:%s", name, inset(strings.Join(lines, "\n")))
+	case err != nil:
+		return fmt.Errorf("the profile %s cannot be removed: whether an engine knows it cannot be told; give --force if you know that none does:%s", name, inset(err.Error()))
 	}
 	return nil
 }

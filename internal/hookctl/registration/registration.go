@@ -6,6 +6,7 @@
 package registration
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,15 +20,18 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
 // Plan is what an installation, or its taking back, changes.
 type Plan struct {
-	Files  []change.File // in order; the record among them
-	Notes  []string      // what a person is to know; CarryOut adds to them
-	Record *Record       // of an installation, as it is to be
+	Files    []change.File // in order; the record among them
+	Notes    []string      // what a person is to know; CarryOut adds to them
+	Reloaded bool          // whether CarryOut has had the engine read it
+	Record   *Record       // of an installation, as it is to be
 
 	change   *change.Change
 	engine   engine.Engine
@@ -96,6 +100,8 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		if err != nil {
 			return nil, err
 		}
+		f.After = endLinesAs(before, f.After)
+		files[i].After = f.After
 		if sameMeaning(f.Path, now, f.After) {
 			files[i].After = now // somebody has written it in another way since
 		}
@@ -202,7 +208,16 @@ func takenBack(sys system.System, e engine.Engine, r *Record, path string) (now,
 		return nil, nil, err
 	}
 	then, err = e.Without(path, now, was)
-	return now, then, err
+	return now, endLinesAs(now, then), err
+}
+
+// endLinesAs ends the lines of a text with CR LF, as some editors do, if all lines of the one before end so.
+func endLinesAs(before, text []byte) []byte {
+	lines := bytes.Count(before, []byte("\n"))
+	if lines == 0 || bytes.Count(before, []byte("\r\n")) != lines {
+		return text
+	}
+	return bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
 }
 
 // sameMeaning reports whether two texts of a file say the same.
@@ -210,12 +225,35 @@ func sameMeaning(path string, a, b []byte) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
+	a, b = bytes.TrimPrefix(a, []byte("\ufeff")), bytes.TrimPrefix(b, []byte("\ufeff"))
 	unmarshal := toml.Unmarshal
 	if filepath.Ext(path) == ".json" {
 		unmarshal = json.Unmarshal
 	}
 	var inA, inB tomledit.Table
 	return unmarshal(a, &inA) == nil && unmarshal(b, &inB) == nil && reflect.DeepEqual(inA, inB)
+}
+
+// Registering returns, a line each, the runtimes of engines that use what matches reports (see program.Uses), through scripts too.
+// With an error, there may be more.
+func Registering(ctx context.Context, list []engine.Engine, matches func(word string) bool) (lines []string, err error) {
+	var unknown []error
+	for _, e := range list {
+		registered, err := e.Registered(ctx)
+		if err != nil {
+			unknown = append(unknown, fmt.Errorf("%s: %w", e.Name(), err))
+			continue
+		}
+		for _, entry := range registered.Entries {
+			words, err := program.Words(proc.Below("/"), append([]string{entry.Path}, entry.Args...))
+			if slices.ContainsFunc(words, matches) {
+				lines = append(lines, fmt.Sprintf("%s has the runtime %s, which calls %s", e.Name(), entry.Name, entry.Path))
+			} else if err != nil {
+				unknown = append(unknown, fmt.Errorf("the runtime %s of %s: %w", entry.Name, e.Name(), err))
+			}
+		}
+	}
+	return lines, errors.Join(unknown...)
 }
 
 // Step is a part of carrying out a plan that comes after its files are written.
@@ -237,6 +275,7 @@ func (p *Plan) Reloading() (Step, error) {
 			if err == nil {
 				err = p.settle(ctx)
 			}
+			p.Reloaded = err == nil
 			return err
 		},
 		Undo: reload.Do,

@@ -287,7 +287,7 @@ func (c *crio) Known(ctx context.Context) (*engine.Registered, error) {
 	if listen, _ := tomledit.Dig(now.Tree, "crio", "api")["listen"].(string); listen != "" {
 		socket = listen
 	}
-	text, err := engine.Get(ctx, socket, "/config")
+	text, err := engine.Get(ctx, "unix", socket, "/config")
 	if err != nil {
 		return nil, fmt.Errorf("crio cannot be asked: %w", err)
 	}
