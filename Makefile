@@ -76,7 +76,8 @@ INSTALLED = \
 	'0644 $(DOCS)/docs docs/*.md docs/*.svg' \
 	'0644 $(DOCS)/examples examples/*.json examples/*.yaml' \
 	'0644 $(DOCS)/deploy/kubernetes deploy/kubernetes/*.*' \
-	'0644 $(DOCS)/deploy/kubernetes/example deploy/kubernetes/example/*'
+	'0644 $(DOCS)/deploy/kubernetes/example deploy/kubernetes/example/*' \
+	'0644 $(DOCS)/deploy/kubernetes/hold deploy/kubernetes/hold/*'
 
 .PHONY: install
 install: build man completions ## install the programs, manual pages, completions and documents below PREFIX (/usr/local), in DESTDIR
@@ -207,7 +208,7 @@ tried: ## write the engines and versions of the last test runs into docs/tested.
 	scripts/tried.sh docs/tested.md
 
 .PHONY: test-cluster
-test-cluster: engines ## docs/kubernetes.md on a real cluster of one node (root; some 20 minutes more the first time); not part of test
+test-cluster: engines ## docs/kubernetes.md on real clusters of one node and of three (root; some 20 minutes more the first time); not part of test
 	scripts/install-engines.sh cluster
 	cd test/cluster && ./build.sh && go test -count=1 -v -timeout 60m .
 

@@ -26,9 +26,13 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
@@ -189,8 +193,12 @@ func TestHouse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for dir := range strings.Lines(string(out)) {
-		name := strings.TrimPrefix(strings.TrimSpace(dir), root+"/")
+	modules, err := filepath.Glob("../test/*")
+	if err != nil || len(modules) == 0 {
+		t.Fatal(modules, err)
+	}
+	for _, dir := range append(strings.Fields(string(out)), modules...) {
+		name := strings.TrimPrefix(strings.TrimPrefix(dir, root+"/"), "../")
 		named := slices.Contains(rows, name) || name == "internal/hookctl"
 		if engine, ok := strings.CutPrefix(name, "internal/hookctl/engine/"); ok {
 			named = strings.Contains(house, "`"+engine+"`")
@@ -333,6 +341,36 @@ func TestManualPages(t *testing.T) {
 	}
 }
 
+// The JSON in the manual pages is accepted: hook files, a file of a hooks directory, and dockerd's configuration.
+func TestManualPagesJSON(t *testing.T) {
+	manuals, err := filepath.Glob("../docs/man/*.md")
+	if err != nil || len(manuals) == 0 {
+		t.Fatal(manuals, err)
+	}
+	found := 0
+	for _, manual := range manuals {
+		text, err := os.ReadFile(manual)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^    \{.*\n(?:^    .*\n)*`).FindAllString(string(text), -1) {
+			b := block{page: manual, line: 1 + strings.Count(string(text)[:strings.Index(string(text), m)], "\n"), text: m}
+			found++
+			switch {
+			case strings.Contains(m, `"runtimes"`):
+				wantRuntimes(t, b)
+			case strings.Contains(m, `"when"`):
+				wantReadable(t, b)
+			default:
+				wantAccepted(t, b, "")
+			}
+		}
+	}
+	if found < 4 {
+		t.Errorf("the manual pages have %d examples in JSON", found)
+	}
+}
+
 // Every hook file in this directory is accepted, and has hooks.
 func TestHookFiles(t *testing.T) {
 	files, err := filepath.Glob("*.json")
@@ -358,6 +396,32 @@ func TestExamplesChecked(t *testing.T) {
 		missing := f.Severity == check.Error && f.Kind == "program" && strings.HasPrefix(f.Problem, "the hook's program /usr/local/bin/gpu-")
 		if !missing && f.Kind != "writable" { // which is about this checkout
 			t.Errorf("%s:%d:%d: %s: %s", f.File, f.Line, f.Column, f.Severity, f.Problem)
+		}
+	}
+}
+
+// The metrics and the states that alerts.yaml asks for are those of hookctl.
+func TestAlerts(t *testing.T) {
+	rules, err := os.ReadFile("alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var metrics bytes.Buffer
+	record := &hooklog.Record{Stage: "poststop", Path: "/bin/false", Result: "failed"}
+	var containers []history.Containers
+	for _, state := range []inventory.State{inventory.Missing, inventory.Changed} {
+		containers = append(containers, history.Containers{Profile: "gpu", State: string(state), Count: 1})
+	}
+	if err := history.WriteMetrics(&metrics, []*hooklog.Record{record}, containers); err != nil {
+		t.Fatal(err)
+	}
+	expressions := regexp.MustCompile(`(?m)expr:.*?(oci_hook_[a-z_]+)(?:\{(.*?)\})?`).FindAllSubmatch(rules, -1)
+	if len(expressions) != 3 {
+		t.Errorf("%d expressions have a metric of hookctl, not 3", len(expressions))
+	}
+	for _, m := range expressions {
+		if !regexp.MustCompile(fmt.Sprintf(`(?m)^%s\{.*%s.*\} `, m[1], m[2])).Match(metrics.Bytes()) {
+			t.Errorf("hookctl metrics has no %s{%s}:\n%s", m[1], m[2], metrics.Bytes())
 		}
 	}
 }
@@ -492,6 +556,45 @@ func TestContainerdConfig(t *testing.T) {
 		}
 		wantHandler(t, containerd)
 	})
+}
+
+// The blocks for engines' TOML files name the link of the page.
+func TestTOML(t *testing.T) {
+	want := map[string]string{ // the table of the runtime, and its member, by what the block begins with
+		"version = 2\n":     "plugins/io.containerd.grpc.v1.cri/containerd/runtimes/gpu-hooks/options/BinaryName",
+		"version = 3\n":     "plugins/io.containerd.cri.v1.runtime/containerd/runtimes/gpu-hooks/options/BinaryName",
+		"[crio.runtime.":    "crio/runtime/runtimes/gpu-hooks/runtime_path",
+		"[engine]\nruntime": "engine/runtimes/gpu-hooks",
+	}
+	for _, b := range blocks(t) {
+		if b.lang != "toml" {
+			continue
+		}
+		var value any = map[string]any{}
+		if err := toml.Unmarshal([]byte(b.text), &value); err != nil {
+			t.Errorf("%v: %v", b, err)
+			continue
+		}
+		for begin, path := range want {
+			if !strings.HasPrefix(b.text, begin) {
+				continue
+			}
+			delete(want, begin)
+			for key := range strings.SplitSeq(path, "/") {
+				table, _ := value.(map[string]any)
+				value = table[key]
+			}
+			if list, ok := value.([]any); ok && len(list) == 1 { // Podman tries several paths
+				value = list[0]
+			}
+			if value != "/usr/local/bin/gpu-hooks" {
+				t.Errorf("%v: %s is %v", b, path, value)
+			}
+		}
+	}
+	for begin := range want {
+		t.Errorf("no block begins with %q", begin)
+	}
 }
 
 // wantHandler has a containerd read its block, from containerd 2 on in an imported file as well.

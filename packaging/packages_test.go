@@ -80,11 +80,18 @@ func testPackage(t *testing.T, m manager, old, upgraded string) {
 		m.zshCompletions + "/_hookctl", "/usr/share/fish/vendor_completions.d/hookctl.fish",
 		"/usr/share/doc/oci-add-hooks/README.md", "/usr/share/doc/oci-add-hooks/LICENSE", "/usr/share/doc/oci-add-hooks/NOTICE",
 		"/usr/lib/systemd/system/hookctl-metrics.service", "/usr/lib/systemd/system/hookctl-metrics.timer", examples + "alerts.yaml",
+		"/usr/share/doc/oci-add-hooks/deploy/kubernetes/hold/kustomization.yaml",
 	} {
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)
 		}
 	}
+	t.Run("units", func(t *testing.T) {
+		need(t, map[string]string{"systemd-analyze": "systemd"})
+		if said := ok(t, "systemd-analyze", "verify", "hookctl-metrics.service", "hookctl-metrics.timer"); strings.Contains(said, "hookctl-metrics") {
+			t.Errorf("systemd-analyze says: %s", said)
+		}
+	})
 	if profiles, err := os.ReadDir("/etc/oci-add-hooks"); err != nil || len(profiles) > 0 {
 		t.Errorf("in /etc/oci-add-hooks: %v, %v", profiles, err)
 	}

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Runs before the package is removed, and before it is upgraded. An engine stops and deletes a container by the link with
-# which it started it, so the program stays while there are such containers; and while an engine's configuration refers to
-# it, which only hookctl, of the same package, takes back. An upgrade puts the new programs in the old ones' place by a
-# rename, and does no harm.
+# which it started it, so the program stays while there are such containers. It also stays while an engine's configuration
+# refers to it, because only hookctl, of the same package, undoes that. An upgrade renames the new programs into place, and
+# does no harm.
 #
-# OCI_ADD_HOOKS_REMOVE=force in the environment overrides that. A second argument names another prefix than /usr.
+# OCI_ADD_HOOKS_REMOVE=force in the environment overrides that. A second argument names a prefix other than /usr.
 set -eu
 prefix=${2-/usr}
 case $prefix in
@@ -19,7 +19,7 @@ esac
 
 refuse() {
 	printf 'oci-add-hooks is not removed: %s\n' "$1" >&2
-	echo 'To remove it all the same, set OCI_ADD_HOOKS_REMOVE=force in the environment of the command that removes it.' >&2
+	echo 'To remove it nevertheless, set OCI_ADD_HOOKS_REMOVE=force in the environment of the command that removes it.' >&2
 	exit 1
 }
 
@@ -27,11 +27,11 @@ if [ "${OCI_ADD_HOOKS_REMOVE-}" != force ]; then
 	status=0
 	users=$("$prefix/bin/hookctl" profile users) || status=$?
 	if [ "$status" -ne 0 ] && [ -n "$users" ]; then
-		refuse "these containers need it, for their engine to stop and delete them:
+		refuse "an engine needs it to stop and delete these containers:
 $users
 Stop and delete them first."
 	elif [ "$status" -ne 0 ]; then
-		refuse "whether a container needs it cannot be told (hookctl profile users: exit status $status)."
+		refuse "hookctl cannot find out whether a container needs it (hookctl profile users: exit status $status)."
 	fi
 
 	installed=
@@ -42,18 +42,18 @@ Stop and delete them first."
 		installed="$installed
   hookctl uninstall ${engine##*/} --profile ${profile%.json}"
 	done
-	[ -z "$installed" ] || refuse "engines are configured to call it. First:$installed"
+	[ -z "$installed" ] || refuse "engines are configured to call it. Run first:$installed"
 fi
 
-if [ -L /etc/systemd/system/timers.target.wants/hookctl-metrics.timer ]; then # the administrator has enabled it
+if [ -L /etc/systemd/system/timers.target.wants/hookctl-metrics.timer ]; then # the administrator enabled it
 	systemctl --now disable hookctl-metrics.timer
 fi
 
-# Where runtimes are looked up, and links are made.
+# The directories in which runtimes are looked up, and links are created.
 links=
-for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
-	[ ! -L "$directory" ] || continue # it is another of them
-	for link in "$directory"/*; do
+for dir in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+	[ ! -L "$dir" ] || continue # a link to another of them
+	for link in "$dir"/*; do
 		# shellcheck disable=SC3013 # dash, bash and busybox have -ef
 		if [ -L "$link" ] && [ "$link" -ef "$prefix/bin/oci-add-hooks" ]; then
 			links="$links $link"
@@ -61,5 +61,5 @@ for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; d
 	done
 done
 if [ -n "$links" ]; then
-	echo "oci-add-hooks: these links lead nowhere now; remove them, and what refers to them:$links" >&2
+	echo "oci-add-hooks: these links lead nowhere now; remove them and what refers to them:$links" >&2
 fi

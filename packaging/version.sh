@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints the version that a deb and an rpm of a version by `git describe --tags --always --dirty` has. It sorts as the
-# commits do: v1.0.0-rc.1 before v1.0.0, and what comes after a tag after it. Without a tag, it is before all versions, and
-# the day of the commit orders it, by SOURCE_DATE_EPOCH (seconds).
+# Prints the version of a deb and an rpm for VERSION, the output of `git describe --tags --always --dirty`. Versions sort as
+# the commits do: v1.0.0-rc.1 before v1.0.0, and commits after a tag after it. Without a tag, the version sorts before all
+# others, and the day of the commit (SOURCE_DATE_EPOCH, in seconds) orders it.
 #
 #   SOURCE_DATE_EPOCH=SECONDS packaging/version.sh VERSION
 set -eu

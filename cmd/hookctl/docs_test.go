@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
 // In docs/hookctl.md, a block of the language console has commands after "$ " with what they print. The file that a
@@ -171,6 +175,60 @@ func transcript(t *testing.T, command string) string {
 		t.Fatalf("docs/hookctl.md does not show %s", command)
 	}
 	return regexp.MustCompile("(?m)^([$] |```)").Split(after, 2)[0]
+}
+
+// Every command of hookctl that a text names exists, and has the options that the text gives it.
+func TestDocsOptions(t *testing.T) {
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/man/*.md", "examples/*.yaml", "packaging/*.sh", "packaging/systemd/*"} {
+		found, err := filepath.Glob(filepath.Join("..", "..", pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, found, err)
+		}
+		pages = append(pages, found...)
+	}
+	root := hookctl.New(system.Host(), nil, io.Discard, io.Discard)
+	commands := 0
+	call := regexp.MustCompile(`hookctl ([a-z]+( [a-z]+)?)?([^\n\x60;&(),']*)`)
+	code := regexp.MustCompile("(?s)(?m:^    .*?$)|```.*?```|`[^`]*`")
+	printed := regexp.MustCompile(`(?m)^[^$\n].*$`)
+	synopsis := strings.NewReplacer("[", " ", "]", " ", "|", " ", "\n                ", " ") // which may have a second line
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, span := range code.FindAllString(string(text), -1) {
+			if strings.HasPrefix(span, "```console") {
+				span = printed.ReplaceAllString(span, "")
+			}
+			for _, m := range call.FindAllStringSubmatch(synopsis.Replace(span), -1) {
+				cmd, rest, err := root.Find(strings.Fields(m[1]))
+				if err != nil || cmd == root && m[1] != "" {
+					t.Errorf("%s: hookctl has no command %q: %s", page, m[1], m[0])
+					continue
+				}
+				if cmd.HasSubCommands() && len(rest) > 0 {
+					t.Errorf("%s: %s has no command %q: %s", page, cmd.CommandPath(), rest[0], m[0])
+				}
+				commands++
+				cmd.InitDefaultHelpFlag()
+				for _, word := range strings.Fields(m[3]) {
+					if word == "--" {
+						break
+					}
+					name, ok := strings.CutPrefix(word, "--")
+					name, _, _ = strings.Cut(name, "=")
+					if ok && cmd.Flags().Lookup(name) == nil && cmd.InheritedFlags().Lookup(name) == nil {
+						t.Errorf("%s: %s has no option --%s: %s", page, cmd.CommandPath(), name, m[0])
+					}
+				}
+			}
+		}
+	}
+	if commands < 100 {
+		t.Errorf("%d commands were found", commands)
+	}
 }
 
 // The commands of hookctl in README.md work, in the order in which they stand there. --reload is left out: it is for a

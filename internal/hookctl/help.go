@@ -9,23 +9,25 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
-// start is where to start, which the help begins with.
-const start = `  hookctl try                                     # see hooks run
-  hookctl check my-hooks.json                     # find mistakes in yours
-  hookctl try my-hooks.json                       # run them
-  hookctl profile add mine --hooks my-hooks.json  # name them
-  hookctl install docker --profile mine --reload  # register them with an engine
-  docker run --runtime mine ...                   # use them
-  hookctl doctor                                  # diagnose problems`
+// start shows where to start; the help begins with it.
+const start = `  hookctl check my-hooks.json                     # find mistakes in a hook file
+  hookctl try my-hooks.json                       # run its hooks in a container
+  hookctl profile add mine --hooks my-hooks.json  # create a profile from it
+  hookctl install docker --profile mine --reload  # register it with an engine
+  docker run --runtime mine ...                   # run a container with it
+  hookctl doctor                                  # diagnose problems
+  hookctl ps                                      # list containers and hooks
+  hookctl log                                     # show what hooks did`
 
 // ExitStatuses explains the exit status of every command.
 const ExitStatuses = "Exit status: 0 if all is well, 1 if problems were found or something failed, 2 after wrong usage."
 
 func newHelp(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND]",
-		Short: "explain a command",
-		Long:  "Explains a command, as `hookctl COMMAND --help` does.",
+		Use:     "help [COMMAND]",
+		Short:   "explain a command",
+		Long:    "Explains a command, as `hookctl COMMAND --help` does.",
+		Example: "  hookctl help profile add",
 		RunE: func(_ *cobra.Command, args []string) error { // cobra's own ends with status 0 whatever it is asked for
 			cmd, rest, _ := root.Find(args) // no error: it leaves what it does not know
 			if len(rest) > 0 {

@@ -29,6 +29,9 @@ func newNode(io *streams) *cobra.Command {
 		Short: "from a container, install a profile on the Kubernetes node, and remove it again",
 		Long: "The commands that a Kubernetes DaemonSet runs on each node: `install` and `remove` in a privileged container that sees the node's processes and has the node's " +
 			"file system mounted, `wait` and `status` in one without rights.",
+		Example: "  hookctl node install containerd --profile gpu-hooks --hooks /hooks/hooks.json --host-root /host\n" +
+			"  hookctl node status --profile gpu-hooks\n" +
+			"  hookctl node remove containerd --profile gpu-hooks --host-root /host",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -212,10 +215,11 @@ func (s *streams) printStatus(parts []node.Part) (err error) {
 
 func newNodeWait(io *streams) *cobra.Command {
 	return &cobra.Command{
-		Use:   "wait",
-		Short: "do nothing, until told to end",
-		Long:  "Does nothing, until SIGTERM or SIGINT tells it to end: for a pod whose work was done by an init container.",
-		Args:  cobra.NoArgs,
+		Use:     "wait",
+		Short:   "do nothing, until told to end",
+		Long:    "Does nothing, until SIGTERM or SIGINT tells it to end: for a pod whose work was done by an init container.",
+		Example: "  hookctl node wait",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM)
 			defer stop()

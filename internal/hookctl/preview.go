@@ -59,6 +59,9 @@ func newPreview(io *streams) *cobra.Command {
 				}
 				return io.preview(v, call, exe, shownPreview{Config: filepath.Join(bundle, "config.json")}, filepath.Join(bundle, "config.json"), containerID)
 			}
+			if err := areDirectories(roots); err != nil {
+				return err
+			}
 			found, err := container.Find(io.sys, id, roots)
 			if err != nil {
 				return err
@@ -193,9 +196,10 @@ func printHooks(u *ui.UI, e inventory.Entry) error {
 	e.Each(func(place inventory.Place, path, file string) {
 		rows = append(rows, []ui.Cell{ui.Bold.Cell(string(place.Stage)), ui.Plain.Cell(path), ui.Plain.Cell(file)})
 	})
-	if len(rows) == 0 {
+	switch {
+	case len(rows) == 0 && e.Read:
 		u.Printf("it has no hooks\n")
-	} else {
+	case len(rows) > 0:
 		u.Table([]string{"STAGE", "PATH", "FROM"}, rows)
 	}
 	before := "\n"

@@ -21,6 +21,10 @@ func newProfile(io *streams) *cobra.Command {
 		Short: "list, add and remove profiles, and list the containers that use them",
 		Long: "A profile NAME is the hook file " + filepath.Join(profile.Dir, "NAME.json") + " and a link called NAME to oci-add-hooks. " +
 			"An engine whose runtime is that link adds the hooks of that file.",
+		Example: "  hookctl profile list\n" +
+			"  hookctl profile add gpu-hooks --hooks ./gpu-hooks.json\n" +
+			"  hookctl profile users gpu-hooks\n" +
+			"  hookctl profile remove gpu-hooks",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -37,7 +41,8 @@ func newProfileList(io *streams) *cobra.Command {
 		Short: "list the profiles, with their links, runtimes and hooks",
 		Long: "Lists the profiles in " + profile.Dir + ", with the links that lead to oci-add-hooks, the runtime and the hooks of each.\n\n" +
 			"Exit status: 1 if a profile is broken, or its runtime is not found, else 0.",
-		Args: cobra.NoArgs,
+		Example: "  hookctl profile list",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			exe, err := program.Find(binDir)
 			if err != nil && binDir != "" {
@@ -172,6 +177,8 @@ func newProfileRemove(io *streams) *cobra.Command {
 			"them first.\n\n" +
 			"Without --force it also removes no file that hookctl did not write or that was changed since, and no profile that another link NAME to oci-add-hooks " +
 			"needs; it looks for links beside hookctl, in --bin-dir and in PATH. What is called NAME and is no link to oci-add-hooks is never removed.",
+		Example: "  hookctl profile remove gpu-hooks --dry-run\n" +
+			"  hookctl profile remove gpu-hooks",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := args[0]

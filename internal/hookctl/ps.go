@@ -1,7 +1,9 @@
 package hookctl
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 func newPs(io *streams) *cobra.Command {
@@ -46,6 +49,9 @@ func newPs(io *streams) *cobra.Command {
 					return err
 				}
 			}
+			if err := areDirectories(roots); err != nil {
+				return err
+			}
 			var err error
 			if opts.Exe, err = program.Find(binDir); err != nil && binDir != "" {
 				return err
@@ -65,6 +71,7 @@ func newPs(io *streams) *cobra.Command {
 				}
 			}
 			problems := slices.ContainsFunc(list, inventory.Entry.IsWrong)
+			listed := len(list)
 			if onlyProblems {
 				list = slices.DeleteFunc(list, func(e inventory.Entry) bool { return !e.IsWrong() })
 			}
@@ -74,7 +81,14 @@ func newPs(io *streams) *cobra.Command {
 				}{list})
 			} else {
 				err = nil
-				printInventory(io.UI, list)
+				switch {
+				case len(list) > 0:
+					printInventory(io.UI, list)
+				case listed > 0:
+					io.Printf("no container has a problem\n")
+				case scan.Unknown() == nil:
+					io.Printf("no containers\n")
+				}
 			}
 			if err != nil {
 				return err
@@ -117,10 +131,6 @@ var stateColours = map[inventory.State]ui.Colour{
 }
 
 func printInventory(u *ui.UI, list []inventory.Entry) {
-	if len(list) == 0 {
-		u.Printf("no containers\n")
-		return
-	}
 	var rows [][]ui.Cell
 	for _, e := range list {
 		var has []string
@@ -144,4 +154,50 @@ func printInventory(u *ui.UI, list []inventory.Entry) {
 			before = ""
 		}
 	}
+	before = "\n"
+	for _, r := range reasons(list) {
+		u.Printf("%s%s: %s\n", before, u.Paint(ui.Dim, r.of), u.Paint(ui.Dim, r.reason))
+		before = ""
+	}
+}
+
+// reason is why the states of some containers are what they are.
+type reason struct{ of, reason string }
+
+// reasons returns the reasons that are no problems, each once.
+func reasons(list []inventory.Entry) (reasons []reason) {
+	var order []string
+	of := map[string][]string{}
+	for _, e := range list {
+		if e.Reason == "" || slices.Contains(e.Problems, e.Reason) {
+			continue
+		}
+		if of[e.Reason] == nil {
+			order = append(order, e.Reason)
+		}
+		of[e.Reason] = append(of[e.Reason], e.Title())
+	}
+	const named = 3
+	for _, text := range order {
+		titles := of[text]
+		if more := len(titles) - named; more > 0 {
+			titles = append(titles[:named:named], fmt.Sprintf("%d more", more))
+		}
+		reasons = append(reasons, reason{strings.Join(titles, ", "), text})
+	}
+	return reasons
+}
+
+// areDirectories returns an error if one of the paths of --root is not that of a directory.
+func areDirectories(roots []string) error {
+	for _, root := range roots {
+		st, err := os.Stat(root)
+		if err == nil && !st.IsDir() {
+			err = errors.New("it is not one")
+		}
+		if err != nil {
+			return fmt.Errorf("--root %s names no directory of runtimes' state: %w", root, report.Plain(err))
+		}
+	}
+	return nil
 }

@@ -43,9 +43,9 @@ func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Co
 		title    string
 		commands []*cobra.Command
 	}{
-		{"Write hooks", []*cobra.Command{newTry(s), newCheck(s), newPreview(s)}},
+		{"Write hooks", []*cobra.Command{newCheck(s), newTry(s), newPreview(s)}},
 		{"Use them with an engine", []*cobra.Command{newProfile(s), newInstall(s), newUninstall(s), newNode(s)}},
-		{"See what is so", []*cobra.Command{newPs(s), newDoctor(s), newLog(s), newMetrics(s)}},
+		{"Inspect what runs", []*cobra.Command{newDoctor(s), newPs(s), newLog(s), newMetrics(s)}},
 		{"Help", []*cobra.Command{help, newVersion(u), newCompletion(u)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})

@@ -8,10 +8,11 @@ import (
 
 func newVersion(u *ui.UI) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "print the version",
-		Long:  "Prints the version of hookctl, as `hookctl --version` does.",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "print the version",
+		Long:    "Prints the version of hookctl, as `hookctl --version` does.",
+		Example: "  hookctl version --json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			version := cmd.Root().Version
 			if u.AsJSON {

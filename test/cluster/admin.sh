@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# admin.sh COMMAND...  runs a command as on the cluster's administrator's machine: in the cluster's network, with kubectl,
-#                      kustomize, and a dockerd of its own that trusts the cluster's registry.
+# admin.sh COMMAND...  runs a command as on the cluster's administrator's machine: in the cluster's network, with kubectl, and a
+#                      dockerd of its own that trusts the cluster's registry.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"

@@ -1,5 +1,6 @@
-// Package cluster takes docs/kubernetes.md step by step through a real Kubernetes cluster of one node: etcd, API server,
-// controller manager, scheduler, kubelet, systemd and containerd, in namespaces of their own (cluster.sh, node.sh).
+// Package cluster takes docs/kubernetes.md step by step through real Kubernetes clusters, of one node and of three: etcd,
+// API server, controller manager, scheduler, and for each node kubelet, systemd and containerd, in namespaces of their own
+// (cluster.sh, node.sh).
 //
 // It is not part of `make test`: its programs take some 20 minutes to build, once. `make test-cluster` runs it.
 package cluster
@@ -28,34 +29,41 @@ const (
 
 func TestCluster(t *testing.T) {
 	for _, containerd := range []string{"2", "1"} {
-		t.Run("containerd "+containerd, func(t *testing.T) { rollOut(t, start(t, containerd)) })
+		t.Run("containerd "+containerd, func(t *testing.T) { rollOut(t, start(t, containerd, 1)) })
 	}
 }
+
+// TestManyNodes is docs/kubernetes.md's section of that name.
+func TestManyNodes(t *testing.T) { pace(t, start(t, "2", 3)) }
 
 // cluster is a cluster that runs, and the copy of deploy/kubernetes that is applied to it.
 type cluster struct {
 	*testing.T
 	deploy string
+	nodes  []string
 }
 
-func start(t *testing.T, containerd string) cluster {
-	c := cluster{t, filepath.Join(t.TempDir(), "kubernetes")}
+func start(t *testing.T, containerd string, nodes int) cluster {
+	c := cluster{T: t, deploy: filepath.Join(t.TempDir(), "kubernetes")}
+	for i := range nodes {
+		c.nodes = append(c.nodes, fmt.Sprint("node", i+1))
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(c.output("./admin.sh", "kubectl", "get", "pods,nodes,events", "-A", "-o", "wide"))
 		}
 		c.do("./cluster.sh", "down")
 	})
-	c.do("./cluster.sh", "up", containerd)
+	c.do("./cluster.sh", "up", containerd, fmt.Sprint(nodes))
 	if err := os.CopyFS(c.deploy, os.DirFS("../../deploy/kubernetes")); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// rollOut is the life of a profile on a cluster, in the order of docs/kubernetes.md.
+// rollOut is the life of a profile on a cluster of one node, in the order of docs/kubernetes.md.
 func rollOut(t *testing.T, c cluster) {
-	before := c.do("./node.sh", "snapshot")
+	before := c.snapshot("node1")
 	c.kubectl("run", "plain", "--image=busybox:stable", "--restart=Never", "--", "sleep", "3600")
 	c.kubectl("wait", "--for=condition=Ready", "pod/plain", "--timeout=120s")
 
@@ -71,11 +79,14 @@ func rollOut(t *testing.T, c cluster) {
 	c.kubectl("apply", "-f", c.deploy+"/example/pod.yaml")
 	c.kubectl("wait", "--for=condition=Ready", "pod/example", "--timeout=120s")
 	c.hasRun("createRuntime")
+
 	// As the kubelet has it from containerd: what pods may ask of the handler is what they may ask of runc. containerd 1.6
 	// says nothing of either.
 	if own, runc := c.handler(profile), c.handler("runc"); own != runc {
 		t.Errorf("the node's status has %q of the handler, and %q of runc", own, runc)
 	}
+	c.Run("user namespace", func(t *testing.T) { c.with(t).userNamespace() })
+	c.Run("recursive read-only mount", func(t *testing.T) { c.with(t).recursiveReadOnly() })
 
 	t.Log("hooks changed")
 	changed := c.hooks()
@@ -96,51 +107,279 @@ func rollOut(t *testing.T, c cluster) {
 	}
 	c.run("third")
 
-	t.Log("hook file broken")
+	t.Log("hook file broken: nothing is copied, neither it nor the programs of another image")
+	installed := c.installed("node1")
 	broken := c.hooks()
 	broken.Hooks["poststart"] = []hook{{Path: "relative/path"}}
 	c.setHooks(broken)
+	c.pushImage("3")
 	c.apply()
-	c.eventually("the installer fails", func() bool {
-		return strings.Contains(c.kubectl("-n", namespace, "describe", "pods"), "not absolute")
-	})
+	c.installerSays("not absolute")
+	if diff := cmp.Diff(installed, c.installed("node1")); diff != "" {
+		t.Errorf("the node was changed:\n%s", diff)
+	}
 	c.run("fourth") // by the profile that the node had
 	c.setHooks(changed)
 	c.apply()
 	c.rolledOut("install")
 
 	t.Log("hook that fails: the canary keeps it off the node")
-	failing := changed
-	failing.Hooks = map[string][]hook{"createRuntime": {{Path: "/bin/sh", Args: []string{"sh", "-c", "echo no device >&2; exit 3"}}}}
-	c.setHooks(failing)
+	installed = c.installed("node1")
+	c.setHooks(failing())
 	c.apply()
-	c.eventually("the installer says which hook fails", func() bool {
-		said := c.kubectl("-n", namespace, "describe", "pods")
-		return strings.Contains(said, "the canary") && strings.Contains(said, "no device")
-	})
+	c.installerSays("the canary", "no device")
 	c.run("fifth")
 	c.setHooks(changed)
 	c.apply()
 	c.rolledOut("install")
+	if diff := cmp.Diff(installed, c.installed("node1")); diff != "" {
+		t.Errorf("the node was changed:\n%s", diff)
+	}
+
+	t.Log("profile broken on the node: its pods cannot be stopped, the probe says so, and it is repaired")
+	const file = "/etc/oci-add-hooks/" + profile + ".json"
+	c.on("node1", "truncate", "--size=10", file) // before its "runtime"
+	c.kubectl("delete", "pod", "second", "--wait=false", "--grace-period=1")
+	c.eventually("the probe says what differs", func() bool {
+		return strings.Contains(c.kubectl("-n", namespace, "describe", "pods"), file+": it was changed since it was installed")
+	})
+	if status := c.output("./node.sh", "enter", "node1", "/opt/oci-add-hooks/bin/hookctl", "node", "status", "--profile", profile); !strings.Contains(status, "it was changed since it was installed") {
+		t.Errorf("hookctl node status does not say what differs:\n%s", status)
+	}
+	if pods := c.kubectl("get", "pods"); !strings.Contains(pods, "second") {
+		t.Errorf("the pod second has ended without its runtime:\n%s", pods)
+	}
+	c.on("node1", "rm", file)
+	c.kubectl("-n", namespace, "delete", "pods", "-l", "app.kubernetes.io/component=install")
+	c.rolledOut("install")
+	c.kubectl("wait", "--for=delete", "pod/second", "--timeout=120s")
 
 	t.Log("removal with a running pod")
 	c.kubectl("label", "nodes", "-l", label+"=install", label+"=remove", "--overwrite")
 	c.eventually("the remover waits for the pod, by its name", func() bool {
-		return strings.Contains(c.output("./admin.sh", "kubectl", "-n", namespace, "logs", "daemonset/"+profile+"-remove", "-c", "remove"), "example")
+		return strings.Contains(c.output("./admin.sh", "kubectl", "-n", namespace, "logs", "daemonset/"+profile+"-remove", "-c", "remove"), "default/example/main, ")
 	})
-	c.kubectl("delete", "pod", "example", "second", "third", "fourth", "fifth", "--grace-period=1")
+	c.kubectl("delete", "pod", "example", "third", "fourth", "fifth", "--grace-period=1")
 	c.rolledOut("remove")
 	c.kubectl("label", "nodes", "-l", label+"=remove", label+"-")
+	c.setHooks(failing()) // edited, and not applied: its ConfigMap has another name
 	c.kubectl("delete", "-k", c.deploy, "--ignore-not-found")
 	c.kubectl("wait", "--for=condition=Ready", "pod/plain", "--timeout=60s")
 	c.kubectl("delete", "pod", "plain", "--grace-period=1")
 	c.eventually("the pods' directories are gone", func() bool {
 		return c.kubectl("get", "pods", "-A", "-o", "name") == ""
 	})
-	c.do("./node.sh", "enter", "rm", "-f", records) // the example's hooks wrote it
-	if diff := cmp.Diff(strings.Split(before, "\n"), strings.Split(c.do("./node.sh", "snapshot"), "\n")); diff != "" {
-		t.Errorf("the node is not as it was:\n%s", diff)
+	c.on("node1", "rm", "-f", records) // the example's hooks wrote it
+	c.isAsBefore("node1", before)
+}
+
+// userNamespace runs a pod that has a user namespace.
+func (c cluster) userNamespace() {
+	c.feature("userns", "default", `{
+		"hostUsers": false,
+		"volumes": [{"name": "data", "emptyDir": {}}],
+		"containers": [{
+			"name": "main", "image": "busybox:stable", "args": ["sleep", "3600"],
+			"volumeMounts": [{"name": "data", "mountPath": "/data"}]}]}`,
+		`read -r first outside rest </proc/self/uid_map && [ $first = 0 ] && [ $outside != 0 ] && touch /data/file`)
+}
+
+// recursiveReadOnly runs a pod with a directory of the node in which something else is mounted.
+func (c cluster) recursiveReadOnly() {
+	c.on("node1", "sh", "-c", "mkdir -p /tmp/tree/sub && mount -t tmpfs tmpfs /tmp/tree/sub")
+	c.feature("rro", "kube-system", `{
+		"volumes": [{"name": "tree", "hostPath": {"path": "/tmp/tree"}}],
+		"containers": [{
+			"name": "main", "image": "busybox:stable", "args": ["sleep", "3600"],
+			"volumeMounts": [{"name": "tree", "mountPath": "/tree", "readOnly": true, "recursiveReadOnly": "Enabled"}]}]}`,
+		`[ -d /tree/sub ] && ! touch /tree/sub/file`)
+}
+
+// feature runs a pod by runc and by the handler, and in each a command that succeeds if the pod has what it asks for. If it
+// does not start by runc, the test is skipped, with the reason that Kubernetes has.
+func (c cluster) feature(name, namespace, spec, has string) {
+	c.Helper()
+	for _, class := range []string{"", profile} {
+		var pod struct {
+			APIVersion string            `json:"apiVersion"`
+			Kind       string            `json:"kind"`
+			Metadata   map[string]string `json:"metadata"`
+			Spec       map[string]any    `json:"spec"`
+		}
+		pod.APIVersion, pod.Kind = "v1", "Pod"
+		pod.Metadata = map[string]string{"name": strings.TrimSuffix(name+"-"+class, "-"), "namespace": namespace}
+		if err := json.Unmarshal([]byte(spec), &pod.Spec); err != nil {
+			c.Fatal(err)
+		}
+		if class != "" {
+			pod.Spec["runtimeClassName"] = class
+		}
+		text, err := json.Marshal(pod)
+		if err != nil {
+			c.Fatal(err)
+		}
+		path := filepath.Join(c.TempDir(), "pod.json")
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			c.Fatal(err)
+		}
+		c.kubectl("apply", "-f", path)
+		pods := []string{"-n", namespace, "pod/" + pod.Metadata["name"]}
+		defer c.kubectl(append([]string{"delete", "--grace-period=1"}, pods...)...)
+		started := exec.Command("./admin.sh", append([]string{"kubectl", "wait", "--for=condition=Ready", "--timeout=60s"}, pods...)...).Run()
+		if started != nil && class == "" {
+			c.Skip(c.kubectl("-n", namespace, "get", "events", "--field-selector", "type=Warning,reason!=MissingClusterDNS,involvedObject.name="+pod.Metadata["name"],
+				"-o", `jsonpath={.items[*].message}`))
+		}
+		if started != nil {
+			c.Fatal(c.output("./admin.sh", append([]string{"kubectl", "describe"}, pods...)...))
+		}
+		c.kubectl("-n", namespace, "exec", pod.Metadata["name"], "--", "sh", "-c", has)
+		if class != "" {
+			c.hasRun(`"io.kubernetes.cri.sandbox-name":"` + pod.Metadata["name"] + `"`)
+		}
 	}
+}
+
+// pace is the rollout on several nodes, one at a time.
+func pace(t *testing.T, c cluster) {
+	before := map[string]string{}
+	for _, node := range c.nodes {
+		before[node] = c.snapshot(node)
+	}
+	untouched := func() {
+		t.Helper()
+		for _, node := range c.nodes {
+			c.isAsBefore(node, before[node])
+		}
+	}
+	c.pushImage("1")
+
+	t.Log("hold: a node that cannot be installed says so, and none is touched")
+	const file = "/etc/oci-add-hooks/" + profile + ".json"
+	c.on("node2", "sh", "-c", "mkdir /etc/oci-add-hooks && echo {} >"+file)
+	c.hold(true)
+	c.apply()
+	c.kubectl("label", "nodes", "--all", label+"=install")
+	c.installerSays(file + " is not as hookctl wrote it")
+	c.eventually("the others could be installed", func() bool { return c.ready("install") == "2" })
+	c.on("node2", "rm", "-r", "/etc/oci-add-hooks")
+	c.rolledOut("install")
+	untouched()
+
+	t.Log("release: one node at a time")
+	c.hold(false)
+	c.apply()
+	c.rolledOut("install")
+	c.oneAtATime("install")
+
+	t.Log("hooks that fail stop the rollout, which goes back")
+	installed := map[string]string{}
+	for _, node := range c.nodes {
+		installed[node] = c.installed(node)
+	}
+	c.setHooks(failing())
+	c.apply()
+	c.installerSays("the canary", "no device")
+	if ready := c.ready("install"); ready != "2" {
+		t.Errorf("%s nodes are ready, not those 2 whose turn has not come", ready)
+	}
+	c.kubectl("-n", namespace, "rollout", "undo", "daemonset/"+profile+"-install")
+	c.rolledOut("install")
+	for _, node := range c.nodes {
+		if diff := cmp.Diff(installed[node], c.installed(node)); diff != "" {
+			t.Errorf("%s was changed:\n%s", node, diff)
+		}
+	}
+
+	t.Log("removal: one node at a time")
+	c.hold(true)
+	c.apply()
+	c.kubectl("label", "nodes", "--all", label+"=remove", "--overwrite")
+	c.rolledOut("remove")
+	for _, node := range c.nodes {
+		if diff := cmp.Diff(installed[node], c.installed(node)); diff != "" {
+			t.Errorf("%s was changed:\n%s", node, diff)
+		}
+	}
+	c.hold(false)
+	c.apply()
+	c.rolledOut("remove")
+	c.oneAtATime("remove")
+	c.kubectl("label", "nodes", "--all", label+"-")
+	c.kubectl("delete", "-k", c.deploy, "--ignore-not-found")
+	for _, node := range c.nodes {
+		c.on(node, "rm", "-f", records) // the canary's hooks wrote it
+	}
+	untouched()
+}
+
+// hold has the kustomization use the component hold, or not.
+func (c cluster) hold(on bool) {
+	held, released := "\ncomponents:\n  - hold\n", "\n# components:\n#   - hold\n"
+	if on {
+		held, released = released, held
+	}
+	path := c.deploy + "/kustomization.yaml"
+	text, err := os.ReadFile(path)
+	if err == nil && !strings.Contains(string(text), held) {
+		err = fmt.Errorf("%s does not contain %q", path, held)
+	}
+	if err == nil {
+		err = os.WriteFile(path, []byte(strings.Replace(string(text), held, released, 1)), 0o644)
+	}
+	if err != nil {
+		c.Fatal(err)
+	}
+}
+
+// oneAtATime checks that each node has restarted its containerd while it had its turn, which is from the creation of its pod
+// until that is ready, and that no two had theirs at once.
+func (c cluster) oneAtATime(which string) {
+	c.Helper()
+	var pods struct {
+		Items []struct {
+			Metadata struct{ CreationTimestamp time.Time }
+			Spec     struct{ NodeName string }
+			Status   struct {
+				Conditions []struct {
+					Type               string
+					LastTransitionTime time.Time
+				}
+			}
+		}
+	}
+	text := c.kubectl("-n", namespace, "get", "pods", "-l", "app.kubernetes.io/component="+which, "--sort-by=.metadata.creationTimestamp", "-o", "json")
+	if err := json.Unmarshal([]byte(text), &pods); err != nil {
+		c.Fatal(err)
+	}
+	if len(pods.Items) != len(c.nodes) {
+		c.Fatalf("there are %d pods, not %d", len(pods.Items), len(c.nodes))
+	}
+	var last time.Time
+	for _, pod := range pods.Items {
+		created, node := pod.Metadata.CreationTimestamp, pod.Spec.NodeName
+		var ready time.Time
+		for _, condition := range pod.Status.Conditions {
+			if condition.Type == "Ready" {
+				ready = condition.LastTransitionTime
+			}
+		}
+		var seconds int64
+		if _, err := fmt.Sscanf(c.on(node, "systemctl", "show", "containerd", "-p", "ActiveEnterTimestamp", "--timestamp=unix"), "ActiveEnterTimestamp=@%d", &seconds); err != nil {
+			c.Fatal(err)
+		}
+		restarted := time.Unix(seconds, 0)
+		c.Logf("%s: created %s, containerd restarted %s, ready %s", node, created.Format(time.TimeOnly), restarted.UTC().Format(time.TimeOnly), ready.Format(time.TimeOnly))
+		if created.Before(last) || restarted.Before(created) || ready.Before(restarted) {
+			c.Errorf("%s was not alone", node)
+		}
+		last = ready
+	}
+}
+
+// ready returns how many nodes a DaemonSet's pods are ready on.
+func (c cluster) ready(which string) string {
+	return c.kubectl("-n", namespace, "get", "daemonset", profile+"-"+which, "-o", "jsonpath={.status.numberReady}")
 }
 
 // hookFile is deploy/kubernetes/hooks.json.
@@ -180,14 +419,69 @@ func (c cluster) setHooks(f hookFile) {
 	}
 }
 
+// failing is a hook file whose hook fails.
+func failing() hookFile {
+	return hookFile{Runtime: "runc", Hooks: map[string][]hook{
+		"createRuntime": {{Path: "/bin/sh", Args: []string{"sh", "-c", "echo no device >&2; exit 3"}}},
+	}}
+}
+
 // pushImage builds the image with a tag, and has the manifests use it.
 func (c cluster) pushImage(tag string) {
 	c.do("./admin.sh", "make", "-C", "../..", "image", "IMAGE="+image+":"+tag, "VERSION=v0.0."+tag)
 	c.do("./admin.sh", "docker", "push", image+":"+tag)
-	c.do("./admin.sh", "sh", "-c", `cd "$0" && kustomize edit set image oci-add-hooks="$1"`, c.deploy, image+":"+tag)
+	c.do("sed", "-i", `s/newTag: .*/newTag: "`+tag+`"/`, c.deploy+"/kustomization.yaml")
 }
 
-func (c cluster) apply() { c.kubectl("apply", "-k", c.deploy) }
+// apply applies the manifests, of which the API server must not warn.
+func (c cluster) apply() {
+	c.Helper()
+	if said := c.output("./admin.sh", "kubectl", "apply", "-k", c.deploy); strings.Contains(said, "Warning") || !strings.HasSuffix(said, "<nil>") {
+		c.Fatalf("kubectl apply -k: %s", said)
+	}
+}
+
+// installerSays waits until `kubectl describe pods` shows that an installer has failed, and why.
+func (c cluster) installerSays(words ...string) {
+	c.Helper()
+	c.eventually(fmt.Sprintf("an installer fails, and says %q", words), func() bool {
+		said := c.kubectl("-n", namespace, "get", "pods", "-o", "jsonpath={.items[*].status.initContainerStatuses[*].lastState.terminated.message}")
+		for _, word := range words {
+			if !strings.Contains(said, word) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// snapshot returns what there is on a node.
+func (c cluster) snapshot(node string) string { return c.do("./node.sh", "snapshot", node) }
+
+// isAsBefore checks that a node has what it had.
+func (c cluster) isAsBefore(node, before string) {
+	c.Helper()
+	if diff := cmp.Diff(strings.Split(before, "\n"), strings.Split(c.snapshot(node), "\n")); diff != "" {
+		c.Errorf("%s is not as it was:\n%s", node, diff)
+	}
+}
+
+// installed returns the checksums of what is installed on a node.
+func (c cluster) installed(node string) string {
+	return c.on(node, "sh", "-c", "sha256sum /opt/oci-add-hooks/bin/* /etc/oci-add-hooks/* /etc/containerd/config.toml")
+}
+
+// on runs a command on a node, and returns its standard output.
+func (c cluster) on(node string, command ...string) string {
+	c.Helper()
+	return c.do("./node.sh", append([]string{"enter", node}, command...)...)
+}
+
+// with returns the cluster for a part of the test.
+func (c cluster) with(t *testing.T) cluster {
+	c.T = t
+	return c
+}
 
 // rolledOut waits until a DaemonSet's pods are as it has them now, and ready.
 func (c cluster) rolledOut(which string) {
@@ -207,7 +501,7 @@ func (cluster) overrides() string {
 
 // hasRun checks that the hooks' record on the node has each of the words.
 func (c cluster) hasRun(words ...string) {
-	text := c.do("./node.sh", "enter", "cat", records)
+	text := c.on("node1", "cat", records)
 	for _, word := range words {
 		if !strings.Contains(text, word) {
 			c.Errorf("no hook has written %q:\n%s", word, text)
@@ -224,7 +518,7 @@ func (c cluster) handler(name string) string {
 func (c cluster) pid(pod string) string {
 	id := c.kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].containerID}")
 	id = strings.TrimPrefix(id, "containerd://")
-	return c.do("./node.sh", "enter", "cat", "/run/containerd/io.containerd.runtime.v2.task/k8s.io/"+id+"/init.pid")
+	return c.on("node1", "cat", "/run/containerd/io.containerd.runtime.v2.task/k8s.io/"+id+"/init.pid")
 }
 
 func (c cluster) kubectl(args ...string) string {

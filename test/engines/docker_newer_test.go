@@ -134,9 +134,7 @@ func TestDockerBuild(t *testing.T) {
 			if o := ok(t, d.command("run", "--rm", "--network", "none", "built", "cat", "/made")); o.stdout != "made\n" {
 				t.Errorf("the image holds %q", o.stdout)
 			}
-			if id := recorded(t, dir)[0].State.ID; knows(rt, "", id) {
-				t.Errorf("%s still knows %s", rt, id)
-			}
+			wantDeleted(t, dir)
 		})
 	}
 }

@@ -137,7 +137,8 @@ func edited(t *testing.T, edit func(path, text string) string) filesys.FileSyste
 	return fs
 }
 
-// Held, as the kustomization's comment says: the DaemonSets are dry runs that become ready, and differ in nothing else.
+// Held, as the kustomization's comment says: the DaemonSets are dry runs that become ready, mount
+// nothing that would be made, and differ in nothing else.
 func TestHold(t *testing.T) {
 	fs := edited(t, func(path, text string) string {
 		return strings.ReplaceAll(text, "# components:\n#   - hold\n", "components:\n  - hold\n")
@@ -146,7 +147,7 @@ func TestHold(t *testing.T) {
 	for _, sets := range [][2]*apps.DaemonSet{{&m.install, &held.install}, {&m.remove, &held.remove}} {
 		spec := &sets[0].Spec.Template.Spec
 		spec.InitContainers[0].Args = append(spec.InitContainers[0].Args, "--dry-run")
-		spec.Containers[0].ReadinessProbe = nil
+		spec.Containers[0].ReadinessProbe, spec.Containers[0].VolumeMounts = nil, nil
 		want(t, "held", *sets[1], *sets[0])
 	}
 }
@@ -285,17 +286,31 @@ func check(t *testing.T, m manifests, name string) {
 	})
 }
 
-// The YAML that the page shows is a container that Kubernetes takes.
-func TestPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/kubernetes.md")
+// Kubernetes accepts the YAML of the pages: a container, and a RuntimeClass with a pod that selects it.
+func TestPages(t *testing.T) {
+	decode(t, yamlOf(t, "kubernetes.md"), &core.Container{})
+	var class node.RuntimeClass
+	var pod core.Pod
+	first, second, _ := strings.Cut(string(yamlOf(t, "engines.md")), "\n---\n")
+	decode(t, []byte(first), &class)
+	decode(t, []byte(second), &pod)
+	if pod.Spec.RuntimeClassName == nil || *pod.Spec.RuntimeClassName != class.Name {
+		t.Errorf("the pod of docs/engines.md does not select the RuntimeClass %s", class.Name)
+	}
+}
+
+// yamlOf returns the only block of YAML in a page.
+func yamlOf(t *testing.T, page string) []byte {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/" + page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllSubmatch(page, -1)
+	blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllSubmatch(text, -1)
 	if len(blocks) != 1 {
-		t.Fatalf("the page has %d blocks of YAML, not one", len(blocks))
+		t.Fatalf("docs/%s has %d blocks of YAML, not one", page, len(blocks))
 	}
-	decode(t, blocks[0][1], &core.Container{})
+	return blocks[0][1]
 }
 
 func want[T any](t *testing.T, what string, got, want T) {

@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
@@ -29,6 +30,10 @@ type Container struct {
 	Bundle  string `json:"bundle"`          // its path; empty if there is none, as for one of Docker's that does not run
 	Running bool   `json:"running"`         // or has ended, and its engine has yet to call the runtime to delete it
 
+	// Dropped says that it is a pod's sandbox whose infra container CRI-O does not start (drop_infra_ctr): no runtime is called
+	// for it, though its bundle has a config.json.
+	Dropped bool `json:"-"`
+
 	// Shim is the process of containerd's that watches it; 0 if there is none. Forgotten says that the dockerd that runs does
 	// not list the container any more.
 	Shim      int  `json:"shim,omitempty"`
@@ -37,6 +42,10 @@ type Container struct {
 	calls []call
 	files files  // in which the bundle is
 	at    string // its path there
+
+	sys   system.System
+	pid   int    // a process that runs as long as the container does; 0 if it is in the bundle, or not known
+	start uint64 // the time at which that started, as proc.Runs takes it
 }
 
 // call is what an engine calls for a container. Paths in it are those of files.
@@ -85,6 +94,17 @@ func (c Container) File(name string) (*os.File, error) {
 	return c.files.Open(path.Join(c.at, name))
 }
 
+// Alive reports whether a process shows that the container runs at this moment, rather than being created or deleted.
+func (c Container) Alive() bool {
+	pid := c.pid
+	if pid == 0 && c.at != "" { // containerd's shim for runc writes it
+		if text, err := c.files.Read(path.Join(c.at, "init.pid")); err == nil {
+			pid, _ = strconv.Atoi(string(text)) // 0 is no process
+		}
+	}
+	return pid > 0 && proc.Runs(c.sys, pid, c.start)
+}
+
 func (c Container) hasConfig() bool {
 	file, err := c.File("config.json")
 	if err == nil {
@@ -124,7 +144,7 @@ func (c Container) HasShim() bool {
 // which runtimes keep their state (runc --root), besides the usual ones.
 func Find(sys system.System, id string, roots []string) (Container, error) {
 	s := Look(sys, roots...)
-	var whole, part, begin, ended []Container
+	var whole, part, begin, ended, bare []Container
 	for _, c := range s.Containers {
 		if c.ID != id && c.Name != id && !strings.HasSuffix(c.Name, "/"+id) && !strings.HasPrefix(c.ID, id) {
 			continue
@@ -133,6 +153,7 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		case !c.hasConfig() && !c.Running:
 			ended = append(ended, c)
 		case !c.hasConfig():
+			bare = append(bare, c)
 		case c.ID == id, c.Name == id:
 			whole = append(whole, c)
 		case strings.HasSuffix(c.Name, "/"+id):
@@ -156,6 +177,8 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		return Container{}, fmt.Errorf("%q is the beginning of several ids; give more of it, or the bundle by --bundle:%s", id, lines(begin))
 	case len(ended) == 1:
 		return Container{}, fmt.Errorf("%s does not run, and %s keeps no config.json for it; start it first", ended[0].Title(), ended[0].Engine)
+	case len(bare) == 1:
+		return Container{}, fmt.Errorf("%s has no config.json: its bundle is gone, or it is being created or deleted", bare[0])
 	case len(s.unknown) > 0:
 		return Container{}, fmt.Errorf("no container has the name %[1]q, or an id that begins with it, as far as this user can see; try as root:%s",
 			id, inset(s.Unknown()))

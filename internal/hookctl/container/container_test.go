@@ -40,7 +40,7 @@ func machine(t *testing.T) system.System {
 		"srv/storage/overlay-containers/ended1/userdata/config.json":                           "{}",
 		"run/runc/runc1/state.json":                                                            `{"config":{"labels":["bundle=/b/runc1"]}}`,
 		"run/runc/podman1/state.json":                                                          `{"config":{"labels":["bundle=/var/lib/containers/storage/overlay-containers/podman1/userdata"]}}`,
-		"run/crun/crun1/status":                                                                `{"pid": 1, "bundle": "/b/crun1"}`,
+		"run/crun/crun1/status":                                                                `{"pid": 12, "bundle": "/b/crun1"}`,
 		"srv/state/runc3/state.json":                                                           `{"config":{"labels":["bundle=/b/runc3"]}}`,
 		"b/runc1/config.json":                                                                  "{}",
 		"b/runc3/config.json":                                                                  "{}",
@@ -54,6 +54,7 @@ func machine(t *testing.T) system.System {
 	add(t, sys, 3, "/usr/bin/conmon", "-c", "conmon1", "-b", "/srv/storage/overlay-containers/conmon1/userdata/session", "-r", "/x", "-e")
 	add(t, sys, 10, "/usr/bin/conmon", "-c", "podman1", "-r", "/x", "-b", "/var/lib/containers/storage/overlay-containers/podman1/userdata")
 	add(t, sys, 11, "/usr/bin/conmon", "-c", "crio1", "-r", "/x", "-b", "/run/containers/storage/overlay-containers/crio1/userdata", "-n", "k8s_a_b_c")
+	add(t, sys, 12, "sleep") // crun1's
 	return sys
 }
 
@@ -199,5 +200,52 @@ func TestStateIsNoFIFO(t *testing.T) {
 	}
 	if got, err := Find(sys, "runc1", nil); err != nil || got.ID != "runc1" {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestAlive shows which containers are known to run: those of which a process says so that has not ended, and whose bundle
+// may be gone.
+func TestAlive(t *testing.T) {
+	sys := system.System{Root: t.TempDir()}
+	add(t, sys, 20, "sleep")
+	zombie := add(t, sys, 21, "sleep")
+	write(t, zombie+"/stat", "21 (sleep) Z"+strings.Repeat(" 0", 40))
+	other := add(t, sys, 22, "sleep")
+	write(t, other+"/stat", "22 (sleep) S"+strings.Repeat(" 0", 18)+" 77"+strings.Repeat(" 0", 20))
+	add(t, sys, 23, "conmon", "-c", "podman1", "-r", "/x", "-b", "/gone/userdata")
+	for path, text := range map[string]string{
+		"run/runc/runs/state.json":     `{"init_process_pid":20,"config":{"labels":["bundle=/gone/runs"]}}`,
+		"run/runc/ended/state.json":    `{"init_process_pid":19,"config":{"labels":["bundle=/gone/ended"]}}`,
+		"run/runc/zombie/state.json":   `{"init_process_pid":21,"config":{"labels":["bundle=/gone/zombie"]}}`,
+		"run/runc/same/state.json":     `{"init_process_pid":22,"init_process_start":77,"config":{"labels":["bundle=/gone/same"]}}`,
+		"run/runc/another/state.json":  `{"init_process_pid":22,"init_process_start":78,"config":{"labels":["bundle=/gone/another"]}}`,
+		"run/crun/crun1/status":        `{"pid":22,"process-start-time":77,"bundle":"/gone/crun1"}`,
+		task + "default/ctr1/runtime":  "runc",
+		task + "default/ctr1/init.pid": "20",
+		task + "default/ctr2/runtime":  "runc",
+		task + "default/ctr2/init.pid": "19",
+		task + "default/ctr3/runtime":  "runc",
+		task + "default/ctr4/runtime":  "runc",
+		task + "default/ctr4/init.pid": "-1",
+	} {
+		write(t, sys.Path(path), text)
+	}
+	want := map[string]bool{
+		"podman1": true, "runs": true, "ended": false, "zombie": false, "same": true, "another": false, "crun1": true,
+		"ctr1": true, "ctr2": false, "ctr3": false, "ctr4": false,
+	}
+	got := map[string]bool{}
+	for _, c := range Look(sys).Containers {
+		got[c.ID] = c.Alive()
+		if (c.Engine == "runc" || c.Engine == "crun") && c.Running != c.Alive() {
+			t.Errorf("%s runs: %v", c.ID, c.Running)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	_, err := Find(sys, "runs", nil)
+	if want := "runs (runc, " + sys.Path("/gone/runs") + ") has no config.json: its bundle is gone, or it is being created or deleted"; err == nil || err.Error() != want {
+		t.Errorf("%v; want %s", err, want)
 	}
 }

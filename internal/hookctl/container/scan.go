@@ -16,6 +16,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
@@ -142,10 +143,15 @@ func (s *Scan) add(c Container) *Container {
 		}
 		known.Name, known.Image = cmp.Or(known.Name, c.Name), cmp.Or(known.Image, c.Image)
 		known.Running = known.Running || c.Running
+		known.Dropped = known.Dropped && c.Dropped // a conmon watches it
 		known.Shim = cmp.Or(known.Shim, c.Shim)
+		if known.pid == 0 {
+			known.pid, known.start = c.pid, c.start
+		}
 		known.calls = append(known.calls, c.calls...)
 		return known
 	}
+	c.sys = s.sys
 	s.byID[c.ID] = append(s.byID[c.ID], len(s.Containers))
 	s.Containers = append(s.Containers, c)
 	return &s.Containers[len(s.Containers)-1]
@@ -436,6 +442,8 @@ func (s *Scan) conmon(p proc.Process) (storage string) {
 	c.calls = []call{{words, files}}
 	if isExec {
 		c.at = ""
+	} else {
+		c.pid = p.PID
 	}
 	if c.at != "" {
 		c.Bundle = filepath.Join(files.Root, c.at)
@@ -474,6 +482,7 @@ func (s *Scan) storage(storage string) {
 			}
 			c.describe(cfg.Annotations)
 			c.Name, c.Image = cmp.Or(c.Name, known[id].name), cmp.Or(c.Image, known[id].image)
+			c.Dropped = isDropped(cfg.Annotations, id)
 			// CRI-O notes the runtime handler, unless it is the default one. It calls it to delete a container that has ended
 			// too, whose conmon is gone.
 			if handler := cfg.Annotations["io.kubernetes.cri-o.RuntimeHandler"]; handler != "" {
@@ -483,6 +492,18 @@ func (s *Scan) storage(storage string) {
 			s.add(c)
 		}
 	}
+}
+
+// droppedMarks are the annotations by which CRI-O notes that it has not started a sandbox's infra container: as they were
+// called before version 1.35, and since.
+var droppedMarks = []string{"io.kubernetes.cri-o.Spoofed", "spoofed.crio.io"}
+
+// isDropped reports whether CRI-O has not started the container. A mark is believed of sandboxes alone, since a pod's own
+// annotations come into the config.json of its other containers too. A sandbox that a conmon watches is started whatever
+// its annotations say.
+func isDropped(annotations map[string]string, id string) bool {
+	marked := slices.ContainsFunc(droppedMarks, func(mark string) bool { return annotations[mark] == "true" })
+	return marked && hooks.Container{ID: id, Annotations: annotations}.IsSandbox()
 }
 
 // stored returns the names and images that a storage's index has, by id.
@@ -526,38 +547,39 @@ func (s *Scan) state(dir string) {
 	files := below(dir)
 	for _, id := range s.list(files, "/") {
 		var runc struct {
-			PID    int `json:"init_process_pid"`
+			PID    int    `json:"init_process_pid"`
+			Start  uint64 `json:"init_process_start"`
 			Config struct{ Labels []string }
 		}
 		if s.read(files, path.Join("/", id, "state.json"), &runc) {
 			for _, label := range runc.Config.Labels {
 				if bundle, ok := strings.CutPrefix(label, "bundle="); ok {
-					s.alone("runc", id, bundle, runc.PID)
+					s.alone(Container{ID: id, Engine: "runc", at: bundle, pid: runc.PID, start: runc.Start})
 				}
 			}
 		}
 		var crun struct {
 			PID    int
+			Start  uint64 `json:"process-start-time"`
 			Bundle string
 		}
 		if s.read(files, path.Join("/", id, "status"), &crun) && crun.Bundle != "" {
-			s.alone("crun", id, crun.Bundle, crun.PID)
+			s.alone(Container{ID: id, Engine: "crun", at: crun.Bundle, pid: crun.PID, start: crun.Start})
 		}
 	}
 }
 
 // alone adds a container of a runtime that was perhaps called by a person.
-func (s *Scan) alone(runtime, id, bundle string, pid int) {
-	c := Container{ID: id, Engine: runtime, Bundle: s.sys.Path(bundle), files: s.system(), at: bundle}
-	if _, err := os.Stat(filepath.Join(c.Bundle, "config.json")); err != nil {
-		if !proc.Gone(err) {
-			s.note(fmt.Errorf("%s cannot be examined: %w", c.Bundle, report.Plain(err)))
-		}
+func (s *Scan) alone(c Container) {
+	c.Bundle, c.files = s.sys.Path(c.at), s.system()
+	if _, err := os.Stat(filepath.Join(c.Bundle, "config.json")); err != nil && !proc.Gone(err) {
+		s.note(fmt.Errorf("%s cannot be examined: %w", c.Bundle, report.Plain(err)))
 		return
 	}
-	_, err := os.Stat(s.sys.Path(fmt.Sprintf("proc/%d", pid)))
-	c.Running = err == nil
-	if slices.ContainsFunc(s.byID[id], func(i int) bool { return same(s.Containers[i].Bundle, c.Bundle) }) {
+	c.Running = proc.Runs(s.sys, c.pid, c.start)
+	if slices.ContainsFunc(s.byID[c.ID], func(i int) bool {
+		return s.Containers[i].Bundle == c.Bundle || same(s.Containers[i].Bundle, c.Bundle)
+	}) {
 		return
 	}
 	s.add(c)

@@ -50,11 +50,12 @@ type Entry struct {
 	Running  bool                             `json:"running"`
 	Profile  string                           `json:"profile"` // empty if it goes through none, or if that is not known
 	State    State                            `json:"state"`
-	Reason   string                           `json:"reason,omitempty"` // why the state is unknown
+	Reason   string                           `json:"reason,omitempty"` // why the state is unknown, or none of a sandbox
 	Hooks    map[hooks.Stage][]jsontext.Value `json:"hooks"`            // what config.json has, each stage's in their order
 	Problems []string                         `json:"problems"`
 
 	Through bool `json:"-"` // it goes through oci-add-hooks, by what its engine calls
+	Read    bool `json:"-"` // config.json could be read: Hooks are all that it has
 
 	// From has the file that a hook comes from, by the place of the hook in Hooks, as far as that can be told.
 	From map[Place]string `json:"-"`
@@ -130,7 +131,12 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		defer done()
 		err = e.read(path)
 	}
+	e.Read = err == nil
 	switch {
+	case c.Dropped:
+		e.Profile, e.Through = "", false
+		e.State, e.Reason = None, "a pod's sandbox whose infra container CRI-O has dropped: no runtime is called for it"
+		return e
 	case w.err != nil:
 		e.fail(w.err)
 	case c.Bundle == "" && w.through: // the next start reads the profile
@@ -138,17 +144,21 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		if c.Running { // watched by a process that names no bundle, as conmon-rs
 			e.Reason = "the process that watches it does not say where its bundle is"
 		}
-		if err := v.load(w.call).err; err != nil {
+		if err := v.loadFor(c, w.call).err; err != nil {
 			e.fail(err)
 		}
 	case w.known && !w.through:
 		e.State = None
+	case proc.Gone(err) && c.Alive():
+		e.fail(fmt.Errorf("it runs, and its config.json is gone from %s", c.Bundle))
+	case proc.Gone(err) && !c.Running:
+		e.State, e.Reason = Unknown, "it has ended, and its config.json is gone"
 	case proc.Gone(err):
 		e.State, e.Reason = Unknown, "it has no config.json: it is being created, or deleted"
 	case err != nil:
 		e.fail(err)
 	case w.through:
-		e.compare(v.load(w.call).plan(path, c.ID))
+		e.compare(v.loadFor(c, w.call).plan(path, c.ID))
 	case len(v.opts.Profiles) == 0:
 		e.State, e.Reason = Unknown, "nothing says which program was called for it; --profile NAME compares it with a profile"
 	default:
@@ -210,13 +220,21 @@ func (v *Inventory) witness(c container.Container) (w witness) {
 			if file, err := files.Open(words[0]); err == nil {
 				_ = file.Close()
 			} else if proc.Gone(err) {
-				w.err = fmt.Errorf("its engine calls %s, which is gone: the container cannot be stopped, or not be started again", words[0])
+				w.err = fmt.Errorf("its engine calls %s, which is gone; %s", words[0], cannot(c))
 			}
 		}
 		return w
 	}
 	w.through, w.call, w.name = true, call, Name(call)
 	return w
+}
+
+// cannot returns what an engine cannot do with a container any more, whose runtime is not to be had.
+func cannot(c container.Container) string {
+	if c.Running {
+		return "until it is restored, the container cannot be stopped"
+	}
+	return "until it is restored, the container cannot be started"
 }
 
 // Name returns the name of the profile that a call uses: that of its link, or that of its hook file (rule 28).
@@ -232,10 +250,8 @@ func Name(call cmdline.Call) string {
 
 // load returns what a call uses. It is read once.
 func (v *Inventory) load(call cmdline.Call) loaded {
+	call = v.explicit(call)
 	call.Kind = cmdline.AddHooks
-	if len(call.HookFiles)+len(call.HooksDirs) == 0 {
-		call.HookFiles = []string{v.sys.Profile(call.Name)}
-	}
 	key := strings.Join(slices.Concat(call.HookFiles, []string{""}, call.HooksDirs), "\x00")
 	known, ok := v.loaded[key]
 	if !ok {
@@ -246,6 +262,29 @@ func (v *Inventory) load(call cmdline.Call) loaded {
 		v.loaded[key] = known
 	}
 	return known
+}
+
+// explicit returns a call that names its hook files.
+func (v *Inventory) explicit(call cmdline.Call) cmdline.Call {
+	if len(call.HookFiles)+len(call.HooksDirs) == 0 {
+		call.HookFiles = []string{v.sys.Profile(call.Name)}
+	}
+	return call
+}
+
+// loadFor returns what the call that created a container uses. Its error says so if not even the runtime is known, which the
+// engine's other calls need (rule 9).
+func (v *Inventory) loadFor(c container.Container, call cmdline.Call) loaded {
+	l := v.load(call)
+	if l.err == nil {
+		return l
+	}
+	call = v.explicit(call)
+	call.Kind = cmdline.PassThrough
+	if _, err := profile.Load(call); err != nil {
+		l.err = fmt.Errorf("%w; %s", l.err, cannot(c))
+	}
+	return l
 }
 
 // Load returns what a call uses.

@@ -13,6 +13,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc/proctest"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
@@ -108,6 +109,65 @@ func TestStates(t *testing.T) {
 				t.Errorf("%s of %s: %s", e.State, e.Profile, problems)
 			}
 		})
+	}
+}
+
+// TestDropped shows that a sandbox that CRI-O has not started is known as one, by marks that no pod can make: neither a
+// container of a pod that has them as its own annotations, nor a sandbox that a conmon watches, is taken for one.
+func TestDropped(t *testing.T) {
+	for _, test := range []struct {
+		name, kind, id, mark string
+		watched              bool
+		state                inventory.State
+	}{
+		{"dropped", "sandbox", "x", "io.kubernetes.cri-o.Spoofed", false, inventory.None},
+		{"dropped since 1.35", "sandbox", "x", "spoofed.crio.io", false, inventory.None},
+		{"started", "sandbox", "x", "other", false, inventory.Missing},
+		{"watched", "sandbox", "x", "spoofed.crio.io", true, inventory.Missing},
+		{"another's", "sandbox", "y", "spoofed.crio.io", false, inventory.Missing},
+		{"a container", "container", "y", "spoofed.crio.io", false, inventory.Missing},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sys, exe := machine(t, `{"hooks":{"poststop":[{"path":"/a"}]}}`)
+			if err := os.MkdirAll(sys.Path("usr/bin"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("../../bin/oci-add-hooks", sys.Path("usr/bin/gpu")); err != nil {
+				t.Fatal(err)
+			}
+			bundle := "/var/lib/containers/storage/overlay-containers/x/userdata"
+			write(t, sys.Path(bundle+"/config.json"), fmt.Sprintf(`{"annotations":{"io.kubernetes.cri-o.RuntimeHandler":"gpu",
+				"io.kubernetes.cri-o.ContainerType":%q,"io.kubernetes.cri-o.SandboxID":%q,%q:"true"}}`, test.kind, test.id, test.mark))
+			if test.watched {
+				if _, err := proctest.Add(sys.Root, 7, "/usr/bin/conmon", "-c", "x", "-b", bundle, "-r", sys.Path("bin/gpu")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			link(t, sys)
+			list := inventory.New(sys, inventory.Options{Exe: exe, Expect: "gpu"}).List(container.Look(sys).Containers)
+			if len(list) != 1 || list[0].State != test.state || list[0].IsWrong() != (test.state != inventory.None) {
+				t.Errorf("%+v", list)
+			}
+		})
+	}
+}
+
+// TestGone shows what is said of a container without a config.json: that is wrong if it runs.
+func TestGone(t *testing.T) {
+	sys, exe := machine(t, `{"hooks":{"poststop":[{"path":"/a"}]}}`)
+	write(t, sys.Path(tasks+"runs/runtime"), sys.Path("bin/gpu"))
+	write(t, sys.Path(tasks+"runs/init.pid"), "20")
+	write(t, sys.Path(tasks+"ends/runtime"), sys.Path("bin/gpu"))
+	link(t, sys)
+	if _, err := proctest.Add(sys.Root, 20, "sleep"); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{"runs": {"it runs, and its config.json is gone from " + sys.Path(tasks+"runs")}, "ends": {}}
+	for _, e := range inventory.New(sys, inventory.Options{Exe: exe}).List(container.Look(sys).Containers) {
+		if diff := cmp.Diff(want[e.ID], e.Problems); diff != "" || e.State != inventory.Unknown || e.Profile != "gpu" {
+			t.Errorf("%+v %s", e, diff)
+		}
 	}
 }
 

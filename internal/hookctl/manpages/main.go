@@ -1,5 +1,5 @@
-// Manpages writes the manual pages into a directory: those of hookctl, made from its commands, and those that are written
-// by hand in docs/man. `make man` runs it in the project's directory.
+// Manpages writes the manual pages into a directory: those of hookctl, made from its commands, and those in
+// docs/man. `make man` runs it in the project's directory.
 //
 //	manpages VERSION DIR
 //
@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,31 +105,36 @@ func pageOf(cmd *cobra.Command, name string) string {
 	section("SYNOPSIS")
 	fmt.Fprintf(&b, "**%s** %s\n", cmd.CommandPath(), placeholder.ReplaceAllString(escaped(strings.TrimPrefix(cmd.UseLine(), cmd.CommandPath()+" ")), "*$0*"))
 	section("DESCRIPTION")
+	status := strings.TrimPrefix(hookctl.ExitStatuses, exitStatus)
 	for _, part := range strings.Split(cmd.Long, "\n\n") {
-		if strings.HasPrefix(part, "  ") { // a list in columns
+		if own, ok := strings.CutPrefix(part, exitStatus); ok {
+			status = strings.TrimSuffix(own, ".") + "; 2 after wrong usage."
+		} else if strings.HasPrefix(part, "  ") { // a list in columns
 			fmt.Fprintf(&b, "```\n%s\n```\n\n", part)
 		} else {
 			fmt.Fprintf(&b, "%s\n\n", escaped(part))
 		}
 	}
-	for _, group := range cmd.Groups() {
-		section(strings.ToUpper(group.Title))
-		definitions(hookctl.Commands(cmd, group.ID))
-	}
-	if len(cmd.Groups()) == 0 && cmd.HasSubCommands() {
+	if cmd.HasSubCommands() {
 		section("COMMANDS")
+		for _, group := range cmd.Groups() {
+			fmt.Fprintf(&b, "## %s\n\n", group.Title)
+			definitions(hookctl.Commands(cmd, group.ID))
+		}
 		definitions(hookctl.Commands(cmd, ""))
 	}
 	section("OPTIONS")
 	definitions(hookctl.Options(cmd))
-	if cmd.Example != "" {
-		section("EXAMPLES")
-		fmt.Fprintf(&b, "```\n%s\n```\n", cmd.Example)
+	section("EXIT STATUS")
+	fmt.Fprintf(&b, "%s\n", escaped(status))
+	if list := filesOf(cmd); len(list) > 0 {
+		section("FILES")
+		for _, f := range list {
+			fmt.Fprintf(&b, "*%s*\n: %s\n\n", strings.ReplaceAll(f.paths, ", ", "*, *"), f.what)
+		}
 	}
-	if !cmd.HasParent() {
-		section("EXIT STATUS")
-		fmt.Fprintf(&b, "%s\n", strings.TrimPrefix(hookctl.ExitStatuses, "Exit status: "))
-	}
+	section("EXAMPLES")
+	fmt.Fprintf(&b, "```\n%s\n```\n", cmd.Example)
 	section("SEE ALSO")
 	also := []string{"**oci-add-hooks**(8)"}
 	if cmd.HasParent() {
@@ -139,6 +145,38 @@ func pageOf(cmd *cobra.Command, name string) string {
 	}
 	fmt.Fprintf(&b, "%s\n", strings.Join(also, ", "))
 	return b.String()
+}
+
+// exitStatus begins the paragraph of a command's help that explains its exit status.
+const exitStatus = "Exit status: "
+
+// file is a file or a directory that commands read or write.
+type file struct {
+	paths    string // several are separated by a comma and a space
+	what     string // in Markdown
+	commands string // the words after hookctl
+}
+
+var files = []file{
+	{"/etc/oci-add-hooks/NAME.json", "The profile *NAME*: see **oci-add-hooks.json**(5).", "check preview profile install uninstall doctor ps node"},
+	{"/usr/share/containers/oci/hooks.d, /etc/containers/oci/hooks.d", "The usual hooks directories.", "check"},
+	{"/etc/docker/daemon.json, /etc/containerd/config.toml, /etc/crio/crio.conf.d, /etc/containers/containers.conf.d",
+		"The engines' configuration.", "install uninstall doctor node"},
+	{"/opt/oci-add-hooks/bin", "The programs and the link on a node.", "node"},
+	{"/var/lib/oci-add-hooks", "The lock, and what **hookctl** changed, to undo it.", "profile install uninstall doctor node"},
+	{"/var/log/oci-add-hooks/hooks.jsonl",
+		"The records of supervised hooks. For a user who is not root, *oci-add-hooks/hooks.jsonl* in **$XDG_STATE_HOME** or *~/.local/state*.", "ps log metrics"},
+	{"/tmp/hookctl-try-NUMBER", "The container while it runs, in **$TMPDIR** if that is set. It is removed at the end, or by the next **hookctl try**.", "try"},
+	{"/usr/share/bash-completion/completions/hookctl", "The script for bash that the packages install.", "completion"},
+}
+
+// filesOf returns the files of a command, or all for hookctl itself.
+func filesOf(cmd *cobra.Command) []file {
+	words := strings.Fields(cmd.CommandPath())
+	if len(words) == 1 {
+		return files
+	}
+	return slices.DeleteFunc(slices.Clone(files), func(f file) bool { return !slices.Contains(strings.Fields(f.commands), words[1]) })
 }
 
 // placeholder matches what stands for a value in a line of usage.

@@ -35,7 +35,10 @@ func TestPages(t *testing.T) {
 		if same, err := os.ReadFile(filepath.Join(again, name)); err != nil || !bytes.Equal(text, same) {
 			t.Errorf("%s: %v, or it differs from one run to the next", name, err)
 		}
-		for _, part := range []string{"oci-add-hooks 1.2.3", "Nov 2023", "NAME", "SEE ALSO"} {
+		if !strings.HasSuffix(name, ".5") && !bytes.Contains(text, []byte("\n.SH EXIT STATUS\n")) {
+			t.Errorf("%s has no exit status", name)
+		}
+		for _, part := range []string{"oci-add-hooks 1.2.3", "Nov 2023", "NAME", "EXAMPLES", "SEE ALSO"} {
 			if !bytes.Contains(text, []byte(part)) {
 				t.Errorf("%s does not contain %q", name, part)
 			}
@@ -48,7 +51,9 @@ func TestPages(t *testing.T) {
 	}
 	wantLines(t, filepath.Join(dir, "hookctl-install.1"), `\fB--config\fP \fIFILE\fP`, `\fB--json\fP`, `\fBhookctl install\fP [\fIOPTION\fP]\&... \fIENGINE\fP --profile \fINAME\fP`)
 	wantLines(t, filepath.Join(dir, "hookctl.1"), `\fBtry\fP`, "run a throwaway container with hooks, and show what became of each")
-	wantLines(t, filepath.Join(dir, "hookctl-profile.1"), `\fBadd\fP`, "write a profile and make its link")
+	wantLines(t, filepath.Join(dir, "hookctl-check.1"), ".SH EXIT STATUS", "1 if there is an error (with --strict, or a warning), else 0; 2 after wrong usage.",
+		".SH FILES", `\fI/etc/oci-add-hooks/NAME.json\fP`)
+	wantLines(t, filepath.Join(dir, "hookctl-profile.1"), ".SH COMMANDS", `\fBadd\fP`, "write a profile and make its link")
 	groff, err := exec.LookPath("groff")
 	if err != nil {
 		t.Skip("groff is not installed (package groff): the pages were not formatted")

@@ -427,15 +427,36 @@ func readAt(dir int, name string, max int64) ([]byte, error) {
 // startTime returns when a process started, in ticks since the machine did: proc(5), the 22nd field of stat. The second
 // field is a name in parentheses, which may have anything in it.
 func startTime(dir int) (string, error) {
-	stat, err := readAt(dir, "stat", 4096)
+	fields, err := stat(dir)
 	if err != nil {
 		return "", err
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 20 {
-		return "", errors.New("its stat file is not understood")
-	}
 	return fields[19], nil
+}
+
+// stat returns what a process's stat file has after the name: proc(5), /proc/PID/stat, from its third field on.
+func stat(dir int) ([]string, error) {
+	text, err := readAt(dir, "stat", 4096)
+	if err != nil {
+		return nil, err
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 20 {
+		return nil, errors.New("its stat file is not understood")
+	}
+	return fields, nil
+}
+
+// Runs reports whether a process runs: one that has ended, and is waited for by its parent, does not. start is the time at
+// which it started, in clock ticks since the machine did; 0 if it is not known.
+func Runs(sys system.System, pid int, start uint64) bool {
+	dir, err := openDir(sys.Path("proc/" + strconv.Itoa(pid)))
+	if err != nil {
+		return false
+	}
+	defer unix.Close(dir)
+	fields, err := stat(dir)
+	return err == nil && fields[0] != "Z" && fields[0] != "X" && (start == 0 || fields[19] == strconv.FormatUint(start, 10))
 }
 
 // uids returns the real, effective, saved and file system's user ID of a process: proc(5), status.
