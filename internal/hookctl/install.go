@@ -212,7 +212,7 @@ func (s *streams) carryOutPlan(ctx context.Context, e engine.Engine, plan *regis
 
 // reloading carries a plan out, and has the engine read it.
 func (s *streams) reloading(ctx context.Context, plan *registration.Plan) error {
-	reload, err := plan.Reloading()
+	reload, err := plan.Reloading(ctx)
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (n *Node) reloading(ctx context.Context, plan *registration.Plan) ([]regist
 			return nil, err
 		}
 	}
-	step, err := plan.Reloading()
+	step, err := plan.Reloading(ctx)
 	how := plan.Reload()
 	return []registration.Step{{
 		Do:   func(ctx context.Context) error { return n.reload(ctx, how, step.Do) },

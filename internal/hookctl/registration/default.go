@@ -20,7 +20,7 @@ func Default(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		if !reload {
 			return nil, nil
 		}
-		step, err := p.Reloading()
+		step, err := p.Reloading(ctx)
 		return []Step{step}, err
 	}
 	reloads, err := steps(plan)

@@ -263,9 +263,15 @@ type Step struct {
 }
 
 // Reloading returns the step by which the engine reads its configuration, after which it has to know of the change by its
-// own word. An error says why that cannot be done here.
-func (p *Plan) Reloading() (Step, error) {
+// own word. An error says why that cannot be done here. To be undone, an installation does not need an engine that answers.
+func (p *Plan) Reloading(ctx context.Context) (Step, error) {
 	reload := p.Reload()
+	if reload.Refused != nil {
+		return Step{}, reload.Refused
+	}
+	if _, err := p.engine.Known(ctx); err != nil && p.expected {
+		return Step{}, err
+	}
 	return Step{
 		Do: func(ctx context.Context) error {
 			err := p.change.Advise(p.advice())
@@ -279,7 +285,7 @@ func (p *Plan) Reloading() (Step, error) {
 			return err
 		},
 		Undo: reload.Do,
-	}, reload.Refused
+	}, nil
 }
 
 // advice is what a person is to do if the change is undone after the engine may have read it.
