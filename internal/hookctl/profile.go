@@ -199,12 +199,8 @@ func newProfileRemove(u *ui.UI, sys system.System) *cobra.Command {
 					return err
 				}
 				if !o.force {
-					records, err := engines.Installed(sys, name)
-					if err != nil {
+					if err := engines.Refuse(ctx, sys, name, profiles.Link(exe, name)); err != nil {
 						return err
-					}
-					if len(records) > 0 {
-						return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %[1]s", name, records[0].Config, records[0].Engine)
 					}
 					if err := refuse(u, sys, profiles.Link(exe, name), "the profile "+name+" cannot be removed", false); err != nil {
 						return err

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -65,7 +66,9 @@ func output(ctx context.Context, limit time.Duration, bare bool, program string,
 		cmd.Dir, cmd.Env = "/", []string{"PATH=" + launch.SystemPath}
 	}
 	// An interrupt from the terminal is hookctl's to handle, which kills the whole group.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
+	runtime.LockOSThread() // it gets that signal when this thread ends
+	defer runtime.UnlockOSThread()
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = time.Second // what it leaves running may keep its output open
 	stdout, stderr := &bounded{exceeded: cancel}, &bounded{exceeded: cancel}

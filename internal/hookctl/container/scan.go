@@ -1,6 +1,7 @@
 package container
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -146,7 +147,7 @@ func (s *Scan) read(files files, path string, v any) bool {
 		return false
 	}
 	if err == nil {
-		if err = json.Unmarshal(text, v); err != nil {
+		if err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v); err != nil { // dockerd passes such a mark over
 			err = fmt.Errorf("%s: %w", filepath.Join(files.Root, path), err)
 		}
 	}

@@ -3,6 +3,7 @@ package engines
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -11,11 +12,13 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/containerd"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/crio"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/docker"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/podman"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
@@ -85,6 +88,26 @@ func Installed(sys system.System, profile string) (records []*registration.Recor
 		}
 	}
 	return records, nil
+}
+
+// Refuse returns an error if a profile is registered with an engine, by hookctl or otherwise: its link is the engine's runtime.
+func Refuse(ctx context.Context, sys system.System, profile, link string) error {
+	records, err := Installed(sys, profile)
+	if err != nil {
+		return err
+	}
+	if len(records) > 0 {
+		return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %[1]s", profile, records[0].Config, records[0].Engine)
+	}
+	list, unknown := Here(sys)
+	lines, err := registration.Registering(ctx, list, program.Uses(sys, []string{link}))
+	switch err := errors.Join(unknown, err); {
+	case len(lines) > 0:
+		return fmt.Errorf("the profile %s cannot be removed; remove it from the engine first, or give --force:\n  %s", profile, strings.Join(lines, "\n  "))
+	case err != nil:
+		return fmt.Errorf("the profile %s cannot be removed: whether an engine knows it cannot be told; give --force if you know that none does:%s", profile, container.Inset(err))
+	}
+	return nil
 }
 
 // Here returns the engines that are on this system: with the configuration that the running daemon reads, or the usual one;
