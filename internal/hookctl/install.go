@@ -213,6 +213,10 @@ func (s *streams) carryOutPlan(ctx context.Context, e engine.Engine, plan *regis
 // reloading carries a plan out, and has the engine read it.
 func (s *streams) reloading(ctx context.Context, plan *registration.Plan) error {
 	reload, err := plan.Reloading(ctx)
+	var notRunning engine.NotRunning
+	if errors.As(err, &notRunning) {
+		return fmt.Errorf("%w; run it without --reload: it reads the configuration when it starts", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -126,6 +126,7 @@ func newNodeInstall(io *streams) *cobra.Command {
 				if programs, err = node.Programs(exe); err != nil {
 					return err
 				}
+				o.node.HookFile = hooks
 				if hookFile, err = os.ReadFile(hooks); err != nil {
 					return fmt.Errorf("%s cannot be read: %w", hooks, report.Plain(err))
 				}

@@ -249,8 +249,13 @@ func (d *Daemon) NotRunning() error {
 	if d.Doubt != "" {
 		text += " (" + d.Doubt + ")"
 	}
-	return fmt.Errorf("%s: there is nothing to reload; run it without --reload, and %s reads the configuration when it starts", text, d.Program)
+	return NotRunning(fmt.Sprintf("%s: there is nothing to reload", text))
 }
+
+// NotRunning is an error about a daemon that is to be reloaded, and does not run.
+type NotRunning string
+
+func (e NotRunning) Error() string { return string(e) }
 
 // Restart returns Reload for a daemon that reads its configuration when it starts.
 func (d *Daemon) Restart() Reload {

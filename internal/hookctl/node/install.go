@@ -64,7 +64,7 @@ func (n *Node) planFiles(programs []Program, hookFile []byte) ([]change.File, er
 			known = "" // some are yet to be copied, and hooks may ask for them
 		}
 	}
-	// The hook file is checked on the node, where its hooks are to be.
+	// The hook file is checked on the node, where its hooks are to be; what is found is said of the one that was given.
 	copied := filepath.Join(run, "oci-add-hooks-"+n.Profile+".json")
 	if err := os.Remove(copied); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s cannot be removed: %w", copied, report.Plain(err))
@@ -74,13 +74,19 @@ func (n *Node) planFiles(programs []Program, hookFile []byte) ([]change.File, er
 	}
 	defer os.Remove(copied)
 	content, findings, err := profiles.Compose(known, profiles.Source{HookFile: copied}, false)
+	for i := range findings {
+		if findings[i].File == copied {
+			findings[i].File = n.HookFile
+		}
+	}
 	n.Findings(findings)
+	const remedy = "correct it on the node, or choose another name for the profile"
 	if err != nil {
-		return nil, withoutForce(err)
+		return nil, withoutForce(err, remedy)
 	}
 	plan, err := profiles.Add(n.System, exe, n.Profile, content, false)
 	if err != nil {
-		return nil, withoutForce(err)
+		return nil, withoutForce(err, remedy)
 	}
 	if plan.Runtime != "" {
 		if err := n.refuseRuntime(plan.Runtime); err != nil {
@@ -99,11 +105,11 @@ func (n *Node) planFiles(programs []Program, hookFile []byte) ([]change.File, er
 	return append(files, plan.Files...), nil
 }
 
-// withoutForce returns an error without the remedy that these commands have no option for.
-func withoutForce(err error) error {
+// withoutForce returns an error with another remedy than the one that these commands have no option for.
+func withoutForce(err error, remedy string) error {
 	var refused profiles.Refused
 	if errors.As(err, &refused) {
-		return errors.New(refused.Problem + "; correct it on the node, or choose another name for the profile")
+		return errors.New(refused.Problem + "; " + remedy)
 	}
 	return err
 }

@@ -42,6 +42,7 @@ type Node struct {
 	BinDir  string
 
 	Canary         Canary   // of an installation
+	HookFile       string   // of an installation: what a person calls it
 	PodAnnotations []string // of an installation: see engine.Runtime
 	DryRun         bool     // change nothing
 

@@ -22,6 +22,9 @@ import (
 
 // Remove removes from the node what Install put there, once no container uses it.
 func (n *Node) Remove(ctx context.Context) error {
+	if _, err := n.planRemoval(); err != nil { // before anything is done
+		return err
+	}
 	if err := n.whileUnused(ctx, n.unregister); err != nil {
 		return err
 	}
@@ -123,7 +126,7 @@ func (n *Node) planRemoval() (files []change.File, err error) {
 	if exists(n.System.Profile(n.Profile)) || exists(n.link()) {
 		plan, err := profiles.Remove(n.System, n.program(), n.Profile, program.LinksTo(n.program(), n.Profile), false)
 		if err != nil {
-			return nil, withoutForce(err)
+			return nil, withoutForce(err, "see what it is, and remove it on the node")
 		}
 		files = plan.Files
 	}
