@@ -17,6 +17,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
@@ -186,12 +187,7 @@ func (k Kind) lines(list []proc.Process, reads map[int]string) string {
 
 // sameFile reports whether two paths are the same, or lead to the same file.
 func sameFile(a, b string) bool {
-	if a == b {
-		return true
-	}
-	stA, errA := os.Stat(a)
-	stB, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(stA, stB)
+	return a == b || program.LeadsTo(a, b)
 }
 
 // Options returns the values of the options of these names that the daemon was started with.
@@ -240,6 +236,14 @@ func (d *Daemon) Judged() string {
 	return text + ", and none is installed: the configuration is judged by hookctl alone"
 }
 
+// NotReloaded is why an engine cannot be made to read its configuration, and what there is to do: Without, if that is left
+// to the person who calls hookctl; or First, to be done before.
+type NotReloaded struct{ Problem, Without, First string }
+
+func (e NotReloaded) Error() string {
+	return e.Problem + "; run it without --reload, " + e.Without
+}
+
 // NotRunning is why a daemon is not reloaded; nil if it runs.
 func (d *Daemon) NotRunning() error {
 	if d.Process != nil {
@@ -249,13 +253,8 @@ func (d *Daemon) NotRunning() error {
 	if d.Doubt != "" {
 		text += " (" + d.Doubt + ")"
 	}
-	return NotRunning(fmt.Sprintf("%s: there is nothing to reload", text))
+	return NotReloaded{text + ": there is nothing to reload", fmt.Sprintf("and %s reads the configuration when it starts", d.Program), "start it first"}
 }
-
-// NotRunning is an error about a daemon that is to be reloaded, and does not run.
-type NotRunning string
-
-func (e NotRunning) Error() string { return string(e) }
 
 // Restart returns Reload for a daemon that reads its configuration when it starts.
 func (d *Daemon) Restart() Reload {
@@ -276,8 +275,8 @@ func (d *Daemon) Restart() Reload {
 		r.Command = "restart " + d.Program + " as it was started"
 	}
 	if unit == "" && d.Process != nil {
-		r.Refused = fmt.Errorf("%s (process %d) has to be restarted to read %s, but no unit of systemd runs it; run it without --reload, then restart it as it was started",
-			d.Program, d.Process.PID, d.Config)
+		problem := fmt.Sprintf("%s (process %d) has to be restarted to read %s, but no unit of systemd runs it", d.Program, d.Process.PID, d.Config)
+		r.Refused = NotReloaded{problem, "then restart it as it was started", "start it by one"}
 	}
 	return r
 }

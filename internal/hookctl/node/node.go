@@ -42,7 +42,6 @@ type Node struct {
 	BinDir  string
 
 	Canary         Canary   // of an installation
-	HookFile       string   // of an installation: what a person calls it
 	PodAnnotations []string // of an installation: see engine.Runtime
 	DryRun         bool     // change nothing
 
@@ -119,6 +118,10 @@ func (n *Node) reloading(ctx context.Context, plan *registration.Plan) ([]regist
 		}
 	}
 	step, err := plan.Reloading(ctx)
+	var refused engine.NotReloaded
+	if errors.As(err, &refused) { // this command always reloads
+		err = errors.New(refused.Problem + "; " + refused.First)
+	}
 	how := plan.Reload()
 	return []registration.Step{{
 		Do:   func(ctx context.Context) error { return n.reload(ctx, how, step.Do) },

@@ -8,22 +8,18 @@ package registration
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
 // Plan is what an installation, or its taking back, changes.
@@ -168,7 +164,7 @@ func inherit(sys system.System, e engine.Engine, r *Record, files []change.File)
 				continue
 			}
 			before := f.before()
-			if digest(before) == ours.AfterSHA256 {
+			if change.Digest(before) == ours.AfterSHA256 {
 				before = ours.before()
 			} else if before != nil {
 				if before, err = e.Without(f.Path, before, was); err != nil {
@@ -177,8 +173,8 @@ func inherit(sys system.System, e engine.Engine, r *Record, files []change.File)
 			}
 			after := f.AfterSHA256
 			for _, g := range files {
-				if g.Path == f.Path && digest(g.Before) == after {
-					after = digest(g.After)
+				if g.Path == f.Path && change.Digest(g.Before) == after {
+					after = change.Digest(g.After)
 				}
 			}
 			other.Files[i] = record(change.File{Path: f.Path, Before: before})
@@ -198,9 +194,9 @@ func takenBack(sys system.System, e engine.Engine, r *Record, path string) (now,
 	}
 	f, changed := r.file(path)
 	switch {
-	case !changed, digest(now) == f.BeforeSHA256:
+	case !changed, change.Digest(now) == f.BeforeSHA256:
 		return now, now, nil
-	case digest(now) == f.AfterSHA256:
+	case change.Digest(now) == f.AfterSHA256:
 		return now, f.before(), nil
 	}
 	was, err := r.installed(sys, e)
@@ -225,23 +221,22 @@ func sameMeaning(path string, a, b []byte) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
-	a, b = bytes.TrimPrefix(a, []byte("\ufeff")), bytes.TrimPrefix(b, []byte("\ufeff"))
-	unmarshal := toml.Unmarshal
-	if filepath.Ext(path) == ".json" {
-		unmarshal = json.Unmarshal
-	}
-	var inA, inB tomledit.Table
-	return unmarshal(a, &inA) == nil && unmarshal(b, &inB) == nil && reflect.DeepEqual(inA, inB)
+	inA, errA := engine.Tree(path, a)
+	inB, errB := engine.Tree(path, b)
+	return errA == nil && errB == nil && reflect.DeepEqual(inA, inB)
 }
 
-// Registering returns, a line each, the runtimes of engines that use what matches reports (see program.Uses), through scripts too.
-// With an error, there may be more.
-func Registering(ctx context.Context, list []engine.Engine, matches func(word string) bool) (lines []string, err error) {
-	var unknown []error
+// Refuse returns an error that begins with what if an engine of list has a runtime that uses what matches reports (see
+// program.Uses), through scripts too; or if that cannot be told, as when unknown says that list is not all.
+func Refuse(ctx context.Context, what string, list []engine.Engine, unknown error, matches func(word string) bool) error {
+	var lines, doubts []string
+	if unknown != nil {
+		doubts = append(doubts, unknown.Error())
+	}
 	for _, e := range list {
 		registered, err := e.Registered(ctx)
 		if err != nil {
-			unknown = append(unknown, fmt.Errorf("%s: %w", e.Name(), err))
+			doubts = append(doubts, e.Name()+": "+err.Error())
 			continue
 		}
 		for _, entry := range registered.Entries {
@@ -249,11 +244,17 @@ func Registering(ctx context.Context, list []engine.Engine, matches func(word st
 			if slices.ContainsFunc(words, matches) {
 				lines = append(lines, fmt.Sprintf("%s has the runtime %s, which calls %s", e.Name(), entry.Name, entry.Path))
 			} else if err != nil {
-				unknown = append(unknown, fmt.Errorf("the runtime %s of %s: %w", entry.Name, e.Name(), err))
+				doubts = append(doubts, fmt.Sprintf("the runtime %s of %s: %v", entry.Name, e.Name(), err))
 			}
 		}
 	}
-	return lines, errors.Join(unknown...)
+	switch {
+	case len(lines) > 0:
+		return fmt.Errorf("%s; remove it from the engine first, or give --force:\n  %s", what, strings.Join(lines, "\n  "))
+	case len(doubts) > 0:
+		return fmt.Errorf("%s: whether an engine knows it cannot be told; give --force if you know that none does:\n  %s", what, strings.Join(doubts, "\n  "))
+	}
+	return nil
 }
 
 // Step is a part of carrying out a plan that comes after its files are written.
@@ -371,6 +372,26 @@ func (p *Plan) confirm(ctx context.Context) error {
 		return nil
 	}
 	return unread(p.engine.Name() + " has read its configuration, and " + problem)
+}
+
+// Perform does what was planned, if there is anything to do. With reload, the engine reads it.
+func (p *Plan) Perform(ctx context.Context, reload bool) error {
+	if !reload {
+		if !p.Changes() {
+			return nil
+		}
+		return p.CarryOut(ctx)
+	}
+	if !p.Changes() {
+		if unread, err := p.Unread(ctx); err != nil || !unread {
+			return err
+		}
+	}
+	step, err := p.Reloading(ctx)
+	if err != nil {
+		return err
+	}
+	return p.CarryOut(ctx, step)
 }
 
 // CarryOut does what was planned, and then each of steps. If anything fails, or ctx ends, everything is restored; the next
