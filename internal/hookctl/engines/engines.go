@@ -12,7 +12,6 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/containerd"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/crio"
@@ -100,14 +99,7 @@ func Refuse(ctx context.Context, sys system.System, profile, link string) error 
 		return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %[1]s", profile, records[0].Config, records[0].Engine)
 	}
 	list, unknown := Here(sys)
-	lines, err := registration.Registering(ctx, list, program.Uses(sys, []string{link}))
-	switch err := errors.Join(unknown, err); {
-	case len(lines) > 0:
-		return fmt.Errorf("the profile %s cannot be removed; remove it from the engine first, or give --force:\n  %s", profile, strings.Join(lines, "\n  "))
-	case err != nil:
-		return fmt.Errorf("the profile %s cannot be removed: whether an engine knows it cannot be told; give --force if you know that none does:%s", profile, container.Inset(err))
-	}
-	return nil
+	return registration.Refuse(ctx, "the profile "+profile+" cannot be removed", list, unknown, program.Uses(sys, []string{link}))
 }
 
 // Here returns the engines that are on this system: with the configuration that the running daemon reads, or the usual one;

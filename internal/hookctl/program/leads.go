@@ -1,6 +1,7 @@
 package program
 
 import (
+	"debug/buildinfo"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,10 +45,17 @@ func Calls(program string) func(word string) bool {
 	}
 }
 
-// Is reports whether a path leads to oci-add-hooks, be it another copy than the one that hookctl found.
+// Is reports whether a path leads to oci-add-hooks, be it another copy than the one that hookctl found, of any name.
 func Is(path string) bool {
 	end, err := filepath.EvalSymlinks(path)
-	return err == nil && filepath.Base(end) == cmdline.Name
+	if err != nil {
+		return false
+	}
+	if filepath.Base(end) == cmdline.Name {
+		return true
+	}
+	info, err := buildinfo.ReadFile(end)
+	return err == nil && filepath.Base(info.Path) == cmdline.Name
 }
 
 // leadsOver reports whether path is link, or a link to it, or a link to such a link. What link leads to does not matter: it

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
@@ -225,14 +226,17 @@ func sameMeaning(path string, a, b []byte) bool {
 	return errA == nil && errB == nil && reflect.DeepEqual(inA, inB)
 }
 
-// Registering returns, a line each, the runtimes of engines that use what matches reports (see program.Uses), through scripts too.
-// With an error, there may be more.
-func Registering(ctx context.Context, list []engine.Engine, matches func(word string) bool) (lines []string, err error) {
-	var unknown []error
+// Refuse returns an error that begins with what if an engine of list has a runtime that uses what matches reports (see
+// program.Uses), through scripts too; or if that cannot be told, as when unknown says that list is not all.
+func Refuse(ctx context.Context, what string, list []engine.Engine, unknown error, matches func(word string) bool) error {
+	var lines, doubts []string
+	if unknown != nil {
+		doubts = append(doubts, unknown.Error())
+	}
 	for _, e := range list {
 		registered, err := e.Registered(ctx)
 		if err != nil {
-			unknown = append(unknown, fmt.Errorf("%s: %w", e.Name(), err))
+			doubts = append(doubts, e.Name()+": "+err.Error())
 			continue
 		}
 		for _, entry := range registered.Entries {
@@ -240,11 +244,17 @@ func Registering(ctx context.Context, list []engine.Engine, matches func(word st
 			if slices.ContainsFunc(words, matches) {
 				lines = append(lines, fmt.Sprintf("%s has the runtime %s, which calls %s", e.Name(), entry.Name, entry.Path))
 			} else if err != nil {
-				unknown = append(unknown, fmt.Errorf("the runtime %s of %s: %w", entry.Name, e.Name(), err))
+				doubts = append(doubts, fmt.Sprintf("the runtime %s of %s: %v", entry.Name, e.Name(), err))
 			}
 		}
 	}
-	return lines, errors.Join(unknown...)
+	switch {
+	case len(lines) > 0:
+		return fmt.Errorf("%s; remove it from the engine first, or give --force:\n  %s", what, strings.Join(lines, "\n  "))
+	case len(doubts) > 0:
+		return fmt.Errorf("%s: whether an engine knows it cannot be told; give --force if you know that none does:\n  %s", what, strings.Join(doubts, "\n  "))
+	}
+	return nil
 }
 
 // Step is a part of carrying out a plan that comes after its files are written.

@@ -148,13 +148,18 @@ func (c *crio) files() (files []string, err error) {
 	err = filepath.WalkDir(c.dropIn, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			files = append(files, path)
+			_, err = os.Stat(path) // of a link, what it leads to: CRI-O does not start if it cannot read that
+			if errors.Is(err, fs.ErrNotExist) {
+				err = fmt.Errorf("%s leads nowhere: crio does not start; remove it", path)
+			}
 		}
 		return err
 	})
+	var system *fs.PathError
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	if err != nil {
+	if errors.As(err, &system) {
 		err = fmt.Errorf("%s cannot be read: %w", c.dropIn, report.Plain(err))
 	}
 	return files, err
