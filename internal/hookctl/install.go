@@ -187,10 +187,11 @@ func printPlan(u *ui.UI, sys system.System, e engine.Engine, plan *registration.
 			Files   []step `json:"files"`
 			Command string `json:"reloadCommand,omitempty"`
 			Effect  string `json:"reloadEffect,omitempty"`
+			Read    bool   `json:"reloaded"`
 			Canary  string `json:"canary,omitempty"`
-		}{e.Name(), r.profile, r.dryRun, judged, files, next.Command, next.Effect, canary})
+		}{e.Name(), r.profile, r.dryRun, judged, files, next.Command, next.Effect, plan.Reloaded, canary})
 	}
-	if len(files) == 0 {
+	if len(files) == 0 && !plan.Reloaded {
 		u.Printf("nothing to do: already installed\n")
 		return nil
 	}

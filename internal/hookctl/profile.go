@@ -11,6 +11,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
@@ -206,7 +207,12 @@ func newProfileRemove(u *ui.UI, sys system.System) *cobra.Command {
 					if len(records) > 0 {
 						return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %[1]s", name, records[0].Config, records[0].Engine)
 					}
-					if err := refuse(u, sys, profiles.Link(exe, name), "the profile "+name+" cannot be removed", false); err != nil {
+					link, what := profiles.Link(exe, name), "the profile "+name+" cannot be removed"
+					list, unknown := engines.Here(sys)
+					if err := registration.Refuse(ctx, what, list, unknown, program.Uses(sys, []string{link})); err != nil {
+						return err
+					}
+					if err := refuse(u, sys, link, what, false); err != nil {
 						return err
 					}
 				}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -52,7 +53,9 @@ func OutputWithin(ctx context.Context, limit time.Duration, program string, args
 	defer cancel()
 	cmd := exec.CommandContext(within, program, args...)
 	// An interrupt from the terminal is hookctl's to handle, which kills the whole group.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
+	runtime.LockOSThread() // it gets that signal when this thread ends
+	defer runtime.UnlockOSThread()
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = time.Second // what it leaves running may keep its output open
 	stdout, stderr := &bounded{exceeded: cancel}, &bounded{exceeded: cancel}

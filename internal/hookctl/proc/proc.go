@@ -146,6 +146,20 @@ func (p Process) Options(names ...string) (values []string) {
 	return values
 }
 
+// Without returns its arguments but the first, less the options that have one of these names, with their values.
+func (p Process) Without(names ...string) (args []string) {
+	for i := 1; i < len(p.Args); i++ {
+		name, _, joined := strings.Cut(p.Args[i], "=")
+		switch {
+		case !slices.Contains(names, name):
+			args = append(args, p.Args[i])
+		case !joined:
+			i++
+		}
+	}
+	return args
+}
+
 // Variable returns the value of a variable of its environment as it was when its program started; empty if there is none.
 func (p Process) Variable(name string) (string, error) {
 	dir, err := p.open()

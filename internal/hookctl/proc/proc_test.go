@@ -357,3 +357,11 @@ func TestExecuted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWithout: options that are given anew go, in whichever way they are written: containerd and CRI-O refuse two of a kind.
+func TestWithout(t *testing.T) {
+	p := proc.Process{Args: strings.Fields("containerd -c a.toml --log-level debug --config=b.toml -a x --config")}
+	if got := strings.Join(p.Without("--config", "-c"), " "); got != "--log-level debug -a x" {
+		t.Errorf("%q", got)
+	}
+}
