@@ -37,6 +37,7 @@ type Call struct {
 	HookFiles []string // values of --hook-config-path, in order
 	HooksDirs []string // values of --hooks-dir, in order
 	Runtime   string   // the last value of --runtime-path; empty if there is none
+	Slip      string   // an option that looks like one of ours, and is passed on all the same; empty if there is none
 
 	Args       []string // what the runtime gets after its argv[0]
 	ConfigPath string   // the config.json of the bundle; with AddHooks alone
@@ -126,6 +127,9 @@ func (c *Call) splitGlobals(args []string) (globals []string, command string, re
 		}
 		globals = append(globals, arg)
 		name, value, hasValue = option(arg)
+		if c.Slip == "" && looksOwn(name) {
+			c.Slip, _, _ = strings.Cut(arg, "=")
+		}
 		unknown = isUnknown(name, hasValue)
 		if slices.Contains(globalValues, name) && !hasValue && i+1 < len(args) {
 			i++

@@ -128,6 +128,8 @@ func explain(err error, call cmdline.Call) error {
 	var at *jsonfile.Error
 	switch {
 	case !errors.Is(err, unix.ENOENT) || !errors.As(err, &at):
+	case call.Slip != "" && len(call.HookFiles) == 0:
+		at.Remedy = fmt.Sprintf("%s is not an option of this program: write --hook-config-path FILE, --hooks-dir DIR or --runtime-path RUNTIME", call.Slip)
 	case len(call.HookFiles) > 0:
 		at.Remedy = cmp.Or(jsonfile.RelativeRemedy(at.Path), at.Remedy)
 	default:
