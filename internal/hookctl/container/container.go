@@ -63,6 +63,9 @@ type files struct {
 // String returns which container it is.
 func (c Container) String() string { return fmt.Sprintf("%s (%s, %s)", c.Title(), c.Engine, c.Bundle) }
 
+// IsNamed reports whether a name is the container's, or the end of one of several parts.
+func (c Container) IsNamed(name string) bool { return strings.HasSuffix("/"+c.Name, "/"+name) }
+
 // State returns whether a container runs; and of one of Docker's, that Docker does not list it any more.
 func (c Container) State() string {
 	state := "stopped"
@@ -146,7 +149,7 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 	s := Look(sys, roots...)
 	var whole, part, begin, ended, bare []Container
 	for _, c := range s.Containers {
-		if c.ID != id && c.Name != id && !strings.HasSuffix(c.Name, "/"+id) && !strings.HasPrefix(c.ID, id) {
+		if !c.IsNamed(id) && !strings.HasPrefix(c.ID, id) {
 			continue
 		}
 		switch {
@@ -181,9 +184,13 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		return Container{}, fmt.Errorf("%s has no config.json: its bundle is gone, or it is being created or deleted", bare[0])
 	case len(s.unknown) > 0:
 		return Container{}, fmt.Errorf("no container has the name %[1]q, or an id that begins with it, as far as this user can see; try as root:%s",
-			id, inset(s.Unknown()))
+			id, Inset(s.Unknown()))
 	}
-	return Container{}, fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle by --bundle", id)
+	err := fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle by --bundle", id)
+	for _, why := range s.Strangers() {
+		err = fmt.Errorf("%w\n  %s; its containers are not searched", err, why)
+	}
+	return Container{}, err
 }
 
 // lines lists containers, each in a line of its own.
@@ -195,7 +202,8 @@ func lines(list []Container) string {
 	return b.String()
 }
 
-func inset(err error) string { return "\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  ") }
+// Inset returns an error's lines, indented, to follow a message.
+func Inset(err error) string { return "\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  ") }
 
 // docker is what Docker is called here.
 const docker = "docker"
@@ -214,10 +222,4 @@ const conmonEngine = "podman or cri-o"
 // ofPods reports whether an engine keeps its containers as Podman does: two names of such may be of the same one.
 func ofPods(engine string) bool {
 	return slices.Contains([]string{"podman", "cri-o", conmonEngine}, engine)
-}
-
-func same(a, b string) bool {
-	stA, errA := os.Stat(a)
-	stB, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(stA, stB)
 }

@@ -13,7 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/report"
@@ -36,8 +39,32 @@ type stranger struct {
 	why     error
 }
 
-// Unknown returns an error if there may be more containers than were found.
-func (s *Scan) Unknown() error { return errors.Join(s.unknown...) }
+// denied is an error about what this user may not look at: one of several processes, or directories.
+type denied struct {
+	error
+	which, others string
+}
+
+// Unknown returns an error if there may be more containers than were found. What this user may not look at is a line for the
+// processes, and one for the directories.
+func (s *Scan) Unknown() error {
+	var list []error
+	more := map[string]int{}
+	for _, err := range s.unknown {
+		if d, ok := err.(denied); ok {
+			if more[d.others]++; more[d.others] > 1 {
+				continue
+			}
+		}
+		list = append(list, err)
+	}
+	for i, err := range list {
+		if d, ok := err.(denied); ok && more[d.others] > 1 {
+			list[i] = fmt.Errorf("%s, and %d other %s, cannot be examined: %w", d.which, more[d.others]-1, d.others, report.Plain(unix.EACCES))
+		}
+	}
+	return errors.Join(list...)
+}
 
 // Look looks for containers. roots are directories in which runtimes keep their state, besides the usual ones.
 func Look(sys system.System, roots ...string) *Scan {
@@ -75,7 +102,7 @@ func (s *Scan) look() {
 			*of = append(*of, p)
 		case proc.Gone(err):
 		case errors.Is(err, fs.ErrPermission):
-			s.note(err)
+			s.note(denied{err, fmt.Sprintf("process %d (%s)", p.PID, p.Name()), "processes"})
 		default:
 			s.strangers = append(s.strangers, stranger{p, err})
 		}
@@ -98,7 +125,10 @@ func (s *Scan) note(err error) {
 // list returns the names of the directories in a directory, which may be missing.
 func (s *Scan) list(files files, path string) (names []string) {
 	entries, err := files.ReadDir(path)
-	if err != nil && !proc.Gone(err) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		s.note(denied{err, filepath.Join(files.Root, path), "directories"})
+	case err != nil && !proc.Gone(err):
 		s.note(err)
 	}
 	for _, e := range entries {
@@ -131,7 +161,7 @@ func (s *Scan) add(c Container) *Container {
 	for _, i := range s.byID[c.ID] {
 		known := &s.Containers[i]
 		bothOfPods := ofPods(known.Engine) && ofPods(c.Engine) // CRI-O has two bundles of one container
-		if !bothOfPods && (known.Engine != c.Engine || c.Bundle != "" && known.Bundle != "" && !same(c.Bundle, known.Bundle)) {
+		if !bothOfPods && (known.Engine != c.Engine || c.Bundle != "" && known.Bundle != "" && !program.LeadsTo(c.Bundle, known.Bundle)) {
 			continue
 		}
 		if known.Engine == conmonEngine { // the storage knows more than a conmon's command line
@@ -212,7 +242,7 @@ func (s *Scan) tasks(shims []proc.Process) {
 	seen := map[string]bool{}
 	for i, dir := range dirs {
 		at := filepath.Join(dir.Root, dir.path)
-		if seen[at] || slices.ContainsFunc(dirs[:min(i, len(taskDirs))], func(d taskDir) bool { return same(filepath.Join(d.Root, d.path), at) }) {
+		if seen[at] || slices.ContainsFunc(dirs[:min(i, len(taskDirs))], func(d taskDir) bool { return program.LeadsTo(filepath.Join(d.Root, d.path), at) }) {
 			continue
 		}
 		seen[at] = true
@@ -297,7 +327,7 @@ func (s *Scan) docker(processes []proc.Process) {
 	}
 	// As it would be by its usual files, if it does not run. One that runs says more about its containers than these files.
 	usual := s.configure(s.system(), proc.Process{Args: []string{"dockerd"}})
-	if !slices.ContainsFunc(daemons, func(d dockerd) bool { return same(d.dir(), usual.dir()) }) {
+	if !slices.ContainsFunc(daemons, func(d dockerd) bool { return program.LeadsTo(d.dir(), usual.dir()) }) {
 		daemons = append(daemons, usual)
 	}
 	listed, unread := map[string]bool{}, len(s.unknown)
@@ -391,7 +421,7 @@ func (s *Scan) pods(conmons []proc.Process) {
 		}
 	}
 	for i, storage := range storages {
-		if !slices.ContainsFunc(storages[:i], func(before string) bool { return same(before, storage) }) {
+		if !slices.ContainsFunc(storages[:i], func(before string) bool { return program.LeadsTo(before, storage) }) {
 			s.storage(storage)
 		}
 	}
@@ -577,7 +607,7 @@ func (s *Scan) alone(c Container) {
 	}
 	c.Running = proc.Runs(s.sys, c.pid, c.start)
 	if slices.ContainsFunc(s.byID[c.ID], func(i int) bool {
-		return s.Containers[i].Bundle == c.Bundle || same(s.Containers[i].Bundle, c.Bundle)
+		return s.Containers[i].Bundle == c.Bundle || program.LeadsTo(s.Containers[i].Bundle, c.Bundle)
 	}) {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
@@ -36,10 +38,14 @@ type Kind struct {
 	Usual   string                           // the path of the configuration that is read by default
 	Config  []string                         // the options that name another
 	Except  func(config string) (other bool) // reports whether a daemon with that configuration is another engine's; may be nil
+
+	// Variables are names in the daemon's environment, with the options that they stand for.
+	Variables map[string]string
 }
 
 // Find returns the daemon that reads the configuration config. If that is empty, it is the one that reads the usual one,
-// or the only one that runs. Only processes count that rule 31 has believed, and whose root directory is the system's.
+// or the only one that runs. Only processes count that rule 31 has believed, whose root directory is the system's, and which
+// see that file of the system's.
 func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 	d := &Daemon{Program: k.Program, Config: config, kind: k, sys: sys}
 	all, err := proc.List(sys)
@@ -52,22 +58,15 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 		if p.Name() != k.Program && filepath.Base(p.Exe) != k.Program {
 			continue
 		}
-		at := k.read(p)
+		at, err := k.examine(&p)
 		if config == "" && k.Except != nil && k.Except(at) {
 			continue
 		}
-		shares, err := p.SharesRoot()
-		if err == nil {
-			err = p.Trusted()
-		}
-		switch {
-		case err != nil:
+		if err != nil {
 			d.Doubt = err.Error()
-		case !shares:
-			d.Doubt = fmt.Sprintf("process %d (%s) has another root directory", p.PID, k.Program)
-		default:
-			running, reads[p.PID] = append(running, p), at
+			continue
 		}
+		running, reads[p.PID] = append(running, p), at
 	}
 	reading := func(path string) []proc.Process {
 		return slices.DeleteFunc(slices.Clone(running), func(p proc.Process) bool { return !sameFile(reads[p.PID], path) })
@@ -80,14 +79,21 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 		chosen = running
 	}
 	if len(chosen) > 1 {
-		several := &Several{text: fmt.Sprintf("several daemons %s run:%s; choose one by --config FILE", k.Program, k.lines(chosen, reads))}
+		several := &Several{}
 		for _, p := range chosen {
-			several.Configs = append(several.Configs, reads[p.PID])
+			if !slices.ContainsFunc(several.Configs, func(path string) bool { return sameFile(path, reads[p.PID]) }) {
+				several.Configs = append(several.Configs, reads[p.PID])
+			}
 		}
+		remedy := "choose one by --config FILE"
+		if len(several.Configs) == 1 {
+			remedy = "a change of that file is judged by one of them: start each with a file of its own, or stop the others meanwhile"
+		}
+		several.text = fmt.Sprintf("several daemons %s run:%s; %s", k.Program, k.lines(chosen, reads), remedy)
 		return nil, several
 	}
 	if config == "" {
-		d.Config = k.Usual
+		d.Config = k.usual()
 	}
 	if len(chosen) == 1 {
 		d.Process, d.Doubt = &chosen[0], ""
@@ -117,6 +123,46 @@ func (d *Daemon) Renew() error {
 	return err
 }
 
+// examine returns the path of the configuration that a process reads, and an error if it is none of the system's that is
+// believed. What its environment says is put before its arguments, which outweigh it.
+func (k Kind) examine(p *proc.Process) (config string, err error) {
+	shares, err := p.SharesRoot()
+	if err == nil {
+		err = p.Trusted()
+	}
+	if err == nil && !shares {
+		err = fmt.Errorf("process %d (%s) has another root directory", p.PID, k.Program)
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.Variables)) {
+		value := ""
+		if err == nil {
+			value, err = p.Variable(name)
+		}
+		if value != "" {
+			p.Args = slices.Insert(slices.Clone(p.Args), 1, k.Variables[name]+"="+value)
+		}
+	}
+	config = k.read(*p)
+	if err != nil {
+		return config, err
+	}
+	sees, err := p.Sees(config)
+	if err == nil && !sees {
+		err = fmt.Errorf("process %d (%s) has another file at %s, by a mount of its own", p.PID, k.Program, config)
+	}
+	return config, err
+}
+
+// usual returns the path of the configuration that a daemon reads which is started here without options.
+func (k Kind) usual() string {
+	for name, option := range k.Variables {
+		if slices.Contains(k.Config, option) {
+			return cmp.Or(os.Getenv(name), k.Usual)
+		}
+	}
+	return k.Usual
+}
+
 // read returns the path of the configuration that a process reads.
 func (k Kind) read(p proc.Process) string {
 	path := p.Option(k.Config...)
@@ -141,12 +187,7 @@ func (k Kind) lines(list []proc.Process, reads map[int]string) string {
 
 // sameFile reports whether two paths are the same, or lead to the same file.
 func sameFile(a, b string) bool {
-	if a == b {
-		return true
-	}
-	stA, errA := os.Stat(a)
-	stB, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(stA, stB)
+	return a == b || program.LeadsTo(a, b)
 }
 
 // Options returns the values of the options of these names that the daemon was started with.
@@ -195,6 +236,14 @@ func (d *Daemon) Judged() string {
 	return text + ", and none is installed: the configuration is judged by hookctl alone"
 }
 
+// NotReloaded is why an engine cannot be made to read its configuration, and what there is to do: Without, if that is left
+// to the person who calls hookctl; or First, to be done before.
+type NotReloaded struct{ Problem, Without, First string }
+
+func (e NotReloaded) Error() string {
+	return e.Problem + "; run it without --reload, " + e.Without
+}
+
 // NotRunning is why a daemon is not reloaded; nil if it runs.
 func (d *Daemon) NotRunning() error {
 	if d.Process != nil {
@@ -204,7 +253,7 @@ func (d *Daemon) NotRunning() error {
 	if d.Doubt != "" {
 		text += " (" + d.Doubt + ")"
 	}
-	return fmt.Errorf("%s: there is nothing to reload; run it without --reload, and %s reads the configuration when it starts", text, d.Program)
+	return NotReloaded{text + ": there is nothing to reload", fmt.Sprintf("and %s reads the configuration when it starts", d.Program), "start it first"}
 }
 
 // Restart returns Reload for a daemon that reads its configuration when it starts.
@@ -226,8 +275,8 @@ func (d *Daemon) Restart() Reload {
 		r.Command = "restart " + d.Program + " as it was started"
 	}
 	if unit == "" && d.Process != nil {
-		r.Refused = fmt.Errorf("%s (process %d) has to be restarted to read %s, but no unit of systemd runs it; run it without --reload, then restart it as it was started",
-			d.Program, d.Process.PID, d.Config)
+		problem := fmt.Sprintf("%s (process %d) has to be restarted to read %s, but no unit of systemd runs it", d.Program, d.Process.PID, d.Config)
+		r.Refused = NotReloaded{problem, "then restart it as it was started", "start it by one"}
 	}
 	return r
 }

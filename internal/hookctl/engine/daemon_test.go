@@ -43,7 +43,7 @@ func TestFind(t *testing.T) {
 		{"beside Docker's", []string{own, k3s}, "", "1", "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"},
 		{"two", []string{k3s, other}, "", "several daemons containerd run:\n  process 100 reads /var/lib/rancher/k3s/agent/etc/containerd/config.toml\n  process 101 reads /srv/config.toml; choose one by --config FILE", ""},
 		{"one of two", []string{k3s, other}, "/srv/config.toml", "1", "/srv/config.toml"},
-		{"twice the same", []string{other, other}, "/srv/config.toml", "several daemons containerd run:", ""},
+		{"twice the same", []string{other, other}, "", "several daemons containerd run:\n  process 100 reads /srv/config.toml\n  process 101 reads /srv/config.toml; a change of that file", ""},
 		{"from its directory", []string{dir}, "/srv/config.toml", "0", "/srv/config.toml"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -75,6 +75,34 @@ func TestFind(t *testing.T) {
 				t.Errorf("%+v is found; want %s", d, test.want)
 			}
 		})
+	}
+}
+
+// What a daemon's environment says counts as its options, which outweigh it; without one, hookctl's own does.
+func TestFindVariables(t *testing.T) {
+	crio := engine.Kind{Program: "crio", Usual: "/etc/crio/crio.conf", Config: []string{"--config", "-c"},
+		Variables: map[string]string{"CONTAINER_CONFIG": "--config", "CONTAINER_DEFAULT_RUNTIME": "--default-runtime"}}
+	t.Setenv("CONTAINER_CONFIG", "/etc/here.conf")
+	root := t.TempDir()
+	for _, test := range []struct{ argv, environ, config, runtime string }{
+		{"", "", "/etc/here.conf", ""},
+		{"crio", "", "/etc/crio/crio.conf", ""},
+		{"crio", "A=b\x00CONTAINER_CONFIG=/srv/a.conf\x00CONTAINER_DEFAULT_RUNTIME=crun\x00", "/srv/a.conf", "crun"},
+		{"crio -c /srv/b.conf --default-runtime=runc", "CONTAINER_CONFIG=/srv/a.conf\x00CONTAINER_DEFAULT_RUNTIME=crun\x00", "/srv/b.conf", "runc"},
+	} {
+		if test.argv == "" {
+			if err := os.MkdirAll(filepath.Join(root, "proc/1"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		} else if dir, err := proctest.Add(root, 100, strings.Fields(test.argv)...); err != nil {
+			t.Fatal(err)
+		} else if err := os.WriteFile(filepath.Join(dir, "environ"), []byte(test.environ), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d, err := crio.Find(system.System{Root: root}, "")
+		if err != nil || d.Config != test.config || d.Option("--default-runtime") != test.runtime {
+			t.Errorf("%+v: %+v, %v", test, d, err)
+		}
 	}
 }
 

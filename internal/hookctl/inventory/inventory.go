@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/bundle"
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
@@ -279,6 +281,12 @@ func (v *Inventory) loadFor(c container.Container, call cmdline.Call) loaded {
 	if l.err == nil {
 		return l
 	}
+	if call.Name == cmdline.Name && len(call.HookFiles)+len(call.HooksDirs) == 0 { // as this project's starts no container
+		if _, err := os.Lstat(v.sys.Profile(call.Name)); proc.Gone(err) {
+			l.err = fmt.Errorf("its engine calls a program %s without a profile: it is another program of that name, or the profile was removed: %w", call.Name, l.err)
+			return l
+		}
+	}
 	call = v.explicit(call)
 	call.Kind = cmdline.PassThrough
 	if _, err := profile.Load(call); err != nil {
@@ -502,24 +510,17 @@ func (e Entry) IsWrong() bool { return len(e.Problems) > 0 }
 
 // Count returns how many entries of each profile are in each state, in that order. Those that no profile is known of have
 // the profile "".
-func Count(list []Entry) (counts []Counted) {
+func Count(list []Entry) (counts []history.Containers) {
 	for _, e := range list {
-		i := slices.IndexFunc(counts, func(c Counted) bool { return c.Profile == e.Profile && c.State == e.State })
+		i := slices.IndexFunc(counts, func(c history.Containers) bool { return c.Profile == e.Profile && c.State == string(e.State) })
 		if i < 0 {
 			i = len(counts)
-			counts = append(counts, Counted{Profile: e.Profile, State: e.State})
+			counts = append(counts, history.Containers{Profile: e.Profile, State: string(e.State)})
 		}
 		counts[i].Count++
 	}
-	slices.SortFunc(counts, func(a, b Counted) int {
+	slices.SortFunc(counts, func(a, b history.Containers) int {
 		return cmp.Or(cmp.Compare(a.Profile, b.Profile), cmp.Compare(a.State, b.State))
 	})
 	return counts
-}
-
-// Counted is how many entries of a profile are in a state.
-type Counted struct {
-	Profile string
-	State   State
-	Count   int
 }

@@ -146,6 +146,25 @@ func (p Process) Options(names ...string) (values []string) {
 	return values
 }
 
+// Variable returns the value of a variable of its environment as it was when its program started; empty if there is none.
+func (p Process) Variable(name string) (string, error) {
+	dir, err := p.open()
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(dir)
+	text, err := readAt(dir, "environ", maxArgs)
+	if err != nil {
+		return "", fmt.Errorf("%s/environ cannot be read: %w", p.Dir, report.Plain(err))
+	}
+	for variable := range strings.SplitSeq(string(text), "\x00") {
+		if value, ok := strings.CutPrefix(variable, name+"="); ok {
+			return value, nil
+		}
+	}
+	return "", nil
+}
+
 // Trusted returns nil if rule 31 has this process believed, else why not. The users that count are root, and the one who
 // runs hookctl. An error that is fs.ErrPermission means that it cannot be told: hookctl has not the rights to examine it.
 func (p Process) Trusted() error {
@@ -244,6 +263,21 @@ func (p Process) sharesRoot(dir int) (bool, error) {
 		return false, fmt.Errorf("%s cannot be examined: %w", p.sys.Root, report.Plain(err))
 	}
 	return same(own, systems), nil
+}
+
+// Sees reports whether what a process has at a path is what the system has there: it may have mounts of its own.
+func (p Process) Sees(path string) (bool, error) {
+	var own, systems unix.Stat_t
+	fd, err := p.openBelow(path, unix.O_PATH|unix.O_CLOEXEC)
+	if err == nil {
+		err = unix.Fstat(fd, &own)
+		unix.Close(fd)
+	}
+	if err != nil && !Gone(err) {
+		return false, fmt.Errorf("what process %d has at %s cannot be examined: %w", p.PID, path, report.Plain(err))
+	}
+	here := unix.Stat(p.sys.Path(path), &systems)
+	return (err == nil) == (here == nil) && same(own, systems), nil
 }
 
 // Files is a file system. Nothing in it is waited for. A path is one of that file system; an error has it as hookctl sees it.
@@ -411,6 +445,38 @@ func stat(dir int) ([]string, error) {
 		return nil, errors.New("its stat file is not understood")
 	}
 	return fields, nil
+}
+
+// Started returns when a process of this system started, as startTime does; "" if there is none.
+func Started(pid int) string {
+	dir, err := openDir("/proc/" + strconv.Itoa(pid))
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(dir)
+	start, _ := startTime(dir) // "" with an error
+	return start
+}
+
+// Children returns the PIDs of a process's children in this system, whichever of its threads they belong to; of those that
+// have ended too, unless they were waited for.
+func Children(parent int) (children []int, err error) {
+	entries, err := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, notPID := strconv.Atoi(e.Name())
+		if notPID != nil {
+			continue
+		}
+		dir, gone := openDir("/proc/" + e.Name())
+		if gone != nil {
+			continue
+		}
+		if fields, err := stat(dir); err == nil && fields[1] == strconv.Itoa(parent) {
+			children = append(children, pid)
+		}
+		unix.Close(dir)
+	}
+	return children, err
 }
 
 // Runs reports whether a process runs: one that has ended, and is waited for by its parent, does not. start is the time at

@@ -166,6 +166,35 @@ func TestContainerWithHostPIDs(t *testing.T) {
 	}
 }
 
+// TestSees: a process with mounts of its own may have another file at a path, or none.
+func TestSees(t *testing.T) {
+	needRoot(t)
+	dir := open(t)
+	for _, name := range []string{"same", "covered", "other"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program := program(t, open(t))
+	script := fmt.Sprintf("cd %s && mount --bind other covered && umask 0 && mkdir empty && mount -t tmpfs none empty && : >empty/own && exec %s", dir, program)
+	cmd := exec.Command("unshare", "--mount", "/bin/sh", "-c", script)
+	cmd.Env = append(os.Environ(), "CONTAINER_CONFIG=/etc/odd = one", "CONTAINER_CONFIG_DIR=")
+	p := startCommand(t, cmd)
+	if err := p.Trusted(); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]bool{"same": true, "covered": false, "empty/own": false, "nothing": true} {
+		if sees, err := p.Sees(filepath.Join(dir, name)); sees != want || err != nil {
+			t.Errorf("%s: %v, %v", name, sees, err)
+		}
+	}
+	for name, want := range map[string]string{"CONTAINER_CONFIG": "/etc/odd = one", "CONTAINER_CONFIG_DIR": "", "CONTAINER": ""} {
+		if value, err := p.Variable(name); value != want || err != nil {
+			t.Errorf("%s: %q, %v", name, value, err)
+		}
+	}
+}
+
 // TestOpen shows that nothing outside a process's root is opened, nor anything that is no file of a bearable size.
 func TestOpen(t *testing.T) {
 	needRoot(t)

@@ -2,6 +2,7 @@
 package crio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,20 +34,33 @@ type crio struct {
 // New returns the CRI-O whose main configuration is the file config; if that is empty, the one that runs, or the usual one.
 func New(sys system.System, config string) (engine.Engine, error) {
 	const usual = "/etc/crio/crio.conf"
-	kind := engine.Kind{Program: "crio", Usual: usual, Config: []string{"--config", "-c"}}
+	kind := engine.Kind{Program: "crio", Usual: usual, Config: []string{"--config", "-c"}, Variables: variables}
 	daemon, err := kind.Find(sys, config)
 	if err != nil {
 		return nil, err
 	}
-	c := &crio{config: daemon.Config, dropIn: daemon.Config + ".d", daemon: daemon}
-	if daemon.Process != nil {
-		c.dropIn = usual + ".d" // wherever the main file is
-		if dir := daemon.Option("--config-dir", "-d"); dir != "" {
-			c.dropIn = dir
-		}
+	c := &crio{config: daemon.Config, dropIn: usual + ".d", daemon: daemon} // wherever the main file is
+	switch {
+	case daemon.Process != nil:
+		c.dropIn = cmp.Or(daemon.Option(dirOption, "-d"), c.dropIn)
+	case config != "":
+		c.dropIn = config + ".d"
+	default:
+		c.dropIn = cmp.Or(os.Getenv("CONTAINER_CONFIG_DIR"), c.dropIn)
 	}
 	return c, nil
 }
+
+// variables are those that stand for options which hookctl heeds (internal/criocli of cri-o).
+var variables = map[string]string{
+	"CONTAINER_CONFIG":          "--config",
+	"CONTAINER_CONFIG_DIR":      dirOption,
+	"CONTAINER_DEFAULT_RUNTIME": defaultFlag,
+	"CONTAINER_RUNTIMES":        "--runtimes",
+	"CONTAINER_LISTEN":          "--listen",
+}
+
+const dirOption = "--config-dir"
 
 func (*crio) Name() string             { return "crio" }
 func (*crio) Program() string          { return "crio" }
@@ -170,14 +184,12 @@ var commented = regexp.MustCompile(`(?m)^# default_runtime = "([^"]*)"$`)
 
 // ask has crio say what its configuration comes to. The options of a daemon hold for that command too.
 func (c *crio) ask(ctx context.Context, program string) (tree tomledit.Table, err error) {
-	var args []string
+	args := []string{dirOption, c.dropIn} // whatever hookctl's own environment says
+	if _, err := os.Stat(c.config); err == nil {
+		args = append(args, "--config", c.config)
+	}
 	if c.daemon.Process != nil {
-		args = slices.Clone(c.daemon.Process.Args[1:])
-	} else {
-		args = append(args, "--config-dir", c.dropIn)
-		if _, err := os.Stat(c.config); err == nil {
-			args = append(args, "--config", c.config)
-		}
+		args = append(args, c.daemon.Process.Args[1:]...)
 	}
 	text, err := command.Output(ctx, program, append(args, "config")...)
 	if err != nil {
