@@ -55,7 +55,9 @@ func Parse(argv []string) (Call, error) {
 	if len(argv) == 0 {
 		return call, nil // no program is started so, but the kernel allows it
 	}
-	call.Name = filepath.Base(argv[0])
+	if argv[0] != "" {
+		call.Name = filepath.Base(argv[0])
+	}
 	if len(argv) == 2 && call.Name == Name {
 		switch argv[1] {
 		case "--version":

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
@@ -219,7 +220,11 @@ func (c *checker) directories(dirs []string, g *group) {
 	type file struct{ dir, name string }
 	var files []file
 	inForce := map[string]string{} // names and the files that they stand for
-	for _, dir := range dirs {
+	for i, dir := range dirs {
+		if slices.ContainsFunc(dirs[i+1:], func(later string) bool { return program.LeadsTo(later, dir) }) {
+			c.warn("duplicate", wholeOf(dir), "the hooks directory is named twice, and counts where it is named last", "name it once")
+			continue
+		}
 		if _, err := hooks.ReadDirectories([]string{dir}); isAbout(err, dir) {
 			c.fail(err)
 			continue
