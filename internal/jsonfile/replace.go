@@ -26,6 +26,9 @@ var ErrChanged = errors.New("it is another file than the one that was read")
 //
 // A failure leaves the file as it was and nothing beside it; a kill may leave a temporary file, which is in nobody's way.
 func (f *File) Replace(text Text) error {
+	if text.exceedsLimit() {
+		return failed("the new text cannot be written", unix.EFBIG)
+	}
 	dir, base, err := openDir(f.Path)
 	if err != nil {
 		return failed("its directory cannot be opened", err)
@@ -79,11 +82,12 @@ func (f *File) isStill(stat func(*unix.Stat_t) error) (bool, error) {
 }
 
 // maxLock is how long Lock waits.
-const maxLock = 10 * time.Second
+const maxLock = 2 * time.Second
 
 // Lock waits until no other process that has called it is about to replace a file in the same directory. The lock is the
 // kernel's (flock(2)), and ends with the process or with unlock. Where there are no such locks (NFS, a directory that may
-// not be read), it does nothing.
+// not be read), it does nothing. Whoever may read the directory can hold such a lock: it is waited for in vain for a while,
+// and then the file is replaced without it.
 func (f *File) Lock() (unlock func(), err error) {
 	dir, _, err := openDir(f.Path)
 	if err != nil {
@@ -91,12 +95,8 @@ func (f *File) Lock() (unlock func(), err error) {
 	}
 	for end := time.Now().Add(maxLock); ; time.Sleep(time.Millisecond) {
 		err := unix.Flock(dir, unix.LOCK_EX|unix.LOCK_NB)
-		if err != unix.EWOULDBLOCK && err != unix.EINTR {
+		if err != unix.EWOULDBLOCK && err != unix.EINTR || time.Now().After(end) {
 			return func() { unix.Close(dir) }, nil
-		}
-		if time.Now().After(end) {
-			unix.Close(dir)
-			return nil, fmt.Errorf("another process holds a lock on its directory for more than %v", maxLock)
 		}
 	}
 }
