@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -172,24 +171,14 @@ func createBeside(dir int, base string) (fd int, name string, err error) {
 }
 
 func writeAll(fd int, text Text) error {
-	left := slices.Clone(text)
-	for {
-		for len(left) > 0 && len(left[0]) == 0 {
-			left = left[1:]
-		}
-		if len(left) == 0 {
-			return nil
-		}
-		written, err := unix.Writev(fd, left)
+	for left := text.after(0); len(left) > 0; {
+		n, err := unix.Writev(fd, left)
 		if err != nil && err != unix.EINTR {
 			return failed("the new text cannot be written", err)
 		}
-		for i := 0; written > 0; i++ {
-			n := min(written, len(left[i]))
-			left[i] = left[i][n:]
-			written -= n
-		}
+		left = left.after(max(n, 0))
 	}
+	return nil
 }
 
 // dress sets on the new file the owner, the extended attributes and the mode of the old one, in this order: a change of
