@@ -18,17 +18,6 @@ type Text [][]byte
 // Bytes returns the text in one piece.
 func (t Text) Bytes() []byte { return slices.Concat(t...) }
 
-// after returns what follows the first n bytes; its first piece is not empty.
-func (t Text) after(n int) Text {
-	for i, piece := range t {
-		if n < len(piece) {
-			return append(Text{piece[n:]}, t[i+1:]...)
-		}
-		n -= len(piece)
-	}
-	return nil
-}
-
 // Edited returns the file's text with edits, which are given in the order of their places and don't overlap; every other
 // byte is as it was. Its pieces are the edits' and the file's own bytes.
 func (f *File) Edited(edits []Edit) Text {

@@ -1,9 +1,6 @@
 package jsonfile
 
-import (
-	"fmt"
-	"testing"
-)
+import "testing"
 
 func TestEdited(t *testing.T) {
 	f := &File{Data: []byte("0123456789")}
@@ -22,23 +19,5 @@ func TestEdited(t *testing.T) {
 	}
 	if string(f.Data) != "0123456789" {
 		t.Errorf("the file's bytes are %q", f.Data)
-	}
-}
-
-// TestAfter: whatever part of a text has been written, the rest follows, and writev(2) is never asked to write nothing.
-func TestAfter(t *testing.T) {
-	text := Text{nil, []byte("ab"), {}, []byte("cde"), []byte("f"), {}}
-	whole := string(text.Bytes())
-	for n := range len(whole) + 1 {
-		rest := text.after(n)
-		if got := string(rest.Bytes()); got != whole[n:] {
-			t.Errorf("after %d bytes: %q, not %q", n, got, whole[n:])
-		}
-		if len(rest) > 0 && len(rest[0]) == 0 || len(rest) == 0 && n < len(whole) {
-			t.Errorf("after %d bytes: %q", n, rest)
-		}
-	}
-	if got := fmt.Sprintf("%q", text); got != `["" "ab" "" "cde" "f" ""]` {
-		t.Errorf("the text is %s now", got)
 	}
 }
