@@ -40,8 +40,7 @@ func run(call *cmdline.Call) error {
 		return printVersion()
 	case cmdline.Help:
 		return printHelp()
-	}
-	if call.Kind == cmdline.AddHooks {
+	case cmdline.AddHooks:
 		growStack()
 	}
 	uses, err := profile.Load(*call)
@@ -58,15 +57,6 @@ func run(call *cmdline.Call) error {
 		}
 	}
 	return launch.Exec(runtimePath, call.Args)
-}
-
-// growStack makes room on the stack for all that adding hooks takes. It would grow anyway, in the midst of reading a hook
-// file: there Go has to move twelve frames, here two, and saves a hundredth of a create.
-//
-//go:noinline
-func growStack() byte {
-	var frame [6 << 10]byte
-	return frame[len(os.Args)%len(frame)] // or the compiler leaves it out
 }
 
 func addHooks(uses *profile.Profile, call *cmdline.Call) error {
