@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
@@ -40,7 +41,7 @@ func (c *checker) hookProgram(h hook, severity Severity) {
 			note("interpreter", "the hook is a script "+problem, hint)
 		}
 	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
-		if loader := loaderOf(path); loader != "" {
+		if loader, err := program.Loader(path); err == nil && loader != "" {
 			if problem, _ := unusable(loader); problem != "" {
 				c.warn("interpreter", h.path, fmt.Sprintf("the hook's program %s is linked for the loader %s, which %s", path, loader, problem),
 					"install that system's C library, or link the program statically")
@@ -159,25 +160,6 @@ func beginning(path string) ([]byte, error) {
 	}
 	defer file.Close()
 	return io.ReadAll(io.LimitReader(file, 256))
-}
-
-// loaderOf returns the dynamic loader that a program names; "" if none is to be seen.
-func loaderOf(path string) string {
-	program, err := elf.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer program.Close()
-	for _, segment := range program.Progs {
-		if segment.Type == elf.PT_INTERP {
-			loader, err := io.ReadAll(io.LimitReader(segment.Open(), unix.PathMax))
-			if err != nil {
-				return ""
-			}
-			return string(bytes.TrimRight(loader, "\x00"))
-		}
-	}
-	return ""
 }
 
 // searchPath returns the PATH that the hook will see; that of an engine is not known, and taken for a usual one.
