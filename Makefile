@@ -208,7 +208,7 @@ tried: ## write the engines and versions of the last test runs into docs/tested.
 	scripts/tried.sh docs/tested.md
 
 .PHONY: test-cluster
-test-cluster: engines ## docs/kubernetes.md on real clusters of one node and of three (root; some 20 minutes more the first time); not part of test
+test-cluster: engines ## docs/kubernetes.md on real clusters of one node and of three (root; 15 minutes, and some 20 more the first time); not part of test
 	scripts/install-engines.sh cluster
 	cd test/cluster && ./build.sh && go test -count=1 -v -timeout 60m .
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
@@ -70,6 +71,13 @@ oci-run-hook(8).`,
 			if err := checkFormat(format, u.AsJSON); err != nil {
 				return err
 			}
+			if q.ID != "" {
+				for _, c := range container.Look(sys).Containers {
+					if c.IsNamed(q.ID) {
+						q.IDs = append(q.IDs, c.ID)
+					}
+				}
+			}
 			if follow {
 				return followLog(cmd, u, sys, records, &q, format)
 			}
@@ -99,7 +107,7 @@ oci-run-hook(8).`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&q.ID, "id", "", "a container's `id`, or how it begins")
+	flags.StringVar(&q.ID, "id", "", "a container's `id`, how it begins, or its name: of one that is gone, a pod's")
 	flags.StringVar(&q.Profile, "profile", "", "the `name` of a profile")
 	flags.StringVar(&q.Hook, "hook", "", "the `path` of a hook's program")
 	flags.StringVar(&q.Stage, "stage", "", "a `stage`")

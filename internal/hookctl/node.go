@@ -111,7 +111,7 @@ func newNodeInstall(u *ui.UI, sys system.System) *cobra.Command {
 				}
 			}
 			var programs []node.Program
-			var hookFile []byte
+			hookFile := node.HookFile{Path: hooks}
 			prepare := func() error {
 				exe, err := program.Find("")
 				if err != nil {
@@ -120,7 +120,7 @@ func newNodeInstall(u *ui.UI, sys system.System) *cobra.Command {
 				if programs, err = node.Programs(exe); err != nil {
 					return err
 				}
-				if hookFile, err = os.ReadFile(hooks); err != nil {
+				if hookFile.Text, err = os.ReadFile(hooks); err != nil {
 					return fmt.Errorf("%s cannot be read: %w", hooks, report.Plain(err))
 				}
 				return nil

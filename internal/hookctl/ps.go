@@ -58,11 +58,15 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 			if opts.Exe, err = program.Find(binDir); err != nil && binDir != "" {
 				return err
 			}
+			var ran inventory.Records
+			var torn int
+			var unread error
 			path, err := recordsPath(sys, records)
 			if err != nil {
-				return err
+				u.Note(err.Error() + "; what hooks came to is not shown")
+			} else {
+				ran, torn, unread = inventory.ReadRecords(path)
 			}
-			ran, torn, unread := inventory.ReadRecords(path)
 			scan := container.Look(sys, roots...)
 			v := inventory.New(sys, opts)
 			list := v.Note(v.List(scan.Containers), ran, scan.Containers)
@@ -177,7 +181,7 @@ func reasons(list []inventory.Entry) (reasons []reason) {
 	const named = 3
 	for _, text := range order {
 		titles := of[text]
-		if more := len(titles) - named; more > 0 {
+		if more := len(titles) - named; more > 1 {
 			titles = append(titles[:named:named], fmt.Sprintf("%d more", more))
 		}
 		reasons = append(reasons, reason{strings.Join(titles, ", "), text})

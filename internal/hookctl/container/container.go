@@ -63,6 +63,9 @@ type files struct {
 // String returns which container it is.
 func (c Container) String() string { return fmt.Sprintf("%s (%s, %s)", c.Title(), c.Engine, c.Bundle) }
 
+// IsNamed reports whether a name is the container's, or the end of one of several parts.
+func (c Container) IsNamed(name string) bool { return strings.HasSuffix("/"+c.Name, "/"+name) }
+
 // State returns whether a container runs; and of one of Docker's, that Docker does not list it any more.
 func (c Container) State() string {
 	state := "stopped"
@@ -146,7 +149,7 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 	s := Look(sys, roots...)
 	var whole, part, begin, ended, bare []Container
 	for _, c := range s.Containers {
-		if c.ID != id && c.Name != id && !strings.HasSuffix(c.Name, "/"+id) && !strings.HasPrefix(c.ID, id) {
+		if !c.IsNamed(id) && !strings.HasPrefix(c.ID, id) {
 			continue
 		}
 		switch {
@@ -183,7 +186,11 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		return Container{}, fmt.Errorf("no container has the name %[1]q, or an id that begins with it, as far as this user can see; try as root:%s",
 			id, Inset(s.Unknown()))
 	}
-	return Container{}, fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle by --bundle", id)
+	err := fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle by --bundle", id)
+	for _, why := range s.Strangers() {
+		err = fmt.Errorf("%w\n  %s; its containers are not searched", err, why)
+	}
+	return Container{}, err
 }
 
 // lines lists containers, each in a line of its own.

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -247,5 +248,19 @@ func TestAlive(t *testing.T) {
 	_, err := Find(sys, "runs", nil)
 	if want := "runs (runc, " + sys.Path("/gone/runs") + ") has no config.json: its bundle is gone, or it is being created or deleted"; err == nil || err.Error() != want {
 		t.Errorf("%v; want %s", err, want)
+	}
+}
+
+// TestUnknown: what a user may not look at is a line for the processes, and one for the directories.
+func TestUnknown(t *testing.T) {
+	s := Scan{}
+	for _, pid := range []int{3, 4, 5} {
+		s.note(denied{fmt.Errorf("process %d (conmon) is not believed", pid), fmt.Sprintf("process %d (conmon)", pid), "processes"})
+	}
+	s.note(errors.New("/etc/docker/daemon.json: bad"))
+	s.note(denied{errors.New("/a cannot be opened"), "/a", "directories"})
+	want := "process 3 (conmon), and 2 other processes, cannot be examined: access is refused (EACCES)\n/etc/docker/daemon.json: bad\n/a cannot be opened"
+	if err := s.Unknown(); err == nil || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
 	}
 }

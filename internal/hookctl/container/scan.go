@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
@@ -37,8 +39,32 @@ type stranger struct {
 	why     error
 }
 
-// Unknown returns an error if there may be more containers than were found.
-func (s *Scan) Unknown() error { return errors.Join(s.unknown...) }
+// denied is an error about what this user may not look at: one of several processes, or directories.
+type denied struct {
+	error
+	which, others string
+}
+
+// Unknown returns an error if there may be more containers than were found. What this user may not look at is a line for the
+// processes, and one for the directories.
+func (s *Scan) Unknown() error {
+	var list []error
+	more := map[string]int{}
+	for _, err := range s.unknown {
+		if d, ok := err.(denied); ok {
+			if more[d.others]++; more[d.others] > 1 {
+				continue
+			}
+		}
+		list = append(list, err)
+	}
+	for i, err := range list {
+		if d, ok := err.(denied); ok && more[d.others] > 1 {
+			list[i] = fmt.Errorf("%s, and %d other %s, cannot be examined: %w", d.which, more[d.others]-1, d.others, report.Plain(unix.EACCES))
+		}
+	}
+	return errors.Join(list...)
+}
 
 // Look looks for containers. roots are directories in which runtimes keep their state, besides the usual ones.
 func Look(sys system.System, roots ...string) *Scan {
@@ -76,7 +102,7 @@ func (s *Scan) look() {
 			*of = append(*of, p)
 		case proc.Gone(err):
 		case errors.Is(err, fs.ErrPermission):
-			s.note(err)
+			s.note(denied{err, fmt.Sprintf("process %d (%s)", p.PID, p.Name()), "processes"})
 		default:
 			s.strangers = append(s.strangers, stranger{p, err})
 		}
@@ -99,7 +125,10 @@ func (s *Scan) note(err error) {
 // list returns the names of the directories in a directory, which may be missing.
 func (s *Scan) list(files files, path string) (names []string) {
 	entries, err := files.ReadDir(path)
-	if err != nil && !proc.Gone(err) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		s.note(denied{err, filepath.Join(files.Root, path), "directories"})
+	case err != nil && !proc.Gone(err):
 		s.note(err)
 	}
 	for _, e := range entries {

@@ -47,7 +47,7 @@ type Claim struct {
 //
 // An error means that there may be more than were found.
 func (s *Scan) Using(matches func(word string) bool) (list []Use, err error) {
-	unknown := slices.Clone(s.unknown)
+	unknown := []error{s.Unknown()}
 	for _, c := range s.Containers {
 		use, found, err := c.uses(matches)
 		if err != nil {

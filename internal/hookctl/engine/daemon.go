@@ -236,6 +236,14 @@ func (d *Daemon) Judged() string {
 	return text + ", and none is installed: the configuration is judged by hookctl alone"
 }
 
+// NotReloaded is why an engine cannot be made to read its configuration, and what there is to do: Without, if that is left
+// to the person who calls hookctl; or First, to be done before.
+type NotReloaded struct{ Problem, Without, First string }
+
+func (e NotReloaded) Error() string {
+	return e.Problem + "; run it without --reload, " + e.Without
+}
+
 // NotRunning is why a daemon is not reloaded; nil if it runs.
 func (d *Daemon) NotRunning() error {
 	if d.Process != nil {
@@ -245,7 +253,7 @@ func (d *Daemon) NotRunning() error {
 	if d.Doubt != "" {
 		text += " (" + d.Doubt + ")"
 	}
-	return fmt.Errorf("%s: there is nothing to reload; run it without --reload, and %s reads the configuration when it starts", text, d.Program)
+	return NotReloaded{text + ": there is nothing to reload", fmt.Sprintf("and %s reads the configuration when it starts", d.Program), "start it first"}
 }
 
 // Restart returns Reload for a daemon that reads its configuration when it starts.
@@ -267,8 +275,8 @@ func (d *Daemon) Restart() Reload {
 		r.Command = "restart " + d.Program + " as it was started"
 	}
 	if unit == "" && d.Process != nil {
-		r.Refused = fmt.Errorf("%s (process %d) has to be restarted to read %s, but no unit of systemd runs it; run it without --reload, then restart it as it was started",
-			d.Program, d.Process.PID, d.Config)
+		problem := fmt.Sprintf("%s (process %d) has to be restarted to read %s, but no unit of systemd runs it", d.Program, d.Process.PID, d.Config)
+		r.Refused = NotReloaded{problem, "then restart it as it was started", "start it by one"}
 	}
 	return r
 }

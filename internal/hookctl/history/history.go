@@ -18,7 +18,8 @@ import (
 
 // A Query says which records are meant. What is empty is not asked for.
 type Query struct {
-	ID      string // a container's id, or how it begins
+	ID      string   // a container's id, how it begins, or the name of a pod's: NAMESPACE/POD/CONTAINER, or the end of that
+	IDs     []string // besides, the whole ids of containers
 	Profile string
 	Hook    string // the path of its program
 	Stage   string
@@ -28,7 +29,7 @@ type Query struct {
 
 // Match reports whether a record is meant.
 func (q *Query) Match(r *hooklog.Record) bool {
-	return strings.HasPrefix(r.Container, q.ID) &&
+	return q.matchContainer(r) &&
 		(q.Profile == "" || r.Profile == q.Profile) &&
 		(q.Hook == "" || r.Path == q.Hook) &&
 		(q.Stage == "" || r.Stage == q.Stage) &&
@@ -56,6 +57,10 @@ func (q *Query) Read(path string, each func(*hooklog.Record) error) (f Found, er
 		return each(r)
 	})
 	return f, err
+}
+
+func (q *Query) matchContainer(r *hooklog.Record) bool {
+	return strings.HasPrefix(r.Container, q.ID) || slices.Contains(q.IDs, r.Container) || strings.HasSuffix("/"+Container(r), "/"+q.ID)
 }
 
 // Container returns how a person calls the container of a record: by its pod, or by the beginning of its id.

@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -279,6 +280,12 @@ func (v *Inventory) loadFor(c container.Container, call cmdline.Call) loaded {
 	l := v.load(call)
 	if l.err == nil {
 		return l
+	}
+	if call.Name == cmdline.Name && len(call.HookFiles)+len(call.HooksDirs) == 0 { // as this project's starts no container
+		if _, err := os.Lstat(v.sys.Profile(call.Name)); proc.Gone(err) {
+			l.err = fmt.Errorf("its engine calls a program %s without a profile: it is another program of that name, or the profile was removed: %w", call.Name, l.err)
+			return l
+		}
 	}
 	call = v.explicit(call)
 	call.Kind = cmdline.PassThrough

@@ -21,7 +21,7 @@ import (
 
 // Install puts on the node what is missing there. It looks at everything first, and changes nothing if anything is wrong.
 // If a later step fails, or ctx ends, everything is put back.
-func (n *Node) Install(ctx context.Context, programs []Program, hookFile []byte) error {
+func (n *Node) Install(ctx context.Context, programs []Program, hookFile HookFile) error {
 	release, err := n.take(ctx)
 	if err != nil {
 		return err
@@ -55,8 +55,14 @@ func (n *Node) Install(ctx context.Context, programs []Program, hookFile []byte)
 	return nil
 }
 
+// HookFile is a hook file as it was read in the container, at Path.
+type HookFile struct {
+	Path string
+	Text []byte
+}
+
 // planFiles plans to write the programs and the profile.
-func (n *Node) planFiles(programs []Program, hookFile []byte) ([]change.File, error) {
+func (n *Node) planFiles(programs []Program, hookFile HookFile) ([]change.File, error) {
 	exe := n.program()
 	known := exe
 	for _, p := range programs {
@@ -69,11 +75,16 @@ func (n *Node) planFiles(programs []Program, hookFile []byte) ([]change.File, er
 	if err := os.Remove(copied); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s cannot be removed: %w", copied, report.Plain(err))
 	}
-	if err := os.WriteFile(copied, hookFile, 0o644); err != nil {
+	if err := os.WriteFile(copied, hookFile.Text, 0o644); err != nil {
 		return nil, fmt.Errorf("%s cannot be written: %w", copied, report.Plain(err))
 	}
 	defer os.Remove(copied)
 	content, findings, err := profiles.Compose(known, profiles.Source{HookFile: copied}, false)
+	for i := range findings {
+		if findings[i].File == copied {
+			findings[i].File = hookFile.Path
+		}
+	}
 	n.Findings(findings)
 	if err != nil {
 		return nil, withoutForce(err)

@@ -118,6 +118,10 @@ func (n *Node) reloading(ctx context.Context, plan *registration.Plan) ([]regist
 		}
 	}
 	step, err := plan.Reloading()
+	var refused engine.NotReloaded
+	if errors.As(err, &refused) { // this command always reloads
+		err = errors.New(refused.Problem + "; " + refused.First)
+	}
 	how := plan.Reload()
 	return []registration.Step{{
 		Do:   func(ctx context.Context) error { return n.reload(ctx, how, step.Do) },

@@ -22,6 +22,10 @@ import (
 
 // Remove removes from the node what Install put there, once no container uses it.
 func (n *Node) Remove(ctx context.Context) error {
+	// What could not be removed in the end is said before anything is.
+	if _, err := n.planRemoval(); err != nil {
+		return err
+	}
 	if err := n.whileUnused(ctx, n.unregister); err != nil {
 		return err
 	}
@@ -120,8 +124,12 @@ func (n *Node) removeFiles(ctx context.Context) error {
 func (n *Node) planRemoval() (files []change.File, err error) {
 	if exists(n.System.Profile(n.Profile)) || exists(n.link()) {
 		plan, err := profiles.Remove(n.System, n.program(), n.Profile, program.LinksTo(n.program(), n.Profile), false)
+		var refused profiles.Refused
+		if errors.As(err, &refused) {
+			err = errors.New(refused.Problem + "; nothing was removed: delete it on the node, or restore it as it was installed, first")
+		}
 		if err != nil {
-			return nil, withoutForce(err)
+			return nil, err
 		}
 		files = plan.Files
 	}

@@ -80,7 +80,7 @@ func (d *docker) Reload(files []change.File) engine.Reload {
 	}
 	r.Effect = problem + "; a restart ends its containers, unless live-restore is set; or " + instead
 	if r.Refused = d.daemon.NotRunning(); r.Refused == nil {
-		r.Refused = fmt.Errorf("%s: run it without --reload, then restart dockerd, which ends its containers, unless live-restore is set; or %s", problem, instead)
+		r.Refused = engine.NotReloaded{Problem: problem, Without: "then restart dockerd, which ends its containers, unless live-restore is set; or " + instead, First: instead}
 	}
 	return r
 }
