@@ -124,6 +124,9 @@ func checkMessage(stderr string) error {
 		if i > 0 && !strings.HasPrefix(line, "oci-add-hooks: the log ") || i > 1 {
 			return fmt.Errorf("more than one line on standard error")
 		}
+		if !strings.Contains(line, "; ") {
+			return fmt.Errorf("a line on standard error does not say what to do: %q", line)
+		}
 	}
 	return checkLegible(stderr)
 }

@@ -40,12 +40,13 @@ func main() {
 	keepFromHook()
 	begin := time.Now()
 	state, stdin, err := readState(os.Stdin, o.limit)
-	run := hookrun.Outcome{Result: hookrun.NotStarted, Begin: begin, End: time.Now(), Err: err}
+	late := time.Since(begin)
+	run := hookrun.Outcome{Result: hookrun.NotStarted, Begin: begin, End: begin.Add(late), Err: err}
 	stdout, stderr := hookrun.Tail{Size: kept}, hookrun.Tail{Size: kept}
 	if err == nil {
 		run = hookrun.Run(context.Background(), hookrun.Hook{
 			Path: o.path, Args: o.args, Env: state.environment(os.Environ(), o.stage), Stdin: stdin,
-			Stdout: &stdout, Stderr: &stderr, Limit: max(o.limit-time.Since(begin), 1),
+			Stdout: &stdout, Stderr: &stderr, Limit: max(o.limit-max(0, late-lateness), 1),
 		})
 	}
 	ignored := run.Result != hookrun.OK && o.ignore
@@ -62,6 +63,10 @@ func main() {
 	say(o.hook() + ": " + outcome(run, o.limit) + printed)
 	exit(run)
 }
+
+// lateness is how much later than this process the hook may start, and still have its whole time: the runtime, which gives
+// this process a few seconds more than the hook (package inject), may take a while to write the state.
+const lateness = 2 * time.Second
 
 // keepFromHook keeps what this process was given besides standard input, output and error from the hook. What a hook leaves
 // running would hold up whoever waits for the end of such a descriptor (rule 25).

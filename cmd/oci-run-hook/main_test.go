@@ -95,6 +95,7 @@ var misread = regexp.MustCompile(`(?i)no such file or directory|permission denie
 func TestRuns(t *testing.T) {
 	named := []string{"--stage=createRuntime", "--profile", "gpu-hooks", "--file=/f.json"}
 	const who = "oci-run-hook: createRuntime hook /bin/sh of gpu-hooks: "
+	const parentEnded = "the signal was sent to its parent process"
 	for name, tt := range map[string]struct {
 		call
 		status int
@@ -109,6 +110,9 @@ func TestRuns(t *testing.T) {
 		"lines, binary":      {call: call{script: `printf 'a\nb\377\033[31m\n' >&2; exit 1`}, status: 1, stderr: who + `exit status 1: a\nb\xff\x1b[31m` + "\n", record: hooklog.Record{Result: "failed", ExitStatus: ptr(1), Stderr: "a\nb\ufffd\x1b[31m\n"}},
 		"signal":             {call: call{script: "kill -SEGV $$"}, status: 128 + 11, stderr: who + "ended by SIGSEGV\n", record: hooklog.Record{Result: "failed", Signal: "SIGSEGV"}},
 		"killed":             {call: call{script: "kill -KILL $$"}, status: 128 + 9, stderr: who + "ended by SIGKILL\n", record: hooklog.Record{Result: "failed", Signal: "SIGKILL"}},
+		"kills its parent":   {call: call{script: "echo last words >&2; kill -KILL $PPID; sleep 1000"}, status: 128 + 9, stderr: who + "ended by SIGKILL; the signal was sent to its parent process: last words\n", record: hooklog.Record{Result: "failed", Signal: "SIGKILL", Error: parentEnded, Stderr: "last words\n"}},
+		"kills its group":    {call: call{script: "/bin/kill -KILL -- -$PPID; exit 0"}, status: 128 + 9, stderr: who + "ended by SIGKILL; the signal was sent to its parent process\n", record: hooklog.Record{Result: "failed", Signal: "SIGKILL", Error: parentEnded}},
+		"kills it, ignored":  {call: call{args: []string{"--failure-policy=ignore"}, script: "kill -KILL $PPID; sleep 1000"}, record: hooklog.Record{Result: "failed", Signal: "SIGKILL", Error: parentEnded, Ignored: true}},
 		"timed out":          {call: call{args: []string{"--timeout=1"}, script: "echo begun; sleep 1000; exit 0"}, status: 124, stderr: who + "timed out after 1 s: begun\n", record: hooklog.Record{Result: "timed out", Signal: "SIGKILL", Stdout: "begun\n"}},
 		"ignored":            {call: call{args: []string{"--failure-policy=ignore"}, script: "echo x >&2; exit 3"}, record: hooklog.Record{Result: "failed", ExitStatus: ptr(3), Ignored: true, Stderr: "x\n"}},
 		"ignored, timed out": {call: call{args: []string{"--failure-policy=ignore", "--timeout=1"}, script: "sleep 1000"}, record: hooklog.Record{Result: "timed out", Signal: "SIGKILL", Ignored: true}},
@@ -142,7 +146,7 @@ func TestRuns(t *testing.T) {
 			want.Time, want.Seconds = r.Time, r.Seconds
 			want.Path, want.Args, want.Profile, want.File = "/bin/sh", []string{"the-hook", "-c", tt.script}, "gpu-hooks", "/f.json"
 			want.Container, want.Bundle, want.PodNamespace, want.PodName, want.ContainerName = "c1", "/b", "ns", "pod", "main"
-			if diff := cmp.Diff(&want, r); diff != "" || time.Since(r.Time).Abs() > time.Minute || r.Seconds < 0 || r.Seconds > 60 {
+			if diff := cmp.Diff(&want, r); diff != "" || time.Since(r.Time).Abs() > time.Minute || r.Seconds < 0 || r.Result == "timed out" && r.Seconds < 1 || r.Seconds > 60 {
 				t.Errorf("%v (-want +got):\n%s", r.Time, diff)
 			}
 		})
@@ -202,6 +206,37 @@ func TestStdinStaysOpen(t *testing.T) {
 	}
 }
 
+// The limit and the record count from the hook's start: a runtime that writes the state late takes nothing from the hook's
+// time. Nor does it get so much that the runtime would end the supervisor.
+func TestLateState(t *testing.T) {
+	for limit, tt := range map[string]struct{ late, least, most time.Duration }{
+		"1": {500 * time.Millisecond, time.Second, 50 * time.Second},
+		"4": {3500 * time.Millisecond, 0, 3900 * time.Millisecond},
+	} {
+		t.Run(limit, func(t *testing.T) {
+			t.Parallel()
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer read.Close()
+			time.AfterFunc(tt.late, func() { write.WriteString(aState); write.Close() })
+			log := filepath.Join(t.TempDir(), "log/hooks.jsonl")
+			cmd := exec.Command(program, "--timeout", limit, "--log", log, "--", "/bin/sleep", "sleep", "1000")
+			cmd.Stdin = read
+			_ = cmd.Run()
+			var records []*hooklog.Record
+			if _, err := hooklog.Read(log, func(r *hooklog.Record) error { records = append(records, r); return nil }); err != nil || len(records) != 1 {
+				t.Fatalf("%d records, %v", len(records), err)
+			}
+			took := time.Duration(records[0].Seconds * float64(time.Second))
+			if records[0].Result != "timed out" || took < tt.least || took > tt.most {
+				t.Errorf("%s after %v", records[0].Result, took)
+			}
+		})
+	}
+}
+
 // TestDescriptors: a hook, and what it leaves running, has no descriptor of whoever called the supervisor but the first three.
 func TestDescriptors(t *testing.T) {
 	r, w, err := os.Pipe()
@@ -225,7 +260,7 @@ func TestDescriptors(t *testing.T) {
 // The memory of a supervisor does not grow with what the hook prints.
 func TestMemory(t *testing.T) {
 	peak := filepath.Join(t.TempDir(), "peak")
-	got := call{script: "head -c 157286400 /dev/zero >&2; head -c 157286400 /dev/zero; sed -n 's/ kB$//; s/^VmHWM:[^0-9]*//p' /proc/$PPID/status >" + peak + "; printf end; exit 1"}.run(t)
+	got := call{script: "head -c 157286400 /dev/zero >&2; head -c 157286400 /dev/zero; sed -n 's/ kB$//; s/^VmHWM:[^0-9]*//p' /proc/$(sed -n 's/^PPid:.//p' /proc/$PPID/status)/status >" + peak + "; printf end; exit 1"}.run(t)
 	text, err := os.ReadFile(peak)
 	kib, atoiErr := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil || atoiErr != nil || got.status != 1 || kib < 1<<10 || kib > 8<<10 {

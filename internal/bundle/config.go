@@ -5,6 +5,7 @@
 package bundle
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // Config is a config.json that has been read: its bytes, and where in them lies what this program asks for.
@@ -77,8 +79,9 @@ func (c *Config) fail(err error) error {
 	if err == nil {
 		return nil
 	}
+	remedy := cmp.Or(report.Remedy(err), "let one process at a time change it: lslocks(8) and fuser(1) show who has it open")
 	return &jsonfile.Error{Path: c.file.Path, Problem: "cannot be replaced: " + err.Error(),
-		Remedy: "the file is as it was, and no container was started", Err: err}
+		Remedy: remedy + " (the file is as it was, and no container was started)", Err: err}
 }
 
 // parse finds the places. Members are known by what their names mean, however they are escaped. What is none of our
@@ -123,7 +126,7 @@ func (c *Config) readHooks(r *jsonfile.Reader) (err error) {
 		return nil
 	}
 	if r.Kind() != '{' {
-		c.hooks, err = c.readNull(r, "an object")
+		c.hooks, err = c.readNull(r, "an object", '{')
 		return err
 	}
 	c.hooks = value{start: r.Next(), inside: r.Next() + 1, empty: true}
@@ -150,7 +153,7 @@ func (c *Config) readStage(r *jsonfile.Reader, name hooks.Stage) (err error) {
 	s := &stage{}
 	c.stages[name] = s
 	if r.Kind() != '[' {
-		s.value, err = c.readNull(r, "an array")
+		s.value, err = c.readNull(r, "an array", '[')
 		return err
 	}
 	s.value = value{start: r.Next(), inside: r.Next() + 1}
@@ -165,14 +168,14 @@ func (c *Config) readStage(r *jsonfile.Reader, name hooks.Stage) (err error) {
 	return err
 }
 
-// readNull reads a null that stands for an empty object or array. Anything else is a fault.
-func (c *Config) readNull(r *jsonfile.Reader, want string) (value, error) {
+// readNull reads a null that stands for an empty object or array, what is wanted. Anything else is a fault.
+func (c *Config) readNull(r *jsonfile.Reader, want string, wantKind jsontext.Kind) (value, error) {
 	kind := r.Kind()
 	if _, err := r.Value(); err != nil {
 		return value{}, err
 	}
 	if kind != 'n' {
-		c.note(r.Fail("must be "+want+" or null", ""))
+		c.note(r.Fail("must be "+want+" or null", jsonfile.KindRemedy(wantKind)))
 	}
 	return value{start: r.Start(), end: r.End()}, nil
 }

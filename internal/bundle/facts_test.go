@@ -130,12 +130,12 @@ func TestEnginesMounts(t *testing.T) {
 // TestBadFacts: what conditions ask for must be readable, else nobody could say what they would have answered.
 func TestBadFacts(t *testing.T) {
 	for config, want := range map[string]string{
-		`{"annotations":{"a":1}}`:       `config.json:1:21: must be a string, not a number (/annotations/a)`,
-		`{"annotations":[]}`:            `must be an object, not an array (/annotations)`,
-		`{"process":{"args":"sh"}}`:     `must be an array, not a string (/process/args)`,
-		`{"process":{"args":[1]}}`:      `must be a string, not a number (/process/args/0)`,
-		`{"mounts":[{"options":[{}]}]}`: `must be a string, not an object (/mounts/0/options/0)`,
-		`{"mounts":{}}`:                 `must be an array, not an object (/mounts)`,
+		`{"annotations":{"a":1}}`:       `config.json:1:21: must be a string, not a number (/annotations/a); write it in double quotes`,
+		`{"annotations":[]}`:            `must be an object, not an array (/annotations); write it in braces: {...}`,
+		`{"process":{"args":"sh"}}`:     `must be an array, not a string (/process/args); write it in brackets: [...]`,
+		`{"process":{"args":[1]}}`:      `must be a string, not a number (/process/args/0); write it in double quotes`,
+		`{"mounts":[{"options":[{}]}]}`: `must be a string, not an object (/mounts/0/options/0); write it in double quotes`,
+		`{"mounts":{}}`:                 `must be an array, not an object (/mounts); write it in brackets: [...]`,
 	} {
 		file := &jsonfile.File{Path: "config.json", Data: []byte(config)}
 		if _, err := parse(file, "", true); err == nil || !strings.Contains(err.Error(), want) {

@@ -158,7 +158,7 @@ func TestSyntax(t *testing.T) {
 	for config, want := range map[string]string{
 		"":                        "config.json: is empty",
 		" \n":                     "config.json: is empty",
-		"[]":                      "config.json:1:1: must be an object, not an array",
+		"[]":                      "config.json:1:1: must be an object, not an array; write it in braces: {...}",
 		"{":                       "config.json:1:2: not valid JSON: the file ends too early",
 		"{\n \"a\": tru }":        "config.json:2:10: not valid JSON: invalid character ' ' in literal true (expecting 'e') (/a)",
 		"{\"hooks\":{\"a\":[1,}}": "config.json:1:18: not valid JSON: invalid character '}'",
@@ -227,11 +227,16 @@ func checkSplice(t *testing.T, text []byte) {
 		}
 	})
 	c, err := parse(&jsonfile.File{Path: "config.json", Data: text}, "", false)
-	if err != nil {
-		return
-	}
 	additions := allStages()
-	got, err := add(c, additions...) // takes out of additions what is there already
+	got := ""
+	if err == nil {
+		got, err = add(c, additions...) // takes out of additions what is there already
+	}
+	for _, at := range jsonfile.All(err) {
+		if at.Remedy == "" {
+			t.Fatalf("no remedy: %v", at)
+		}
+	}
 	if err != nil {
 		return
 	}

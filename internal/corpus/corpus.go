@@ -1,8 +1,9 @@
-// Package corpus gives fuzz targets what the tests of the command line are made of, and a bound of memory that all of
-// them hold. Only tests import it.
+// Package corpus gives fuzz targets and tables what the tests of the command line are made of, and a bound of memory that
+// all targets hold. Only tests import it.
 package corpus
 
 import (
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -11,17 +12,25 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// AddJSON adds the JSON files of the command's scripts to the corpus of a target in a package of this module's internal
-// directory: each of them was written to be read, or to be refused.
+// AddJSON adds the JSON files of the command's scripts to the corpus of a target.
 func AddJSON(f *testing.F) {
 	f.Helper()
-	for _, archive := range scripts(f) {
+	for _, text := range JSON(f) {
+		f.Add(text)
+	}
+}
+
+// JSON returns the JSON files of the command's scripts: each of them was written to be read, or to be refused.
+func JSON(t testing.TB) (texts [][]byte) {
+	t.Helper()
+	for _, archive := range scripts(t) {
 		for _, file := range archive.Files {
 			if strings.HasSuffix(file.Name, ".json") {
-				f.Add(file.Data)
+				texts = append(texts, file.Data)
 			}
 		}
 	}
+	return texts
 }
 
 // AddCalls adds the command lines of the command's scripts, the words between line feeds.
@@ -36,17 +45,25 @@ func AddCalls(f *testing.F) {
 	}
 }
 
-func scripts(f *testing.F) []*txtar.Archive {
-	f.Helper()
-	paths, err := filepath.Glob("../../cmd/oci-add-hooks/testdata/script/*.txtar")
+// scripts returns the command's scripts, for a test of a package of this module.
+func scripts(t testing.TB) []*txtar.Archive {
+	t.Helper()
+	root := ".."
+	for {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		root = filepath.Join(root, "..")
+	}
+	paths, err := filepath.Glob(filepath.Join(root, "cmd/oci-add-hooks/testdata/script/*.txtar"))
 	if err != nil || len(paths) == 0 {
-		f.Fatalf("no scripts, %v", err)
+		t.Fatalf("no scripts, %v", err)
 	}
 	var archives []*txtar.Archive
 	for _, path := range paths {
 		archive, err := txtar.ParseFile(path)
 		if err != nil {
-			f.Fatal(err)
+			t.Fatal(err)
 		}
 		archives = append(archives, archive)
 	}

@@ -12,7 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/lock"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
@@ -24,26 +27,10 @@ func (o *options) define(cmd *cobra.Command, force string) {
 	cmd.Flags().BoolVar(&o.force, "force", false, force)
 }
 
-// changing calls f while this call of hookctl alone changes the system. f's context ends at an interrupt, for f to put
-// everything back. A dry run takes no lock.
-func (s *streams) changing(ctx context.Context, dryRun bool, f func(ctx context.Context) error) error {
-	return interruptible(ctx, func(ctx context.Context) error {
-		if dryRun {
-			return f(ctx)
-		}
-		release, err := lock.Take(ctx, s.sys, s.Note)
-		if err != nil {
-			return err
-		}
-		defer release()
-		return f(ctx)
-	})
-}
-
 // interruptible calls f with a context that ends at an interrupt. An error by that is told as such, and not as a fault of the
 // engine that was asked meanwhile.
-func interruptible(ctx context.Context, f func(ctx context.Context) error) error {
-	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+func interruptible(cmd *cobra.Command, f func(ctx context.Context) error) error {
+	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
 	err := f(ctx)
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) && !strings.HasPrefix(err.Error(), "interrupted") {
@@ -52,18 +39,42 @@ func interruptible(ctx context.Context, f func(ctx context.Context) error) error
 	return err
 }
 
+// changing calls f while this call of hookctl alone changes the system. f's context ends at an interrupt, for f to put
+// everything back. A dry run takes no lock.
+func changing(cmd *cobra.Command, u *ui.UI, sys system.System, dryRun bool, f func(ctx context.Context) error) error {
+	return interruptible(cmd, func(ctx context.Context) error {
+		if dryRun {
+			return f(ctx)
+		}
+		release, err := lock.Take(ctx, sys, u.Note)
+		if err != nil {
+			return err
+		}
+		defer release()
+		return f(ctx)
+	})
+}
+
+// refuse returns an error that begins with what if containers need a link, with running if containers that run do. Processes
+// that name it and are not believed are noted.
+func refuse(u *ui.UI, sys system.System, link, what string, running bool) error {
+	scan, uses := container.Look(sys), program.Uses(sys, []string{link})
+	noteClaims(u, scan.Claims(uses))
+	return scan.Refuse(what, uses, running)
+}
+
 // step is a change as it is printed.
 type step struct {
-	Action string `json:"action"` // write, link, remove, or keep if nothing has to change
+	Action string `json:"action"` // what is done: keep if nothing has to change
 	Path   string `json:"path"`
 	Target string `json:"target,omitempty"` // of a link
 	Text   string `json:"text,omitempty"`   // of a file
+	Diff   string `json:"diff,omitempty"`   // of a file of an engine's
 }
 
 func stepOf(f change.File) step {
 	s := step{Action: "write", Path: f.Path}
-	isLink := f.Mode.Type() == fs.ModeSymlink
-	if isLink {
+	if f.Mode.Type() == fs.ModeSymlink {
 		s.Action, s.Target = "link", string(f.After)
 	} else {
 		s.Text = string(f.After)
@@ -78,9 +89,9 @@ func stepOf(f change.File) step {
 }
 
 // apply makes changes, unless that is not wanted, and prints each.
-func (s *streams) apply(ctx context.Context, o options, files []change.File) error {
+func apply(ctx context.Context, u *ui.UI, sys system.System, o options, files []change.File) error {
 	if !o.dryRun {
-		if err := change.Make(ctx, s.sys, files); err != nil {
+		if err := change.Make(ctx, sys, files); err != nil {
 			return err
 		}
 	}
@@ -88,36 +99,37 @@ func (s *streams) apply(ctx context.Context, o options, files []change.File) err
 	for i, f := range files {
 		steps[i] = stepOf(f)
 	}
-	if s.AsJSON {
-		return s.JSON(struct {
+	if u.AsJSON {
+		return u.JSON(struct {
 			DryRun  bool   `json:"dryRun"`
 			Changes []step `json:"changes"`
 		}{o.dryRun, steps})
 	}
-	for _, c := range steps {
-		s.printStep(c, o.dryRun)
-		if o.dryRun && c.Action == "write" {
-			s.Printf("%s", c.Text)
-		}
+	for _, s := range steps {
+		s.print(u, o.dryRun)
 	}
 	return nil
 }
 
-// printStep prints a change that was made, or would be.
-func (s *streams) printStep(c step, would bool) {
-	action, what := c.Action, ui.Escape(c.Path)
+// print prints a change that was made; or one that would be, with what it comes to.
+func (s step) print(u *ui.UI, would bool) {
+	action, what := s.Action, ui.Escape(s.Path)
 	colour := ui.Green
-	switch c.Action {
+	switch s.Action {
 	case "keep":
-		s.Printf("%s %s (unchanged)\n", s.Paint(ui.Dim, action), what)
+		u.Printf("%s %s (unchanged)\n", u.Paint(ui.Dim, action), what)
 		return
 	case "remove":
 		colour = ui.Yellow
 	case "link":
-		what += " -> " + ui.Escape(c.Target)
+		what += " -> " + ui.Escape(s.Target)
 	}
 	if would {
 		action = "would " + action
 	}
-	s.Printf("%s %s\n", s.Paint(colour, action), what)
+	u.Printf("%s %s\n", u.Paint(colour, action), what)
+	if would {
+		u.Printf("%s", s.Text)
+		u.Diff(s.Diff)
+	}
 }

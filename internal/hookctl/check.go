@@ -12,7 +12,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-func newCheck(s *streams) *cobra.Command {
+func newCheck(u *ui.UI) *cobra.Command {
 	var strict bool
 	cmd := &cobra.Command{
 		Use:   "check [FILE | DIR]...",
@@ -37,7 +37,7 @@ func newCheck(s *streams) *cobra.Command {
 			} else {
 				result = check.System(exe)
 			}
-			if err := s.printResult(result); err != nil {
+			if err := printResult(u, result); err != nil {
 				return err
 			}
 			if errs, warnings := result.Count(); errs > 0 || strict && warnings > 0 {
@@ -50,21 +50,21 @@ func newCheck(s *streams) *cobra.Command {
 	return cmd
 }
 
-func (s *streams) printResult(r check.Result) error {
+func printResult(u *ui.UI, r check.Result) error {
 	errs, warnings := r.Count()
-	if s.AsJSON {
-		return s.JSON(struct {
+	if u.AsJSON {
+		return u.JSON(struct {
 			check.Result
 			Errors   int `json:"errors"`
 			Warnings int `json:"warnings"`
 		}{r, errs, warnings})
 	}
-	s.Findings(r.Findings)
+	u.Findings(r.Findings)
 	checked := ui.Count(len(r.Files), "file") + " checked"
 	if len(r.Findings) == 0 {
-		s.Printf("%s: nothing found\n", checked)
+		u.Printf("%s: nothing found\n", checked)
 		return nil
 	}
-	s.Printf("%s: %s, %s\n", checked, ui.Count(errs, "error"), ui.Count(warnings, "warning"))
+	u.Printf("%s: %s, %s\n", checked, ui.Count(errs, "error"), ui.Count(warnings, "warning"))
 	return nil
 }

@@ -45,7 +45,7 @@ func BenchmarkCheck(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
 				path := manyFindings(b, n, separator)
 				for b.Loop() {
-					ui.New(nil, io.Discard, io.Discard).Findings(check.Files("", []string{path}).Findings)
+					ui.New(io.Discard, io.Discard).Findings(check.Files("", []string{path}).Findings)
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(4*n), "ns/finding")
 			})

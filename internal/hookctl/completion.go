@@ -3,6 +3,8 @@ package hookctl
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
@@ -55,4 +57,34 @@ func newCompletion(u *ui.UI) *cobra.Command {
 			return root.GenPowerShellCompletionWithDesc(u.Out())
 		},
 	}
+}
+
+// complete has options completed by the names of directories.
+func complete(cmd *cobra.Command, flags ...string) {
+	for _, flag := range flags {
+		must(cmd.MarkFlagDirname(flag))
+	}
+}
+
+// must panics if an option is not defined: a mistake in this package, which every test would find.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// completion completes the names of profiles.
+func completion(sys system.System) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		names, err := profiles.Names(sys)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeProfiles has an option completed by the names of profiles.
+func completeProfiles(cmd *cobra.Command, sys system.System, option string) {
+	must(cmd.RegisterFlagCompletionFunc(option, completion(sys)))
 }

@@ -2,24 +2,24 @@ package hookctl
 
 import (
 	"cmp"
-	"os/signal"
-	"path/filepath"
+	"context"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/doctor"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
-func newDoctor(io *streams) *cobra.Command {
-	var config, name, binDir string
-	var withCanary, problemsOnly bool
+func newDoctor(u *ui.UI, sys system.System) *cobra.Command {
+	var opts doctor.Options
+	var config, binDir string
+	var problemsOnly bool
 	cmd := &cobra.Command{
 		Use:   "doctor [ENGINE]",
 		Short: "show which engines use oci-add-hooks, and diagnose problems",
@@ -32,49 +32,37 @@ func newDoctor(io *streams) *cobra.Command {
 			"Exit status: 1 if there is an error, else 0.",
 		Example: "  hookctl doctor\n  hookctl doctor docker --canary --profile gpu-hooks",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 && (config != "" || name != "") {
+			if len(args) == 0 && (config != "" || opts.Runtime != "") {
 				return usageError("--config and --profile take an ENGINE")
 			}
-			if name != "" && !withCanary {
+			if opts.Runtime != "" && !opts.Canary {
 				return usageError("--profile is for --canary")
 			}
-			list, unknown := io.examined(args, config)
+			list, unknown := examined(sys, args, config)
 			if unknown != nil && len(list) == 0 {
 				return unknown
 			}
-			exe, err := program.Find(binDir)
-			if err != nil && (withCanary || binDir != "") {
+			opts.Config = config != ""
+			var err error
+			if opts.Exe, err = program.Find(binDir); err != nil && (opts.Canary || binDir != "") {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-			defer stop()
-			lines := []doctor.Line{}
-			for _, e := range list {
-				if config != "" {
-					if missing := doctor.Missing(e); missing != nil {
-						lines = append(lines, *missing)
-						continue
-					}
+			return interruptible(cmd, func(ctx context.Context) error {
+				lines, err := doctor.Diagnose(ctx, sys, list, opts)
+				if err != nil {
+					return err
 				}
-				lines = append(lines, doctor.Examine(ctx, io.sys, e, exe)...)
-				if withCanary {
-					more, err := doctor.Canaries(ctx, io.sys, e, exe, name)
-					if err != nil {
-						return err
-					}
-					lines = append(lines, more...)
-				}
-			}
-			return cmp.Or(unknown, io.printDoctor(list, lines, problemsOnly))
+				return cmp.Or(unknown, printDoctor(u, list, lines, problemsOnly))
+			})
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&config, "config", "", "the engine's main configuration `file` (default: where it usually is)")
-	flags.BoolVar(&withCanary, "canary", false, "run a container by each runtime that leads to oci-add-hooks")
+	flags.BoolVar(&opts.Canary, "canary", false, "run a container by each runtime that leads to oci-add-hooks")
 	flags.BoolVar(&problemsOnly, "problems-only", false, "print warnings and errors alone")
-	flags.StringVar(&name, "profile", "", "the `name` of the only runtime by which to run a container")
+	flags.StringVar(&opts.Runtime, "profile", "", "the `name` of the only runtime by which to run a container")
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
-	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
+	completeProfiles(cmd, sys, "profile")
 	must(cmd.MarkFlagFilename("config"))
 	complete(cmd, "bin-dir")
 	cmd.ValidArgs = engines.Names
@@ -83,40 +71,25 @@ func newDoctor(io *streams) *cobra.Command {
 	return cmd
 }
 
-// examined returns the engines to look at.
-func (s *streams) examined(args []string, config string) ([]engine.Engine, error) {
+// examined returns the engines to look at. With an error it may return some all the same.
+func examined(sys system.System, args []string, config string) ([]engine.Engine, error) {
 	if len(args) == 0 {
-		return engines.Here(s.sys)
+		return engines.Here(sys)
 	}
-	if config != "" {
-		abs, err := filepath.Abs(config)
-		if err != nil {
-			return nil, err
-		}
-		config = abs
-	}
-	e, err := engines.New(s.sys, args[0], config)
+	e, err := engines.New(sys, args[0], config)
 	if err != nil {
-		return nil, usageError(err.Error())
+		return nil, err
 	}
 	return []engine.Engine{e}, nil
 }
 
-func (s *streams) printDoctor(list []engine.Engine, lines []doctor.Line, problemsOnly bool) error {
-	errs, warnings := 0, 0
-	for _, l := range lines {
-		switch l.Status {
-		case doctor.Error:
-			errs++
-		case doctor.Warning:
-			warnings++
-		}
-	}
+func printDoctor(u *ui.UI, list []engine.Engine, lines []doctor.Line, problemsOnly bool) error {
+	errs, warnings := doctor.Count(lines)
 	if problemsOnly {
 		lines = slices.DeleteFunc(lines, func(l doctor.Line) bool { return l.Status == doctor.OK })
 	}
-	if s.AsJSON {
-		if err := s.JSON(struct {
+	if u.AsJSON {
+		if err := u.JSON(struct {
 			Lines    []doctor.Line `json:"lines"`
 			Errors   int           `json:"errors"`
 			Warnings int           `json:"warnings"`
@@ -124,8 +97,8 @@ func (s *streams) printDoctor(list []engine.Engine, lines []doctor.Line, problem
 			return err
 		}
 	} else {
-		s.printDoctorLines(list, lines)
-		s.Printf("%s examined: %s, %s\n", ui.Count(len(list), "engine"), ui.Count(errs, "error"), ui.Count(warnings, "warning"))
+		printDoctorLines(u, list, lines)
+		u.Printf("%s examined: %s, %s\n", ui.Count(len(list), "engine"), ui.Count(errs, "error"), ui.Count(warnings, "warning"))
 	}
 	if errs > 0 {
 		return errProblems
@@ -134,7 +107,7 @@ func (s *streams) printDoctor(list []engine.Engine, lines []doctor.Line, problem
 }
 
 // printDoctorLines prints a table for each engine of which there is anything to print.
-func (s *streams) printDoctorLines(list []engine.Engine, lines []doctor.Line) {
+func printDoctorLines(u *ui.UI, list []engine.Engine, lines []doctor.Line) {
 	colours := map[doctor.Status]ui.Colour{doctor.OK: ui.Green, doctor.Warning: ui.Yellow, doctor.Error: ui.Red}
 	for _, e := range list {
 		var rows [][]ui.Cell
@@ -151,8 +124,8 @@ func (s *streams) printDoctorLines(list []engine.Engine, lines []doctor.Line) {
 		if rows == nil {
 			continue
 		}
-		s.Printf("%s %s\n", s.Paint(ui.Bold, e.Name()), ui.Escape(e.Config()))
-		s.Table([]string{"STATUS", "RUNTIME", "ABOUT", ""}, rows)
-		s.Printf("\n")
+		u.Printf("%s %s\n", u.Paint(ui.Bold, e.Name()), ui.Escape(e.Config()))
+		u.Table([]string{"STATUS", "RUNTIME", "ABOUT", ""}, rows)
+		u.Printf("\n")
 	}
 }

@@ -1,18 +1,19 @@
 package hookctl
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os/signal"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/report"
@@ -36,7 +37,7 @@ func checkFormat(format string, asJSON bool) error {
 	return nil
 }
 
-func newLog(io *streams) *cobra.Command {
+func newLog(u *ui.UI, sys system.System) *cobra.Command {
 	var q history.Query
 	var records, format string
 	var since sinceTime
@@ -64,32 +65,32 @@ oci-run-hook(8).`,
 			case follow && (stats || format == "trace"):
 				return usageError("--follow has no end, and --stats and --format trace need one")
 			}
-			if err := checkFormat(format, io.AsJSON); err != nil {
+			if err := checkFormat(format, u.AsJSON); err != nil {
 				return err
 			}
 			if q.ID != "" {
-				for _, c := range container.Look(io.sys).Containers {
+				for _, c := range container.Look(sys).Containers {
 					if c.IsNamed(q.ID) {
 						q.IDs = append(q.IDs, c.ID)
 					}
 				}
 			}
 			if follow {
-				return io.followLog(cmd, records, &q, format)
+				return followLog(cmd, u, sys, records, &q, format)
 			}
-			list, err := io.readRecords(records, &q)
+			list, err := readRecords(u, sys, records, &q)
 			if err != nil {
 				return err
 			}
 			switch {
-			case stats && io.AsJSON:
-				return io.JSON(history.Summarize(list))
+			case stats && u.AsJSON:
+				return u.JSON(history.Summarize(list))
 			case stats:
-				io.Stats(history.Summarize(list))
-			case io.AsJSON:
-				return io.JSON(list)
+				u.Stats(history.Summarize(list))
+			case u.AsJSON:
+				return u.JSON(list)
 			default:
-				return io.writeRecords(list, format)
+				return writeRecords(u, list, format)
 			}
 			return nil
 		},
@@ -105,7 +106,7 @@ oci-run-hook(8).`,
 	flags.BoolVar(&stats, "stats", false, "count, failures and durations of each hook at each stage")
 	addFormatFlag(cmd, &format)
 	addRecordsFlag(cmd, &records)
-	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
+	completeProfiles(cmd, sys, "profile")
 	must(cmd.RegisterFlagCompletionFunc("stage", cobra.FixedCompletions(stageCompletions(), cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
@@ -126,84 +127,79 @@ func stageList() string { return strings.Join(stageCompletions(), ", ") }
 
 // readRecords returns the records that are meant of a file and those that it was before, oldest first; path is empty for
 // the user's own.
-func (s *streams) readRecords(path string, q *history.Query) (list []*hooklog.Record, err error) {
-	if path, err = s.recordsPath(path); err != nil {
+func readRecords(u *ui.UI, sys system.System, path string, q *history.Query) ([]*hooklog.Record, error) {
+	path, err := recordsPath(sys, path)
+	if err != nil {
 		return nil, err
 	}
-	list = []*hooklog.Record{}
-	torn, err := hooklog.Read(path, func(r *hooklog.Record) error {
-		if q.Match(r) {
-			list = append(list, r)
-		}
-		return nil
-	})
-	s.noteTorn(path, torn)
+	list, torn, err := q.Read(path)
+	noteTorn(u, path, torn)
 	return list, err
 }
 
 // followLog prints the records that are meant, and those that are written, until a signal interrupts it.
-func (s *streams) followLog(cmd *cobra.Command, path string, q *history.Query, format string) (err error) {
-	if path, err = s.recordsPath(path); err != nil {
+func followLog(cmd *cobra.Command, u *ui.UI, sys system.System, path string, q *history.Query, format string) error {
+	path, err := recordsPath(sys, path)
+	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	defer stop()
-	if s.AsJSON {
-		format = "json"
-	}
-	torn, err := hooklog.Follow(ctx, path, func(r *hooklog.Record) error {
-		if !q.Match(r) {
-			return nil
-		}
-		if err := s.writeRecord(r, format); err != nil {
-			return err
-		}
-		return s.Flush()
+	torn := 0
+	err = interruptible(cmd, func(ctx context.Context) (err error) {
+		torn, err = hooklog.Follow(ctx, path, func(r *hooklog.Record) error {
+			if !q.Match(r) {
+				return nil
+			}
+			if err := writeRecord(u, r, format); err != nil {
+				return err
+			}
+			return u.Flush()
+		})
+		return err
 	})
-	s.noteTorn(path, torn)
+	noteTorn(u, path, torn)
 	return err
 }
 
 // writeRecords prints records in a format.
-func (s *streams) writeRecords(list []*hooklog.Record, format string) error {
+func writeRecords(u *ui.UI, list []*hooklog.Record, format string) error {
 	if format == "trace" {
-		return history.WriteTrace(s.Out(), list)
+		return history.WriteTrace(u.Out(), list)
 	}
 	for _, r := range list {
-		if err := s.writeRecord(r, format); err != nil {
+		if err := writeRecord(u, r, format); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeRecord prints a record in a format of one line each, or as text.
-func (s *streams) writeRecord(r *hooklog.Record, format string) error {
-	switch format {
-	case "otlp":
-		return history.WriteOTLP(s.Out(), r)
-	case "json":
-		return s.JSONLine(r)
+// writeRecord prints a record as a line of JSON, of OTLP, or as text.
+func writeRecord(u *ui.UI, r *hooklog.Record, format string) error {
+	switch {
+	case u.AsJSON:
+		return u.JSONLine(r)
+	case format == "otlp":
+		return history.WriteOTLP(u.Out(), r)
 	}
-	s.Record(r)
+	u.Record(r)
 	return nil
 }
 
 // recordsPath returns the path of the records: the one that is given, or else the system's.
-func (s *streams) recordsPath(given string) (string, error) {
+func recordsPath(sys system.System, given string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
 	path, err := report.Records()
-	return s.sys.Path(path), err
+	return sys.Path(path), err
 }
 
-func (s *streams) noteTorn(path string, torn int) {
+func noteTorn(u *ui.UI, path string, torn int) {
 	switch {
 	case torn == 1:
-		s.Note("1 line of " + path + " holds no record: something ended while it was written")
+		u.Note("1 line of " + path + " holds no record: something ended while it was written")
 	case torn > 1:
-		s.Note(fmt.Sprintf("%d lines of %s hold no record: something ended while they were written", torn, path))
+		u.Note(fmt.Sprintf("%d lines of %s hold no record: something ended while they were written", torn, path))
 	}
 }
 

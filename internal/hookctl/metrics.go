@@ -2,6 +2,7 @@ package hookctl
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -9,9 +10,11 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
-func newMetrics(io *streams) *cobra.Command {
+func newMetrics(u *ui.UI, sys system.System) *cobra.Command {
 	var q history.Query
 	var records, textfile string
 	cmd := &cobra.Command{
@@ -25,16 +28,16 @@ hookctl ps has them, if it may see all of them.`,
 		Example: "  hookctl metrics --textfile /var/lib/node_exporter/textfile/oci-hooks.prom",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if io.AsJSON {
+			if u.AsJSON {
 				return usageError("metrics have a format of their own; use hookctl log --stats --json")
 			}
-			list, err := io.readRecords(records, &q)
+			list, err := readRecords(u, sys, records, &q)
 			if err != nil {
 				return err
 			}
-			containers := io.countContainers(q.Profile)
+			containers := countContainers(u, sys, q.Profile)
 			if textfile == "" {
-				return history.WriteMetrics(io.Out(), list, containers)
+				return history.WriteMetrics(u.Out(), list, containers)
 			}
 			if err := history.ReplaceTextfile(textfile, list, containers); err != nil {
 				return fmt.Errorf("%s cannot be replaced: %w", textfile, err)
@@ -46,24 +49,20 @@ hookctl ps has them, if it may see all of them.`,
 	flags.StringVar(&q.Profile, "profile", "", "the `name` of a profile")
 	flags.StringVar(&textfile, "textfile", "", "replace this `file` in one step, for node_exporter's textfile\ncollector, in its format")
 	addRecordsFlag(cmd, &records)
-	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
+	completeProfiles(cmd, sys, "profile")
 	must(cmd.MarkFlagFilename("textfile", "prom"))
 	return cmd
 }
 
 // countContainers returns how many containers there are, by profile and state: of one profile, if it is named. If there may
 // be more than are seen, it says so, and counts none.
-func (s *streams) countContainers(name string) (counts []history.Containers) {
-	scan := container.Look(s.sys)
+func countContainers(u *ui.UI, sys system.System, name string) (counts []history.Containers) {
+	scan := container.Look(sys)
 	if err := scan.Unknown(); err != nil {
-		s.Note("containers are not counted; try as root:" + inset(err.Error()))
+		u.Note("containers are not counted; try as root:" + container.Inset(err))
 		return nil
 	}
 	exe, _ := program.Find("")
-	for _, c := range inventory.Count(inventory.New(s.sys, inventory.Options{Exe: exe}).List(scan.Containers)) {
-		if name == "" || name == c.Profile {
-			counts = append(counts, history.Containers{Profile: c.Profile, State: string(c.State), Count: c.Count})
-		}
-	}
-	return counts
+	counts = inventory.Count(inventory.New(sys, inventory.Options{Exe: exe}).List(scan.Containers))
+	return slices.DeleteFunc(counts, func(c history.Containers) bool { return name != "" && name != c.Profile })
 }

@@ -5,25 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/node"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // newNode returns the commands that the containers of deploy/kubernetes run. They do on the node, whose file system is
 // mounted in the container, what other commands do; called again, they do what is still missing.
-func newNode(io *streams) *cobra.Command {
+func newNode(u *ui.UI, sys system.System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "node",
 		Short: "from a container, install a profile on the Kubernetes node, and remove it again",
@@ -32,10 +29,8 @@ func newNode(io *streams) *cobra.Command {
 		Example: "  hookctl node install containerd --profile gpu-hooks --hooks /hooks/hooks.json --host-root /host\n" +
 			"  hookctl node status --profile gpu-hooks\n" +
 			"  hookctl node remove containerd --profile gpu-hooks --host-root /host",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newNodeInstall(io), newNodeRemove(io), newNodeStatus(io), newNodeWait(io))
+	cmd.AddCommand(newNodeInstall(u, sys), newNodeRemove(u, sys), newNodeStatus(u, sys), newNodeWait(u))
 	return cmd
 }
 
@@ -58,16 +53,13 @@ func (o *nodeOptions) define(cmd *cobra.Command) {
 }
 
 // on has f change the node. What f says is printed at once, errors among it: a pod's log keeps the order.
-func (o *nodeOptions) on(ctx context.Context, io *streams, name string, prepare func() error, f func(context.Context, *node.Node) error) (err error) {
-	if io.AsJSON {
+func (o *nodeOptions) on(cmd *cobra.Command, u *ui.UI, sys system.System, name string, prepare func() error, f func(context.Context, *node.Node) error) (err error) {
+	if u.AsJSON {
 		return usageError("this command prints no JSON")
 	}
 	n := &o.node
 	if err := namesProfile(n.Profile); err != nil {
 		return err
-	}
-	if !slices.Contains(engines.Names, name) {
-		return usageError(engines.Unknown(name).Error())
 	}
 	// What the container has is read before the node's file system takes the place of its own.
 	if err := prepare(); err != nil {
@@ -76,27 +68,29 @@ func (o *nodeOptions) on(ctx context.Context, io *streams, name string, prepare 
 	if err := enterRoot(o.hostRoot); err != nil {
 		return err
 	}
-	if n.Engine, err = engines.New(io.sys, name, o.config); err != nil {
+	if n.Engine, err = engines.New(sys, name, o.config); err != nil {
 		return err
 	}
-	n.System = io.sys
+	n.System = sys
 	n.Say = func(text string) {
 		lines := strings.Split(text, "\n")
 		for i, line := range lines {
 			lines[i] = ui.Escape(line)
 		}
-		io.Printf("%s\n", strings.Join(lines, "\n"))
-		_ = io.Flush() // an error stays, and is told in the end
+		u.Printf("%s\n", strings.Join(lines, "\n"))
+		_ = u.Flush() // an error stays, and is told in the end
 	}
 	n.Changed = func(f change.File) {
-		io.printStep(stepOf(f), n.DryRun)
-		_ = io.Flush()
+		s := stepOf(f)
+		s.Text = "" // a program's
+		s.print(u, n.DryRun)
+		_ = u.Flush()
 	}
-	n.Findings = func(findings []check.Finding) { io.FindingsToStderr(findings) }
-	return interruptible(ctx, func(ctx context.Context) error { return f(ctx, n) })
+	n.Findings = u.FindingsToStderr
+	return interruptible(cmd, func(ctx context.Context) error { return f(ctx, n) })
 }
 
-func newNodeInstall(io *streams) *cobra.Command {
+func newNodeInstall(u *ui.UI, sys system.System) *cobra.Command {
 	var o nodeOptions
 	var hooks string
 	var canary bool
@@ -131,7 +125,7 @@ func newNodeInstall(io *streams) *cobra.Command {
 				}
 				return nil
 			}
-			return o.on(cmd.Context(), io, args[0], prepare, func(ctx context.Context, n *node.Node) error { return n.Install(ctx, programs, hookFile) })
+			return o.on(cmd, u, sys, args[0], prepare, func(ctx context.Context, n *node.Node) error { return n.Install(ctx, programs, hookFile) })
 		},
 	}
 	flags := cmd.Flags()
@@ -144,7 +138,7 @@ func newNodeInstall(io *streams) *cobra.Command {
 	return cmd
 }
 
-func newNodeRemove(io *streams) *cobra.Command {
+func newNodeRemove(u *ui.UI, sys system.System) *cobra.Command {
 	var o nodeOptions
 	cmd := &cobra.Command{
 		Use:   "remove ENGINE --profile NAME --host-root DIR",
@@ -153,7 +147,7 @@ func newNodeRemove(io *streams) *cobra.Command {
 			"configuration, the link, the profile, and the programs if no other profile needs them.",
 		Example: "  hookctl node remove containerd --profile gpu-hooks --host-root /host",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.on(cmd.Context(), io, args[0], func() error { return nil },
+			return o.on(cmd, u, sys, args[0], func() error { return nil },
 				func(ctx context.Context, n *node.Node) error { return n.Remove(ctx) })
 		},
 	}
@@ -161,7 +155,7 @@ func newNodeRemove(io *streams) *cobra.Command {
 	return cmd
 }
 
-func newNodeStatus(io *streams) *cobra.Command {
+func newNodeStatus(u *ui.UI, sys system.System) *cobra.Command {
 	var name, hostRoot string
 	cmd := &cobra.Command{
 		Use:   "status --profile NAME [--host-root DIR]",
@@ -175,13 +169,12 @@ func newNodeStatus(io *streams) *cobra.Command {
 			if err := namesProfile(name); err != nil {
 				return err
 			}
-			sys := io.sys
 			sys.Root = hostRoot
 			parts, err := node.Status(sys, name)
 			if err != nil {
 				return err
 			}
-			return io.printStatus(parts)
+			return printStatus(u, parts)
 		},
 	}
 	flags := cmd.Flags()
@@ -194,26 +187,26 @@ func newNodeStatus(io *streams) *cobra.Command {
 
 // printStatus prints the parts of an installation, those that are not as they were on lines of their own: a probe's output
 // is cut.
-func (s *streams) printStatus(parts []node.Part) (err error) {
+func printStatus(u *ui.UI, parts []node.Part) (err error) {
 	var rows [][]ui.Cell
 	for _, p := range parts {
 		state := ui.Green.Cell("ok")
 		if p.Problem != "" {
 			state, err = ui.Red.Cell("changed"), errProblems
-			s.Error(fmt.Sprintf("%s %s: %s", p.Name, p.Path, p.Problem))
+			u.Error(fmt.Sprintf("%s %s: %s", p.Name, p.Path, p.Problem))
 		}
 		rows = append(rows, []ui.Cell{state, ui.Plain.Cell(p.Name), ui.Plain.Cell(p.Path)})
 	}
-	if s.AsJSON {
-		return errors.Join(s.JSON(struct {
+	if u.AsJSON {
+		return errors.Join(u.JSON(struct {
 			Parts []node.Part `json:"parts"`
 		}{parts}), err)
 	}
-	s.Table([]string{"STATE", "PART", "PATH"}, rows)
+	u.Table([]string{"STATE", "PART", "PATH"}, rows)
 	return err
 }
 
-func newNodeWait(io *streams) *cobra.Command {
+func newNodeWait(u *ui.UI) *cobra.Command {
 	return &cobra.Command{
 		Use:     "wait",
 		Short:   "do nothing, until told to end",
@@ -221,12 +214,12 @@ func newNodeWait(io *streams) *cobra.Command {
 		Example: "  hookctl node wait",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM)
-			defer stop()
-			io.Printf("nothing more is done until told to end\n")
-			err := io.Flush()
-			<-ctx.Done()
-			return err
+			return interruptible(cmd, func(ctx context.Context) error {
+				u.Printf("nothing more is done until told to end\n")
+				err := u.Flush()
+				<-ctx.Done()
+				return err
+			})
 		},
 	}
 }

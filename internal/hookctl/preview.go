@@ -2,9 +2,6 @@ package hookctl
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,12 +11,12 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/preview"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
-	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-func newPreview(io *streams) *cobra.Command {
+func newPreview(u *ui.UI, sys system.System) *cobra.Command {
 	var bundle, id, name string
 	var call cmdline.Call
 	var roots []string
@@ -46,34 +43,42 @@ func newPreview(io *streams) *cobra.Command {
 			}
 			given := name != "" || len(call.HookFiles)+len(call.HooksDirs) > 0
 			exe, _ := program.Find("")
-			v := inventory.New(io.sys, inventory.Options{Exe: exe})
+			v := inventory.New(sys, inventory.Options{Exe: exe})
 			switch {
 			case next && id == "":
 				return usageError("--next is for --id: what would be added to a bundle is shown without it")
 			case id == "" && !given:
 				return usageError("say which hooks: by --profile NAME, or by --hook-config-path FILE and --hooks-dir DIR")
 			case id == "":
-				containerID, err := idOf(bundle)
+				p, err := preview.Bundle(v, call, bundle)
 				if err != nil {
 					return err
 				}
-				return io.preview(v, call, exe, shownPreview{Config: filepath.Join(bundle, "config.json")}, filepath.Join(bundle, "config.json"), containerID)
+				return printPreview(u, p)
 			}
 			if err := areDirectories(roots); err != nil {
 				return err
 			}
-			found, err := container.Find(io.sys, id, roots)
+			found, err := container.Find(sys, id, roots)
 			if err != nil {
 				return err
 			}
 			if next {
-				return io.previewNext(v, call, given, exe, found)
+				var by *cmdline.Call
+				if given {
+					by = &call
+				}
+				p, err := preview.Next(v, by, found)
+				if err != nil {
+					return err
+				}
+				return printPreview(u, p)
 			}
 			entry := v.Entry(found)
 			if given {
 				entry = v.Compare(found, call)
 			}
-			if err := printHooks(io.UI, entry); err != nil {
+			if err := printHooks(u, entry); err != nil {
 				return err
 			}
 			if entry.IsWrong() {
@@ -94,76 +99,8 @@ func newPreview(io *streams) *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("profile", "hook-config-path")
 	cmd.MarkFlagsMutuallyExclusive("profile", "hooks-dir")
 	complete(cmd, "bundle", "root", "hooks-dir")
-	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
+	completeProfiles(cmd, sys, "profile")
 	return cmd
-}
-
-// idOf returns the id that a container of a bundle most likely has: engines name the bundle's directory by it.
-func idOf(bundle string) (string, error) {
-	dir, err := filepath.Abs(bundle)
-	if filepath.Base(dir) == "userdata" { // Podman's and CRI-O's
-		dir = filepath.Dir(dir)
-	}
-	return filepath.Base(dir), err
-}
-
-// shownPreview is a preview as it is shown.
-type shownPreview struct {
-	Config    string               `json:"config"`
-	Container *container.Container `json:"container,omitempty"`
-	Runtime   string               `json:"runtime"`         // the path of the low-level runtime; empty if it is not found
-	Error     string               `json:"error,omitempty"` // why it is not found: nothing is added then
-	preview.Preview
-	Diff string `json:"diff"`
-}
-
-// previewNext shows what would be added to a container if it were created today: by the call that is given, or else the one
-// that it was created by.
-func (s *streams) previewNext(v *inventory.Inventory, call cmdline.Call, given bool, exe string, found container.Container) error {
-	if !given {
-		created, through, err := v.Call(found)
-		if err != nil {
-			return err
-		}
-		if !through {
-			return fmt.Errorf("nothing says that %s goes through oci-add-hooks; give --profile NAME", found.Title())
-		}
-		call = created
-	}
-	path, done, err := found.Config()
-	if err != nil {
-		return err
-	}
-	defer done()
-	return s.preview(v, call, exe, shownPreview{Config: filepath.Join(found.Bundle, "config.json"), Container: &found}, path, found.ID)
-}
-
-// preview shows what a call would add to the config.json at path.
-func (s *streams) preview(v *inventory.Inventory, call cmdline.Call, exe string, p shownPreview, path, id string) error {
-	uses, err := v.Load(call)
-	if err != nil {
-		return err
-	}
-	if p.Runtime, err = program.FindRuntime(exe, uses.Runtime); err != nil {
-		p.Error = err.Error()
-	}
-	if p.Preview, err = preview.Make(uses, path, id); err != nil {
-		return err
-	}
-	if p.Changes {
-		p.Diff = ui.UnifiedDiff(p.Config, p.Before, p.Config+" with hooks", p.After)
-	}
-	if s.AsJSON {
-		if err := s.JSON(p); err != nil {
-			return err
-		}
-	} else {
-		printPreview(s.UI, p)
-	}
-	if p.Error != "" {
-		return errProblems
-	}
-	return nil
 }
 
 // printHooks shows the hooks that a container has.
@@ -212,7 +149,13 @@ func printHooks(u *ui.UI, e inventory.Entry) error {
 	return nil
 }
 
-func printPreview(u *ui.UI, p shownPreview) {
+func printPreview(u *ui.UI, p *preview.Preview) (err error) {
+	if p.Error != "" {
+		err = errProblems
+	}
+	if u.AsJSON {
+		return errors.Join(u.JSON(p), err)
+	}
 	if p.Container != nil {
 		u.Printf("container %s\n", ui.Escape(p.Container.String()))
 	}
@@ -224,7 +167,7 @@ func printPreview(u *ui.UI, p shownPreview) {
 	}
 	if len(p.Hooks) == 0 {
 		u.Printf("there are no hooks to add\n")
-		return
+		return err
 	}
 	var rows [][]ui.Cell
 	for _, h := range p.Hooks {
@@ -243,47 +186,8 @@ func printPreview(u *ui.UI, p shownPreview) {
 	u.Printf("\n")
 	if !p.Changes {
 		u.Printf("%s stays as it is\n", ui.Escape(p.Config))
-		return
+		return err
 	}
 	u.Diff(p.Diff)
-}
-
-// profilePath returns the path of a profile's hook file.
-func profilePath(name string) string { return filepath.Join(profile.Dir, name+".json") }
-
-// profileNames lists the profiles that there are.
-func profileNames() (names []string, err error) {
-	entries, err := os.ReadDir(profile.Dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && profile.ValidName(name) {
-			names = append(names, name)
-		}
-	}
-	return names, err
-}
-
-// completeProfile completes the name of a profile.
-func completeProfile(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	names, err := profileNames()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// complete has options completed by the names of directories.
-func complete(cmd *cobra.Command, flags ...string) {
-	for _, flag := range flags {
-		must(cmd.MarkFlagDirname(flag))
-	}
-}
-
-// must panics if an option is not defined: a mistake in this package, which every test would find.
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
+	return err
 }

@@ -8,14 +8,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-func newProfile(io *streams) *cobra.Command {
+func newProfile(u *ui.UI, sys system.System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "profile",
 		Short: "list, add and remove profiles, and list the containers that use them",
@@ -25,16 +27,14 @@ func newProfile(io *streams) *cobra.Command {
 			"  hookctl profile add gpu-hooks --hooks ./gpu-hooks.json\n" +
 			"  hookctl profile users gpu-hooks\n" +
 			"  hookctl profile remove gpu-hooks",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newProfileList(io), newProfileAdd(io), newProfileRemove(io), newProfileUsers(io))
+	cmd.AddCommand(newProfileList(u, sys), newProfileAdd(u, sys), newProfileRemove(u, sys), newProfileUsers(u, sys))
 	return cmd
 }
 
 const binDirUsage = "the `directory` that has oci-add-hooks and its links (default: beside hookctl, else in PATH)"
 
-func newProfileList(io *streams) *cobra.Command {
+func newProfileList(u *ui.UI, sys system.System) *cobra.Command {
 	var binDir string
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -48,16 +48,16 @@ func newProfileList(io *streams) *cobra.Command {
 			if err != nil && binDir != "" {
 				return err
 			}
-			list, err := profiles.List(io.sys, exe)
+			list, err := profiles.List(sys, exe)
 			if err != nil {
 				return err
 			}
-			if io.AsJSON {
-				err = io.JSON(struct {
+			if u.AsJSON {
+				err = u.JSON(struct {
 					Profiles []profiles.Profile `json:"profiles"`
 				}{list})
 			} else {
-				io.printProfiles(list, exe)
+				printProfiles(u, sys, list, exe)
 			}
 			for _, p := range list {
 				if err == nil && p.Error != "" {
@@ -73,20 +73,14 @@ func newProfileList(io *streams) *cobra.Command {
 	return cmd
 }
 
-func (s *streams) printProfiles(list []profiles.Profile, exe string) {
+func printProfiles(u *ui.UI, sys system.System, list []profiles.Profile, exe string) {
 	if len(list) == 0 {
-		s.Printf("there are no profiles in %s\n", ui.Escape(s.sys.Profiles))
+		u.Printf("there are no profiles in %s\n", ui.Escape(sys.Profiles))
 		return
 	}
 	var rows [][]ui.Cell
 	for _, p := range list {
-		var hold []string
-		for _, stage := range hooks.Stages() {
-			if n := p.Hooks[stage]; n > 0 {
-				hold = append(hold, fmt.Sprintf("%d %s", n, stage))
-			}
-		}
-		what := ui.Plain.Cell(strings.Join(append(hold, p.HooksDirs...), ", "))
+		what := ui.Plain.Cell(strings.Join(append(counts(func(stage hooks.Stage) int { return p.Hooks[stage] }), p.HooksDirs...), ", "))
 		if p.Error != "" {
 			what = ui.Red.Cell("broken: " + p.Error)
 		}
@@ -99,13 +93,23 @@ func (s *streams) printProfiles(list []profiles.Profile, exe string) {
 		}
 		rows = append(rows, []ui.Cell{ui.Bold.Cell(p.Name), link, ui.Plain.Cell(p.Runtime), what})
 	}
-	s.Table([]string{"PROFILE", "LINK", "RUNTIME", "HOOKS"}, rows)
+	u.Table([]string{"PROFILE", "LINK", "RUNTIME", "HOOKS"}, rows)
 	if exe == "" {
-		s.Printf("\noci-add-hooks is neither beside hookctl nor in PATH: to see the links, say where it is by --bin-dir\n")
+		u.Printf("\noci-add-hooks is neither beside hookctl nor in PATH: to see the links, say where it is by --bin-dir\n")
 	}
 }
 
-func newProfileAdd(io *streams) *cobra.Command {
+// counts returns how many hooks there are at each stage that has any.
+func counts(at func(hooks.Stage) int) (texts []string) {
+	for _, stage := range hooks.Stages() {
+		if n := at(stage); n > 0 {
+			texts = append(texts, fmt.Sprintf("%d %s", n, stage))
+		}
+	}
+	return texts
+}
+
+func newProfileAdd(u *ui.UI, sys system.System) *cobra.Command {
 	var from profiles.Source
 	var binDir string
 	var o options
@@ -134,24 +138,23 @@ func newProfileAdd(io *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return io.changing(cmd.Context(), o.dryRun, func(ctx context.Context) error {
+			return changing(cmd, u, sys, o.dryRun, func(ctx context.Context) error {
 				content, findings, err := profiles.Compose(exe, from, o.force)
-				io.FindingsToStderr(findings) // what this command does goes to standard output
+				u.FindingsToStderr(findings) // what this command does goes to standard output
 				if err != nil {
 					return err
 				}
-				plan, err := profiles.Add(io.sys, exe, name, content, o.force)
+				plan, err := profiles.Add(sys, exe, name, content, o.force)
 				if err == nil && plan.Runtime != "" && !o.force {
-					err = io.refuseRunning([]string{profiles.Link(exe, name)},
-						fmt.Sprintf("%s names the runtime %s, which cannot be changed", io.sys.Profile(name), plan.Runtime))
+					err = refuse(u, sys, profiles.Link(exe, name), fmt.Sprintf("%s names the runtime %s, which cannot be changed", sys.Profile(name), plan.Runtime), true)
 				}
 				if err != nil {
 					return err
 				}
-				return io.apply(ctx, o, plan.Files)
+				return apply(ctx, u, sys, o, plan.Files)
 			})
 		},
-		ValidArgsFunction: completeProfile,
+		ValidArgsFunction: completion(sys),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&from.HookFile, "hooks", "", "the hook `file`")
@@ -164,7 +167,7 @@ func newProfileAdd(io *streams) *cobra.Command {
 	return cmd
 }
 
-func newProfileRemove(io *streams) *cobra.Command {
+func newProfileRemove(u *ui.UI, sys system.System) *cobra.Command {
 	var binDir string
 	var o options
 	cmd := &cobra.Command{
@@ -189,22 +192,28 @@ func newProfileRemove(io *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return io.changing(cmd.Context(), o.dryRun, func(ctx context.Context) error {
+			return changing(cmd, u, sys, o.dryRun, func(ctx context.Context) error {
 				beside, _ := program.Find("") // another link may be where links are made without --bin-dir
-				plan, err := profiles.Remove(io.sys, exe, name, program.LinksTo(exe, name, filepath.Dir(beside)), o.force)
-				if err == nil && !o.force {
-					err = refuseInstalled(io.sys, name)
-				}
-				if err == nil && !o.force {
-					err = io.refuseInUse([]string{profiles.Link(exe, name)}, "the profile "+name+" cannot be removed")
-				}
+				plan, err := profiles.Remove(sys, exe, name, program.LinksTo(exe, name, filepath.Dir(beside)), o.force)
 				if err != nil {
 					return err
 				}
-				return io.apply(ctx, o, plan.Files)
+				if !o.force {
+					records, err := engines.Installed(sys, name)
+					if err != nil {
+						return err
+					}
+					if len(records) > 0 {
+						return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %[1]s", name, records[0].Config, records[0].Engine)
+					}
+					if err := refuse(u, sys, profiles.Link(exe, name), "the profile "+name+" cannot be removed", false); err != nil {
+						return err
+					}
+				}
+				return apply(ctx, u, sys, o, plan.Files)
 			})
 		},
-		ValidArgsFunction: completeProfile,
+		ValidArgsFunction: completion(sys),
 	}
 	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
 	o.define(cmd, "remove a profile that hookctl did not write or that was changed,\nor that engines, containers or another link NAME need")

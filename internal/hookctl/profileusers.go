@@ -1,24 +1,20 @@
 package hookctl
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-func newProfileUsers(io *streams) *cobra.Command {
+func newProfileUsers(u *ui.UI, sys system.System) *cobra.Command {
 	var binDir string
 	cmd := &cobra.Command{
 		Use:   "users [NAME]...",
@@ -43,29 +39,33 @@ func newProfileUsers(io *streams) *cobra.Command {
 			}
 			matches := program.Calls(exe)
 			if len(names) > 0 {
-				matches = program.Uses(io.sys, links(exe, names))
+				var links []string
+				for _, name := range names {
+					links = append(links, program.Known(exe, name)...)
+				}
+				matches = program.Uses(sys, links)
 			}
-			scan := container.Look(io.sys)
+			scan := container.Look(sys)
 			list, unknown := scan.Using(matches)
-			if len(list) == 0 && unknown == nil {
-				if err := missing(io.sys, exe, names); err != nil {
+			for _, name := range names {
+				if err := profiles.Missing(sys, exe, name); err != nil && len(list) == 0 && unknown == nil {
 					return err
 				}
 			}
 			claims := scan.Claims(matches)
-			if err := printUsers(io.UI, list, claims, unknown); err != nil {
+			if err := printUsers(u, list, claims, unknown); err != nil {
 				return err
 			}
-			io.noteClaims(claims)
+			noteClaims(u, claims)
 			if unknown != nil {
-				return fmt.Errorf("which containers there are cannot be told for certain; try as root:%s", inset(unknown.Error()))
+				return fmt.Errorf("which containers there are cannot be told for certain; try as root:%s", container.Inset(unknown))
 			}
 			if len(list) > 0 {
 				return errProblems
 			}
 			return nil
 		},
-		ValidArgsFunction: completeProfile,
+		ValidArgsFunction: completion(sys),
 	}
 	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
 	complete(cmd, "bin-dir")
@@ -73,52 +73,11 @@ func newProfileUsers(io *streams) *cobra.Command {
 	return cmd
 }
 
-func links(exe string, names []string) (links []string) {
-	for _, name := range names {
-		links = append(links, program.Known(exe, name)...)
-	}
-	return links
-}
-
-// missing returns an error if there is neither a profile nor a link of a name.
-func missing(sys system.System, exe string, names []string) error {
-	for _, name := range names {
-		file := sys.Profile(name)
-		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && len(program.LinksTo(exe, name)) == 0 {
-			return fmt.Errorf("there is no profile %s: neither %s nor a link %s to oci-add-hooks exists; hookctl profile list names those that do", name, file, name)
-		}
-	}
-	return nil
-}
-
-// refuseInUse returns an error that begins with what, and names the containers whose engine controls them by one of links, or
-// with the profile that is called as one of them; or it says that this cannot be told.
-func (s *streams) refuseInUse(links []string, what string) error {
-	list, err := s.users(links)
-	return container.Refuse(what, list, err)
-}
-
-// refuseRunning does the same for those containers alone that run: others could be started again whatever changes.
-func (s *streams) refuseRunning(links []string, what string) error {
-	list, err := s.users(links)
-	return container.Refuse(what, slices.DeleteFunc(list, func(use container.Use) bool { return !use.Running }), err)
-}
-
-// users returns the containers that need one of links, and reports the processes that name one and are not believed.
-func (s *streams) users(links []string) ([]container.Use, error) {
-	scan, matches := container.Look(s.sys), program.Uses(s.sys, links)
-	s.noteClaims(scan.Claims(matches))
-	return scan.Using(matches)
-}
-
-func (s *streams) noteClaims(claims []container.Claim) {
+func noteClaims(u *ui.UI, claims []container.Claim) {
 	for _, claim := range claims {
-		s.Note(claim.Why + "; what it says of containers is ignored")
+		u.Note(claim.Why + "; what it says of containers is ignored")
 	}
 }
-
-// inset returns lines that follow a message.
-func inset(lines string) string { return "\n  " + strings.ReplaceAll(lines, "\n", "\n  ") }
 
 func printUsers(u *ui.UI, list []container.Use, claims []container.Claim, unknown error) error {
 	if u.AsJSON {

@@ -11,13 +11,15 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-func newPs(io *streams) *cobra.Command {
+func newPs(u *ui.UI, sys system.System) *cobra.Command {
 	var opts inventory.Options
 	var roots []string
 	var binDir, records string
@@ -59,18 +61,18 @@ func newPs(io *streams) *cobra.Command {
 			var ran inventory.Records
 			var torn int
 			var unread error
-			path, err := io.recordsPath(records)
+			path, err := recordsPath(sys, records)
 			if err != nil {
-				io.Note(err.Error() + "; what hooks came to is not shown")
+				u.Note(err.Error() + "; what hooks came to is not shown")
 			} else {
 				ran, torn, unread = inventory.ReadRecords(path)
 			}
-			scan := container.Look(io.sys, roots...)
-			v := inventory.New(io.sys, opts)
+			scan := container.Look(sys, roots...)
+			v := inventory.New(sys, opts)
 			list := v.Note(v.List(scan.Containers), ran, scan.Containers)
 			for _, name := range named {
 				goes := func(e inventory.Entry) bool { return e.Through && e.Profile == name }
-				if err := missing(io.sys, opts.Exe, []string{name}); err != nil && !slices.ContainsFunc(list, goes) {
+				if err := profiles.Missing(sys, opts.Exe, name); err != nil && !slices.ContainsFunc(list, goes) {
 					return err
 				}
 			}
@@ -79,32 +81,32 @@ func newPs(io *streams) *cobra.Command {
 			if onlyProblems {
 				list = slices.DeleteFunc(list, func(e inventory.Entry) bool { return !e.IsWrong() })
 			}
-			if io.AsJSON {
-				err = io.JSON(struct {
+			if u.AsJSON {
+				err = u.JSON(struct {
 					Containers []inventory.Entry `json:"containers"`
 				}{list})
 			} else {
 				err = nil
 				switch {
 				case len(list) > 0:
-					printInventory(io.UI, list)
+					printInventory(u, list)
 				case listed > 0:
-					io.Printf("no container has a problem\n")
+					u.Printf("no container has a problem\n")
 				case scan.Unknown() == nil:
-					io.Printf("no containers\n")
+					u.Printf("no containers\n")
 				}
 			}
 			if err != nil {
 				return err
 			}
-			io.noteTorn(path, torn)
+			noteTorn(u, path, torn)
 			if why := scan.Strangers(); len(why) == 1 {
-				io.Note(why[0] + "; its containers are not listed")
+				u.Note(why[0] + "; its containers are not listed")
 			} else if len(why) > 1 {
-				io.Note(fmt.Sprintf("%s; the same holds for %d more, and their containers are not listed", why[0], len(why)-1))
+				u.Note(fmt.Sprintf("%s; the same holds for %d more, and their containers are not listed", why[0], len(why)-1))
 			}
 			if err := scan.Unknown(); err != nil {
-				return fmt.Errorf("there may be more containers; try as root:%s", inset(err.Error()))
+				return fmt.Errorf("there may be more containers; try as root:%s", container.Inset(err))
 			}
 			if unread != nil {
 				return fmt.Errorf("what hooks came to is not known: %w", unread)
@@ -123,8 +125,8 @@ func newPs(io *streams) *cobra.Command {
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
 	addRecordsFlag(cmd, &records)
 	complete(cmd, "root", "bin-dir")
-	must(cmd.RegisterFlagCompletionFunc("profile", completeProfile))
-	must(cmd.RegisterFlagCompletionFunc("expect", completeProfile))
+	completeProfiles(cmd, sys, "profile")
+	completeProfiles(cmd, sys, "expect")
 	defineHostRoot(cmd)
 	return cmd
 }
@@ -137,12 +139,7 @@ var stateColours = map[inventory.State]ui.Colour{
 func printInventory(u *ui.UI, list []inventory.Entry) {
 	var rows [][]ui.Cell
 	for _, e := range list {
-		var has []string
-		for _, stage := range hooks.Stages() {
-			if n := len(e.Hooks[stage]); n > 0 {
-				has = append(has, fmt.Sprintf("%d %s", n, stage))
-			}
-		}
+		has := counts(func(stage hooks.Stage) int { return len(e.Hooks[stage]) })
 		engine := e.Engine
 		if !e.Running {
 			engine += ", stopped"

@@ -19,8 +19,7 @@ import (
 
 // New returns the command line of hookctl on a system. Execute runs it.
 func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
-	u := ui.New(stdin, stdout, stderr)
-	s := &streams{u, sys}
+	u := ui.New(stdout, stderr)
 	root := &cobra.Command{
 		Use:           "hookctl",
 		Short:         "check, preview, try and install the lifecycle hooks of containers",
@@ -43,9 +42,9 @@ func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Co
 		title    string
 		commands []*cobra.Command
 	}{
-		{"Write hooks", []*cobra.Command{newCheck(s), newTry(s), newPreview(s)}},
-		{"Use them with an engine", []*cobra.Command{newProfile(s), newInstall(s), newUninstall(s), newNode(s)}},
-		{"Inspect what runs", []*cobra.Command{newDoctor(s), newPs(s), newLog(s), newMetrics(s)}},
+		{"Write hooks", []*cobra.Command{newCheck(u), newTry(u), newPreview(u, sys)}},
+		{"Use them with an engine", []*cobra.Command{newProfile(u, sys), newInstall(u, sys), newUninstall(u, sys), newNode(u, sys)}},
+		{"Inspect what runs", []*cobra.Command{newDoctor(u, sys), newPs(u, sys), newLog(u, sys), newMetrics(u, sys)}},
 		{"Help", []*cobra.Command{help, newVersion(u), newCompletion(u)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
@@ -60,17 +59,11 @@ func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Co
 
 func init() { cobra.EnableCommandSorting = false } // the help lists them in the order of their use
 
-// streams are what a command reads and writes, and the system that it examines and changes.
-type streams struct {
-	*ui.UI
-	sys system.System
-}
-
 // Execute runs the command line that New returned, reports an error, and returns the exit status: 0, 1 if problems were found
 // or something failed, 2 after wrong usage.
 func Execute(root *cobra.Command) int {
 	cmd, err := root.ExecuteC()
-	u := ui.New(nil, nil, root.ErrOrStderr())
+	u := ui.New(nil, root.ErrOrStderr())
 	var lost error // standard output's
 	if text, ok := root.OutOrStdout().(*bufio.Writer); ok {
 		lost = text.Flush()

@@ -1,20 +1,20 @@
 package hookctl
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/try"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
-func newTry(s *streams) *cobra.Command {
+func newTry(u *ui.UI) *cobra.Command {
 	opts := try.Options{Timeout: 30 * time.Second}
 	var annotations, mounts []string
 	var format string
@@ -52,10 +52,10 @@ func newTry(s *streams) *cobra.Command {
 			if opts.Mounts, err = parseMounts(mounts); err != nil {
 				return err
 			}
-			if err := checkFormat(format, s.AsJSON); err != nil {
+			if err := checkFormat(format, u.AsJSON); err != nil {
 				return err
 			}
-			return s.try(cmd, opts, format)
+			return tryHooks(cmd, u, opts, format)
 		},
 	}
 	flags := cmd.Flags()
@@ -101,24 +101,26 @@ func parseMounts(list []string) (mounts []try.Mount, err error) {
 	return mounts, nil
 }
 
-// try tries opts until a signal interrupts it, and prints the report.
-func (s *streams) try(cmd *cobra.Command, opts try.Options, format string) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	defer stop()
-	if s.Live() && !s.AsJSON && format == "text" {
-		opts.Progress = s.Progress
+// tryHooks tries opts until a signal interrupts it, and prints the report.
+func tryHooks(cmd *cobra.Command, u *ui.UI, opts try.Options, format string) error {
+	if u.Live() && !u.AsJSON && format == "text" {
+		opts.Progress = u.Progress
 	}
-	report, err := try.Run(ctx, opts)
+	var report *try.Report
+	err := interruptible(cmd, func(ctx context.Context) (err error) {
+		report, err = try.Run(ctx, opts)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	switch {
-	case s.AsJSON:
-		err = s.JSON(report)
+	case u.AsJSON:
+		err = u.JSON(report)
 	case format != "text":
-		err = s.writeRecords(report.Records(), format)
+		err = writeRecords(u, report.Records(), format)
 	default:
-		s.Trial(report)
+		u.Trial(report)
 	}
 	if err == nil && len(report.Problems) > 0 {
 		err = errProblems

@@ -2,17 +2,16 @@ package hookctl
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
-func newUninstall(io *streams) *cobra.Command {
+func newUninstall(u *ui.UI, sys system.System) *cobra.Command {
 	var r enrolment
 	cmd := &cobra.Command{
 		Use:   "uninstall ENGINE --profile NAME",
@@ -22,64 +21,32 @@ func newUninstall(io *streams) *cobra.Command {
 			"It refuses while a container uses the profile, since its engine could not stop it any more.",
 		Example: "  hookctl uninstall docker --profile gpu-hooks --reload",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return io.changing(cmd.Context(), r.dryRun, func(ctx context.Context) error {
-				return io.uninstall(ctx, args[0], r)
+			if err := namesProfile(r.profile); err != nil {
+				return err
+			}
+			return changing(cmd, u, sys, r.dryRun, func(ctx context.Context) error {
+				return uninstall(ctx, u, sys, args[0], r)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&r.force, "force", false, "do so even if containers use the profile")
-	r.define(cmd)
+	r.define(cmd, sys)
 	return cmd
 }
 
-func (s *streams) uninstall(ctx context.Context, name string, r enrolment) error {
-	e, plan, err := s.planUninstall(name, r)
+func uninstall(ctx context.Context, u *ui.UI, sys system.System, name string, r enrolment) error {
+	e, rec, text, err := engines.Recorded(sys, name, r.profile, r.config)
 	if err != nil {
 		return err
 	}
-	if plan == nil {
-		return fmt.Errorf("hookctl has not installed %s for %s: there is no record of it in %s; remove manually what was registered manually", r.profile, name, s.sys.State)
-	}
-	return s.carryOutPlan(ctx, e, plan, r)
-}
-
-// planUninstall returns no plan if nothing was installed.
-func (s *streams) planUninstall(name string, r enrolment) (engine.Engine, *registration.Plan, error) {
-	e, err := s.engine(name, &r)
-	if err != nil {
-		return nil, nil, err
-	}
-	rec, text, err := registration.ReadRecord(s.sys, name, r.profile)
-	if err != nil || rec == nil {
-		return e, nil, err
-	}
-	if rec.Config != e.Config() {
-		if r.config != "" {
-			return nil, nil, fmt.Errorf("%s is installed in %s", r.profile, rec.Config)
-		}
-		if e, err = engines.New(s.sys, name, rec.Config); err != nil {
-			return nil, nil, err
-		}
-	}
 	if !r.force {
-		if err := s.refuseInUse([]string{rec.Link}, r.profile+" cannot be uninstalled"); err != nil {
-			return nil, nil, err
-		}
-	}
-	plan, err := registration.Uninstall(s.sys, e, rec, text)
-	return e, plan, err
-}
-
-// refuseInstalled returns an error if a profile is registered with an engine: its link is the engine's runtime.
-func refuseInstalled(sys system.System, name string) error {
-	for _, e := range engines.Names {
-		rec, _, err := registration.ReadRecord(sys, e, name)
-		if err != nil {
+		if err := refuse(u, sys, rec.Link, r.profile+" cannot be uninstalled", false); err != nil {
 			return err
 		}
-		if rec != nil {
-			return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %s", name, rec.Config, e, name)
-		}
 	}
-	return nil
+	plan, err := registration.Uninstall(sys, e, rec, text)
+	if err != nil {
+		return err
+	}
+	return perform(ctx, u, sys, e, plan, r)
 }

@@ -27,7 +27,7 @@ type Record struct {
 	Result        string    `json:"result"`     // ok, failed, timed out, not started
 	ExitStatus    *int      `json:"exitStatus"` // nil if the hook did not exit
 	Signal        string    `json:"signal"`     // the name of the signal that ended it, SIGKILL where it timed out
-	Error         string    `json:"error"`      // why it was not started, or what of it could not be ended
+	Error         string    `json:"error"`      // why it was not started, which of its processes could not be killed, or that the signal was sent to its parent
 	Ignored       bool      `json:"ignored"`    // it failed, and the container started nevertheless
 	Stdout        string    `json:"stdout"`     // the end of what it printed; empty if the output is not recorded
 	Stderr        string    `json:"stderr"`

@@ -20,12 +20,15 @@ import (
 // This process is a subreaper: whatever daemons do, a descendant whose parent ends becomes its child. So its children
 // are the roots of all that is left of the hook.
 type family struct {
-	hook           int      // process id, and the id of its process group
+	hook           int // process id, and the id of its process group
+	parent         int // the process id of its stand-in
+	begin          time.Time
 	stdin          *os.File // the other end of the pipe that the hook reads; nil if there is none
 	stdout, stderr *stream
 
-	exited    chan struct{} // closed when the hook has exited
-	succeeded bool          // with status 0; valid after exited is closed
+	exited    chan struct{}  // closed when the hook has exited, or its parent was ended
+	succeeded bool           // it exited with status 0; valid after exited is closed
+	sent      syscall.Signal // that ended its parent; 0 if none did; valid likewise
 
 	mu     sync.Mutex // held to signal the group and to reap the hook: its number may then be another group's
 	reaped bool
@@ -40,17 +43,34 @@ const killTime = 3 * time.Second
 func (f *family) await() {
 	defer close(f.exited)
 	for {
-		var info child
-		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT, nil)
-		switch {
-		case err == unix.EINTR:
-		case err != nil: // no child is left: kill has reaped them
+		c, err := wait(unix.P_ALL, 0)
+		if err != nil { // no child is left: kill has reaped them
 			return
-		case int(info.pid) == f.hook:
-			f.succeeded = info.Code == cldExited && info.status == 0
-			return
-		default:
-			_, _ = unix.Wait4(int(info.pid), nil, unix.WNOHANG, nil)
+		}
+		if pid := int(c.pid); pid == f.parent || pid == f.hook {
+			break
+		}
+		_, _ = unix.Wait4(int(c.pid), nil, unix.WNOHANG, nil)
+	}
+	// The hook is this process's child only when its parent has ended.
+	parent, err := wait(unix.P_PID, f.parent)
+	if err != nil {
+		return
+	}
+	if parent.Code != cldExited {
+		f.sent = syscall.Signal(parent.status)
+		return
+	}
+	hook, err := wait(unix.P_PID, f.hook)
+	f.succeeded = err == nil && hook.Code == cldExited && hook.status == 0
+}
+
+// wait waits until a child has ended, and leaves it a zombie.
+func wait(idType, id int) (c child, err error) {
+	for {
+		err = unix.Waitid(idType, id, (*unix.Siginfo)(unsafe.Pointer(&c)), unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return c, err
 		}
 	}
 }
@@ -69,39 +89,43 @@ type child struct {
 const cldExited = 1
 
 // signal sends a signal to the hook's process group.
-func (f *family) signal(s syscall.Signal) {
+func (f *family) signal(s syscall.Signal) { f.send(s, -f.hook) }
+
+// send sends a signal to the hook, its group or its parent, as kill(2) takes them, unless they are gone.
+func (f *family) send(s syscall.Signal, to ...int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.reaped {
-		_ = unix.Kill(-f.hook, s)
+	for _, pid := range to {
+		if !f.reaped {
+			_ = unix.Kill(pid, s)
+		}
 	}
 }
 
-// killFirst kills the hook's first process alone, as a runtime does, and waits until it has exited.
+// killFirst kills the hook's first process alone, as a runtime does, and waits until it has exited. Its parent may have
+// been stopped, and would not notice.
 func (f *family) killFirst() {
-	f.mu.Lock()
-	if !f.reaped {
-		_ = unix.Kill(f.hook, unix.SIGKILL)
-	}
-	f.mu.Unlock()
+	f.send(unix.SIGKILL, f.hook, f.parent)
 	<-f.exited
 }
 
-// reap takes the status of the hook, which has exited.
+// reap takes the status of the hook, which has exited, as its parent has.
 func (f *family) reap() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for {
-		if _, err := syscall.Wait4(f.hook, &f.status, 0, nil); err != syscall.EINTR {
-			f.reaped = true
-			return
+	f.reaped = true
+	for _, pid := range []int{f.parent, f.hook} {
+		for {
+			if _, err := syscall.Wait4(pid, &f.status, 0, nil); err != syscall.EINTR {
+				break
+			}
 		}
 	}
 }
 
 // kill kills the hook and its descendants, and takes the hook's status.
 func (f *family) kill() error {
-	f.signal(syscall.SIGKILL)
+	f.send(unix.SIGKILL, -f.hook, f.parent)
 	var unknown error // why descendants could not be found
 	deadline := time.Now().Add(killTime)
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {

@@ -64,20 +64,24 @@ type Outcome struct {
 	// its time was up. A runtime such as runc waits for that: it ends a hook's first process alone.
 	Held bool
 
-	// Err says why the hook could not be started, or which of its descendants could not be ended. Its text holds no
-	// phrase that engines act on.
+	// Err says why the hook could not be started, which of its descendants could not be ended, or that Signal was sent to
+	// its parent. Its text holds no phrase that engines act on.
 	Err error
 }
+
+// errParentEnded is the error of a hook whose parent a signal has ended: without a supervisor that is the runtime.
+var errParentEnded = errors.New("the signal was sent to its parent process")
 
 // Run runs a hook until it exits, its time is up, or ctx ends. The working directory and all else that a process
 // inherits are the calling process's.
 //
 // The calling process must have no other children: it becomes the reaper of the hook's descendants. It leads a process
-// group of its own from then on, so that a hook that signals its parent's group does not reach the runtime. What signals
-// it to end is passed on to the hook's group: the runtime's own process group would have received it.
+// group of its own from then on. What signals it to end is passed on to the hook's group: the runtime's own process group
+// would have received it. The hook's parent is another process, in a group of its own too: a hook that ends it, or that
+// group, has failed by that signal.
 func Run(ctx context.Context, h Hook) Outcome {
 	o := Outcome{Begin: time.Now()}
-	// The hook dies with the thread that starts it (Pdeathsig): a runtime may kill this process.
+	// The hook dies with the thread that starts it: a runtime may kill this process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
@@ -98,6 +102,7 @@ func Run(ctx context.Context, h Hook) Outcome {
 			f.signal(s.(syscall.Signal))
 		}
 	}()
+	o.Begin = f.begin
 	var limit <-chan time.Time
 	if h.Limit > 0 {
 		limit = time.After(h.Limit - time.Since(o.Begin))
@@ -131,6 +136,11 @@ func Run(ctx context.Context, h Hook) Outcome {
 		f.stdin.Close()
 	}
 	switch {
+	case o.Result == "" && f.sent != 0:
+		o.Signal = f.sent
+		if o.Err == nil {
+			o.Err = errParentEnded
+		}
 	case f.status.Signaled():
 		o.Signal = f.status.Signal()
 	case f.status.Exited():
@@ -169,13 +179,10 @@ func start(h Hook) (_ *family, err error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, plumbing(err)
 	}
-	f.hook, err = syscall.ForkExec(h.Path, h.Args, &syscall.ProcAttr{
-		Env:   h.Env,
-		Files: []uintptr{stdin.Fd(), uintptr(f.stdout.hooks), uintptr(f.stderr.hooks)},
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
-	})
+	f.begin = time.Now()
+	f.parent, f.hook, err = startProgram(h, [3]int32{int32(stdin.Fd()), int32(f.stdout.hooks), int32(f.stderr.hooks)})
 	if err != nil {
-		return nil, notExecutable(h.Path, err)
+		return nil, err
 	}
 	go f.await()
 	if f.stdin != nil {

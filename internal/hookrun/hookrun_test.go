@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
@@ -142,7 +144,59 @@ func TestSurroundings(t *testing.T) {
 	}
 }
 
+// What else a process inherits is the calling process's, as without a supervisor.
+func TestInherited(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hooks := map[string][]string{
+		"/bin/cat": {"cat", "/proc/self/limits", "/proc/self/oom_score_adj", "/proc/self/cgroup", "/proc/self/status"}, // a shell unblocks signals
+		"/bin/sh":  {"sh", "-c", `[ "$(cut -d' ' -f5 /proc/$$/stat)" = $$ ] && echo leads its group; cut -d' ' -f19 /proc/$$/stat; echo /proc/self/fd/*`},
+	}
+	// Ids, memory and the like are not the same in two processes.
+	same := regexp.MustCompile(`(?m)^(Max |-?\d|Sig(Blk|Ign)|Umask|Groups|Cap|NoNewPrivs|Seccomp|THP|leads|/).*`)
+	inherited := func(text string) string { return strings.Join(same.FindAllString(text, -1), "\n") }
+	for name, before := range map[string]string{
+		"as it is":        "",
+		"limits":          "ulimit -Sn 50; ulimit -St 1000; ulimit -c 0; umask 077; ",
+		"limits alike":    "ulimit -n 60; ",
+		"ignored signals": `trap "" HUP INT; `, // Go keeps these
+		"priority":        "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			around := func(hook ...string) []string {
+				args := []string{"setsid", "-w", "sh", "-c", before + `exec "$0" "$@"`}
+				if name == "priority" {
+					args = append(args, "nice", "-n", "5")
+				}
+				return append(args, hook...)
+			}
+			for path, args := range hooks {
+				cmd := supervisor(t, call{Path: path, Args: args})
+				cmd.Path, cmd.Args = "/usr/bin/setsid", around(exe)
+				cmd.Env = append(cmd.Env, "PATH=/usr/bin:/bin")
+				out, err := cmd.Output()
+				var r ran
+				if err := errors.Join(err, json.Unmarshal(out, &r)); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+				plain := exec.Command("/usr/bin/setsid", around(append([]string{"setsid", "-w", path}, args[1:]...)...)[1:]...)
+				alone, err := plain.Output()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(inherited(string(alone)), inherited(r.Stdout)); diff != "" {
+					t.Errorf("%s (-without +with):\n%s", path, diff)
+				}
+			}
+		})
+	}
+}
+
 func TestResults(t *testing.T) {
+	const parentEnded = "the signal was sent to its parent process"
 	dir := t.TempDir()
 	file := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -158,25 +212,33 @@ func TestResults(t *testing.T) {
 		signal syscall.Signal
 		err    string
 	}{
-		"ok":                   {call: call{Script: "true"}, result: OK},
-		"failed":               {call: call{Script: "exit 3"}, result: Failed, status: 3},
-		"highest status":       {call: call{Script: "exit 255"}, result: Failed, status: 255},
-		"signal":               {call: call{Script: "kill -SEGV $$"}, result: Failed, signal: unix.SIGSEGV},
-		"in time":              {call: call{Script: "sleep 0.1", Limit: time.Minute}, result: OK},
-		"timed out":            {call: call{Script: "exec sleep 1000", Limit: 200 * time.Millisecond}, result: TimedOut, signal: unix.SIGKILL},
-		"interrupted":          {call: call{Script: "exec sleep 1000", Cancel: 200 * time.Millisecond}, result: Interrupted, signal: unix.SIGKILL},
-		"stdin is not read":    {call: call{Script: "true", stdin: strings.Repeat("x", 1<<20), Piped: true}, result: OK},
-		"closes all":           {call: call{Script: "exec <&- >&- 2>&-; sleep 0.1; exit 4"}, result: Failed, status: 4},
-		"kills its own group":  {call: call{Script: "kill -KILL 0; sleep 1000"}, result: Failed, signal: unix.SIGKILL},
-		"ends its parent":      {call: call{Script: `trap "exit 5" TERM; kill -TERM $PPID; while :; do sleep 0.05; done`}, result: Failed, status: 5},
-		"ends parent's group":  {call: call{Script: `/bin/kill -TERM -- -$PPID; sleep 1000`}, result: Failed, signal: unix.SIGTERM},
-		"no such program":      {call: call{Path: dir + "/nix", Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: there is nothing of that name (ENOENT)"},
-		"not executable":       {call: call{Path: file("mode", "#!/bin/sh\n", 0o600), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: access is refused (EACCES)"},
-		"without interpreter":  {call: call{Path: file("script", "true\n", 0o700), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: it is in no format that this kernel can execute (ENOEXEC); a script begins with #! and the path of its interpreter"},
-		"carriage return":      {call: call{Path: file("crlf", "#!/bin/sh\r\n", 0o700), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: the interpreter that it names is not installed (ENOENT); see its first line"},
-		"argument with a NUL":  {call: call{Path: "/bin/true", Args: []string{"x\x00y"}}, result: NotStarted, err: "cannot be executed: the kernel does not accept it (EINVAL)"},
-		"argv[0]":              {call: call{Path: "/bin/sh", Args: []string{"another-name", "-c", `tr '\0' ' ' </proc/$$/cmdline | grep -q '^another-name -c '`}}, result: OK},
-		"stopped, then killed": {call: call{Script: "kill -STOP $$", Limit: 300 * time.Millisecond}, result: TimedOut, signal: unix.SIGKILL},
+		"ok":                    {call: call{Script: "true"}, result: OK},
+		"failed":                {call: call{Script: "exit 3"}, result: Failed, status: 3},
+		"highest status":        {call: call{Script: "exit 255"}, result: Failed, status: 255},
+		"signal":                {call: call{Script: "kill -SEGV $$"}, result: Failed, signal: unix.SIGSEGV},
+		"in time":               {call: call{Script: "sleep 0.1", Limit: time.Minute}, result: OK},
+		"timed out":             {call: call{Script: "exec sleep 1000", Limit: 200 * time.Millisecond}, result: TimedOut, signal: unix.SIGKILL},
+		"interrupted":           {call: call{Script: "exec sleep 1000", Cancel: 200 * time.Millisecond}, result: Interrupted, signal: unix.SIGKILL},
+		"stdin is not read":     {call: call{Script: "true", stdin: strings.Repeat("x", 1<<20), Piped: true}, result: OK},
+		"closes all":            {call: call{Script: "exec <&- >&- 2>&-; sleep 0.1; exit 4"}, result: Failed, status: 4},
+		"kills its own group":   {call: call{Script: "kill -KILL 0; sleep 1000"}, result: Failed, signal: unix.SIGKILL},
+		"ends its parent":       {call: call{Script: `trap "exit 5" TERM; kill -TERM $PPID; while :; do sleep 0.05; done`}, result: Failed, signal: unix.SIGTERM, err: parentEnded},
+		"ends parent's group":   {call: call{Script: `/bin/kill -TERM -- -$PPID; sleep 1000`}, result: Failed, signal: unix.SIGTERM, err: parentEnded},
+		"kills its parent":      {call: call{Script: `kill -KILL $PPID; sleep 1000`}, result: Failed, signal: unix.SIGKILL, err: parentEnded},
+		"kills parent's group":  {call: call{Script: `/bin/kill -KILL -- -$PPID; sleep 1000`}, result: Failed, signal: unix.SIGKILL, err: parentEnded},
+		"kills it and exits":    {call: call{Path: "/bin/sh", Args: []string{"sh", "-c", `kill -KILL $PPID; exit 0`}}, result: Failed, signal: unix.SIGKILL, err: parentEnded},
+		"child kills parent":    {call: call{Script: `sh -c "exec kill -KILL $PPID" & wait; sleep 1000`}, result: Failed, signal: unix.SIGKILL, err: parentEnded},
+		"stops its parent":      {call: call{Script: `kill -STOP $PPID; exit 0`, Limit: time.Second}, result: TimedOut},
+		"stops it for a while":  {call: call{Script: `kill -STOP $PPID; p=$PPID; (sleep 0.1; kill -CONT $p) & exit 3`}, result: Failed, status: 3},
+		"core of its parent":    {call: call{Script: `for s in QUIT ILL TRAP ABRT BUS FPE SEGV SYS XCPU XFSZ; do kill -$s $PPID; done; exit 3`}, result: Failed, status: 3},
+		"signals it harmlessly": {call: call{Script: `kill -CHLD $PPID; kill -WINCH $PPID; kill -CONT $PPID; kill -0 $PPID && exit 4`}, result: Failed, status: 4},
+		"no such program":       {call: call{Path: dir + "/nix", Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: there is nothing of that name (ENOENT)"},
+		"not executable":        {call: call{Path: file("mode", "#!/bin/sh\n", 0o600), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: access is refused (EACCES)"},
+		"without interpreter":   {call: call{Path: file("script", "true\n", 0o700), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: it is in no format that this kernel can execute (ENOEXEC); a script begins with #! and the path of its interpreter"},
+		"carriage return":       {call: call{Path: file("crlf", "#!/bin/sh\r\n", 0o700), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: the interpreter that it names is not installed (ENOENT); see its first line"},
+		"argument with a NUL":   {call: call{Path: "/bin/true", Args: []string{"x\x00y"}}, result: NotStarted, err: "cannot be executed: the kernel does not accept it (EINVAL)"},
+		"argv[0]":               {call: call{Path: "/bin/sh", Args: []string{"another-name", "-c", `tr '\0' ' ' </proc/$$/cmdline | grep -q '^another-name -c '`}}, result: OK},
+		"stopped, then killed":  {call: call{Script: "kill -STOP $$", Limit: 300 * time.Millisecond}, result: TimedOut, signal: unix.SIGKILL},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -201,6 +263,7 @@ func TestFamilyEnds(t *testing.T) {
 		"session":       left,
 		"daemon":        `(` + left + ` &) ; sleep 1000`,
 		"twice":         `(setsid sh -c "(` + strings.ReplaceAll(left, `"`, `\"`) + ` &)" &) ; sleep 1000`,
+		"kills parent":  `(` + left + ` &) ; until [ -s pid ]; do sleep 0.01; done; kill -KILL $PPID; sleep 1000`,
 		"fails, daemon": `(` + left + ` &) ; until [ -s pid ]; do sleep 0.01; done; exit 1`,
 		"stopped":       `sh -c 'echo $$ >pid; kill -STOP $$' & wait`,
 		"many":          `i=0; while [ $i -lt 200 ]; do setsid sleep 1000 & i=$((i+1)); done; echo $! >pid; wait`,
@@ -210,7 +273,11 @@ func TestFamilyEnds(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			r := run(t, call{Script: script, Limit: 3 * time.Second, dir: dir})
-			if r.Err != "" || r.Result != TimedOut && name != "fails, daemon" || r.Result == OK {
+			want := TimedOut
+			if name == "kills parent" || name == "fails, daemon" {
+				want = Failed
+			}
+			if r.Result != want || (r.Err != "") != (name == "kills parent") {
 				t.Errorf("%+v", r)
 			}
 			pid, err := os.ReadFile(filepath.Join(dir, "pid"))

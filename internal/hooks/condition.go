@@ -94,6 +94,9 @@ func (w *when) match(c *facts) (bool, Reason, error) {
 	return !w.any, reason, nil
 }
 
+// NoCommandRemedy is what to do if a condition asks for the command of a container that has none.
+const NoCommandRemedy = "give the container a command, or ask for something else"
+
 // finding returns the finding of a condition that is true, and for one that is false that it is.
 func (a asked) finding(ifTrue Finding, condition string) Finding {
 	if a == askedTrue {

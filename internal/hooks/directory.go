@@ -126,9 +126,9 @@ func list(dir string) ([]fs.DirEntry, error) {
 
 func unreadable(dir string, err error) error {
 	plain := report.Plain(err)
-	remedy := "create it, or remove it from hooksDirs and --hooks-dir"
-	if errors.Is(err, fs.ErrNotExist) {
-		remedy = cmp.Or(jsonfile.RelativeRemedy(dir), remedy)
+	remedy := report.Remedy(err)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		remedy = cmp.Or(jsonfile.RelativeRemedy(dir), "create it, or remove it from hooksDirs and --hooks-dir")
 	}
 	return &jsonfile.Error{Path: dir, Problem: "the hooks directory cannot be read: " + plain.Error(), Remedy: remedy, Err: plain}
 }

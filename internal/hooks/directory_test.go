@@ -169,11 +169,11 @@ func TestMarks(t *testing.T) {
 func TestRefusedWhenAdded(t *testing.T) {
 	for _, tt := range []struct{ name, file, want string }{
 		{"missing program", `{"version": "1.0.0", "hook": {"path": "/no/such"}, "when": {"hasBindMounts": true}, "stages": ["poststop", "startContainer"]}`,
-			`:1:39: the hook's program "/no/such" cannot be found: there is nothing of that name (ENOENT) (/hook/path); install it, or take this file away`},
+			`:1:39: the hook's program /no/such cannot be found: there is nothing of that name (ENOENT) (/hook/path); install it, or correct the path`},
 		{"missing program of 0.1.0", `{"hook": "/no/such", "hasbindmounts": true, "stages": ["prestart"]}`,
-			`:1:10: the hook's program "/no/such" cannot be found: there is nothing of that name (ENOENT) (/hook); install it, or take this file away`},
+			`:1:10: the hook's program /no/such cannot be found: there is nothing of that name (ENOENT) (/hook); install it, or correct the path`},
 		{"program below a file", `{"hook": "PROGRAM/x", "hasbindmounts": true, "stages": ["prestart"]}`,
-			`:1:10: the hook's program "PROGRAM/x" cannot be found: a part of the path is no directory (ENOTDIR) (/hook); install it, or take this file away`},
+			`:1:10: the hook's program PROGRAM/x cannot be found: a part of the path is no directory (ENOTDIR) (/hook); install it, or correct the path`},
 		{"relative path", `{"version": "1.0.0", "hook": {"path": "bin/x"}, "when": {"hasBindMounts": true}, "stages": ["poststop"]}`,
 			`:1:39: the hook's path "bin/x" is not absolute (/hook/path); give its whole path`},
 		{"relative path at startContainer", `{"version": "1.0.0", "hook": {"path": "bin/x"}, "when": {"hasBindMounts": true}, "stages": ["startContainer"]}`,
@@ -188,9 +188,9 @@ func TestRefusedWhenAdded(t *testing.T) {
 		{"negative timeout", `{"version": "1.0.0", "hook": {"path": "PROGRAM", "timeout": -5}, "when": {"hasBindMounts": true}, "stages": ["poststop"]}`,
 			`the timeout is not an integer of at least 1 (/hook/timeout); give seconds in digits alone, 2147483647 at most`},
 		{"no command", `{"version": "1.0.0", "hook": {"path": "PROGRAM"}, "when": {"hasBindMounts": true, "commands": ["x"]}, "stages": ["poststop"]}`,
-			`the container's command is asked for, and process.args in its config.json is empty (/when/commands)`},
+			`the container's command is asked for, and process.args in its config.json is empty (/when/commands); give the container a command, or ask for something else`},
 		{"no command, 0.1.0", `{"hook": "PROGRAM", "annotations": [], "cmd": ["x"], "stages": ["poststop"]}`,
-			`the container's command is asked for, and process.args in its config.json is empty (/cmd)`},
+			`the container's command is asked for, and process.args in its config.json is empty (/cmd); give the container a command, or ask for something else`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := hooksDir(t, t.TempDir(), map[string]string{"a.json": tt.file})

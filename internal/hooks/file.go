@@ -68,11 +68,11 @@ func ReadRuntime(path string) (string, error) {
 func parseFile(file *jsonfile.File) (*File, error) {
 	f := &File{Path: file.Path}
 	r := file.Strict()
-	if r.Kind() == '[' {
+	if kind := r.Kind(); kind != '{' && kind != 0 {
 		return nil, r.Mismatch("an object", hooksRemedy)
 	}
 	empty := true        // as long as neither hooks nor hooksDirs is seen
-	ruleMember := false  // a member of a hooks directory's files is seen
+	var unknown []string // members
 	var whole *supervise // the file's member
 	var own []*supervise // those of Hooks
 	err := r.Object(func(name string) error {
@@ -80,7 +80,7 @@ func parseFile(file *jsonfile.File) (*File, error) {
 			return err
 		}
 		if !slices.Contains(fileMembers, name) {
-			ruleMember = ruleMember || name == "hook"
+			unknown = append(unknown, name)
 			return nil
 		}
 		// Calls that add no hooks look for the plain bytes "runtime" (see parseRuntime).
@@ -108,7 +108,7 @@ func parseFile(file *jsonfile.File) (*File, error) {
 		err = r.Finish()
 	}
 	if err == nil && empty {
-		err = &jsonfile.Error{Path: file.Path, Problem: `has neither "hooks" nor "hooksDirs"`, Remedy: emptyRemedy(ruleMember)}
+		err = &jsonfile.Error{Path: file.Path, Problem: `has neither "hooks" nor "hooksDirs"`, Remedy: emptyRemedy(unknown)}
 	}
 	if err != nil {
 		return nil, err
@@ -122,10 +122,15 @@ func parseFile(file *jsonfile.File) (*File, error) {
 	return f, nil
 }
 
-// emptyRemedy returns what to do about a file that holds no hooks; rule says that it looks like one of a hooks directory.
-func emptyRemedy(rule bool) string {
-	if rule {
-		return `a file of a hooks directory is used by naming its directory in "hooksDirs" or by --hooks-dir`
+// emptyRemedy returns what to do about a file that holds no hooks, and these members.
+func emptyRemedy(members []string) string {
+	for _, name := range members {
+		if name == "hook" && slices.ContainsFunc(members, func(m string) bool { return slices.Contains([]string{"version", "when", "stages", "stage"}, m) }) {
+			return `a file of a hooks directory is used by naming its directory in "hooksDirs" or by --hooks-dir`
+		}
+		if question := jsonfile.DidYouMean(name, "hooks", "hooksDirs"); question != "" {
+			return question + hooksRemedy
+		}
 	}
 	return hooksRemedy
 }
@@ -193,12 +198,9 @@ func readStages(r *jsonfile.Reader) (hooks []Hook, own []*supervise, err error) 
 	err = r.Object(func(name string) error {
 		stage := Stage(name)
 		switch {
-		case stage == precreate:
-			return r.Fail(precreateFault, precreateRemedy)
 		case !known(stage):
-			return r.Fail(fmt.Sprintf("unknown stage %q", name), "the stages are "+stageNames())
-		}
-		if r.Kind() == 'n' {
+			return unknownStage(r, name)
+		case r.Kind() == 'n':
 			return nil
 		}
 		return r.Array(func() error {

@@ -51,7 +51,7 @@ func TestHookFileRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`:                                                  `f: has neither "hooks" nor "hooksDirs"; put the hooks into`,
 		`{"prestart":[]}`:                                     `f: has neither "hooks" nor "hooksDirs"`,
-		`[]`:                                                  `f:1:1: must be an object, not an array`,
+		`[]`:                                                  `f:1:1: must be an object, not an array; put the hooks into`,
 		`{"Hooks":{}}`:                                        `f:1:2: member "Hooks" differs from "hooks" in the case of letters alone (/Hooks); write "hooks"`,
 		`{"hooks":{},"hooksdirs":[]}`:                         `member "hooksdirs" differs from "hooksDirs"`,
 		`{"hooks":{},"Runtime":"x"}`:                          `member "Runtime" differs from "runtime"`,
@@ -59,18 +59,25 @@ func TestHookFileRefused(t *testing.T) {
 		`{"\u0068ooks":{}}`:                                   `a known member is spelt with escapes`,
 		`{"hooks":{},"hooks":{}}`:                             `f:1:13: member "hooks" is given twice (/hooks)`,
 		`{"hooks":{},"runtime":""}`:                           `f:1:23: the runtime's name is empty (/runtime)`,
-		`{"hooks":{},"runtime":null}`:                         `must be a string, not null (/runtime)`,
-		`{"hooks":{},"runtime":["a"]}`:                        `must be a string, not an array (/runtime)`,
+		`{"hooks":{},"runtime":null}`:                         `must be a string, not null (/runtime); write it in double quotes`,
+		`{"hooks":{},"runtime":["a"]}`:                        `must be a string, not an array (/runtime); write it in double quotes`,
 		`{"hooks":{},"runtime":"./runc"}`:                     `the runtime's path "./runc" is not absolute (/runtime)`,
-		`{"hooks":{},"hooksDirs":"/a"}`:                       `must be an array, not a string (/hooksDirs)`,
+		`{"hooks":{},"hooksDirs":"/a"}`:                       `must be an array, not a string (/hooksDirs); write it in brackets: [...]`,
 		`{"hooksDirs":["/a","b"]}`:                            `f:1:20: the hooks directory "b" is not an absolute path (/hooksDirs/1)`,
-		`{"hooks":{},"skipSandboxes":"no"}`:                   `must be true or false, not a string (/skipSandboxes)`,
-		`{"hooks":[]}`:                                        `f:1:10: must be an object, not an array (/hooks)`,
-		"{\"hooks\":{\n \"prestrat\":[]}}":                    `f:2:2: unknown stage "prestrat" (/hooks/prestrat); the stages are prestart, createRuntime, createContainer, startContainer, poststart, poststop`,
+		`{"hooks":{},"skipSandboxes":"no"}`:                   `must be true or false, not a string (/skipSandboxes); write true or false, without quotes`,
+		`{"hooks":[]}`:                                        `f:1:10: must be an object, not an array (/hooks); write it in braces: {...}`,
+		"{\"hooks\":{\n \"prestrat\":[]}}":                    `f:2:2: unknown stage "prestrat" (/hooks/prestrat); did you mean "prestart"? the stages are prestart, createRuntime, createContainer, startContainer, poststart, poststop`,
 		`{"hooks":{"precreate":[]}}`:                          `f:1:11: stage "precreate" is Podman's own: Podman runs the hook before it calls the runtime, and takes config.json from the hook's output; no runtime has this stage (/hooks/precreate); keep`,
-		`{"hooks":{"preStart":[]}}`:                           `unknown stage "preStart"`,
-		`{"hooks":{"prestart":{}}}`:                           `must be an array, not an object (/hooks/prestart)`,
-		`{"hooks":{"prestart":[null]}}`:                       `must be an object, not null (/hooks/prestart/0)`,
+		`{"hooks":{"preStart":[]}}`:                           `unknown stage "preStart" (/hooks/preStart); did you mean "prestart"? the stages are`,
+		`{"hooks":{"create-runtime":[]}}`:                     `did you mean "createRuntime"? the stages are`,
+		`{"hooks":{"startup":[]}}`:                            `unknown stage "startup" (/hooks/startup); the stages are`,
+		`{"hooks":{"preCreate":[]}}`:                          `stage "precreate" is Podman's own`,
+		`"hooks"`:                                             `must be an object, not a string; put the hooks into`,
+		`{"hoks":{}}`:                                         `has neither "hooks" nor "hooksDirs"; did you mean "hooks"? put the hooks into`,
+		`{"hook":{"prestart":[]}}`:                            `has neither "hooks" nor "hooksDirs"; did you mean "hooks"? put the hooks into`,
+		`{"hook":"/a","stage":["poststop"]}`:                  `has neither "hooks" nor "hooksDirs"; a file of a hooks directory is used by`,
+		`{"hooks":{"prestart":{}}}`:                           `must be an array, not an object (/hooks/prestart); write it in brackets: [...]`,
+		`{"hooks":{"prestart":[null]}}`:                       `must be an object, not null (/hooks/prestart/0); write it in braces: {...}`,
 		`{"hooks":{},"supervise":"yes"}`:                      `f:1:25: must be true, false or an object, not a string (/supervise); write true, or an object as in {"timeout": 30, "failurePolicy": "fail"}`,
 		`{"hooks":{},"Supervise":true}`:                       `member "Supervise" differs from "supervise" in the case of letters alone`,
 		`{"hooks":{},"supervise":{"a":1}}`:                    `f:1:26: unknown member "a" of supervise (/supervise/a); its members are timeout, failurePolicy, ignoreFailureWhen, record`,
@@ -78,24 +85,24 @@ func TestHookFileRefused(t *testing.T) {
 		`{"hooks":{},"supervise":{"timeout":2147483648}}`:     `the timeout 2147483648 is more than 2147483647 (/supervise/timeout)`,
 		`{"hooks":{},"supervise":{"failurePolicy":"Ignore"}}`: `f:1:42: "Ignore" is not known (/supervise/failurePolicy); write "fail" or "ignore"`,
 		`{"hooks":{},"supervise":{"failurepolicy":"ignore"}}`: `member "failurepolicy" differs from "failurePolicy"`,
-		`{"hooks":{},"supervise":{"record":true}}`:            `must be a string, not a boolean (/supervise/record)`,
+		`{"hooks":{},"supervise":{"record":true}}`:            `must be a string, not a boolean (/supervise/record); write it in double quotes`,
 		`{"hooks":{},"supervise":{"record":"none"}}`:          `"none" is not known (/supervise/record); write "output" or "status"`,
-		`{"hooks":{},"supervise":{"ignoreFailureWhen":{"always":true,"annotation":{"a":"b"}}}}`: `f:1:61: unknown member "annotation" of ignoreFailureWhen (/supervise/ignoreFailureWhen/annotation); its members are always, annotations, commands, hasBindMounts`,
-		`{"hooks":{},"supervise":{"ignoreFailureWhen":true}}`:                                   `must be an object, not a boolean (/supervise/ignoreFailureWhen)`,
+		`{"hooks":{},"supervise":{"ignoreFailureWhen":{"always":true,"annotation":{"a":"b"}}}}`: `f:1:61: unknown member "annotation" of ignoreFailureWhen (/supervise/ignoreFailureWhen/annotation); did you mean "annotations"? its members are always, annotations, commands, hasBindMounts`,
+		`{"hooks":{},"supervise":{"ignoreFailureWhen":true}}`:                                   `must be an object, not a boolean (/supervise/ignoreFailureWhen); write it in braces: {...}`,
 		`{"hooks":{},"supervise":{"ignoreFailureWhen":{"annotations":{"(":"x"}}}}`:              `not a regular expression: missing closing ): "(" (/supervise/ignoreFailureWhen/annotations/()`,
 		`{"hooks":{"prestart":[{"path":"/a","supervise":[]}]}}`:                                 `f:1:48: must be true, false or an object, not an array (/hooks/prestart/0/supervise)`,
 		`{"hooks":{"prestart":[{"path":"/a","supervise":{"x":1}}]}}`:                            `unknown member "x" of supervise (/hooks/prestart/0/supervise/x)`,
 		`{"hooks":{"prestart":[{"path":"/a","SUPERVISE":{}}]}}`:                                 `member "SUPERVISE" differs from "supervise"`,
 		`{"hooks":{"startContainer":[{"path":"/a","supervise":5}]}}`:                            `must be true, false or an object, not a number (/hooks/startContainer/0/supervise)`,
 		`{"hooks":{"prestart":[{"path":"/a"}, {"args":["a"]}]}}`:                                `f:1:38: the hook has no "path" (/hooks/prestart/1); give it the absolute path of a program`,
-		`{"hooks":{"prestart":[{"path":null}]}}`:                                                `must be a string, not null (/hooks/prestart/0/path)`,
+		`{"hooks":{"prestart":[{"path":null}]}}`:                                                `must be a string, not null (/hooks/prestart/0/path); write it in double quotes`,
 		`{"hooks":{"prestart":[{"path":""}]}}`:                                                  `the hook's path "" is not absolute (/hooks/prestart/0/path)`,
 		`{"hooks":{"prestart":[{"path":"bin/a"}]}}`:                                             `f:1:31: the hook's path "bin/a" is not absolute (/hooks/prestart/0/path); give its whole path`,
 		`{"hooks":{"prestart":[{"Path":"/a"}]}}`:                                                `member "Path" differs from "path"`,
 		`{"hooks":{"prestart":[{"path":"/a","path":"/b"}]}}`:                                    `member "path" is given twice (/hooks/prestart/0/path)`,
-		`{"hooks":{"prestart":[{"path":"/a","args":"a"}]}}`:                                     `must be an array, not a string (/hooks/prestart/0/args)`,
-		`{"hooks":{"prestart":[{"path":"/a","args":["a",1]}]}}`:                                 `must be a string, not a number (/hooks/prestart/0/args/1)`,
-		`{"hooks":{"prestart":[{"path":"/a","env":{"A":"1"}}]}}`:                                `must be an array, not an object (/hooks/prestart/0/env)`,
+		`{"hooks":{"prestart":[{"path":"/a","args":"a"}]}}`:                                     `must be an array, not a string (/hooks/prestart/0/args); write it in brackets: [...]`,
+		`{"hooks":{"prestart":[{"path":"/a","args":["a",1]}]}}`:                                 `must be a string, not a number (/hooks/prestart/0/args/1); write it in double quotes`,
+		`{"hooks":{"prestart":[{"path":"/a","env":{"A":"1"}}]}}`:                                `must be an array, not an object (/hooks/prestart/0/env); write it in brackets: [...]`,
 		`{"hooks":{"prestart":[{"path":"/a","timeout":0}]}}`:                                    `the timeout is not an integer of at least 1 (/hooks/prestart/0/timeout)`,
 		`{"hooks":{"prestart":[{"path":"/a","timeout":-1}]}}`:                                   `the timeout is not`,
 		`{"hooks":{"prestart":[{"path":"/a","timeout":1.5}]}}`:                                  `the timeout is not`,
@@ -106,7 +113,7 @@ func TestHookFileRefused(t *testing.T) {
 		`{"hooks":{"prestart":[{"path":"/a","timeout":-2147483649}]}}`:                          `the timeout is not an integer of at least 1`,
 		`{"hooks":{"prestart":[ tru]}}`:                                                         `not valid JSON`,
 		`{"hooks":{}} x`:                                                                        `f:1:14: text follows the end of the JSON value`,
-		`{"hooks":{}`:                                                                           `f:1:12: not valid JSON: the file ends too early`,
+		`{"hooks":{}`:                                                                           `f:1:12: not valid JSON: the file ends too early; close what is open, or restore the rest of the file`,
 	} {
 		if f, err := parseText(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, %v; want %s", text, f, err, want)
@@ -133,7 +140,7 @@ func TestRuntimeAlone(t *testing.T) {
 		{`{"x":"\"runtime\""}`, "", ""},
 		{`{"hooks":{],"runtime":"crun"}`, "", `f:1:11: not valid JSON: invalid character ']'`},
 		{`["runtime"]`, "", "must be an object"},
-		{`{"runtime":1}`, "", "must be a string, not a number (/runtime)"},
+		{`{"runtime":1}`, "", "must be a string, not a number (/runtime); write it in double quotes"},
 		{`{"runtime":""}`, "", "the runtime's name is empty"},
 		{`{"runtime":"./crun"}`, "", "is not absolute"},
 		{`{"x":"runtime"`, "", "the file ends too early"},
@@ -162,6 +169,7 @@ func FuzzHookFile(f *testing.F) {
 		var err error
 		corpus.CheckMemory(t, len(text), func() { parsed, err = parseFile(file) })
 		if err != nil {
+			wantRemedies(t, err)
 			return
 		}
 		var other struct {
@@ -193,4 +201,14 @@ func FuzzHookFile(f *testing.F) {
 			t.Fatalf("create finds %q, kill finds %q, %v", parsed.Runtime, runtime, err)
 		}
 	})
+}
+
+// wantRemedies checks that each error about a file says what to do.
+func wantRemedies(t *testing.T, err error) {
+	t.Helper()
+	for _, at := range jsonfile.All(err) {
+		if at.Remedy == "" {
+			t.Errorf("no remedy: %v", at)
+		}
+	}
 }

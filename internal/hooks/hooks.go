@@ -5,10 +5,13 @@
 package hooks
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
 // Stage is a stage of a container's life at which hooks run, by its name in config.json (runtime specification,
@@ -40,12 +43,22 @@ func Stages() []Stage {
 }
 
 // stageNames lists the stages for a message.
-func stageNames() string {
+func stageNames() string { return strings.Join(knownStages(), ", ") }
+
+func knownStages() []string {
 	names := make([]string, 0, 6)
 	for _, s := range Stages() {
 		names = append(names, string(s))
 	}
-	return strings.Join(names, ", ")
+	return names
+}
+
+// unknownStage returns an error about a stage, read last, that there is not.
+func unknownStage(r *jsonfile.Reader, name string) error {
+	if strings.EqualFold(name, string(precreate)) {
+		return r.Fail(precreateFault, precreateRemedy)
+	}
+	return r.Fail(fmt.Sprintf("unknown stage %q", name), jsonfile.DidYouMean(name, knownStages()...)+"the stages are "+stageNames())
 }
 
 func known(s Stage) bool { return slices.Contains(Stages(), s) }

@@ -323,7 +323,7 @@ func (r *ruleReader) stages(name string) error {
 		case stage == precreate: // Podman runs such a hook where its conditions hold; here it cannot be added
 			r.refuse(r.Fail(precreateFault, precreateRemedy))
 		case !known(stage):
-			return r.Fail(fmt.Sprintf("stage %q is not known", text), "use one of "+stageNames())
+			return unknownStage(r.Reader, text)
 		case stage == Prestart:
 			stage = CreateRuntime
 		}
@@ -459,18 +459,23 @@ func (r *rule) refuse(asked programs) error {
 		if r.when.any {
 			names = names[:1]
 		}
-		return r.fail(fmt.Sprintf("the hook's program %q cannot be found: %v", r.path, report.Plain(err)),
-			"install it, or take this file away", names...)
+		problem, remedy := ProgramMissing(r.path, err)
+		return r.fail(problem, remedy, names...)
 	}
 	return nil
+}
+
+// ProgramMissing returns what is wrong with a hook whose program cannot be found, and what to do.
+func ProgramMissing(path string, err error) (problem, remedy string) {
+	return fmt.Sprintf("the hook's program %s cannot be found: %v", path, report.Plain(err)), "install it, or correct the path"
 }
 
 // failCommands returns an error about the condition on commands.
 func (r *rule) failCommands(err error) error {
 	if r.when.any {
-		return r.fail(err.Error(), "", r.when.commandsMember)
+		return r.fail(err.Error(), NoCommandRemedy, r.when.commandsMember)
 	}
-	return r.fail(err.Error(), "", "when", r.when.commandsMember)
+	return r.fail(err.Error(), NoCommandRemedy, "when", r.when.commandsMember)
 }
 
 // fail returns an error about the value of the member that names lead to, or of as many of them as there are.

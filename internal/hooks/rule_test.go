@@ -76,24 +76,24 @@ func stageList(stages []Stage) string {
 func TestReadRuleErrors(t *testing.T) {
 	const stages = "prestart, createRuntime, createContainer, startContainer, poststart, poststop"
 	for _, tt := range []struct{ file, want string }{
-		{"", `: is empty`},
-		{"null", `:1:1: must be an object, not null`},
-		{"[]", `:1:1: must be an object, not an array`},
-		{"{", `:1:2: not valid JSON: the file ends too early`},
+		{"", `: is empty; write the file, or restore it`},
+		{"null", `:1:1: must be an object, not null; write it in braces: {...}`},
+		{"[]", `:1:1: must be an object, not an array; write it in braces: {...}`},
+		{"{", `:1:2: not valid JSON: the file ends too early; close what is open, or restore the rest of the file`},
 		{"{}\n\nx", `:3:1: text follows the end of the JSON value; remove it`},
 		{`{"version": "2.0.0"}`, `:1:13: version "2.0.0" is not known (/version); write 1.0.0 (or 0.1.0 for the old format)`},
-		{`{"version": 1}`, `:1:13: must be a string, not a number (/version)`},
-		{`{"hook": "/a", "version": 1}`, `:1:27: must be a string, not a number (/version)`},
+		{`{"version": 1}`, `:1:13: must be a string, not a number (/version); write it in double quotes`},
+		{`{"hook": "/a", "version": 1}`, `:1:27: must be a string, not a number (/version); write it in double quotes`},
 
 		{`{"version": "1.0.0", "stages": []}`, `:1:1: the hook's path is missing; add "hook": {"path": ...}`},
 		{`{"version": "1.0.0", "hook": null, "stages": []}`, `:1:30: the hook's path is missing (/hook); add "hook": {"path": ...}`},
 		{`{"version": "1.0.0", "hook": {"path": null}, "stages": []}`, `:1:30: the hook's path is missing (/hook); add "hook": {"path": ...}`},
 		{`{"version": "1.0.0", "hook": {"path": ""}, "stages": []}`, `:1:39: the hook's path is empty (/hook/path); give the absolute path of a program`},
-		{`{"version": "1.0.0", "hook": "/a", "stages": []}`, `:1:30: must be an object, not a string (/hook)`},
-		{"{\n\"version\": \"1.0.0\",\n \"hook\": {\"path\": 1}}", `:3:19: must be a string, not a number (/hook/path)`},
-		{`{"version": "1.0.0", "hook": {"args": "x"}}`, `:1:39: must be an array, not a string (/hook/args)`},
-		{`{"version": "1.0.0", "hook": {"args": ["x", null]}}`, `:1:45: must be a string, not null (/hook/args/1)`},
-		{`{"version": "1.0.0", "hook": {"env": [1]}}`, `:1:39: must be a string, not a number (/hook/env/0)`},
+		{`{"version": "1.0.0", "hook": "/a", "stages": []}`, `:1:30: must be an object, not a string (/hook); write it in braces: {...}`},
+		{"{\n\"version\": \"1.0.0\",\n \"hook\": {\"path\": 1}}", `:3:19: must be a string, not a number (/hook/path); write it in double quotes`},
+		{`{"version": "1.0.0", "hook": {"args": "x"}}`, `:1:39: must be an array, not a string (/hook/args); write it in brackets: [...]`},
+		{`{"version": "1.0.0", "hook": {"args": ["x", null]}}`, `:1:45: must be a string, not null (/hook/args/1); write it in double quotes`},
+		{`{"version": "1.0.0", "hook": {"env": [1]}}`, `:1:39: must be a string, not a number (/hook/env/0); write it in double quotes`},
 		{`{"version": "1.0.0", "hook": {"args": tru}}`, `:1:42: not valid JSON: invalid character '}' in literal true (expecting 'e') (/hook/args); write names and strings in double quotes, and true, false and null in lower case`},
 		{`{"version": "1.0.0", "hook": {"timeout": "1"}}`, `:1:42: the timeout is not an integer, in seconds (/hook/timeout); write it in digits alone`},
 		{`{"version": "1.0.0", "hook": {"timeout": 1.0}}`, `:1:42: the timeout is not an integer, in seconds (/hook/timeout); write it in digits alone`},
@@ -102,21 +102,21 @@ func TestReadRuleErrors(t *testing.T) {
 		{`{"version": "1.0.0", "hook": {"Path": "/a"}}`, `:1:31: member "Path" differs from "path" in the case of letters alone (/hook/Path); write "path"`},
 		{`{"version": "1.0.0", "hook": {"path": "/a"}, "stages": null}`, `:1:1: the stages are missing; add "stages", a list of ` + stages},
 		{`{"version": "1.0.0", "hook": {"path": "/a"}}`, `:1:1: the stages are missing; add "stages", a list of ` + stages},
-		{`{"version": "1.0.0", "stages": "poststop"}`, `:1:32: must be an array, not a string (/stages)`},
-		{`{"version": "1.0.0", "stages": ["poststop", "postStop"]}`, `:1:45: stage "postStop" is not known (/stages/1); use one of ` + stages},
+		{`{"version": "1.0.0", "stages": "poststop"}`, `:1:32: must be an array, not a string (/stages); write it in brackets: [...]`},
+		{`{"version": "1.0.0", "stages": ["poststop", "postStop"]}`, `:1:45: unknown stage "postStop" (/stages/1); did you mean "poststop"? the stages are ` + stages},
 		{`{"version": "1.0.0", "Stages": []}`, `:1:22: member "Stages" differs from "stages" in the case of letters alone (/Stages); write "stages"`},
 		{`{"VERSION": "1.0.0"}`, `:1:2: member "VERSION" differs from "version" in the case of letters alone (/VERSION); write "version"`},
 		{`{"hook": {"path": "/a"}, "Version": "1.0.0"}`, `:1:26: member "Version" differs from "version" in the case of letters alone (/Version); write "version"`},
 		{`{"version": "1.0.0", "stages": [], "stages": []}`, `:1:36: member "stages" is given twice (/stages); remove one of them`},
 
-		{`{"version": "1.0.0", "when": []}`, `:1:30: must be an object, not an array (/when)`},
-		{`{"version": "1.0.0", "when": {"always": "true"}}`, `:1:41: must be true or false, not a string (/when/always)`},
+		{`{"version": "1.0.0", "when": []}`, `:1:30: must be an object, not an array (/when); write it in braces: {...}`},
+		{`{"version": "1.0.0", "when": {"always": "true"}}`, `:1:41: must be true or false, not a string (/when/always); write true or false, without quotes`},
 		{`{"version": "1.0.0", "when": {"hasbindmounts": true}}`, `:1:31: member "hasbindmounts" differs from "hasBindMounts" in the case of letters alone (/when/hasbindmounts); write "hasBindMounts"`},
 		{`{"version": "1.0.0", "when": {"commands": ["a", "("]}}`, `:1:49: not a regular expression: missing closing ): "(" (/when/commands/1); conditions are regular expressions of Go (RE2)`},
-		{`{"version": "1.0.0", "when": {"commands": [null]}}`, `:1:44: must be a string, not null (/when/commands/0)`},
+		{`{"version": "1.0.0", "when": {"commands": [null]}}`, `:1:44: must be a string, not null (/when/commands/0); write it in double quotes`},
 		{`{"version": "1.0.0", "when": {"annotations": {"a**": ""}}}`, `:1:47: not a regular expression: invalid nested repetition operator: "**" (/when/annotations/a**); conditions are regular expressions of Go (RE2)`},
 		{`{"version": "1.0.0", "when": {"annotations": {"a": "["}}}`, `:1:52: not a regular expression: missing closing ]: "[" (/when/annotations/a); conditions are regular expressions of Go (RE2)`},
-		{`{"version": "1.0.0", "when": {"annotations": {"a": null}}}`, `:1:52: must be a string, not null (/when/annotations/a)`},
+		{`{"version": "1.0.0", "when": {"annotations": {"a": null}}}`, `:1:52: must be a string, not null (/when/annotations/a); write it in double quotes`},
 		{`{"version": "1.0.0", "when": {"annotations": {"a": "", "a": ""}}}`, `:1:56: member "a" is given twice (/when/annotations/a); remove one of them`},
 		{"{\"version\": \"1.0.0\", \"when\": {\"commands\": [\"\xff\"]}}", ":1:45: not valid JSON: invalid UTF-8 (/when/commands/0); save the file as UTF-8"},
 
@@ -129,10 +129,10 @@ func TestReadRuleErrors(t *testing.T) {
 		{`{"cmds": [], "cmd": []}`, `:1:14: "cmds" and "cmd" mean the same (/cmd); keep one of them`},
 		{`{"annotations": [], "annotation": []}`, `:1:21: "annotations" and "annotation" mean the same (/annotation); keep one of them`},
 		{`{"hook": "/a", "annotations": ["a", "("], "stages": []}`, `:1:31: not a regular expression: missing closing ): "a|(" (/annotations); conditions are regular expressions of Go (RE2)`},
-		{`{"hook": "/a", "annotations": [null], "stages": []}`, `:1:32: must be a string, not null (/annotations/0)`},
+		{`{"hook": "/a", "annotations": [null], "stages": []}`, `:1:32: must be a string, not null (/annotations/0); write it in double quotes`},
 		{`{"hook": "/a", "cmd": ["\\"], "stages": []}`, `:1:24: not a regular expression: trailing backslash at end of expression: "" (/cmd/0); conditions are regular expressions of Go (RE2)`},
 		{`{"hook": "/a", "hasBindMounts": true}`, `:1:16: member "hasBindMounts" differs from "hasbindmounts" in the case of letters alone (/hasBindMounts); write "hasbindmounts"`},
-		{`{"hook": "/a", "arguments": "x"}`, `:1:29: must be an array, not a string (/arguments)`},
+		{`{"hook": "/a", "arguments": "x"}`, `:1:29: must be an array, not a string (/arguments); write it in brackets: [...]`},
 	} {
 		_, err := parseRule(tt.file)
 		all := jsonfile.All(err)
@@ -164,6 +164,7 @@ func FuzzReadRule(f *testing.F) {
 			if at := new(jsonfile.Error); !errors.As(err, &at) || at.Path != "/d/x.json" {
 				t.Fatalf("error %q does not name the file", err)
 			}
+			wantRemedies(t, err)
 			return
 		}
 		var hook struct {
@@ -188,6 +189,7 @@ func FuzzReadRule(f *testing.F) {
 			if err != nil && (len(c.Args) > 0 || !c.HasProcess || len(r.when.commands) == 0) {
 				t.Fatalf("%+v: %v", c, err)
 			}
+			wantRemedies(t, r.mustNot())
 			if err == nil && (len(reason) == 0 || !utf8.ValidString(reason.String()) || strings.ContainsAny(reason.String(), "\n\x00")) {
 				t.Fatalf("%+v: added %t, reason %q", c, added, reason)
 			}

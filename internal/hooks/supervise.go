@@ -88,7 +88,7 @@ func readSupervise(r *jsonfile.Reader) (*supervise, error) {
 			return err
 		}
 		if !slices.Contains(superviseMembers, name) {
-			return r.Fail(fmt.Sprintf("unknown member %q of supervise", name), "its members are "+strings.Join(superviseMembers, ", "))
+			return r.Fail(fmt.Sprintf("unknown member %q of supervise", name), jsonfile.DidYouMean(name, superviseMembers...)+"its members are "+strings.Join(superviseMembers, ", "))
 		}
 		if r.Kind() == 'n' {
 			return nil // as if it were absent
@@ -105,7 +105,7 @@ func readSupervise(r *jsonfile.Reader) (*supervise, error) {
 			err = r.Object(func(name string) error {
 				// A misspelt condition that is ignored, as one of a hooks directory is, has more failures ignored than are meant.
 				if !slices.ContainsFunc(whenMembers, func(known string) bool { return strings.EqualFold(name, known) }) {
-					return r.Fail(fmt.Sprintf("unknown member %q of ignoreFailureWhen", name), "its members are "+strings.Join(whenMembers, ", "))
+					return r.Fail(fmt.Sprintf("unknown member %q of ignoreFailureWhen", name), jsonfile.DidYouMean(name, whenMembers...)+"its members are "+strings.Join(whenMembers, ", "))
 				}
 				return conditions.whenMember(name)
 			})

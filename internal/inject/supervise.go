@@ -54,13 +54,16 @@ type superviser struct {
 // supervisor has the hook's environment. One without is given a PATH, and not the runtime's environment, which in some
 // runtimes is the container's (CVE-2025-23266).
 func (s *superviser) entry(how *hooks.Supervision, stage hooks.Stage, file, profile string, hook jsontext.Value) (jsontext.Value, *Supervised, error) {
-	if err := s.find(); err != nil {
-		return nil, nil, &jsonfile.Error{Path: file, Problem: "asks for supervised hooks, but " + err.Error(),
-			Remedy: fmt.Sprintf("install %s beside oci-add-hooks, or remove \"supervise\"", Supervisor), Err: err}
+	if s.program == "" {
+		var err error
+		if s.program, err = FindSupervisor(s.self, file); err != nil {
+			return nil, nil, err
+		}
+		s.records, _ = report.Records()
 	}
 	policy, why, err := how.FailurePolicy(stage, s.facts)
 	if err != nil {
-		return nil, nil, &jsonfile.Error{Path: file, Problem: err.Error(), Err: err}
+		return nil, nil, &jsonfile.Error{Path: file, Problem: err.Error(), Remedy: hooks.NoCommandRemedy, Err: err}
 	}
 	run := &Supervised{Timeout: defaultTimeout, Policy: policy, Why: why}
 	if how.Timeout > 0 {
@@ -121,34 +124,39 @@ func quoted(to []byte, text string) []byte {
 	return to
 }
 
-// find looks for the supervisor, once, and for the place of the records.
-func (s *superviser) find() error {
-	if s.program != "" {
-		return nil
+// FindSupervisor returns the path of the supervisor, which lies beside the oci-add-hooks at self; "" is this program. That it
+// cannot be used is an error about the hook file that asks for it.
+func FindSupervisor(self, file string) (string, error) {
+	program, err := findSupervisor(self)
+	if err != nil {
+		return "", &jsonfile.Error{Path: file, Problem: "asks for supervised hooks, but " + err.Error(),
+			Remedy: fmt.Sprintf("install %s beside oci-add-hooks, or remove \"supervise\"", Supervisor), Err: err}
 	}
-	self, err := s.self, error(nil)
+	return program, nil
+}
+
+func findSupervisor(self string) (string, error) {
+	var err error
 	if self == "" {
 		self, err = os.Executable()
 	} else {
 		self, err = filepath.EvalSymlinks(self) // as the program sees itself
 	}
 	if err != nil {
-		return fmt.Errorf("the path of oci-add-hooks is not known: %w", report.Plain(err))
+		return "", fmt.Errorf("the path of oci-add-hooks is not known: %w", report.Plain(err))
 	}
 	program := filepath.Join(filepath.Dir(self), Supervisor)
 	var st unix.Stat_t
 	switch err := unix.Stat(program, &st); {
 	case err != nil:
-		return fmt.Errorf("%s cannot be used: %w", program, report.Plain(err))
+		return "", fmt.Errorf("%s cannot be used: %w", program, report.Plain(err))
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return fmt.Errorf("%s is not a regular file", program)
+		return "", fmt.Errorf("%s is not a regular file", program)
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, program, unix.X_OK, unix.AT_EACCESS); err != nil {
-		return fmt.Errorf("%s may not be executed: %w", program, report.Plain(err))
+		return "", fmt.Errorf("%s may not be executed: %w", program, report.Plain(err))
 	}
-	s.program = program
-	s.records, _ = report.Records()
-	return nil
+	return program, nil
 }
 
 // profileName returns the name of the profile that a hook file is, for messages and records.

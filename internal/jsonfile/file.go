@@ -126,9 +126,9 @@ func Read(path string) (*File, error) {
 		return nil, unreadable(path, "cannot be examined", err)
 	}
 	if f.Stat.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, &Error{Path: path, Problem: "is not a regular file"}
+		return nil, &Error{Path: path, Problem: "is not a regular file", Remedy: "correct the path, or put the file there"}
 	}
-	tooLarge := &Error{Path: path, Problem: fmt.Sprintf("is larger than %d MiB", MaxSize>>20)}
+	tooLarge := &Error{Path: path, Problem: fmt.Sprintf("is larger than %d MiB", MaxSize>>20), Remedy: "correct the path, or make the file smaller"}
 	if f.Stat.Size > MaxSize {
 		return nil, tooLarge
 	}
@@ -171,7 +171,7 @@ func retry(f func() (int, error)) (int, error) {
 
 func unreadable(path, what string, err error) *Error {
 	plain := report.Plain(err)
-	return &Error{Path: path, Problem: what + ": " + plain.Error(), Err: plain}
+	return &Error{Path: path, Problem: what + ": " + plain.Error(), Remedy: report.Remedy(err), Err: plain}
 }
 
 // RelativeRemedy returns what to do about a path on a command line that leads to nothing; "" if it is absolute.
@@ -215,59 +215,12 @@ func (f *File) syntax(err error) error {
 		problem := at.Err.Error()
 		return f.At(int(at.ByteOffset), at.JSONPointer, "not valid JSON: "+problem, f.syntaxRemedy(int(at.ByteOffset), problem))
 	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
-		if len(bytes.TrimSpace(f.Data)) == 0 {
-			return &Error{Path: f.Path, Problem: "is empty", Err: io.ErrUnexpectedEOF}
+		early := &Error{Path: f.Path, Problem: "is empty", Remedy: "write the file, or restore it"}
+		if len(bytes.TrimSpace(f.Data)) > 0 {
+			early = f.At(len(f.Data), "", "not valid JSON: the file ends too early", "close what is open, or restore the rest of the file")
 		}
-		early := f.At(len(f.Data), "", "not valid JSON: the file ends too early", "")
 		early.Err = io.ErrUnexpectedEOF
 		return early
 	}
-	return &Error{Path: f.Path, Problem: err.Error(), Err: err}
+	return &Error{Path: f.Path, Problem: err.Error(), Remedy: "write it as JSON", Err: err}
 }
-
-// syntaxRemedy returns what to do about the text at an offset, where the JSON stops being valid: the mistakes that
-// people make, from what stands there.
-func (f *File) syntaxRemedy(offset int, problem string) string {
-	at := f.Data[min(offset, len(f.Data)):]
-	next := byte(0)
-	if len(at) > 0 {
-		next = at[0]
-	}
-	starts := func(prefixes ...string) bool {
-		return slices.ContainsFunc(prefixes, func(prefix string) bool { return bytes.HasPrefix(at, []byte(prefix)) })
-	}
-	const plainJSON = "JSON has no comments, and no comma after the last of a list"
-	switch {
-	case bytes.HasPrefix(f.Data, []byte("\xef\xbb\xbf")):
-		return "the file begins with a byte order mark: save it as UTF-8 without one"
-	case bytes.IndexByte(f.Data, 0) >= 0, next >= utf8.RuneSelf && !utf8.Valid(f.Data):
-		return "save the file as UTF-8"
-	case starts("'"):
-		return "write strings in double quotes"
-	case starts("\n", "\r", "\t"):
-		return `a line break in a string is written \n, a tab \t`
-	case starts("\u201c", "\u201d", "\u2018", "\u2019"):
-		return `write strings in plain double quotes: "`
-	case starts("//", "/*", "#", ","):
-		return plainJSON
-	case strings.Contains(problem, "escape sequence"), strings.Contains(problem, "surrogate pair"):
-		return `a backslash in a string is written \\`
-	case strings.Contains(problem, "max depth"):
-		return "no runtime needs it as deep as this"
-	case strings.Contains(problem, "in literal"), strings.Contains(problem, "start of value") && isLetter(next):
-		return "write names and strings in double quotes, and true, false and null in lower case"
-	case starts("}", "]") && strings.Contains(problem, "start of value"):
-		return "a value is missing before it"
-	case starts("}", "]") && !strings.Contains(problem, "after object name"):
-		return "close what was opened last: { with }, [ with ]"
-	case offset > 0 && f.Data[offset-1] == '0' && '0' <= next && next <= '9':
-		return "write numbers without zeros before them"
-	case strings.Contains(problem, "after object name"):
-		return "put a colon before it"
-	case strings.Contains(problem, "after object value"), strings.Contains(problem, "after array element"):
-		return "put a comma before it"
-	}
-	return plainJSON
-}
-
-func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }

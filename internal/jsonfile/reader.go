@@ -117,7 +117,7 @@ func (r *Reader) after(end int) int {
 // want reads the next token if it is of the given kind, and fails at the whole value if it is not.
 func (r *Reader) want(kind jsontext.Kind, name string) (jsontext.Token, error) {
 	if got := r.Kind(); got != kind && got != 0 {
-		return jsontext.Token{}, r.Mismatch(name, "")
+		return jsontext.Token{}, r.Mismatch(name, KindRemedy(kind))
 	}
 	return r.token()
 }
@@ -129,6 +129,20 @@ func (r *Reader) Mismatch(want, remedy string) error {
 		return err
 	}
 	return r.Fail("must be "+want+", not "+kindName(got), remedy)
+}
+
+// KindRemedy returns how a value of a kind is written.
+func KindRemedy(k jsontext.Kind) string {
+	switch k {
+	case '{':
+		return "write it in braces: {...}"
+	case '[':
+		return "write it in brackets: [...]"
+	case '"':
+		return "write it in double quotes"
+	default:
+		return "write true or false, without quotes"
+	}
 }
 
 func kindName(k jsontext.Kind) string {

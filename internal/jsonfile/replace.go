@@ -102,7 +102,7 @@ func (f *File) Lock() (unlock func(), err error) {
 		}
 		if time.Now().After(end) {
 			unix.Close(dir)
-			return nil, fmt.Errorf("another process holds a lock on its directory for more than %v; find it by lslocks(8)", maxLock)
+			return nil, fmt.Errorf("another process holds a lock on its directory for more than %v", maxLock)
 		}
 	}
 }

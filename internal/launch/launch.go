@@ -27,7 +27,7 @@ const SystemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 func Find(name string) (string, error) {
 	self, err := inode("/proc/self/exe")
 	if err != nil {
-		return "", fmt.Errorf("cannot tell this program from a runtime: /proc/self/exe: %w; is /proc mounted?", report.Plain(err))
+		return "", fmt.Errorf("cannot tell this program from a runtime: /proc/self/exe: %w; mount /proc", report.Plain(err))
 	}
 	return find(name, self, "another by --runtime-path or in the hook file")
 }
@@ -36,7 +36,7 @@ func Find(name string) (string, error) {
 func FindFor(path, name string) (string, error) {
 	self, err := inode(path)
 	if err != nil {
-		return "", fmt.Errorf("cannot tell this program from a runtime: %s: %w", path, report.Plain(err))
+		return "", fmt.Errorf("cannot tell this program from a runtime: %s: %w; %s", path, report.Plain(err), report.Remedy(err))
 	}
 	return find(name, self, "another")
 }
@@ -109,5 +109,5 @@ func inode(path string) (id, error) {
 // be on the process's first thread: the parent-death signal that an engine set belongs to that thread alone.
 func Exec(path string, args []string) error {
 	err := syscall.Exec(path, append([]string{path}, args...), os.Environ())
-	return fmt.Errorf("the runtime %s cannot be started: %w", path, report.Plain(err))
+	return fmt.Errorf("the runtime %s cannot be started: %w; %s", path, report.Plain(err), report.Remedy(err))
 }

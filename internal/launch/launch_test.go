@@ -112,7 +112,7 @@ func TestFindPath(t *testing.T) {
 // command.
 func TestExecFails(t *testing.T) {
 	path := program(t, "r", 0o755)
-	if err := Exec(path, nil); err == nil || err.Error() != "the runtime "+path+" cannot be started: it is in no format that this kernel can execute (ENOEXEC)" {
+	if err := Exec(path, nil); err == nil || err.Error() != "the runtime "+path+" cannot be started: it is in no format that this kernel can execute (ENOEXEC); install one for this machine; a script begins with #! and its interpreter" {
 		t.Errorf("%v", err)
 	}
 }

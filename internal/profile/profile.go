@@ -5,6 +5,7 @@
 package profile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -128,7 +129,7 @@ func explain(err error, call cmdline.Call) error {
 	switch {
 	case !errors.Is(err, unix.ENOENT) || !errors.As(err, &at):
 	case len(call.HookFiles) > 0:
-		at.Remedy = jsonfile.RelativeRemedy(at.Path)
+		at.Remedy = cmp.Or(jsonfile.RelativeRemedy(at.Path), at.Remedy)
 	default:
 		at.Remedy = fmt.Sprintf("called as %q and without --hook-config-path, the program takes its hooks from there: write that file, or give the option", call.Name)
 		if call.Name == cmdline.Name {

@@ -7,42 +7,56 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// words are ours for the system errors that a user can meet. The C library's must not be used: engines look for
-// several of them in a runtime's message and act on what they find (see actedOn).
+// words are ours for the system errors that a user can meet, with what to do about each. The C library's must not be used:
+// engines look for several of them in a runtime's message and act on what they find (see actedOn).
 //
 // It is no map: that would have to be built at the start of every call.
 var words = [...]struct {
-	errno unix.Errno
-	text  string
+	errno        unix.Errno
+	text, remedy string
 }{
-	{unix.EPERM, "the kernel refuses it to this user"},
-	{unix.ENOENT, "there is nothing of that name"},
-	{unix.EIO, "the device reports an input or output error"},
-	{unix.ENXIO, "nobody reads from it"},
-	{unix.E2BIG, "the arguments and the environment are too long"},
-	{unix.ENOEXEC, "it is in no format that this kernel can execute"},
-	{unix.EAGAIN, "a resource is short for the moment"},
-	{unix.ENOMEM, "memory is short"},
-	{unix.EACCES, "access is refused"},
-	{unix.EBUSY, "it is in use, or something is mounted on it"},
-	{unix.EEXIST, "the name is taken"},
-	{unix.EXDEV, "the two lie on different file systems"},
-	{unix.ENOTDIR, "a part of the path is no directory"},
-	{unix.EISDIR, "a directory is there"},
-	{unix.EINVAL, "the kernel does not accept it"},
-	{unix.ENFILE, "the system has too many files open"},
-	{unix.EMFILE, "this process has too many files open"},
-	{unix.ETXTBSY, "it is being written to"},
-	{unix.EFBIG, "the file would be too large"},
-	{unix.ENOSPC, "the file system is full"},
-	{unix.EROFS, "the file system is read-only"},
-	{unix.ENAMETOOLONG, "the name is too long"},
-	{unix.ELOOP, "too many symbolic links"},
-	{unix.EOVERFLOW, "a value is too large"},
-	{unix.EOPNOTSUPP, "the file system has no such thing"},
-	{unix.ENODATA, "there is no such attribute"},
-	{unix.ESTALE, "the network file system has lost it"},
-	{unix.EDQUOT, "the disk quota is used up"},
+	{unix.EPERM, "the kernel refuses it to this user", "see what forbids it: a capability that is missing, an immutable file, a security module"},
+	{unix.ENOENT, "there is nothing of that name", "correct the path, or create it"},
+	{unix.EIO, "the device reports an input or output error", "see the kernel's log (dmesg)"},
+	{unix.ENXIO, "nobody reads from it", "have somebody read from it, or name another file"},
+	{unix.E2BIG, "the arguments and the environment are too long", "shorten them"},
+	{unix.ENOEXEC, "it is in no format that this kernel can execute", "install one for this machine; a script begins with #! and its interpreter"},
+	{unix.EAGAIN, "a resource is short for the moment", "try again"},
+	{unix.ENOMEM, "memory is short", "free some, or raise the limit"},
+	{unix.EACCES, "access is refused", "see the modes of the file and of the directories on its way (namei -l), and a security module's log"},
+	{unix.EBUSY, "it is in use, or something is mounted on it", "see what uses it (findmnt, fuser)"},
+	{unix.EEXIST, "the name is taken", "remove what has it, or choose another name"},
+	{unix.EXDEV, "the two lie on different file systems", "put both on one"},
+	{unix.ENOTDIR, "a part of the path is no directory", "correct the path"},
+	{unix.EISDIR, "a directory is there", "correct the path"},
+	{unix.EINVAL, "the kernel does not accept it", "correct the path, or put it on another file system"},
+	{unix.ENFILE, "the system has too many files open", "raise fs.file-max (sysctl)"},
+	{unix.EMFILE, "this process has too many files open", "raise the limit (ulimit -n)"},
+	{unix.ETXTBSY, "it is being written to", "try again when it is whole"},
+	{unix.EFBIG, "the file would be too large", "raise the limit (ulimit -f)"},
+	{unix.ENOSPC, "the file system is full", "make room on it: df and df -i show what it has"},
+	{unix.EROFS, "the file system is read-only", "mount it writable, or choose another place"},
+	{unix.ENAMETOOLONG, "the name is too long", "shorten it"},
+	{unix.ELOOP, "too many symbolic links", "correct the links: one leads back to itself"},
+	{unix.EOVERFLOW, "a value is too large", "put it on another file system"},
+	{unix.EOPNOTSUPP, "the file system has no such thing", "put it on another file system"},
+	{unix.ENODATA, "there is no such attribute", "try again"},
+	{unix.ESTALE, "the network file system has lost it", "mount it again"},
+	{unix.EDQUOT, "the disk quota is used up", "make room, or raise the quota"},
+}
+
+// Remedy returns what to do about an error that is or wraps a system error; "" for any other error.
+func Remedy(err error) string {
+	var errno unix.Errno
+	if !errors.As(err, &errno) {
+		return ""
+	}
+	for _, w := range words {
+		if w.errno == errno {
+			return w.remedy
+		}
+	}
+	return "see the kernel's log (dmesg)"
 }
 
 // Plain returns err with a text that no engine misreads, if err is or wraps a system error: words of our own and the

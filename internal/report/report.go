@@ -7,8 +7,10 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,13 +81,13 @@ func (l Log) write(level, message string) error {
 		unix.Close(fd)
 	}
 	if err != nil {
-		return fmt.Errorf("the log %s cannot be written: %w", path, Plain(err))
+		return fmt.Errorf("the log %s cannot be written: %w; %s", path, Plain(err), cmp.Or(Remedy(err), "make room for it"))
 	}
 	return nil
 }
 
-// longest is the length in bytes of the longest message: a name in a file may be as long as the file, and an engine reads
-// the whole log.
+// longest is about the length in bytes of the longest message: a name in a file may be as long as the file, and an engine
+// reads the whole log. Of a longer one the middle is left out: the place is at its beginning, what to do at its end.
 const longest = 4 << 10
 
 // actedOn are the phrases by which engines decide what a failure means, whoever wrote them: Docker and Podman turn them
@@ -96,26 +98,22 @@ var actedOn = []string{
 	"process already finished", "container not running",
 }
 
-// legible makes of message one line of printable text, cut where it is too long, that holds no phrase that engines act
-// on: what a path or a file's contents bring in is escaped, and the spaces of such a phrase become underscores.
+// legible makes of message one line of printable text, shortened where it is too long, that holds no phrase that engines
+// act on: what a path or a file's contents bring in is escaped, and the spaces of such a phrase become underscores.
 func legible(message string) string {
-	var text []byte
-	for i := 0; i < len(message); {
-		r, n := utf8.DecodeRuneInString(message[i:])
-		before := len(text)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			text = fmt.Appendf(text, `\x%02x`, message[i])
-		case strconv.IsPrint(r):
-			text = utf8.AppendRune(text, r)
-		default:
-			text = append(text, strings.Trim(strconv.QuoteRune(r), "'")...)
+	if len(message) > 2*longest {
+		message = message[:longest] + message[len(message)-longest:]
+	}
+	text := escape(message)
+	if len(text) > longest {
+		head, tail := longest/2, len(text)-longest/2
+		for !utf8.RuneStart(text[head]) {
+			head--
 		}
-		if len(text) > longest {
-			text = append(text[:before], "..."...)
-			break
+		for !utf8.RuneStart(text[tail]) {
+			tail++
 		}
-		i += n
+		text = slices.Concat(text[:head], []byte(" ... "), text[tail:])
 	}
 	for _, phrase := range actedOn {
 		for i := 0; i+len(phrase) <= len(text); i++ {
@@ -125,4 +123,21 @@ func legible(message string) string {
 		}
 	}
 	return string(text)
+}
+
+// escape returns message in printable characters.
+func escape(message string) (text []byte) {
+	for i := 0; i < len(message); {
+		r, n := utf8.DecodeRuneInString(message[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			text = fmt.Appendf(text, `\x%02x`, message[i])
+		case strconv.IsPrint(r):
+			text = utf8.AppendRune(text, r)
+		default:
+			text = append(text, strings.Trim(strconv.QuoteRune(r), "'")...)
+		}
+		i += n
+	}
+	return text
 }

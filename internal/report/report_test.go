@@ -42,6 +42,14 @@ func TestEveryErrno(t *testing.T) {
 			texts[text] = n
 		}
 	}
+	for n := unix.Errno(1); n < 140; n++ {
+		if remedy := Remedy(&fs.PathError{Op: "open", Path: "/x", Err: n}); remedy == "" || enginesRead.MatchString(remedy) {
+			t.Errorf("%d: %q is no remedy", int(n), remedy)
+		}
+	}
+	if remedy := Remedy(errors.New("no system error")); remedy != "" {
+		t.Errorf("another error has the remedy %q", remedy)
+	}
 	for _, w := range words {
 		if !strings.HasPrefix(Plain(w.errno).Error(), w.text+" (") {
 			t.Errorf("%v: %q lost its words", w.errno, w.text)
@@ -63,8 +71,12 @@ func TestLegible(t *testing.T) {
 		"is a directoryis not a directory":          "is_a_directoryis not_a_directory",
 		"container not running, does not exist":     "container_not_running, does_not_exist",
 		"the file system is full; no such processx": "the file system is full; no_such_processx",
-		strings.Repeat("x", longest+1):              strings.Repeat("x", longest) + "...",
-		strings.Repeat("x", longest-1) + "é":        strings.Repeat("x", longest-1) + "...",
+		strings.Repeat("x", longest):                strings.Repeat("x", longest),
+		strings.Repeat("x", longest+1):              strings.Repeat("x", longest/2) + " ... " + strings.Repeat("x", longest/2),
+		strings.Repeat("é", longest/2+1):            strings.Repeat("é", longest/4) + " ... " + strings.Repeat("é", longest/4),
+		"f" + strings.Repeat("é", longest) + "l":    "f" + strings.Repeat("é", longest/4-1) + " ... " + strings.Repeat("é", longest/4-1) + "l",
+		"p:" + strings.Repeat("x", 1<<20) + "; do":  "p:" + strings.Repeat("x", longest/2-2) + " ... " + strings.Repeat("x", longest/2-4) + "; do",
+		"p:" + strings.Repeat("\n", longest) + "do": "p:" + strings.Repeat(`\n`, longest/4-1) + " ... " + strings.Repeat(`\n`, longest/4-1) + "do",
 	} {
 		if got := legible(message); got != want {
 			t.Errorf("%q became\n%q, not\n%q", message, got, want)
@@ -78,10 +90,10 @@ func FuzzLegible(f *testing.F) {
 	f.Add("no such no such file or directory or directory")
 	f.Fuzz(func(t *testing.T, message string) {
 		got := legible(message)
-		if enginesRead.MatchString(got) || strings.ContainsAny(got, "\n\r\x00\x1b\x7f") || len(got) > longest+len("...") {
+		if enginesRead.MatchString(got) || strings.ContainsAny(got, "\n\r\x00\x1b\x7f") || len(got) > longest+len(" ... ") {
 			t.Errorf("%.100q became %.100q", message, got)
 		}
-		if len(got) <= longest && legible(got) != got { // a cut message ends in "...", and might be cut again
+		if len(got) <= longest && legible(got) != got { // a shortened message might be shortened again
 			t.Errorf("%.100q became %.100q, and that %.100q", message, got, legible(got))
 		}
 	})
@@ -135,9 +147,9 @@ func TestLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	for bad, want := range map[string]string{
-		fifo:           "nobody reads from it (ENXIO)", // and it does not wait for a reader
-		dir:            "a directory is there (EISDIR)",
-		dir + "/a/log": "there is nothing of that name (ENOENT)",
+		fifo:           "nobody reads from it (ENXIO); have somebody read from it, or name another file", // and it does not wait for a reader
+		dir:            "a directory is there (EISDIR); correct the path",
+		dir + "/a/log": "there is nothing of that name (ENOENT); correct the path, or create it",
 	} {
 		if err := (Log{Path: bad}).write("error", message); err == nil || err.Error() != "the log "+bad+" cannot be written: "+want {
 			t.Errorf("%s: %v", bad, err)

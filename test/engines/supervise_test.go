@@ -26,6 +26,7 @@ func superviseCases() []suiteCase {
 		{"supervised", testSupervised},
 		{"supervised-time", testSupervisedTime},
 		{"supervised-failure", testSupervisedFailure},
+		{"supervised-kills-parent", testSupervisedKillsParent},
 		{"supervised-ignored", testSupervisedIgnored},
 		{"supervised-survivor", testSurvivor},
 	}
@@ -146,13 +147,11 @@ func (p profile) shows(message string) []string {
 	return []string{message}
 }
 
-// A hook whose time is up ends with all that it has started, and no container starts.
-func testSupervisedTime(t *testing.T, e engine, c container) {
-	const script = `echo $$ >DIR/pids; setsid sh -c 'trap "" TERM; echo $$ >>DIR/pids; sleep 1000; sleep 1000' & sleep 1000; exit 0`
-	c.profile.supervise(t, map[string]any{"timeout": 1}, map[string]string{"createRuntime": strings.ReplaceAll(script, "DIR", c.dir)})
-	wantRefused(t, e, c, c.profile.shows("oci-run-hook: createRuntime hook /bin/sh of "+c.profile.name+": timed out after 1 s")...)
+// wantEnded checks that the hook has written as many process ids to the file pids, and that none of them is left.
+func (c container) wantEnded(t *testing.T, many int) {
+	t.Helper()
 	pids, err := os.ReadFile(c.dir + "/pids")
-	if err != nil || len(strings.Fields(string(pids))) != 2 {
+	if err != nil || len(strings.Fields(string(pids))) != many {
 		t.Fatalf("the hook's processes: %q, %v", pids, err)
 	}
 	for _, pid := range strings.Fields(string(pids)) {
@@ -160,8 +159,16 @@ func testSupervisedTime(t *testing.T, e engine, c container) {
 			t.Errorf("process %s of the hook lives on", pid)
 		}
 	}
-	got := hookRecords(t, c.profile) // the supervisor's time counts from before it has read the container's state
-	if len(got) != 1 || got[0].Result != "timed out" || got[0].Signal != "SIGKILL" || got[0].Ignored || got[0].Seconds < 0.5 || got[0].Seconds > 100 {
+}
+
+// A hook whose time is up ends with all that it has started, and no container starts.
+func testSupervisedTime(t *testing.T, e engine, c container) {
+	const script = `echo $$ >DIR/pids; setsid sh -c 'trap "" TERM; echo $$ >>DIR/pids; sleep 1000; sleep 1000' & sleep 1000; exit 0`
+	c.profile.supervise(t, map[string]any{"timeout": 1}, map[string]string{"createRuntime": strings.ReplaceAll(script, "DIR", c.dir)})
+	wantRefused(t, e, c, c.profile.shows("oci-run-hook: createRuntime hook /bin/sh of "+c.profile.name+": timed out after 1 s")...)
+	c.wantEnded(t, 2)
+	got := hookRecords(t, c.profile)
+	if len(got) != 1 || got[0].Result != "timed out" || got[0].Signal != "SIGKILL" || got[0].Ignored || got[0].Seconds < 1 || got[0].Seconds > 100 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -172,6 +179,20 @@ func testSupervisedFailure(t *testing.T, e engine, c container) {
 	wantRefused(t, e, c, c.profile.shows("oci-run-hook: createRuntime hook /bin/sh of "+c.profile.name+": exit status 3: no device: Permission_denied")...)
 	got := hookRecords(t, c.profile)
 	if len(got) != 1 || got[0].Result != "failed" || *got[0].ExitStatus != 3 || got[0].Stderr != "no device: Permission denied\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A hook that kills its parent's process group with SIGKILL is named in the engine's message, ends with all that it has
+// started, and is recorded.
+func testSupervisedKillsParent(t *testing.T, e engine, c container) {
+	const script = `echo $$ >DIR/pids; setsid sh -c 'echo $$ >>DIR/pids; sleep 1000; sleep 1000' & until [ $(wc -l <DIR/pids) = 2 ]; do sleep 0.01; done
+		echo last words >&2; exec kill -KILL -- -$PPID`
+	c.profile.supervise(t, true, map[string]string{"createRuntime": strings.ReplaceAll(script, "DIR", c.dir)})
+	wantRefused(t, e, c, c.profile.shows("oci-run-hook: createRuntime hook /bin/sh of "+c.profile.name+": ended by SIGKILL; the signal was sent to its parent process: last words")...)
+	c.wantEnded(t, 2)
+	got := hookRecords(t, c.profile)
+	if len(got) != 1 || got[0].Result != "failed" || got[0].Signal != "SIGKILL" || got[0].Stderr != "last words\n" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -211,14 +232,19 @@ func testSupervisedIgnored(t *testing.T, e engine, c container) {
 	}
 }
 
-// What a hook leaves running after a success lives on, and holds no start up. (conmon itself waits for it at the container's
-// end, before it calls Podman's exit command.)
+// What a hook leaves running after a success lives on, and holds up neither the container's start nor its end. Under Podman
+// the container is still running when that is looked at: conmon is a subreaper, and at the container's end it waits for all
+// of its children, with or without a supervisor, before it calls Podman's exit command.
 func testSurvivor(t *testing.T, e engine, c container) {
 	c.profile.supervise(t, map[string]any{"timeout": 100}, map[string]string{
 		"createRuntime": "(while :; do echo still here; sleep 0.05; done) & echo $! >" + c.dir + "/pid; exit 0",
 	})
-	ok(t, e.run(c.command(sleeping(c.dir)), true))
-	defer e.end(t, c)
+	if _, conmon := e.(podman); conmon {
+		ok(t, e.run(c.command(sleeping(c.dir)), true))
+		defer e.end(t, c)
+	} else {
+		ok(t, e.run(c.command("true"), false))
+	}
 	text, err := os.ReadFile(c.dir + "/pid")
 	if err != nil {
 		t.Fatal(err)

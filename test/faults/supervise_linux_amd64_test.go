@@ -26,10 +26,10 @@ func newSuperviseBed(t *testing.T) superviseBed {
 	return superviseBed{dir, filepath.Join(dir, "log", "hooks.jsonl")}
 }
 
-// call is a call with a hook that leaves its number behind, for a container of that id.
+// call is a call with a hook, for a container of that id.
 func (b superviseBed) call(id string) (*exec.Cmd, *bytes.Buffer) {
 	cmd := exec.Command(filepath.Join(filepath.Dir(program), "oci-run-hook"), "--timeout=20", "--log", b.records, "--",
-		"/bin/sh", "sh", "-c", "echo $$ >pid; echo printed")
+		"/bin/sh", "sh", "-c", "echo printed")
 	cmd.Dir = b.dir
 	cmd.Stdin = strings.NewReader(`{"id":"` + id + `"}`)
 	var out bytes.Buffer
@@ -95,7 +95,7 @@ func TestSupervisorKilledAnywhere(t *testing.T) {
 					continue
 				}
 				alone = 0
-				eventuallyGone(t, filepath.Join(b.dir, "pid"))
+				b.eventuallyAlone(t)
 				last, out := b.call("last")
 				if err := last.Run(); err != nil || out.Len() > 0 {
 					t.Fatalf("the next call: %v, %s", err, out)
@@ -119,21 +119,28 @@ func TestSupervisorKilledAnywhere(t *testing.T) {
 	}
 }
 
-// eventuallyGone waits until the process whose number is in a file has ended, if there is one.
-func eventuallyGone(t *testing.T, path string) {
+// eventuallyAlone waits until no process works in the directory: the supervisor has ended, and its hook with it.
+func (b superviseBed) eventuallyAlone(t *testing.T) {
 	t.Helper()
+	var at string
 	for range 1000 {
-		pid, err := os.ReadFile(path)
-		if err != nil || len(pid) == 0 { // it was killed before it had written
-			return
+		at = ""
+		links, err := filepath.Glob("/proc/[0-9]*/cwd")
+		if err != nil {
+			t.Fatal(err)
 		}
-		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
-		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
+		for _, link := range links { // that of a zombie leads nowhere
+			if dir, _ := os.Readlink(link); dir == b.dir {
+				at = link
+			}
+		}
+		if at == "" {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Error("the hook lives on")
+	command, _ := os.ReadFile(filepath.Dir(at) + "/cmdline")
+	t.Errorf("%s lives on: %q", filepath.Dir(at), command)
 }
 
 // TestRecordCallFails: each system call about the records failing in turn, the hook's success is one all the same, and one

@@ -24,6 +24,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
@@ -111,7 +112,7 @@ func (o Options) prove(id string) (proof Proof, err error) {
 	is := func(link string) func(string) bool {
 		return func(word string) bool {
 			path, err := engine.Lookup(word)
-			return err == nil && filepath.Base(word) == filepath.Base(link) && same(path, o.Program)
+			return err == nil && filepath.Base(word) == filepath.Base(link) && program.LeadsTo(path, o.Program)
 		}
 	}
 	use, found := running(id, is(o.Link))
@@ -144,19 +145,13 @@ func (o Options) prove(id string) (proof Proof, err error) {
 
 // running returns the container with that id that runs and whose engine calls what matches says.
 func running(id string, matches func(string) bool) (use container.Use, found bool) {
-	list, _ := container.Using(system.Host(), matches) // what could not be examined is not this one
+	list, _ := container.Look(system.Host()).Using(matches) // what could not be examined is not this one
 	for _, use := range list {
 		if use.ID == id && use.Running && use.Bundle != "" {
 			return use, true
 		}
 	}
 	return use, false
-}
-
-func same(a, b string) bool {
-	stA, errA := os.Stat(a)
-	stB, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(stA, stB)
 }
 
 // patience is how long a call of an engine's client may take: hooks of the profile run meanwhile.

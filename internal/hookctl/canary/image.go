@@ -17,8 +17,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// program is where the image has this program.
-const program = "hookctl"
+// inside is where the image has this program.
+const inside = "hookctl"
 
 // writeImage writes an archive with an image that holds this program alone, as `docker save` would. It is there by the names
 // of the hooks that run in the container, too.
@@ -31,9 +31,9 @@ func writeImage(path, name string, uses profile.Profile) error {
 	if err != nil {
 		return err
 	}
-	contents := []file{{name: program, mode: 0o755, text: text}, {name: strings.TrimPrefix(marker, "/"), mode: 0o644}}
+	contents := []file{{name: inside, mode: 0o755, text: text}, {name: strings.TrimPrefix(marker, "/"), mode: 0o644}}
 	for _, hook := range within(uses) {
-		contents = append(contents, file{name: strings.TrimPrefix(hook, "/"), mode: 0o755, link: program})
+		contents = append(contents, file{name: strings.TrimPrefix(hook, "/"), mode: 0o755, link: inside})
 	}
 	layer, err := archive(contents...)
 	if err != nil {
@@ -42,7 +42,7 @@ func writeImage(path, name string, uses profile.Profile) error {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       map[string]any{"Entrypoint": []string{"/" + program, role}},
+		"config":       map[string]any{"Entrypoint": []string{"/" + inside, role}},
 		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
 	})
 	if err != nil {

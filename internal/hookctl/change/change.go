@@ -227,7 +227,7 @@ func (e *entry) undo() error {
 		return err
 	case same(now, e.Before):
 		return e.sweep()
-	case digest(now) != e.AfterSHA256:
+	case Digest(now) != e.AfterSHA256:
 		return e.changed()
 	}
 	return e.become(now, e.Before, e.Mode.Perm())

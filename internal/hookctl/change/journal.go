@@ -47,8 +47,8 @@ type entry struct {
 	Temporary   string      `json:"temporary"` // the file that takes its place, while it is written
 }
 
-// digest returns the SHA-256 of a text, in hexadecimal; "" for no file.
-func digest(text []byte) string {
+// Digest returns the SHA-256 of a text, in hexadecimal; "" for no file.
+func Digest(text []byte) string {
 	if text == nil {
 		return ""
 	}
@@ -92,7 +92,7 @@ func readJournal(sys system.System) (*journal, error) {
 }
 
 func newEntry(f File) *entry {
-	e := &entry{Path: f.Path, Mode: f.Mode, Own: f.Own, Before: f.Before, after: f.After, perm: f.Mode.Perm(), AfterSHA256: digest(f.After), Temporary: temporary(f.Path)}
+	e := &entry{Path: f.Path, Mode: f.Mode, Own: f.Own, Before: f.Before, after: f.After, perm: f.Mode.Perm(), AfterSHA256: Digest(f.After), Temporary: temporary(f.Path)}
 	if st, err := os.Stat(f.Path); err == nil && f.Mode.IsRegular() && st.Mode().IsRegular() {
 		e.Mode = st.Mode().Perm() // to put it back
 	}

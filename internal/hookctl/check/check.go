@@ -116,7 +116,7 @@ func newGroup() *group { return &group{seen: map[string]string{}} }
 func (c *checker) profiles() {
 	entries, err := os.ReadDir(profile.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		c.fail(&jsonfile.Error{Path: profile.Dir, Problem: "the profiles cannot be read: " + report.Plain(err).Error()})
+		c.fail(&jsonfile.Error{Path: profile.Dir, Problem: "the profiles cannot be read: " + report.Plain(err).Error(), Remedy: report.Remedy(err)})
 	}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".json")
@@ -140,10 +140,14 @@ func (c *checker) begin(path string) {
 	}
 }
 
-// isRule reports whether the file at path is one of a hooks directory, to judge by its members.
+// isRule reports whether the file at path is one of a hooks directory, to judge by its members. A member "hook" that holds
+// stages is a slip of the pen in a hook file.
 func (c *checker) isRule(path string) bool {
 	root, err := c.load(path)
-	return err == nil && root.get("hook") != nil && root.get("hooks") == nil && root.get("hooksDirs") == nil
+	if err != nil || root.get("hook") == nil || root.get("hooks") != nil || root.get("hooksDirs") != nil {
+		return false
+	}
+	return !slices.ContainsFunc(root.get("hook").members(), func(n *node) bool { return slices.Contains(hooks.Stages(), hooks.Stage(n.key)) })
 }
 
 // hookFile checks a hook file, and the directories that it names. What is wrong with a part of it does not keep the rest
@@ -324,7 +328,7 @@ func (c *checker) unknownKeys(object *node, known []string) {
 	for _, member := range object.list() {
 		if !slices.Contains(known, member.key) && member.key != WrittenBy {
 			c.warnName("unknown-key", member, fmt.Sprintf("unknown key %q, which is ignored", member.key),
-				"the keys here are "+strings.Join(known, ", "))
+				jsonfile.DidYouMean(member.key, known...)+"the keys here are "+strings.Join(known, ", "))
 		}
 	}
 }

@@ -2,10 +2,7 @@ package check
 
 import (
 	"cmp"
-	"errors"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
@@ -40,27 +37,12 @@ type Finding struct {
 // fail notes errors of the runtime's.
 func (c *checker) fail(err error) {
 	for _, at := range jsonfile.All(err) {
-		if at.Remedy == "" {
-			at.Remedy = c.remedy(at)
-		}
 		p := place{Error: at}
 		if file, err := c.read(at.Path); err == nil {
 			p = file.locate(at)
 		}
 		c.note(Error, Refused, p)
 	}
-}
-
-// remedy returns what to do about an error which leaves that open: the runtime's messages are short.
-func (c *checker) remedy(at *jsonfile.Error) string {
-	var system unix.Errno
-	switch {
-	case at.Line > 0:
-		return "oci-add-hooks.json(5) says how it is written"
-	case errors.As(at.Err, &system):
-		return "correct the path, or see who may read it"
-	}
-	return "put a hook file there, or take it away"
 }
 
 // warn notes a warning about a value, or about the file if n stands for the whole of it.

@@ -14,22 +14,23 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// Chain returns the runtimes by which calls of the oci-add-hooks at program with a hook file come to the low-level
+// Chain returns the runtimes by which calls of the oci-add-hooks at exe with a hook file come to the low-level
 // runtime. A runtime that is oci-add-hooks itself, under the name of another profile, leads on to that profile's. loop
 // reports that the chain comes back to a copy of the program with a profile that it has passed, so that no low-level runtime is ever called; the last
 // runtime is then the one that leads back. The chain ends where a hook file or a runtime cannot be found.
-func Chain(program, hookFile string) (runtimes []string, loop bool) {
-	type call struct{ program, hookFile string }
+func Chain(exe, hookFile string) (runtimes []string, loop bool) {
+	type call struct{ exe, hookFile string }
 	var passed []call
 	for {
 		// Each copy passes over itself where it looks a name up, and so finds another runtime than its like.
 		this := call{hookFile: hookFile}
-		this.program, _ = filepath.EvalSymlinks(program)
+		this.exe, _ = filepath.EvalSymlinks(exe)
 		if slices.Contains(passed, this) {
 			return runtimes, true
 		}
@@ -37,7 +38,7 @@ func Chain(program, hookFile string) (runtimes []string, loop bool) {
 		if err != nil {
 			return runtimes, false
 		}
-		path, err := launch.FindFor(program, cmp.Or(name, defaultRuntime))
+		path, err := program.FindRuntime(exe, cmp.Or(name, defaultRuntime))
 		switch {
 		case errors.Is(err, launch.ErrSelf):
 			path = name // it may be another copy that reads this file
@@ -48,12 +49,15 @@ func Chain(program, hookFile string) (runtimes []string, loop bool) {
 		if !isThisProgram(path) {
 			return runtimes, false
 		}
-		program, hookFile = path, filepath.Join(profile.Dir, filepath.Base(path)+".json")
+		exe, hookFile = path, filepath.Join(profile.Dir, filepath.Base(path)+".json")
 	}
 }
 
-// isThisProgram reports whether an executable is oci-add-hooks, of whatever version.
+// isThisProgram reports whether an executable is oci-add-hooks, of whatever version, by its name or by what Go notes in it.
 func isThisProgram(path string) bool {
+	if program.Is(path) {
+		return true
+	}
 	info, err := buildinfo.ReadFile(path)
 	return err == nil && info.Path == "github.com/awslabs/oci-add-hooks/cmd/oci-add-hooks"
 }
@@ -67,13 +71,9 @@ func (c *checker) findRuntime(root *node, name string) string {
 	if name == "" {
 		at, name = root.wholeFile(), defaultRuntime
 	}
-	program := c.program
-	if program == "" {
-		program = "/proc/self/exe"
-	}
-	path, err := launch.FindFor(program, name)
+	path, err := program.FindRuntime(c.program, name)
 	file, _ := filepath.Abs(root.file.Path) // fails without a working directory alone
-	switch chain, loop := Chain(program, file); {
+	switch chain, loop := Chain(c.program, file); {
 	case loop:
 		c.noteAt(Error, "loop", at, fmt.Sprintf("the runtime %s is oci-add-hooks, and leads back to a profile by way of %s: no low-level runtime is ever called",
 			chain[0], strings.Join(chain, ", ")), "name the low-level runtime itself")

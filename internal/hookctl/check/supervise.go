@@ -2,13 +2,11 @@ package check
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
-	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
 // patience is how many seconds an engine waits at least for a container to be created: the kubelet's runtimeRequestTimeout is
@@ -47,13 +45,8 @@ func (c *checker) neverSupervised(root *node, h hook) {
 // supervisor reports that hooks are to be supervised, and the program that does it is not beside oci-add-hooks, which then
 // refuses to start a container.
 func (c *checker) supervisor(file *hooks.File) {
-	program, err := filepath.EvalSymlinks(c.program)
-	if !file.Supervises() || c.program == "" || err != nil {
-		return
-	}
-	path := filepath.Join(filepath.Dir(program), inject.Supervisor)
-	if problem, hint := unusable(path); problem != "" {
-		c.note(Error, Refused, place{Error: &jsonfile.Error{Path: file.Path,
-			Problem: fmt.Sprintf("asks for supervised hooks, but %s %s", path, problem), Remedy: hint}})
+	if file.Supervises() && c.program != "" {
+		_, err := inject.FindSupervisor(c.program, file.Path)
+		c.fail(err)
 	}
 }

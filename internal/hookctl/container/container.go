@@ -184,7 +184,7 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		return Container{}, fmt.Errorf("%s has no config.json: its bundle is gone, or it is being created or deleted", bare[0])
 	case len(s.unknown) > 0:
 		return Container{}, fmt.Errorf("no container has the name %[1]q, or an id that begins with it, as far as this user can see; try as root:%s",
-			id, inset(s.Unknown()))
+			id, Inset(s.Unknown()))
 	}
 	err := fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle by --bundle", id)
 	for _, why := range s.Strangers() {
@@ -202,7 +202,8 @@ func lines(list []Container) string {
 	return b.String()
 }
 
-func inset(err error) string { return "\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  ") }
+// Inset returns an error's lines, indented, to follow a message.
+func Inset(err error) string { return "\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  ") }
 
 // docker is what Docker is called here.
 const docker = "docker"
@@ -221,10 +222,4 @@ const conmonEngine = "podman or cri-o"
 // ofPods reports whether an engine keeps its containers as Podman does: two names of such may be of the same one.
 func ofPods(engine string) bool {
 	return slices.Contains([]string{"podman", "cri-o", conmonEngine}, engine)
-}
-
-func same(a, b string) bool {
-	stA, errA := os.Stat(a)
-	stB, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(stA, stB)
 }

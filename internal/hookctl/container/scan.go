@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/report"
@@ -160,7 +161,7 @@ func (s *Scan) add(c Container) *Container {
 	for _, i := range s.byID[c.ID] {
 		known := &s.Containers[i]
 		bothOfPods := ofPods(known.Engine) && ofPods(c.Engine) // CRI-O has two bundles of one container
-		if !bothOfPods && (known.Engine != c.Engine || c.Bundle != "" && known.Bundle != "" && !same(c.Bundle, known.Bundle)) {
+		if !bothOfPods && (known.Engine != c.Engine || c.Bundle != "" && known.Bundle != "" && !program.LeadsTo(c.Bundle, known.Bundle)) {
 			continue
 		}
 		if known.Engine == conmonEngine { // the storage knows more than a conmon's command line
@@ -241,7 +242,7 @@ func (s *Scan) tasks(shims []proc.Process) {
 	seen := map[string]bool{}
 	for i, dir := range dirs {
 		at := filepath.Join(dir.Root, dir.path)
-		if seen[at] || slices.ContainsFunc(dirs[:min(i, len(taskDirs))], func(d taskDir) bool { return same(filepath.Join(d.Root, d.path), at) }) {
+		if seen[at] || slices.ContainsFunc(dirs[:min(i, len(taskDirs))], func(d taskDir) bool { return program.LeadsTo(filepath.Join(d.Root, d.path), at) }) {
 			continue
 		}
 		seen[at] = true
@@ -326,7 +327,7 @@ func (s *Scan) docker(processes []proc.Process) {
 	}
 	// As it would be by its usual files, if it does not run. One that runs says more about its containers than these files.
 	usual := s.configure(s.system(), proc.Process{Args: []string{"dockerd"}})
-	if !slices.ContainsFunc(daemons, func(d dockerd) bool { return same(d.dir(), usual.dir()) }) {
+	if !slices.ContainsFunc(daemons, func(d dockerd) bool { return program.LeadsTo(d.dir(), usual.dir()) }) {
 		daemons = append(daemons, usual)
 	}
 	listed, unread := map[string]bool{}, len(s.unknown)
@@ -420,7 +421,7 @@ func (s *Scan) pods(conmons []proc.Process) {
 		}
 	}
 	for i, storage := range storages {
-		if !slices.ContainsFunc(storages[:i], func(before string) bool { return same(before, storage) }) {
+		if !slices.ContainsFunc(storages[:i], func(before string) bool { return program.LeadsTo(before, storage) }) {
 			s.storage(storage)
 		}
 	}
@@ -606,7 +607,7 @@ func (s *Scan) alone(c Container) {
 	}
 	c.Running = proc.Runs(s.sys, c.pid, c.start)
 	if slices.ContainsFunc(s.byID[c.ID], func(i int) bool {
-		return s.Containers[i].Bundle == c.Bundle || same(s.Containers[i].Bundle, c.Bundle)
+		return s.Containers[i].Bundle == c.Bundle || program.LeadsTo(s.Containers[i].Bundle, c.Bundle)
 	}) {
 		return
 	}

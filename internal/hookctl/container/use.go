@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
 // Use is a container whose engine calls a certain program as its runtime.
@@ -47,11 +46,6 @@ type Claim struct {
 //   - those that CRI-O notes a runtime handler for, which is taken for a program of that name.
 //
 // An error means that there may be more than were found.
-func Using(sys system.System, matches func(word string) bool) ([]Use, error) {
-	return Look(sys).Using(matches)
-}
-
-// Using is the function of that name, for what was found.
 func (s *Scan) Using(matches func(word string) bool) (list []Use, err error) {
 	unknown := []error{s.Unknown()}
 	for _, c := range s.Containers {
@@ -98,18 +92,22 @@ func (s *Scan) Claims(matches func(word string) bool) (list []Claim) {
 	return list
 }
 
-// Refuse returns an error that begins with what, and names the containers that are in use; or, if it is unknown whether
-// there are more, says so.
-func Refuse(what string, list []Use, unknown error) error {
-	if len(list) > 0 {
-		message := what + " while these containers need it; stop and remove them, or give --force and lose control of them:"
-		for _, use := range list {
-			message += "\n  " + use.String()
+// Refuse returns an error that begins with what, and names the containers whose engine uses what matches reports, with
+// running those alone that run; or, if it is unknown whether there are more, says so.
+func (s *Scan) Refuse(what string, matches func(word string) bool, running bool) error {
+	message := what + " while these containers need it; stop and remove them, or give --force and lose control of them:"
+	list, unknown := s.Using(matches)
+	found := false
+	for _, use := range list {
+		if use.Running || !running {
+			message, found = message+"\n  "+use.String(), true
 		}
-		return errors.New(message)
 	}
-	if unknown != nil {
-		return fmt.Errorf("%s: whether containers need it cannot be told; try as root, or give --force if you know that none does:%s", what, inset(unknown))
+	switch {
+	case found:
+		return errors.New(message)
+	case unknown != nil:
+		return fmt.Errorf("%s: whether containers need it cannot be told; try as root, or give --force if you know that none does:%s", what, Inset(unknown))
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func engines(t *testing.T) system.System {
 
 // using returns what is found, each use as it is shown.
 func using(sys system.System, matches func(string) bool) (shown []string, err error) {
-	list, err := Using(sys, matches)
+	list, err := Look(sys).Using(matches)
 	for _, use := range list {
 		shown = append(shown, use.String())
 	}
@@ -152,7 +152,7 @@ func TestUsingRunningDocker(t *testing.T) {
 
 func TestUsingBundle(t *testing.T) {
 	sys := engines(t)
-	list, err := Using(sys, func(word string) bool { return word == "/bin/gpu" })
+	list, err := Look(sys).Using(func(word string) bool { return word == "/bin/gpu" })
 	if err != nil {
 		t.Fatal(err)
 	}

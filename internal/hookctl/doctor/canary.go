@@ -9,12 +9,26 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// Canaries runs a container by each runtime of an engine that leads to the oci-add-hooks at exe, or by the one called name,
+// Prove has a runtime of an engine start a container, and returns what that has shown.
+func Prove(ctx context.Context, sys system.System, e engine.Engine, exe, name string) (string, error) {
+	lines, err := canaries(ctx, sys, e, exe, name)
+	switch {
+	case err != nil:
+		return "", err
+	case len(lines) == 0:
+		return "", fmt.Errorf("the engine's configuration cannot be read: hookctl doctor %s says why", e.Name())
+	case lines[0].Status == Error:
+		return "", fmt.Errorf("%s does not become the default: %s; where the engine cannot run, --no-canary does without a container", name, lines[0].Message)
+	}
+	return lines[0].Message, nil
+}
+
+// canaries runs a container by each runtime of an engine that leads to the oci-add-hooks at exe, or by the one called name,
 // and returns what they have shown. An interrupt is an error.
-func Canaries(ctx context.Context, sys system.System, e engine.Engine, exe, name string) (lines []Line, err error) {
+func canaries(ctx context.Context, sys system.System, e engine.Engine, exe, name string) (lines []Line, err error) {
 	registered, err := e.Registered(ctx)
 	if err != nil {
-		return nil, nil // which Examine reports
+		return nil, nil // which examine reports
 	}
 	line := Line{Engine: e.Name(), Config: e.Config(), About: "canary"}
 	for _, entry := range registered.Entries {

@@ -46,9 +46,50 @@ type Line struct {
 	Remedy  string `json:"remedy,omitempty"` // what to do
 }
 
-// Examine looks at an engine, and at each of its runtimes that leads to the oci-add-hooks at exe, or should. exe may be
+// Options is what to look at.
+type Options struct {
+	Exe     string // the path of oci-add-hooks; empty if it is not known
+	Config  bool   // the engines' main configuration files were asked for, and are to be there
+	Canary  bool   // run a container by each runtime that leads to oci-add-hooks
+	Runtime string // run one by the runtime of this name alone; empty for all
+}
+
+// Diagnose looks at engines. An interrupt of a canary is an error.
+func Diagnose(ctx context.Context, sys system.System, list []engine.Engine, opts Options) ([]Line, error) {
+	lines := []Line{}
+	for _, e := range list {
+		if _, err := os.Stat(e.Config()); err != nil && opts.Config {
+			lines = append(lines, Line{Engine: e.Name(), Config: e.Config(), Status: Error, About: "registration", Message: "there is no " + e.Config(), Remedy: "correct --config"})
+			continue
+		}
+		lines = append(lines, examine(ctx, sys, e, opts.Exe)...)
+		if opts.Canary {
+			more, err := canaries(ctx, sys, e, opts.Exe, opts.Runtime)
+			if err != nil {
+				return nil, err
+			}
+			lines = append(lines, more...)
+		}
+	}
+	return lines, nil
+}
+
+// Count returns the number of errors and of warnings.
+func Count(lines []Line) (errs, warnings int) {
+	for _, l := range lines {
+		switch l.Status {
+		case Error:
+			errs++
+		case Warning:
+			warnings++
+		}
+	}
+	return errs, warnings
+}
+
+// examine looks at an engine, and at each of its runtimes that leads to the oci-add-hooks at exe, or should. exe may be
 // empty.
-func Examine(ctx context.Context, sys system.System, e engine.Engine, exe string) []Line {
+func examine(ctx context.Context, sys system.System, e engine.Engine, exe string) []Line {
 	x := &examination{sys: sys, engine: e, exe: exe}
 	x.version(ctx)
 	registered, err := e.Registered(ctx)
@@ -271,11 +312,12 @@ func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call
 			place += fmt.Sprintf(":%d:%d", f.Line, f.Column)
 		}
 		switch {
+		case f.Kind == "runtime" || f.Kind == "loop": // which is looked at below
 		case f.Severity == check.Error:
 			x.note(entry.Name, Error, "profile", place+": "+f.Problem, f.Hint)
 		case f.Kind == "feature":
 			x.note(entry.Name, Warning, "hooks", place+": "+f.Problem, f.Hint)
-		case f.Kind != "runtime": // which is looked at below
+		default:
 			warnings++
 		}
 	}
@@ -293,8 +335,12 @@ func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call
 		x.note(entry.Name, Error, "runtime", problem, remedy)
 		return
 	}
-	if loop := loopOf(path, runtime); loop != nil {
-		x.note(entry.Name, Error, "runtime", "it never comes to a runtime: "+strings.Join(loop, " calls "), "name a runtime in one of these profiles")
+	chain, first, file := []string{path}, path, sources[0]
+	if call.Runtime != "" { // which takes the place of the hook file's
+		chain, first, file = append(chain, runtime), runtime, x.sys.Profile(filepath.Base(runtime))
+	}
+	if more, loop := check.Chain(first, file); loop {
+		x.note(entry.Name, Error, "runtime", "it never comes to a runtime: "+strings.Join(append(chain, more...), " calls "), "name a runtime in one of these profiles")
 		return
 	}
 	x.note(entry.Name, OK, "runtime", runtime+", "+features(check.Features(runtime)), "")
@@ -324,36 +370,6 @@ func (x *examination) features(entry engine.Entry, runtime string) {
 			}
 		}
 	}
-}
-
-// loopOf returns the copies of oci-add-hooks that name each other as runtime, from path on; nil if it comes to a runtime.
-func loopOf(path, runtime string) []string {
-	loop := []string{path}
-	seen := map[string]bool{identity(path): true}
-	for at := runtime; program.Is(at); {
-		loop = append(loop, at)
-		if seen[identity(at)] {
-			return loop
-		}
-		seen[identity(at)] = true
-		uses, err := profile.Load(cmdline.Call{Kind: cmdline.AddHooks, Name: filepath.Base(at)})
-		if err != nil {
-			return nil // that copy refuses its profile, and says so
-		}
-		if at, err = program.FindRuntime(at, uses.Runtime); err != nil {
-			return nil
-		}
-	}
-	return nil
-}
-
-// identity returns what tells a copy of oci-add-hooks with a profile from others.
-func identity(path string) string {
-	end, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		end = path
-	}
-	return end + " " + filepath.Base(path)
 }
 
 // sandboxes warns of hooks whose program a pod's sandbox would have to have.
@@ -417,13 +433,4 @@ func (x *examination) records(registered *engine.Registered) {
 			x.note(name, OK, "record", "all is as hookctl has installed it", "")
 		}
 	}
-}
-
-// Missing returns the line about an engine whose main configuration file, which was asked for, is missing; nil if it is
-// there.
-func Missing(e engine.Engine) *Line {
-	if _, err := os.Stat(e.Config()); err == nil {
-		return nil
-	}
-	return &Line{Engine: e.Name(), Config: e.Config(), Status: Error, About: "registration", Message: "there is no " + e.Config(), Remedy: "correct --config"}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
@@ -186,12 +187,7 @@ func (k Kind) lines(list []proc.Process, reads map[int]string) string {
 
 // sameFile reports whether two paths are the same, or lead to the same file.
 func sameFile(a, b string) bool {
-	if a == b {
-		return true
-	}
-	stA, errA := os.Stat(a)
-	stB, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(stA, stB)
+	return a == b || program.LeadsTo(a, b)
 }
 
 // Options returns the values of the options of these names that the daemon was started with.

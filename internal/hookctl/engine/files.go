@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
 // ConfFiles returns a main file, if there is one, and the *.conf files of a directory, in the order in which they are merged.
@@ -22,4 +25,13 @@ func ConfFiles(main, dir string) (files []string, err error) {
 		}
 	}
 	return files, err
+}
+
+// Tree returns what a configuration file holds, which is JSON or TOML by its name.
+func Tree(path string, text []byte) (tree tomledit.Table, err error) {
+	if filepath.Ext(path) != ".json" {
+		return tomledit.Decode(path, text)
+	}
+	err = json.Unmarshal(text, &tree)
+	return tree, err
 }

@@ -2,8 +2,10 @@
 package engines
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -36,22 +38,53 @@ var Names = func() (names []string) {
 	return names
 }()
 
-// Unknown is an error about a name that is no engine's.
-type Unknown string
-
-func (e Unknown) Error() string {
-	return fmt.Sprintf("there is no engine %q: it is one of %s", string(e), strings.Join(Names, ", "))
-}
-
 // New returns the engine of a name, whose main configuration is the file config. If that is empty, it is the one that the
 // running daemon reads, or else the usual one.
 func New(sys system.System, name, config string) (engine.Engine, error) {
+	if config != "" {
+		abs, err := filepath.Abs(config)
+		if err != nil {
+			return nil, err
+		}
+		config = abs
+	}
 	for _, row := range table {
 		if row.name == name {
 			return row.new(sys, config)
 		}
 	}
-	return nil, Unknown(name)
+	return nil, fmt.Errorf("there is no engine %q: it is one of %s", name, strings.Join(Names, ", "))
+}
+
+// Recorded returns an engine with the configuration in which hookctl has installed a profile, what it remembers of that, and
+// the text that says so. Another configuration than config is an error, if that is not empty.
+func Recorded(sys system.System, name, profile, config string) (engine.Engine, *registration.Record, []byte, error) {
+	record, text, err := registration.ReadRecord(sys, name, profile)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if record == nil {
+		return nil, nil, nil, fmt.Errorf("hookctl has not installed %s for %s: there is no record of it in %s; remove manually what was registered manually", profile, name, sys.State)
+	}
+	e, err := New(sys, name, cmp.Or(config, record.Config))
+	if err == nil && e.Config() != record.Config {
+		err = fmt.Errorf("%s is installed in %s", profile, record.Config)
+	}
+	return e, record, text, err
+}
+
+// Installed returns what hookctl remembers of the installations of a profile, in whichever engines.
+func Installed(sys system.System, profile string) (records []*registration.Record, err error) {
+	for _, name := range Names {
+		record, _, err := registration.ReadRecord(sys, name, profile)
+		if err != nil {
+			return nil, err
+		}
+		if record != nil {
+			records = append(records, record)
+		}
+	}
+	return records, nil
 }
 
 // Here returns the engines that are on this system: with the configuration that the running daemon reads, or the usual one;

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
 // A Query says which records are meant. What is empty is not asked for.
@@ -34,6 +35,19 @@ func (q *Query) Match(r *hooklog.Record) bool {
 		(q.Stage == "" || r.Stage == q.Stage) &&
 		!(q.Failed && r.OK()) &&
 		!r.Time.Before(q.Since)
+}
+
+// Read returns the records that are meant of the file at path and of those that it was before, oldest first, and how many
+// lines were passed over because they hold no record.
+func (q *Query) Read(path string) (list []*hooklog.Record, torn int, err error) {
+	list = []*hooklog.Record{}
+	torn, err = hooklog.Read(path, func(r *hooklog.Record) error {
+		if q.Match(r) {
+			list = append(list, r)
+		}
+		return nil
+	})
+	return list, torn, err
 }
 
 func (q *Query) matchContainer(r *hooklog.Record) bool {
@@ -75,25 +89,41 @@ type Stat struct {
 	Buckets []int `json:"buckets"`
 }
 
+// tally is a Stat of one profile's runs, or of all.
+type tally struct {
+	Stat
+	profile string
+	took    []float64 // each run, the shortest first
+}
+
 // Bounds are the upper bounds of buckets of durations, in seconds.
 var Bounds = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}
 
-// stages are in the order in which a container comes to them.
-var stages = []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
-
 // Summarize returns what records come to for each hook and stage, ordered by stage and path.
 func Summarize(records []*hooklog.Record) []Stat {
-	type key struct{ stage, path string }
-	took := map[key][]float64{}
-	sums := map[key]*Stat{}
+	stats := []Stat{}
+	for _, t := range summarize(records, func(*hooklog.Record) string { return "" }) {
+		stats = append(stats, t.Stat)
+	}
+	slices.SortFunc(stats, func(a, b Stat) int {
+		stage := func(s Stat) int { return slices.Index(hooks.Stages(), hooks.Stage(s.Stage)) }
+		return cmp.Or(cmp.Compare(stage(a), stage(b)), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Path, b.Path))
+	})
+	return stats
+}
+
+// summarize returns what records come to for each profile, as profile has it, hook and stage.
+func summarize(records []*hooklog.Record, profile func(*hooklog.Record) string) (list []*tally) {
+	type key struct{ profile, stage, path string }
+	sums := map[key]*tally{}
 	for _, r := range records {
-		k := key{r.Stage, r.Path}
+		k := key{profile(r), r.Stage, r.Path}
 		s := sums[k]
 		if s == nil {
-			s = &Stat{Stage: r.Stage, Path: r.Path, Buckets: make([]int, len(Bounds)+1)}
-			sums[k] = s
+			s = &tally{Stat: Stat{Stage: k.stage, Path: k.path, Buckets: make([]int, len(Bounds)+1)}, profile: k.profile}
+			sums[k], list = s, append(list, s)
 		}
-		took[k] = append(took[k], r.Seconds)
+		s.took = append(s.took, r.Seconds)
 		s.Count++
 		s.Buckets[bucket(r.Seconds)]++
 		if !r.OK() {
@@ -106,17 +136,11 @@ func Summarize(records []*hooklog.Record) []Stat {
 			s.Ignored++
 		}
 	}
-	stats := make([]Stat, 0, len(sums))
-	for k, s := range sums {
-		t := took[k]
-		slices.Sort(t)
-		s.P50, s.P95, s.P99, s.Max = quantile(t, 0.5), quantile(t, 0.95), quantile(t, 0.99), t[len(t)-1]
-		stats = append(stats, *s)
+	for _, s := range list {
+		slices.Sort(s.took)
+		s.P50, s.P95, s.P99, s.Max = quantile(s.took, 0.5), quantile(s.took, 0.95), quantile(s.took, 0.99), s.took[len(s.took)-1]
 	}
-	slices.SortFunc(stats, func(a, b Stat) int {
-		return cmp.Or(cmp.Compare(slices.Index(stages, a.Stage), slices.Index(stages, b.Stage)), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Path, b.Path))
-	})
-	return stats
+	return list
 }
 
 // bucket returns the index of a duration's bucket.

@@ -17,83 +17,44 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 )
 
-// labels tell a hook from another in metrics. A container's id is not among them: a series for each container would be
-// one too many for every system that collects them.
-type labels struct{ profile, hook, stage string }
-
-// counts are the metrics of a hook.
-type counts struct {
-	labels
-	failures, ignored, timeouts float64
-
-	buckets []uint64 // as those of Stat
-	sum     float64
-}
-
-// count counts records by hook, in the order of the labels.
-func count(records []*hooklog.Record) []*counts {
-	all := map[labels]*counts{}
-	for _, r := range records {
-		l := labels{r.Profile, r.Path, r.Stage}
-		c := all[l]
-		if c == nil {
-			c = &counts{labels: l, buckets: make([]uint64, len(Bounds)+1)}
-			all[l] = c
-		}
-		c.buckets[bucket(r.Seconds)]++
-		c.sum += r.Seconds
-		if !r.OK() {
-			c.failures++
-		}
-		if r.Ignored {
-			c.ignored++
-		}
-		if r.Result == "timed out" {
-			c.timeouts++
-		}
-	}
-	list := make([]*counts, 0, len(all))
-	for _, c := range all {
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b *counts) int {
-		return cmp.Or(cmp.Compare(a.profile, b.profile), cmp.Compare(a.hook, b.hook), cmp.Compare(a.stage, b.stage))
-	})
-	return list
-}
-
 // Containers is how many containers of a profile are in a state, as hookctl ps has them.
 type Containers struct {
 	Profile, State string
 	Count          int
 }
 
-// families returns the metrics of records and of containers.
+// families returns the metrics of records and of containers. A container's id is no label: a series for each container would
+// be one too many for every system that collects them.
 func families(records []*hooklog.Record, containers []Containers) []*dto.MetricFamily {
 	duration := &dto.MetricFamily{Name: ptr("oci_hook_duration_seconds"), Help: ptr("How long hooks ran."), Unit: ptr("seconds"), Type: dto.MetricType_HISTOGRAM.Enum()}
 	counters := []struct {
 		family *dto.MetricFamily
-		value  func(*counts) float64
+		value  func(*tally) int
 	}{
-		{counter("oci_hook_failures_total", "Hooks that did not succeed, whether the container started or not."), func(c *counts) float64 { return c.failures }},
-		{counter("oci_hook_failures_ignored_total", "Hooks that did not succeed, and whose container started nevertheless."), func(c *counts) float64 { return c.ignored }},
-		{counter("oci_hook_timeouts_total", "Hooks that were killed because their time was up."), func(c *counts) float64 { return c.timeouts }},
+		{counter("oci_hook_failures_total", "Hooks that did not succeed, whether the container started or not."), func(s *tally) int { return s.Failed }},
+		{counter("oci_hook_failures_ignored_total", "Hooks that did not succeed, and whose container started nevertheless."), func(s *tally) int { return s.Ignored }},
+		{counter("oci_hook_timeouts_total", "Hooks that were killed because their time was up."), func(s *tally) int { return s.TimedOut }},
 	}
-	for _, c := range count(records) {
+	stats := summarize(records, func(r *hooklog.Record) string { return r.Profile })
+	slices.SortFunc(stats, func(a, b *tally) int {
+		return cmp.Or(cmp.Compare(a.profile, b.profile), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Stage, b.Stage))
+	})
+	for _, s := range stats {
 		labels := []*dto.LabelPair{
-			{Name: ptr("hook"), Value: &c.hook}, {Name: ptr("profile"), Value: &c.profile}, {Name: ptr("stage"), Value: &c.stage},
+			{Name: ptr("hook"), Value: &s.Path}, {Name: ptr("profile"), Value: &s.profile}, {Name: ptr("stage"), Value: &s.Stage},
 		}
-		h := &dto.Histogram{SampleSum: &c.sum}
+		h := &dto.Histogram{SampleCount: ptr(uint64(s.Count)), SampleSum: ptr(0.0)}
+		for _, seconds := range s.took {
+			*h.SampleSum += seconds
+		}
 		runs := uint64(0)
-		for i, n := range c.buckets {
-			if runs += n; i < len(Bounds) {
-				h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: &Bounds[i], CumulativeCount: ptr(runs)})
-			}
+		for i := range Bounds {
+			runs += uint64(s.Buckets[i])
+			h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: &Bounds[i], CumulativeCount: ptr(runs)})
 		}
-		h.SampleCount = &runs
 		duration.Metric = append(duration.Metric, &dto.Metric{Label: labels, Histogram: h})
 		for _, counter := range counters {
-			counter.family.Metric = append(counter.family.Metric, &dto.Metric{Label: labels, Counter: &dto.Counter{Value: ptr(counter.value(c))}})
+			counter.family.Metric = append(counter.family.Metric, &dto.Metric{Label: labels, Counter: &dto.Counter{Value: ptr(float64(counter.value(s)))}})
 		}
 	}
 	list := []*dto.MetricFamily{duration}

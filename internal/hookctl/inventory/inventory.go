@@ -21,6 +21,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/bundle"
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
@@ -509,24 +510,17 @@ func (e Entry) IsWrong() bool { return len(e.Problems) > 0 }
 
 // Count returns how many entries of each profile are in each state, in that order. Those that no profile is known of have
 // the profile "".
-func Count(list []Entry) (counts []Counted) {
+func Count(list []Entry) (counts []history.Containers) {
 	for _, e := range list {
-		i := slices.IndexFunc(counts, func(c Counted) bool { return c.Profile == e.Profile && c.State == e.State })
+		i := slices.IndexFunc(counts, func(c history.Containers) bool { return c.Profile == e.Profile && c.State == string(e.State) })
 		if i < 0 {
 			i = len(counts)
-			counts = append(counts, Counted{Profile: e.Profile, State: e.State})
+			counts = append(counts, history.Containers{Profile: e.Profile, State: string(e.State)})
 		}
 		counts[i].Count++
 	}
-	slices.SortFunc(counts, func(a, b Counted) int {
+	slices.SortFunc(counts, func(a, b history.Containers) int {
 		return cmp.Or(cmp.Compare(a.Profile, b.Profile), cmp.Compare(a.State, b.State))
 	})
 	return counts
-}
-
-// Counted is how many entries of a profile are in a state.
-type Counted struct {
-	Profile string
-	State   State
-	Count   int
 }

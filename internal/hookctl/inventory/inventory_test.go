@@ -92,7 +92,7 @@ func TestStates(t *testing.T) {
 			`{"annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-id":"y"}}`, inventory.Missing, "it has none of the hooks of gpu"},
 		{"supervised, as it was", `{"hooks":{"poststop":[` + a + `]}}`, `{"hooks":{"poststop":[{"path":"/bin/oci-run-hook","args":["oci-run-hook","--stage","poststop","--","/a","a"]}]}}`, inventory.Changed,
 			"poststop has /a, but not as FILE adds it today"},
-		{"a broken profile", `{"hooks":[]}`, `{}`, inventory.Unknown, "FILE:1:10: must be an object, not an array (/hooks)"},
+		{"a broken profile", `{"hooks":[]}`, `{}`, inventory.Unknown, "FILE:1:10: must be an object, not an array (/hooks); write it in braces: {...}"},
 		{"a broken config.json", `{"hooks":{"poststop":[` + a + `]}}`, `{"hooks":{"poststop":[],"poststop":[]}}`, inventory.Unknown, `CONFIG:1:25: stage "poststop" is given twice (/hooks/poststop); remove one of the two`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -48,7 +48,7 @@ func run(args []string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := fromCommands(dir, source, date); err != nil {
+	if err := fromCommand(hookctl.New(system.Host(), os.Stdin, os.Stdout, os.Stderr), dir, source, date); err != nil {
 		return err
 	}
 	pages, err := filepath.Glob("docs/man/*.md")
@@ -61,11 +61,6 @@ func run(args []string) error {
 		}
 	}
 	return nil
-}
-
-// fromCommands writes hookctl(1), and a page for each of its commands.
-func fromCommands(dir, source string, date time.Time) error {
-	return fromCommand(hookctl.New(system.Host(), os.Stdin, os.Stdout, os.Stderr), dir, source, date)
 }
 
 // fromCommand writes the page of a command, and those of the commands below it.

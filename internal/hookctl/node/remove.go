@@ -96,14 +96,12 @@ func (n *Node) forget(ctx context.Context) error {
 
 // removeFiles removes the link and the profile, and the programs if no other link leads to them.
 func (n *Node) removeFiles(ctx context.Context) error {
-	for _, name := range engines.Names {
-		record, _, err := registration.ReadRecord(n.System, name, n.Profile)
-		if err != nil {
-			return err
-		}
-		if record != nil && !n.DryRun {
-			return fmt.Errorf("%s stays on this node, for %s knows it too: hookctl node remove %s --profile %s", n.Profile, name, name, n.Profile)
-		}
+	records, err := engines.Installed(n.System, n.Profile)
+	if err != nil {
+		return err
+	}
+	if len(records) > 0 && !n.DryRun {
+		return fmt.Errorf("%s stays on this node, for %s knows it too: hookctl node remove %[2]s --profile %[1]s", n.Profile, records[0].Engine)
 	}
 	files, err := n.planRemoval()
 	if err != nil {
@@ -197,7 +195,7 @@ func (n *Node) waitUntilUnused(ctx context.Context) error {
 
 // users returns the containers that use the profile. With an error, there may be more.
 func (n *Node) users() ([]container.Use, error) {
-	return container.Using(n.System, program.Uses(n.System, program.Known(n.program(), n.Profile)))
+	return container.Look(n.System).Using(program.Uses(n.System, program.Known(n.program(), n.Profile)))
 }
 
 // describe returns a line for each container, those of a pod together.

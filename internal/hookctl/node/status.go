@@ -2,8 +2,6 @@ package node
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,10 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
@@ -46,7 +43,7 @@ func (n *Node) withReceipt(files []change.File, r *registration.Record) ([]chang
 	is := receipt{Engine: n.Engine.Name(), Link: n.link(), Configuration: map[string]string{}}
 	for _, file := range files {
 		if file.Path == n.System.Profile(n.Profile) {
-			is.ProfileSHA256 = digest(file.After)
+			is.ProfileSHA256 = change.Digest(file.After)
 		}
 	}
 	for _, file := range r.Files {
@@ -54,11 +51,6 @@ func (n *Node) withReceipt(files []change.File, r *registration.Record) ([]chang
 	}
 	f.After, err = json.MarshalIndent(is, "", "  ")
 	return append(files, f), err
-}
-
-func digest(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
 }
 
 // Part is a part of an installation on a node.
@@ -87,7 +79,7 @@ func Status(sys system.System, profile string) ([]Part, error) {
 	s.programs()
 	s.link()
 	s.file("profile", sys.Profile(profile), func(text []byte) string {
-		if digest(text) != r.ProfileSHA256 {
+		if change.Digest(text) != r.ProfileSHA256 {
 			return "it was changed since it was installed"
 		}
 		return ""
@@ -159,7 +151,7 @@ func (s *status) link() {
 // handler judges a file of the engine's configuration: it is as it was installed; or somebody has changed it since, and it
 // still has the handler, or still names the file that has it.
 func (s *status) handler(path string, text []byte) string {
-	if digest(text) == s.receipt.Configuration[path] || s.hasHandler(path, text) {
+	if change.Digest(text) == s.receipt.Configuration[path] || s.hasHandler(path, text) {
 		return ""
 	}
 	for other := range s.receipt.Configuration {
@@ -172,15 +164,8 @@ func (s *status) handler(path string, text []byte) string {
 
 // hasHandler reports whether a configuration has, below the profile's name, the link.
 func (s *status) hasHandler(path string, text []byte) bool {
-	unmarshal := toml.Unmarshal
-	if filepath.Ext(path) == ".json" {
-		unmarshal = json.Unmarshal
-	}
-	var tree any
-	if unmarshal(text, &tree) != nil {
-		return false
-	}
-	return names(tree, s.profile, s.receipt.Link)
+	tree, err := engine.Tree(path, text)
+	return err == nil && names(tree, s.profile, s.receipt.Link)
 }
 
 // names reports whether a value named name is, or holds, the text link.

@@ -1,24 +1,33 @@
 // Package preview makes the plan that oci-add-hooks would carry out on a bundle, and carries nothing out.
 //
-// It knows what is shown of a plan. It does not know where bundles and profiles come from.
+// It knows what is shown of a plan. It does not know how containers are found, nor how this is drawn.
 package preview
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
-	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
 // Preview is what would be added to a bundle.
 type Preview struct {
-	Hooks   []Decision `json:"hooks"`
-	Changes bool       `json:"changes"`
-
-	Before, After []byte `json:"-"` // config.json with each member and element in a line of its own; nil if nothing changes
+	Config    string               `json:"config"`
+	Container *container.Container `json:"container,omitempty"`
+	Runtime   string               `json:"runtime"`         // the path of the low-level runtime; empty if it is not found
+	Error     string               `json:"error,omitempty"` // why it is not found: nothing is added then
+	Hooks     []Decision           `json:"hooks"`
+	Changes   bool                 `json:"changes"`
+	Diff      string               `json:"diff"` // of config.json with each member and element in a line of its own
 }
 
 // Decision is what becomes of one hook.
@@ -41,17 +50,58 @@ type Supervised struct {
 	Text string `json:"-"` // the same in words
 }
 
-// Make plans what a call that uses uses would add to the config.json at path, of the container with that id.
-func Make(uses profile.Profile, path, id string) (Preview, error) {
-	p := Preview{Hooks: []Decision{}}
+// Bundle returns what a call would add to the bundle in a directory.
+func Bundle(v *inventory.Inventory, call cmdline.Call, dir string) (*Preview, error) {
+	at, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if filepath.Base(at) == "userdata" { // Podman's and CRI-O's
+		at = filepath.Dir(at)
+	}
+	config := filepath.Join(dir, "config.json")
+	return plan(v, call, Preview{Config: config}, config, filepath.Base(at)) // engines name the directory by the container's id
+}
+
+// Next returns what would be added to a container if it were created today: by the call that is given, or if that is nil, by
+// the one that it was created by.
+func Next(v *inventory.Inventory, call *cmdline.Call, c container.Container) (*Preview, error) {
+	if call == nil {
+		created, through, err := v.Call(c)
+		if err != nil {
+			return nil, err
+		}
+		if !through {
+			return nil, fmt.Errorf("nothing says that %s goes through oci-add-hooks; give --profile NAME", c.Title())
+		}
+		call = &created
+	}
+	path, done, err := c.Config()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return plan(v, *call, Preview{Config: filepath.Join(c.Bundle, "config.json"), Container: &c}, path, c.ID)
+}
+
+// plan plans what a call would add to the config.json at path, of the container with that id.
+func plan(v *inventory.Inventory, call cmdline.Call, p Preview, path, id string) (*Preview, error) {
+	uses, err := v.Load(call)
+	if err != nil {
+		return nil, err
+	}
+	if p.Runtime, err = program.FindRuntime(uses.Program, uses.Runtime); err != nil {
+		p.Error = err.Error()
+	}
 	before, err := jsonfile.Read(path)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	plan, err := inject.Make(uses, path, id)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
+	p.Hooks = []Decision{}
 	for _, d := range plan.Decisions {
 		row := Decision{Stage: string(d.Stage), Path: d.Path, File: d.File, Verdict: d.Verdict}
 		if d.Reason != nil {
@@ -63,13 +113,18 @@ func Make(uses profile.Profile, path, id string) (Preview, error) {
 		p.Hooks = append(p.Hooks, row)
 	}
 	if plan.Text == nil {
-		return p, nil
+		return &p, nil
 	}
-	p.Changes = true
-	if p.Before, err = indented(before.Data); err == nil {
-		p.After, err = indented(plan.Text)
+	was, err := indented(before.Data)
+	if err != nil {
+		return nil, err
 	}
-	return p, err
+	is, err := indented(plan.Text)
+	if err != nil {
+		return nil, err
+	}
+	p.Changes, p.Diff = true, change.Diff(p.Config, was, p.Config+" with hooks", is)
+	return &p, nil
 }
 
 // indented returns JSON with each member and element in a line of its own, and all else as it was.

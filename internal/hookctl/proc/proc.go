@@ -447,6 +447,38 @@ func stat(dir int) ([]string, error) {
 	return fields, nil
 }
 
+// Started returns when a process of this system started, as startTime does; "" if there is none.
+func Started(pid int) string {
+	dir, err := openDir("/proc/" + strconv.Itoa(pid))
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(dir)
+	start, _ := startTime(dir) // "" with an error
+	return start
+}
+
+// Children returns the PIDs of a process's children in this system, whichever of its threads they belong to; of those that
+// have ended too, unless they were waited for.
+func Children(parent int) (children []int, err error) {
+	entries, err := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, notPID := strconv.Atoi(e.Name())
+		if notPID != nil {
+			continue
+		}
+		dir, gone := openDir("/proc/" + e.Name())
+		if gone != nil {
+			continue
+		}
+		if fields, err := stat(dir); err == nil && fields[1] == strconv.Itoa(parent) {
+			children = append(children, pid)
+		}
+		unix.Close(dir)
+	}
+	return children, err
+}
+
 // Runs reports whether a process runs: one that has ended, and is waited for by its parent, does not. start is the time at
 // which it started, in clock ticks since the machine did; 0 if it is not known.
 func Runs(sys system.System, pid int, start uint64) bool {

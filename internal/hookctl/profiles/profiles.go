@@ -8,10 +8,12 @@ package profiles
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
@@ -73,4 +75,30 @@ func List(sys system.System, exe string) ([]Profile, error) {
 		list = append(list, p)
 	}
 	return list, nil
+}
+
+// Missing returns an error if there is neither a profile nor a link of a name.
+func Missing(sys system.System, exe, name string) error {
+	file := sys.Profile(name)
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && len(program.LinksTo(exe, name)) == 0 {
+		return fmt.Errorf("there is no profile %s: neither %s nor a link %s to oci-add-hooks exists; hookctl profile list names those that do", name, file, name)
+	}
+	return nil
+}
+
+// Ready returns the link of a profile, if an engine may call it: it leads to the oci-add-hooks at exe, and containers start by
+// the profile, which force does without. What is found in the profile comes with an error too.
+func Ready(sys system.System, exe, name string, force bool) (link string, findings []check.Finding, err error) {
+	path := sys.Profile(name)
+	if _, err := os.Stat(path); err != nil {
+		return "", nil, fmt.Errorf("there is no profile %s: make it by hookctl profile add %s", path, name)
+	}
+	if link = Link(exe, name); !program.LeadsTo(link, exe) {
+		return "", nil, fmt.Errorf("%s is no link to %s: make it by hookctl profile add %s, or say where it is by --bin-dir", link, exe, name)
+	}
+	findings = check.Files(exe, []string{path}).Findings
+	if err := Judge(findings, name+" is not installed", "installs it all the same", force); err != nil {
+		return "", findings, err
+	}
+	return link, nil, nil
 }

@@ -62,7 +62,7 @@ func LinksTo(program, name string, dirs ...string) []string {
 	return links
 }
 
-// LeadsTo reports whether a path is program, or a link that leads there.
+// LeadsTo reports whether a path is program, or a link that leads there: whether both lead to the same file.
 func LeadsTo(path, program string) bool {
 	a, errA := os.Stat(path)
 	b, errB := os.Stat(program)

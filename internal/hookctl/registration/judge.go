@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
-	"github.com/rogpeppe/go-internal/diff"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
@@ -48,6 +48,5 @@ func difference(was, is tomledit.Table) string {
 		}
 		texts[i] = text
 	}
-	_, unified, _ := strings.Cut(string(diff.Diff("before", texts[0], "after", texts[1])), "\n") // after a line for git
-	return strings.TrimSpace(unified)
+	return strings.TrimSpace(change.Diff("before", texts[0], "after", texts[1]))
 }

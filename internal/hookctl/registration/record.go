@@ -2,8 +2,6 @@ package registration
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,21 +42,12 @@ func (f RecordedFile) before() []byte {
 }
 
 func record(f change.File) RecordedFile {
-	r := RecordedFile{Path: f.Path, BeforeSHA256: digest(f.Before), AfterSHA256: digest(f.After)}
+	r := RecordedFile{Path: f.Path, BeforeSHA256: change.Digest(f.Before), AfterSHA256: change.Digest(f.After)}
 	if f.Before != nil {
 		text := string(f.Before)
 		r.Before = &text
 	}
 	return r
-}
-
-// digest returns the SHA-256 of a text, in hexadecimal; "" for no file.
-func digest(text []byte) string {
-	if text == nil {
-		return ""
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
 }
 
 // installed returns the record as an engine wants it.
@@ -184,7 +173,7 @@ func Edited(sys system.System, e engine.Engine, r *Record) (edited []string, err
 		if err != nil {
 			return nil, err
 		}
-		if !left[f.Path+" "+digest(text)] {
+		if !left[f.Path+" "+change.Digest(text)] {
 			edited = append(edited, f.Path)
 		}
 	}

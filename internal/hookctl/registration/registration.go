@@ -7,20 +7,15 @@ package registration
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
 // Plan is what an installation, or its taking back, changes.
@@ -162,7 +157,7 @@ func inherit(sys system.System, e engine.Engine, r *Record, files []change.File)
 				continue
 			}
 			before := f.before()
-			if digest(before) == ours.AfterSHA256 {
+			if change.Digest(before) == ours.AfterSHA256 {
 				before = ours.before()
 			} else if before != nil {
 				if before, err = e.Without(f.Path, before, was); err != nil {
@@ -171,8 +166,8 @@ func inherit(sys system.System, e engine.Engine, r *Record, files []change.File)
 			}
 			after := f.AfterSHA256
 			for _, g := range files {
-				if g.Path == f.Path && digest(g.Before) == after {
-					after = digest(g.After)
+				if g.Path == f.Path && change.Digest(g.Before) == after {
+					after = change.Digest(g.After)
 				}
 			}
 			other.Files[i] = record(change.File{Path: f.Path, Before: before})
@@ -192,9 +187,9 @@ func takenBack(sys system.System, e engine.Engine, r *Record, path string) (now,
 	}
 	f, changed := r.file(path)
 	switch {
-	case !changed, digest(now) == f.BeforeSHA256:
+	case !changed, change.Digest(now) == f.BeforeSHA256:
 		return now, now, nil
-	case digest(now) == f.AfterSHA256:
+	case change.Digest(now) == f.AfterSHA256:
 		return now, f.before(), nil
 	}
 	was, err := r.installed(sys, e)
@@ -210,12 +205,9 @@ func sameMeaning(path string, a, b []byte) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
-	unmarshal := toml.Unmarshal
-	if filepath.Ext(path) == ".json" {
-		unmarshal = json.Unmarshal
-	}
-	var inA, inB tomledit.Table
-	return unmarshal(a, &inA) == nil && unmarshal(b, &inB) == nil && reflect.DeepEqual(inA, inB)
+	inA, errA := engine.Tree(path, a)
+	inB, errB := engine.Tree(path, b)
+	return errA == nil && errB == nil && reflect.DeepEqual(inA, inB)
 }
 
 // Step is a part of carrying out a plan that comes after its files are written.
@@ -326,6 +318,26 @@ func (p *Plan) confirm(ctx context.Context) error {
 		return nil
 	}
 	return unread(p.engine.Name() + " has read its configuration, and " + problem)
+}
+
+// Perform does what was planned, if there is anything to do. With reload, the engine reads it.
+func (p *Plan) Perform(ctx context.Context, reload bool) error {
+	if !reload {
+		if !p.Changes() {
+			return nil
+		}
+		return p.CarryOut(ctx)
+	}
+	if !p.Changes() {
+		if unread, err := p.Unread(ctx); err != nil || !unread {
+			return err
+		}
+	}
+	step, err := p.Reloading()
+	if err != nil {
+		return err
+	}
+	return p.CarryOut(ctx, step)
 }
 
 // CarryOut does what was planned, and then each of steps. If anything fails, or ctx ends, everything is restored; the next

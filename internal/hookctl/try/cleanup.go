@@ -1,7 +1,6 @@
 package try
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,11 +8,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 )
 
 // cleanUp ends and removes all that there still is of the container and of what its hooks left. It returns what is worth
@@ -56,7 +56,7 @@ func removeCreated(paths []string) {
 func endChildren(others []int) (notes []string, err error) {
 	killed := map[int]bool{}
 	for deadline := time.Now().Add(grace); ; time.Sleep(time.Millisecond) {
-		children, err := childrenOf(os.Getpid())
+		children, err := proc.Children(os.Getpid())
 		children = slices.DeleteFunc(children, func(pid int) bool { return slices.Contains(others, pid) })
 		if err != nil || len(children) == 0 {
 			return notes, err
@@ -79,28 +79,6 @@ func endChildren(others []int) (notes []string, err error) {
 			}
 		}
 	}
-}
-
-// childrenOf returns the children of a process, whichever of its threads they belong to.
-func childrenOf(parent int) (children []int, err error) {
-	entries, err := os.ReadDir("/proc")
-	for _, e := range entries {
-		pid, notPid := strconv.Atoi(e.Name())
-		if notPid != nil {
-			continue
-		}
-		if fields := statOf(pid); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
-			children = append(children, pid)
-		}
-	}
-	return children, err
-}
-
-// statOf returns the fields of a process's stat file after its name, proc_pid_stat(5): its state, its parent, ...
-func statOf(pid int) []string {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	// PID (NAME) STATE PARENT ..., where NAME may hold anything
-	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 }
 
 func commandLine(pid int) string {

@@ -2,102 +2,66 @@ package try
 
 import (
 	"encoding/json"
-	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
+	"github.com/awslabs/oci-add-hooks/internal/launch"
 )
 
-// config is as much of the runtime specification's config.json as a throwaway container needs.
+// config is a config.json. Its hooks are by their stages.
 type config struct {
-	Version     string                 `json:"ociVersion"`
-	Hostname    string                 `json:"hostname"`
-	Process     process                `json:"process"`
-	Root        root                   `json:"root"`
-	Mounts      []mount                `json:"mounts"`
-	Annotations map[string]string      `json:"annotations,omitempty"`
-	Linux       linux                  `json:"linux"`
-	Hooks       map[hooks.Stage][]hook `json:"hooks,omitempty"`
+	specs.Spec
+	Hooks map[hooks.Stage][]hook `json:"hooks,omitempty"`
 }
 
-type process struct {
-	User            struct{}            `json:"user"` // root, in the container
-	Args            []string            `json:"args"`
-	Env             []string            `json:"env"`
-	Cwd             string              `json:"cwd"`
-	Capabilities    map[string][]string `json:"capabilities"`
-	NoNewPrivileges bool                `json:"noNewPrivileges"`
+// hook is a hook object.
+type hook struct {
+	Path    string   `json:"path"`
+	Args    []string `json:"args,omitempty"`
+	Env     []string `json:"env,omitzero"` // an empty one is given, and not inherited
+	Timeout int      `json:"timeout,omitempty"`
 }
-
-type root struct {
-	Path     string `json:"path"`
-	Readonly bool   `json:"readonly"`
-}
-
-type mount struct {
-	Destination string   `json:"destination"`
-	Type        string   `json:"type"`
-	Source      string   `json:"source"`
-	Options     []string `json:"options,omitempty"`
-}
-
-type linux struct {
-	Namespaces  []namespace `json:"namespaces"`
-	UIDMappings []idMapping `json:"uidMappings,omitempty"`
-	GIDMappings []idMapping `json:"gidMappings,omitempty"`
-}
-
-type namespace struct {
-	Type string `json:"type"`
-}
-
-type idMapping struct {
-	ContainerID int `json:"containerID"`
-	HostID      int `json:"hostID"`
-	Size        int `json:"size"`
-}
-
-// hook is a hook object, with the members that we don't know.
-type hook map[string]json.RawMessage
 
 // newConfig returns the config.json of a container that runs args in the root file system at path, which it cannot write to if
 // it is the user's. Somebody who is not root becomes root in a user namespace.
 func newConfig(path string, opts Options, args []string) config {
 	keep := []string{"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"} // what runc spec gives
-	c := config{
+	c := config{Spec: specs.Spec{
 		Version:  "1.0.2",
 		Hostname: "hookctl-try",
-		Process: process{
+		Process: &specs.Process{
 			Args:            args,
-			Env:             []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=dumb"},
+			Env:             []string{"PATH=" + launch.SystemPath, "TERM=dumb"},
 			Cwd:             "/",
-			Capabilities:    map[string][]string{"bounding": keep, "effective": keep, "permitted": keep},
+			Capabilities:    &specs.LinuxCapabilities{Bounding: keep, Effective: keep, Permitted: keep},
 			NoNewPrivileges: true,
 		},
-		Root:        root{Path: path, Readonly: opts.Rootfs != ""},
+		Root:        &specs.Root{Path: path, Readonly: opts.Rootfs != ""},
 		Annotations: opts.Annotations,
-		Mounts: []mount{
+		Mounts: []specs.Mount{
 			{Destination: "/proc", Type: "proc", Source: "proc"},
 			{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		},
-		Linux: linux{Namespaces: []namespace{{"pid"}, {"ipc"}, {"uts"}, {"mount"}, {"network"}}},
-	}
+		Linux: &specs.Linux{Namespaces: []specs.LinuxNamespace{{Type: specs.PIDNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace},
+			{Type: specs.MountNamespace}, {Type: specs.NetworkNamespace}}},
+	}}
 	for _, m := range opts.Mounts {
 		access := "rw"
 		if m.ReadOnly {
 			access = "ro"
 		}
-		c.Mounts = append(c.Mounts, mount{Destination: m.Destination, Type: "bind", Source: m.Source, Options: []string{"rbind", access}})
+		c.Mounts = append(c.Mounts, specs.Mount{Destination: m.Destination, Type: "bind", Source: m.Source, Options: []string{"rbind", access}})
 	}
 	if uid := os.Geteuid(); uid != 0 {
-		c.Linux.Namespaces = append(c.Linux.Namespaces, namespace{"user"})
-		c.Linux.UIDMappings = []idMapping{{HostID: uid, Size: 1}}
-		c.Linux.GIDMappings = []idMapping{{HostID: os.Getegid(), Size: 1}}
+		c.Linux.Namespaces = append(c.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+		c.Linux.UIDMappings = []specs.LinuxIDMapping{{HostID: uint32(uid), Size: 1}}
+		c.Linux.GIDMappings = []specs.LinuxIDMapping{{HostID: uint32(os.Getegid()), Size: 1}}
 	}
 	return c
 }
@@ -114,7 +78,7 @@ func (c config) write(path string) error {
 // command, and returns the tasks, the container's command last. A task that runs in the container is recorded in the
 // directory inside, which is mounted there; any other in the directory outside.
 func (c *config) instrument(plan *inject.Plan, inside, outside, program string, opts Options) ([]*task, error) {
-	var added struct{ Hooks map[hooks.Stage][]hook }
+	var added config
 	if err := json.Unmarshal(plan.Text, &added); err != nil && plan.Text != nil {
 		return nil, err
 	}
@@ -137,17 +101,12 @@ func (c *config) instrument(plan *inject.Plan, inside, outside, program string, 
 			if stage == hooks.Poststop { // it undoes what other hooks did
 				t.Grace = poststopGrace
 			}
-			if err := t.read(h); err != nil {
-				return nil, err
-			}
+			t.take(h)
 			if err := t.write(len(tasks)); err != nil {
 				return nil, err
 			}
-			h = maps.Clone(h)
-			delete(h, "timeout") // which the recorder keeps
-			h["path"], _ = json.Marshal(recorder)
-			h["args"], _ = json.Marshal([]string{"hookctl", recordRole, filepath.Join(where, t.name)})
-			c.Hooks[stage] = append(c.Hooks[stage], h)
+			args := []string{"hookctl", recordRole, filepath.Join(where, t.name)}
+			c.Hooks[stage] = append(c.Hooks[stage], hook{Path: recorder, Args: args, Env: h.Env}) // the recorder keeps the timeout
 			tasks = append(tasks, t)
 		}
 	}
@@ -159,46 +118,30 @@ func (c *config) instrument(plan *inject.Plan, inside, outside, program string, 
 		return nil, err
 	}
 	c.Process.Args = []string{mountedProgram, recordRole, filepath.Join(mountedAt, t.name)}
-	c.Mounts = append(c.Mounts, mount{Destination: mountedAt, Type: "bind", Source: inside, Options: []string{"rbind"}})
+	c.Mounts = append(c.Mounts, specs.Mount{Destination: mountedAt, Type: "bind", Source: inside, Options: []string{"rbind"}})
 	return append(tasks, t), nil
 }
 
-// read takes what the runtime would run from a hook object.
-func (t *task) read(h hook) error {
-	var known struct {
-		Path    string
-		Args    []string
-		Timeout int
-	}
-	text, err := json.Marshal(h)
-	if err == nil {
-		err = json.Unmarshal(text, &known)
-	}
-	t.Path, t.Args, t.Own = known.Path, known.Args, time.Duration(known.Timeout)*time.Second
+// take takes what the runtime would run from a hook object.
+func (t *task) take(h hook) {
+	t.Path, t.Args, t.Own = h.Path, h.Args, time.Duration(h.Timeout)*time.Second
 	if t.supervised != nil { // the supervisor's options end at --
 		t.Supervised = slices.Index(t.Args, "--")
 	}
 	if len(t.Args) == 0 {
 		t.Args = []string{t.Path} // as runtimes do
 	}
-	return err
 }
 
 // example is a hook file with a hook in every stage, each of which is this program.
-func example(program string) []byte {
-	stages := map[hooks.Stage][]map[string]any{}
+func example(program string) ([]byte, error) {
+	stages := map[hooks.Stage][]hook{}
 	for _, stage := range hooks.Stages() {
 		path := program
 		if stage == hooks.StartContainer {
 			path = mountedProgram
 		}
-		stages[stage] = []map[string]any{{
-			"path": path, "args": []string{"hookctl", exampleRole, string(stage)}, "env": []string{networkEnv + "=" + network()}, "timeout": 10,
-		}}
+		stages[stage] = []hook{{Path: path, Args: []string{"hookctl", exampleRole, string(stage)}, Env: []string{networkEnv + "=" + network()}, Timeout: 10}}
 	}
-	text, err := json.MarshalIndent(map[string]any{"hooks": stages}, "", "\t")
-	if err != nil {
-		panic(fmt.Sprintf("a hook file of our own: %v", err))
-	}
-	return text
+	return json.MarshalIndent(map[string]any{"hooks": stages}, "", "\t")
 }

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 )
 
 // stop has the recorders end what they run.
@@ -116,7 +118,7 @@ func (c *container) reapWhile(done <-chan struct{}, call int) {
 			return
 		case <-tick.C:
 		}
-		children, _ := childrenOf(os.Getpid()) // the next tick may find more
+		children, _ := proc.Children(os.Getpid()) // the next tick may find more
 		for _, pid := range children {
 			if pid != call && !slices.Contains(c.others, pid) {
 				unix.Wait4(pid, nil, unix.WNOHANG, nil)

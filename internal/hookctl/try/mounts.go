@@ -9,12 +9,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	plain "github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // missingBelow returns what a runtime creates in a root file system for mounts, parents first. Links there lead where they
 // do in the container.
-func missingBelow(rootfs string, mounts []mount) (missing []string, err error) {
+func missingBelow(rootfs string, mounts []specs.Mount) (missing []string, err error) {
 	root, err := unix.Open(rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err

@@ -37,21 +37,7 @@ func (c *container) watch(begin int64) (stop func()) {
 // progress returns what has happened until now: the calls that have begun.
 func (c *container) progress(begin, now int64) (*Report, error) {
 	r := &Report{Runtime: c.runtime, Seconds: seconds(now - begin)}
-	for _, t := range c.tasks {
-		calls, err := t.calls()
-		if err != nil {
-			return nil, err
-		}
-		for i := range calls {
-			if calls[i].Result == Killed { // or it has not ended yet
-				calls[i].Result, calls[i].end = Running, now
-			}
-			calls[i].place(begin, now)
-		}
-		r.add(t, calls)
-	}
-	r.sort()
-	return r, nil
+	return r, c.collect(r, begin, now, true)
 }
 
 // report puts together what was recorded.
@@ -63,20 +49,9 @@ func (c *container) report(begin, end int64, problems []string) (*Report, error)
 	if c.opts.Rootfs == "" && len(c.opts.Command) > 0 {
 		r.Notes = append(r.Notes, "conditions saw the command "+c.opts.Command[0]+"; without --rootfs, a program of hookctl's own ran in its place")
 	}
-	for _, t := range c.tasks {
-		calls, err := t.calls()
-		if err != nil {
-			return nil, err
-		}
-		if len(calls) == 0 {
-			calls = []Call{t.call()}
-		}
-		for i := range calls {
-			calls[i].place(begin, end)
-		}
-		r.add(t, calls)
+	if err := c.collect(r, begin, end, false); err != nil {
+		return nil, err
 	}
-	r.sort()
 	r.Problems = append(r.Problems, r.faults(problems)...)
 	for _, h := range r.Hooks {
 		if h.Ignored {
@@ -89,4 +64,27 @@ func (c *container) report(begin, end int64, problems []string) (*Report, error)
 		}
 	}
 	return r, nil
+}
+
+// collect adds the calls of all tasks to a report, on a time line that leads from begin to now. While the container lives, a
+// call that has not ended runs; afterwards, a task without a call was never called.
+func (c *container) collect(r *Report, begin, now int64, lives bool) error {
+	for _, t := range c.tasks {
+		calls, err := t.calls()
+		if err != nil {
+			return err
+		}
+		if len(calls) == 0 && !lives {
+			calls = []Call{t.call()}
+		}
+		for i := range calls {
+			if calls[i].Result == Killed && lives {
+				calls[i].Result, calls[i].end = Running, now
+			}
+			calls[i].place(begin, now)
+		}
+		r.add(t, calls)
+	}
+	r.sort()
+	return nil
 }

@@ -151,9 +151,9 @@ func survivors() (list []survivor) {
 	if err != nil || self != strconv.Itoa(os.Getpid()) || os.Getpid() == 1 {
 		return nil
 	}
-	children, _ := childrenOf(os.Getpid())
+	children, _ := proc.Children(os.Getpid())
 	for _, pid := range children {
-		list = append(list, survivor{pid, startOf(pid), bootID()})
+		list = append(list, survivor{pid, proc.Started(pid), bootID()})
 	}
 	return list
 }
@@ -161,14 +161,6 @@ func survivors() (list []survivor) {
 func bootID() string {
 	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(text))
-}
-
-// startOf returns when a process began, empty if there is none.
-func startOf(pid int) string {
-	if fields := statOf(pid); len(fields) > 19 {
-		return fields[19]
-	}
-	return ""
 }
 
 // killLeft kills what the hooks of a killed try have left running.
@@ -206,15 +198,15 @@ func (s survivor) kill() error {
 		return err
 	}
 	defer unix.Close(fd)
-	if startOf(s.PID) != s.Start {
+	if proc.Started(s.PID) != s.Start {
 		return nil // another has its number
 	}
-	children, err := childrenOf(s.PID)
+	children, err := proc.Children(s.PID)
 	if err != nil {
 		return err
 	}
 	for _, pid := range children {
-		if err := (survivor{PID: pid, Start: startOf(pid)}).kill(); err != nil {
+		if err := (survivor{PID: pid, Start: proc.Started(pid)}).kill(); err != nil {
 			return err
 		}
 	}

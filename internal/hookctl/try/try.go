@@ -21,8 +21,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 	plain "github.com/awslabs/oci-add-hooks/internal/report"
@@ -113,7 +115,7 @@ func (c *container) prepare() (err error) {
 	if err := c.opts.check(); err != nil {
 		return err
 	}
-	if c.others, err = childrenOf(os.Getpid()); err != nil {
+	if c.others, err = proc.Children(os.Getpid()); err != nil {
 		return err
 	}
 	program, err := os.Executable()
@@ -259,15 +261,14 @@ func (c *container) profile(program string) (profile.Profile, error) {
 			Kind: cmdline.AddHooks, HookFiles: c.opts.Files, HooksDirs: c.opts.Dirs, Runtime: c.opts.Runtime,
 		})
 	}
-	path := filepath.Join(c.dir, "example.json")
-	if err := os.WriteFile(path, example(program), 0o600); err != nil {
-		return profile.Profile{}, err
-	}
-	file, err := hooks.ReadFile(path)
+	text, err := example(program)
 	if err != nil {
 		return profile.Profile{}, err
 	}
-	file.Path = "example"
+	file, err := hooks.ParseFile(&jsonfile.File{Path: "example", Data: text})
+	if err != nil {
+		return profile.Profile{}, err
+	}
 	return profile.Profile{Runtime: cmp.Or(c.opts.Runtime, "runc"), Files: []*hooks.File{file}}, nil
 }
 

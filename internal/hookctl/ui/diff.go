@@ -1,16 +1,6 @@
 package ui
 
-import (
-	"strings"
-
-	"github.com/rogpeppe/go-internal/diff"
-)
-
-// UnifiedDiff returns the change of a text, as a unified diff; empty if there is none.
-func UnifiedDiff(oldName string, old []byte, newName string, new []byte) string {
-	_, unified, _ := strings.Cut(string(diff.Diff(oldName, old, newName, new)), "\n") // after a line for git
-	return unified
-}
+import "strings"
 
 // Diff prints a unified diff.
 func (u *UI) Diff(unified string) {

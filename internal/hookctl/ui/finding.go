@@ -10,7 +10,7 @@ import (
 
 // FindingsToStderr prints findings on standard error, for a command whose result is something else.
 func (u *UI) FindingsToStderr(findings []check.Finding) {
-	onStderr := New(u.In, u.err, u.err)
+	onStderr := New(u.err, u.err)
 	onStderr.Findings(findings)
 	_ = onStderr.Flush() // there is no place to report it
 }
@@ -52,7 +52,7 @@ const (
 func (u *UI) excerpt(line string, offset int, caret Colour) {
 	offset = min(offset, len(line))
 	room := excerptWidth
-	if width, _, isTerminal := terminal(u.out); isTerminal {
+	if width := u.width(); width > 0 {
 		room = max(min(room, width-excerptIndent), minExcerpt)
 		if blank := len(line) - len(strings.TrimLeft(line, " \t")); blank <= offset { // nobody knows how wide a tab is
 			line, offset = line[blank:], offset-blank

@@ -49,7 +49,7 @@ func (u *UI) Stats(stats []history.Stat) {
 		return
 	}
 	heading := []string{"STAGE", "HOOK", "COUNT", "FAILED", "P50", "P95", "P99", "MAX"}
-	_, _, isTerminal := terminal(u.out)
+	isTerminal := u.width() > 0
 	if isTerminal {
 		heading = append(heading, "DURATIONS ("+bounds()+")")
 	}

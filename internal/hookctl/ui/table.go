@@ -26,12 +26,7 @@ func (u *UI) Table(heading []string, rows [][]Cell) {
 	for i, h := range heading {
 		head[i] = Dim.Cell(h)
 	}
-	width, _, _ := terminal(u.out)
-	u.table(head, rows, width)
-}
-
-// table prints a table for a terminal of width characters, 0 for no terminal.
-func (u *UI) table(head []Cell, rows [][]Cell, width int) {
+	width := u.width()
 	all := append([][]Cell{head}, rows...)
 	widths, fits := fit(all, width)
 	if !fits {

@@ -1,20 +1,13 @@
 package ui
 
 import (
+	"cmp"
 	"strings"
 	"unicode/utf8"
 )
 
-// textWidth is how wide text is at most, in characters: longer lines are hard to read.
-const textWidth = 100
-
-// width returns how wide text is here.
-func (u *UI) width() int {
-	if width, _, isTerminal := terminal(u.out); isTerminal {
-		return min(width, textWidth)
-	}
-	return 80
-}
+// textWidth returns how wide text is here: on a terminal at most 100 characters, since longer lines are hard to read.
+func (u *UI) textWidth() int { return min(cmp.Or(u.width(), 80), 100) }
 
 // Text prints paragraphs, one a line of text, whose lines are broken between words. A line that begins with a space is a
 // row of a list, and printed as it is if it fits.
@@ -26,7 +19,7 @@ func (u *UI) Text(text string) {
 		}
 		words := strings.TrimLeft(strings.TrimSuffix(paragraph, "\n"), " ")
 		indent := strings.Repeat(" ", len(strings.TrimSuffix(paragraph, "\n"))-len(words))
-		for i, line := range wrap(words, u.width()-len(indent)-hanging) {
+		for i, line := range wrap(words, u.textWidth()-len(indent)-hanging) {
 			if i == 1 {
 				indent += strings.Repeat(" ", hanging)
 			}
@@ -38,12 +31,7 @@ func (u *UI) Text(text string) {
 // flow prints cells one after the other below indent spaces, with a space between them. A terminal gets lines that are broken
 // between words; those after the first begin farther to the right.
 func (u *UI) flow(indent int, cells ...Cell) {
-	width, _, _ := terminal(u.out)
-	u.flowWithin(width, indent, cells)
-}
-
-// flowWithin is flow for a terminal of width characters, 0 for no terminal.
-func (u *UI) flowWithin(width, indent int, cells []Cell) {
+	width := u.width()
 	u.Printf("%s", strings.Repeat(" ", indent))
 	whole, painted := indent-1, []string{}
 	for _, c := range cells {
@@ -90,7 +78,7 @@ func (u *UI) Definitions(list [][2]string) {
 	}
 	for _, d := range list {
 		term := strings.Repeat(" ", indent) + Escape(d[0])
-		for i, line := range wrap(d[1], max(u.width()-indent-column-gap, 20)) {
+		for i, line := range wrap(d[1], max(u.textWidth()-indent-column-gap, 20)) {
 			space := indent + column + gap
 			if n := utf8.RuneCountInString(term); i == 0 && n+gap <= space {
 				u.Printf("%s%s%s\n", term, strings.Repeat(" ", space-n), Escape(line))

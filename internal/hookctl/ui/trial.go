@@ -1,7 +1,9 @@
 package ui
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -18,11 +20,7 @@ import (
 // wrong.
 func (u *UI) Trial(r *try.Report) {
 	u.clear()
-	width, _, isTerminal := terminal(u.out)
-	if !isTerminal {
-		width = 80
-	}
-	u.timeline(r, width)
+	u.timeline(r)
 	for _, c := range r.InOrder() {
 		u.output(c)
 	}
@@ -45,16 +43,12 @@ func (u *UI) Trial(r *try.Report) {
 	}
 }
 
-// Progress draws the time line of what has begun so far, over the one that it drew before.
+// Progress draws the time line of what has begun so far on a terminal, over the one that it drew before.
 func (u *UI) Progress(r *try.Report) {
-	width, height, isTerminal := terminal(u.out)
-	if !isTerminal {
-		return
-	}
+	_, height := u.size()
 	var now bytes.Buffer
-	drawn := New(nil, &now, nil)
-	drawn.colour = u.colour
-	drawn.timeline(r, width)
+	drawn := &UI{text: bufio.NewWriter(&now), colour: u.colour, size: u.size}
+	drawn.timeline(r)
 	drawn.Flush()
 	lines := bytes.SplitAfter(now.Bytes(), []byte("\n"))
 	lines = lines[:len(lines)-1]
@@ -87,7 +81,7 @@ const (
 
 // timeline prints a table with a row for each call, and in it a bar on a line that stands for all of the time. A terminal
 // that is too narrow for all columns gets no bar, then no start, then no duration.
-func (u *UI) timeline(r *try.Report, width int) {
+func (u *UI) timeline(r *try.Report) {
 	calls := r.InOrder()
 	longest, outcomes := len("HOOK"), len("RESULT")
 	names := titles(calls)
@@ -95,7 +89,7 @@ func (u *UI) timeline(r *try.Report, width int) {
 		longest = max(longest, utf8.RuneCountInString(names[i]))
 		outcomes = max(outcomes, len(outcome(&calls[i])))
 	}
-	left := width - stageWidth - gap - gap - outcomes
+	left := cmp.Or(u.width(), 80) - stageWidth - gap - gap - outcomes
 	times := 0
 	for times < 2 && left >= min(longest, minName)+timeWidth+gap {
 		left -= timeWidth + gap
@@ -148,7 +142,7 @@ func duration(d time.Duration) string {
 		return fmt.Sprintf("%.1f ms", ms)
 	}
 	if s := d.Seconds(); s < 9999.5 {
-		return fmt.Sprintf("%.*f s", 2, s)
+		return fmt.Sprintf("%.2f s", s)
 	}
 	return d.Round(time.Minute).String()
 }

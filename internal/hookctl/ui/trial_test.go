@@ -41,7 +41,7 @@ func sample() *try.Report {
 // timelineOf returns the lines of the time line of a report.
 func timelineOf(t *testing.T, r *try.Report, width int) []string {
 	t.Helper()
-	text := drawn(t, false, func(u *UI) { u.timeline(r, width) })
+	text := drawn(t, false, width, func(u *UI) { u.timeline(r) })
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
@@ -220,7 +220,7 @@ func TestTrial(t *testing.T) {
 	r.Problems = []string{"runc start: it says \x07so"}
 	r.Notes = []string{"a note"}
 	r.NotAdded = []try.NotAdded{{File: "/d/a.json", Path: "/opt/no", Reason: "always is false"}}
-	_, rest, _ := strings.Cut(drawn(t, false, func(u *UI) { u.Trial(r) }), "\n\n")
+	_, rest, _ := strings.Cut(drawn(t, false, 0, func(u *UI) { u.Trial(r) }), "\n\n")
 	want := `poststart /opt/a-long-name and long arguments
   stdout  one
   stdout  two\x1b[31m
@@ -233,7 +233,7 @@ problem: runc start: it says \aso
 	if diff := cmp.Diff(want, rest); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	text := drawn(t, true, func(u *UI) { u.Trial(r) })
+	text := drawn(t, true, 0, func(u *UI) { u.Trial(r) })
 	for _, part := range []string{"\x1b[32m  ━", "\x1b[31mproblem:\x1b[0m runc", "  exit 3\x1b[0m\n", "never called\x1b[0m"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("%q is not in\n%q", part, text)

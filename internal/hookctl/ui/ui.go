@@ -28,21 +28,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UI is what a command reads and writes. Its methods that draw write to standard output, unless they say otherwise.
+// UI is what a command writes to. Its methods that draw write to standard output, unless they say otherwise.
 type UI struct {
-	In     io.Reader
 	AsJSON bool // --json was given
 
-	out    io.Writer
-	text   *bufio.Writer // to out
+	text   *bufio.Writer // standard output
 	err    io.Writer
-	colour bool // out shows colours
-	drawn  int  // how many lines of out are to be drawn over
+	colour bool                       // colours are shown
+	size   func() (width, height int) // of the terminal that standard output is, in characters; 0 if it is none
+	drawn  int                        // how many lines are to be drawn over
 }
 
-// New returns a UI of these streams.
-func New(in io.Reader, out, err io.Writer) *UI {
-	return &UI{In: in, out: out, text: bufio.NewWriter(out), err: err, colour: wantsColour(out)}
+// New returns a UI of these streams. Colours are shown to a user who wants them (https://no-color.org).
+func New(out, err io.Writer) *UI {
+	u := &UI{text: bufio.NewWriter(out), err: err, size: func() (width, height int) { return terminal(out) }}
+	u.colour = u.Live() && os.Getenv("NO_COLOR") == ""
+	return u
+}
+
+// width returns the width of the terminal, 0 if there is none.
+func (u *UI) width() int {
+	width, _ := u.size()
+	return width
 }
 
 // Out returns the buffered standard output.
@@ -106,31 +113,22 @@ func (u *UI) Paint(c Colour, text string) string {
 }
 
 // Live reports whether what is drawn while something runs can be drawn over: on a terminal that moves its cursor.
-func (u *UI) Live() bool {
-	_, _, isTerminal := terminal(u.out)
-	return isTerminal && os.Getenv("TERM") != "dumb"
-}
+func (u *UI) Live() bool { return u.width() > 0 && os.Getenv("TERM") != "dumb" }
 
-// wantsColour reports whether w is a terminal that shows colours, to a user who wants them (https://no-color.org).
-func wantsColour(w io.Writer) bool {
-	_, _, isTerminal := terminal(w)
-	return isTerminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-}
-
-// terminal returns the size of the terminal that w is, in characters: 80 by 24 if it does not say.
-func terminal(w io.Writer) (width, height int, isTerminal bool) {
+// terminal returns the size of the terminal that w is: 80 by 24 if it does not say, 0 if it is none.
+func terminal(w io.Writer) (width, height int) {
 	f, isFile := w.(*os.File)
 	if !isFile {
-		return 0, 0, false
-	}
-	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
-		return 0, 0, false
+		return 0, 0
 	}
 	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	if err != nil || size.Col == 0 || size.Row == 0 {
-		return 80, 24, true
+	switch {
+	case err != nil:
+		return 0, 0
+	case size.Col == 0 || size.Row == 0:
+		return 80, 24
 	}
-	return int(size.Col), int(size.Row), true
+	return int(size.Col), int(size.Row)
 }
 
 // Escape returns text with what a terminal might act upon escaped as in a Go string, a line feed too. A tab stays.

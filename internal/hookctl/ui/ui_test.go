@@ -7,14 +7,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 )
 
 // drawn returns what draw prints, without colours or with.
-func drawn(t *testing.T, colour bool, draw func(*UI)) string {
+func drawn(t *testing.T, colour bool, width int, draw func(*UI)) string {
 	t.Helper()
 	var out bytes.Buffer
-	u := New(nil, &out, nil)
-	u.colour = colour
+	u := New(&out, nil)
+	u.colour, u.size = colour, func() (int, int) { return width, 24 }
 	draw(u)
 	if err := u.Flush(); err != nil {
 		t.Fatal(err)
@@ -23,7 +25,7 @@ func drawn(t *testing.T, colour bool, draw func(*UI)) string {
 }
 
 func TestTable(t *testing.T) {
-	head := []Cell{Dim.Cell("STATUS"), Dim.Cell("RUNTIME"), Dim.Cell("")}
+	head := []string{"STATUS", "RUNTIME", ""}
 	rows := [][]Cell{
 		{Green.Cell("ok"), Bold.Cell("gpu"), Plain.Cell("/usr/local/bin/gpu is a link to oci-add-hooks")},
 		{Red.Cell("error"), Bold.Cell(""), Plain.Cell("größer\tals\n/x")},
@@ -67,22 +69,22 @@ STATUS   error
          größer\tals\n/x
 `},
 	} {
-		got := "\n" + drawn(t, false, func(u *UI) { u.table(head, rows, tt.width) })
+		got := "\n" + drawn(t, false, tt.width, func(u *UI) { u.Table(head, rows) })
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%d characters (-want +got):\n%s", tt.width, diff)
 		}
 	}
-	if got := drawn(t, true, func(u *UI) { u.table(head, rows[:1], 0) }); !strings.Contains(got, "\x1b[32mok\x1b[0m      \x1b[1mgpu\x1b[0m") {
+	if got := drawn(t, true, 0, func(u *UI) { u.Table(head, rows[:1]) }); !strings.Contains(got, "\x1b[32mok\x1b[0m      \x1b[1mgpu\x1b[0m") {
 		t.Errorf("%q", got)
 	}
 }
 
 // From 20 characters on, no word is broken, and no line is longer than the terminal unless it is one word below a heading.
 func TestTableFits(t *testing.T) {
-	head := []Cell{Dim.Cell("CONTAINER"), Dim.Cell("STATE"), Dim.Cell("CALLED BY")}
+	head := []string{"CONTAINER", "STATE", "CALLED BY"}
 	rows := [][]Cell{{Plain.Cell(strings.Repeat("0a", 6)), Plain.Cell("stopped since yesterday"), Plain.Cell("one two three four five six /a/path/of/some/length")}}
 	for width := 20; width < 120; width++ {
-		got := drawn(t, false, func(u *UI) { u.table(head, rows, width) })
+		got := drawn(t, false, width, func(u *UI) { u.Table(head, rows) })
 		for _, word := range strings.Fields(rows[0][2].text) {
 			if !strings.Contains(got, word) {
 				t.Errorf("%d characters: %q is broken:\n%s", width, word, got)
@@ -113,16 +115,16 @@ func TestEscape(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
-	unified := UnifiedDiff("a", []byte("one\n\ttwo\n"), "b", []byte("one\n\ttwo\x1b\n"))
+	unified := change.Diff("a", []byte("one\n\ttwo\n"), "b", []byte("one\n\ttwo\x1b\n"))
 	want := "\x1b[1m--- a\x1b[0m\n\x1b[1m+++ b\x1b[0m\n\x1b[36m@@ -1,2 +1,2 @@\x1b[0m\n one\n\x1b[31m-\ttwo\x1b[0m\n\x1b[32m+\ttwo\\x1b\x1b[0m\n"
-	if diff := cmp.Diff(want, drawn(t, true, func(u *UI) { u.Diff(unified) })); diff != "" {
+	if diff := cmp.Diff(want, drawn(t, true, 0, func(u *UI) { u.Diff(unified) })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
 func TestError(t *testing.T) {
 	var err bytes.Buffer
-	u := New(nil, nil, &err)
+	u := New(nil, &err)
 	u.Error("first\x1b\n  second")
 	u.Note("third")
 	if got, want := err.String(), "hookctl: first\\x1b\n  second\nhookctl: note: third\n"; got != want {
@@ -134,7 +136,7 @@ func TestError(t *testing.T) {
 // explanation below it.
 func TestText(t *testing.T) {
 	long := strings.Repeat("word ", 20)
-	got := drawn(t, false, func(u *UI) {
+	got := drawn(t, false, 0, func(u *UI) {
 		u.Text(long + "\n\n  one    in columns\n  two    " + long + "\n")
 		u.Definitions([][2]string{{"a", "one"}, {"bcd", long}, {strings.Repeat("x", 30), "three"}})
 	})
@@ -165,7 +167,7 @@ func TestFlow(t *testing.T) {
 		20: "\x1b[31merror:\x1b[0m this is a\n  message of several\n  words \x1b[2m(/hooks/x)\x1b[0m\n",
 		3:  "\x1b[31merror:\x1b[0m\n  this\n  is\n  a\n  message\n  of\n  several\n  words\n  \x1b[2m(/hooks/x)\x1b[0m\n",
 	} {
-		if diff := cmp.Diff(want, drawn(t, true, func(u *UI) { u.flowWithin(width, 0, cells) })); diff != "" {
+		if diff := cmp.Diff(want, drawn(t, true, width, func(u *UI) { u.flow(0, cells...) })); diff != "" {
 			t.Errorf("%d characters (-want +got):\n%s", width, diff)
 		}
 	}

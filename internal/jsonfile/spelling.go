@@ -1,0 +1,55 @@
+package jsonfile
+
+import (
+	"fmt"
+	"strings"
+)
+
+// DidYouMean returns the beginning of a remedy for a name that is not known: the question for the one of the known names
+// that is nearest to it; "" if none is near.
+func DidYouMean(name string, known ...string) string {
+	best, least := "", 0
+	for _, k := range known {
+		// One slip in a short name, two in a longer one.
+		if d := distance(plain(name), plain(k)); d <= (len(k)+2)/5 && (best == "" || d < least) {
+			best, least = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q? ", best)
+}
+
+// plain returns a name without what people vary in it: the case of letters, hyphens and underscores.
+func plain(name string) string {
+	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
+}
+
+// distance returns how many bytes are inserted, removed, replaced, or exchanged with their neighbour, between two names
+// (optimal string alignment).
+func distance(a, b string) int {
+	const long = 64 // no name that is known is longer
+	if len(a) > long {
+		return len(a)
+	}
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before, last, row = last, row, before
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(last[j]+cost, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}
