@@ -2,6 +2,9 @@
 // C and in Go. All programs of a table run in turns, in shifting order, as whole processes; what is told is medians and
 // their ratios. Budgets stand beside what they are for; only -gate makes one of them fail the run.
 //
+// How the pages of a program's file lie in memory decides several percent of its start. So each program is copied several
+// times, and the copies run as one.
+//
 // It builds what it measures, in a directory on a tmpfs. With PEER=/path/to/wrapper in the environment, a copy there of that
 // wrapper, which has the command line of awslabs/oci-add-hooks, is measured too.
 package main
@@ -79,6 +82,7 @@ type job struct {
 // result is a program's medians.
 type result struct {
 	wall   float64 // microseconds
+	cpu    float64 // user and system time of all its threads, in microseconds; a busy machine changes it less
 	spread float64 // half the distance between the quartiles, in microseconds
 	faults float64 // page faults
 	peak   float64 // kilobytes
@@ -111,21 +115,33 @@ func build() (*bed, error) {
 		}
 	}
 	// A file as the linker leaves it starts more slowly than its copy.
-	copies := map[string]string{"goexec": b.at("goexec.linked"), "oci-add-hooks": b.at("linked/oci-add-hooks"), "oci-add-hooks-late": b.at("late/oci-add-hooks"), "oci-run-hook": b.at("linked/oci-run-hook")}
+	programs := map[string]string{"runtime": b.at("runtime"), "exec": b.at("exec"), "goexec": b.at("goexec.linked"), "oci-add-hooks": b.at("linked/oci-add-hooks"),
+		"oci-add-hooks-late": b.at("late/oci-add-hooks"), "oci-run-hook": b.at("linked/oci-run-hook")}
 	if peer := os.Getenv("PEER"); peer != "" {
-		copies["peer"] = peer
+		programs["peer"] = peer
 	}
-	for name, from := range copies {
-		text, err := os.ReadFile(from)
-		if err == nil {
-			err = os.WriteFile(b.at(name), text, 0o755)
-		}
-		if err != nil {
-			return nil, err
+	for i := range copies {
+		for name, from := range programs {
+			text, err := os.ReadFile(from)
+			if err != nil {
+				return nil, err
+			}
+			if err := os.MkdirAll(b.copy(i, ""), 0o755); err != nil {
+				return nil, err
+			}
+			if err := os.WriteFile(b.copy(i, name), text, 0o755); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return b, nil
 }
+
+// copies is how many copies of each program run.
+const copies = 4
+
+// copy returns the path of one copy of a program.
+func (b *bed) copy(i int, name string) string { return b.at(fmt.Sprintf("copy-%d/%s", i, name)) }
 
 func (b *bed) at(name string) string { return filepath.Join(b.dir, name) }
 
@@ -153,33 +169,33 @@ func (b *bed) calls(rounds int) (map[string]result, error) {
 		programs = append(programs, "peer")
 	}
 	b.jobs = nil
-	b.add("runtime", "", append([]string{runtimePath}, state...))
-	b.add("exec", "", append([]string{b.at("exec"), runtimePath}, state...))
-	b.add("goexec", "", append([]string{b.at("goexec"), runtimePath}, state...))
+	b.add("runtime", "", append([]string{"runtime"}, state...))
+	b.add("exec", "", append([]string{"exec", runtimePath}, state...))
+	b.add("goexec", "", append([]string{"goexec", runtimePath}, state...))
 	b.add("link", "", append([]string{b.link(runtimePath)}, state...))
-	b.add("late", "", slices.Concat([]string{b.at("oci-add-hooks-late")}, own, state))
+	b.add("late", "", slices.Concat([]string{"oci-add-hooks-late"}, own, state))
 	// The hook is the program that exits at once; a hook alone is that program's row, the runtime's.
-	b.add("supervised", "", []string{b.at("oci-run-hook"), "--stage=createRuntime", "--profile=bench", "--log=" + b.at("log/hooks.jsonl"), "--", runtimePath, "hook"})
+	b.add("supervised", "", []string{"oci-run-hook", "--stage=createRuntime", "--profile=bench", "--log=" + b.at("log/hooks.jsonl"), "--", runtimePath, "hook"})
 	for _, p := range programs {
 		prefix := ""
 		if p == "peer" {
 			prefix = "peer "
 		}
-		b.add(prefix+"state", "", slices.Concat([]string{b.at(p)}, own, state))
-		b.add(prefix+"create", config, slices.Concat([]string{b.at(p)}, own, create))
+		b.add(prefix+"state", "", slices.Concat([]string{p}, own, state))
+		b.add(prefix+"create", config, slices.Concat([]string{p}, own, create))
 	}
 	results, err := b.measure(rounds)
 	if err != nil {
 		return nil, err
 	}
-	t := newTable("a call", "median us", "+-", "page faults", "peak kB", "ratio", "budget")
+	t := newTable("a call", "median us", "+-", "cpu us", "page faults", "peak kB", "ratio", "cpu ratio", "budget")
 	row := func(what, name, over, budget string) {
 		r := results[name]
-		ratio := ""
+		ratio, cpu := "", ""
 		if over != "" {
-			ratio = fmt.Sprintf("%.2f of %s", r.wall/results[over].wall, over)
+			ratio, cpu = fmt.Sprintf("%.2f of %s", r.wall/results[over].wall, over), fmt.Sprintf("%.2f", r.cpu/results[over].cpu)
 		}
-		t.row(what, f0(r.wall), f0(r.spread), f0(r.faults), f0(r.peak), ratio, budget)
+		t.row(what, f0(r.wall), f0(r.spread), f0(r.cpu), f0(r.faults), f0(r.peak), ratio, cpu, budget)
 	}
 	row("runtime alone", "runtime", "", "")
 	row("exec: C that only execs", "exec", "runtime", "")
@@ -193,31 +209,35 @@ func (b *bed) calls(rounds int) (map[string]result, error) {
 	row("create: one hook, 10 kB", "create", "late", "1.15")
 	row("", "create", "goexec", "1.25")
 	row("a supervised hook that exits at once", "supervised", "goexec", "")
-	t.row("", "", "", "", "", fmt.Sprintf("%.2f of goexec more than alone", (results["supervised"].wall-results["runtime"].wall)/results["goexec"].wall), "2.00")
+	t.row("", "", "", "", "", "", fmt.Sprintf("%.2f of goexec more than alone", (results["supervised"].wall-results["runtime"].wall)/results["goexec"].wall),
+		fmt.Sprintf("%.2f", (results["supervised"].cpu-results["runtime"].cpu)/results["goexec"].cpu), "2.00")
 	if len(programs) > 1 {
 		row("peer: passed through", "peer state", "exec", "")
 		row("peer: create", "peer create", "exec", "")
-		t.row("state, of the peer's", "", "", "", "", fmt.Sprintf("%.2f of peer", results["state"].wall/results["peer state"].wall), "0.50")
-		t.row("create, of the peer's", "", "", "", "", fmt.Sprintf("%.2f of peer", results["create"].wall/results["peer create"].wall), "0.50")
+		row("state, of the peer's", "state", "peer state", "0.50")
+		row("create, of the peer's", "create", "peer create", "0.50")
+		row("goexec, of the peer's create", "goexec", "peer create", "")
 	}
 	t.print()
 	return results, nil
 }
 
-// link makes a profile and its link, and returns the link's path.
+// link makes a profile, and its link beside each copy, and returns the link's name.
 func (b *bed) link(runtimePath string) string {
 	b.write("profiles/link.json", "{\n\t\"runtime\": \""+runtimePath+"\",\n\t\"hooks\": {}\n}\n")
-	if err := os.Symlink("oci-add-hooks", b.at("link")); err != nil {
-		panic(err)
+	for i := range copies {
+		if err := os.Symlink("oci-add-hooks", b.copy(i, "link")); err != nil {
+			panic(err)
+		}
 	}
-	return b.at("link")
+	return "link"
 }
 
 // growth measures create as config.json, the hooks and the hooks directories grow.
 func (b *bed) growth(rounds int) error {
 	b.jobs = nil
 	create := func(name, config, hookFile string, more ...string) {
-		b.add(name, config, slices.Concat([]string{b.at("oci-add-hooks"), "--hook-config-path", hookFile, "--runtime-path", b.at("runtime")}, more,
+		b.add(name, config, slices.Concat([]string{"oci-add-hooks", "--hook-config-path", hookFile, "--runtime-path", b.at("runtime")}, more,
 			[]string{"create", "--bundle", b.at("bundle"), "c1"}))
 	}
 	oneHook, small := b.write("one-hook.json", hooksText(1)), b.write("config.json", configText(bundleSize))
@@ -268,46 +288,53 @@ func (b *bed) growth(rounds int) error {
 	return nil
 }
 
+// add adds the copies of the program that argv[0] names.
 func (b *bed) add(name, config string, argv []string) {
-	j := job{name: name, argv: argv}
-	if config != "" {
-		j.from, j.to = config, b.write("bundle/config.json", "")
+	for i := range copies {
+		j := job{name: name, argv: append([]string{b.copy(i, argv[0])}, argv[1:]...)}
+		if config != "" {
+			j.from, j.to = config, b.write("bundle/config.json", "")
+		}
+		b.jobs = append(b.jobs, j)
 	}
-	b.jobs = append(b.jobs, j)
 }
 
-// measure runs every job that many times, in turns, and gives the medians.
+// measure runs the jobs of each name that many times, or a few more, in turns, and gives the medians.
 func (b *bed) measure(rounds int) (map[string]result, error) {
 	var lines strings.Builder
 	for _, j := range b.jobs {
 		lines.WriteString(strings.Join(append([]string{j.from, j.to}, j.argv...), "\t") + "\n")
 	}
+	rounds = (rounds + copies - 1) / copies
 	cmd := exec.Command(b.at("spawn"), fmt.Sprint(rounds), fmt.Sprint(rand.IntN(1<<30)), b.write("jobs", lines.String()))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, err
 	}
-	type sample struct{ wall, faults, peak []float64 }
-	samples := make([]sample, len(b.jobs))
+	type sample struct{ wall, cpu, faults, peak []float64 }
+	samples := map[string]*sample{}
+	for _, j := range b.jobs {
+		samples[j.name] = &sample{}
+	}
 	_, counted, _ := bytes.Cut(out, []byte("warm\n"))
 	scanner := bufio.NewScanner(bytes.NewReader(counted))
 	for scanner.Scan() {
 		var i int
-		var wall, faults, peak float64
-		if _, err := fmt.Sscan(scanner.Text(), &i, &wall, &faults, &peak); err != nil {
+		var wall, cpu, faults, peak float64
+		if _, err := fmt.Sscan(scanner.Text(), &i, &wall, &cpu, &faults, &peak); err != nil {
 			return nil, fmt.Errorf("%q: %w", scanner.Text(), err)
 		}
-		s := &samples[i]
-		s.wall, s.faults, s.peak = append(s.wall, wall/1e3), append(s.faults, faults), append(s.peak, peak)
+		s := samples[b.jobs[i].name]
+		s.wall, s.cpu, s.faults, s.peak = append(s.wall, wall/1e3), append(s.cpu, cpu), append(s.faults, faults), append(s.peak, peak)
 	}
 	results := map[string]result{}
-	for i, j := range b.jobs {
-		s := samples[i]
-		if len(s.wall) != rounds {
-			return nil, fmt.Errorf("%s ran %d times, not %d", j.name, len(s.wall), rounds)
+	for name, s := range samples {
+		if len(s.wall) != rounds*copies {
+			return nil, fmt.Errorf("%s ran %d times, not %d", name, len(s.wall), rounds*copies)
 		}
-		results[j.name] = result{quantile(s.wall, 0.5), (quantile(s.wall, 0.75) - quantile(s.wall, 0.25)) / 2, quantile(s.faults, 0.5), quantile(s.peak, 0.5)}
+		results[name] = result{quantile(s.wall, 0.5), (quantile(s.wall, 0.75) - quantile(s.wall, 0.25)) / 2,
+			quantile(s.cpu, 0.5), quantile(s.faults, 0.5), quantile(s.peak, 0.5)}
 	}
 	return results, nil
 }

@@ -155,6 +155,37 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// What the pages name in code is there: targets of make, and paths of the checkout.
+func TestNames(t *testing.T) {
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := regexp.MustCompile("(?s)(?m:^    .*?$)|```.*?```|`[^`]*`")
+	target := regexp.MustCompile(`\bmake ([a-z][a-z-]*)`)
+	path := regexp.MustCompile("^`((?:\\.ci|bench|cmd|deploy|docs|examples|internal|packaging|scripts|test)/[^` ]*)`$")
+	targets, paths := 0, 0
+	for page, text := range pages(t) {
+		for _, span := range code.FindAllString(text, -1) {
+			for _, m := range target.FindAllStringSubmatch(span, -1) {
+				targets++
+				if !regexp.MustCompile(`(?m)^` + m[1] + `:`).Match(makefile) {
+					t.Errorf("%s: make has no target %s", page, m[1])
+				}
+			}
+			if m := path.FindStringSubmatch(span); m != nil {
+				paths++
+				if found, err := filepath.Glob("../" + m[1]); err != nil || len(found) == 0 {
+					t.Errorf("%s: there is no %s", page, m[1])
+				}
+			}
+		}
+	}
+	if targets < 20 || paths < 40 {
+		t.Errorf("%d targets and %d paths were found", targets, paths)
+	}
+}
+
 // docs/design.md has a row for every package, and for no other.
 func TestHouse(t *testing.T) {
 	text, err := os.ReadFile("../docs/design.md")

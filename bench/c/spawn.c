@@ -1,6 +1,6 @@
 /* Times programs as whole processes, in turns and in shifting order, and prints a line for each run:
  *
- *	PROGRAM WALL_NANOSECONDS MINOR_FAULTS PEAK_KILOBYTES
+ *	PROGRAM WALL_NANOSECONDS CPU_MICROSECONDS MINOR_FAULTS PEAK_KILOBYTES
  *
  * usage: spawn ROUNDS SEED JOBFILE
  *
@@ -71,7 +71,8 @@ static void run(const struct job *j, int index)
 		fprintf(stderr, "%s: wait status %d\n", j->argv[0], status);
 		exit(1);
 	}
-	printf("%d %lld %ld %ld\n", index, (to.tv_sec - from.tv_sec) * 1000000000LL + to.tv_nsec - from.tv_nsec,
+	printf("%d %lld %ld %ld %ld\n", index, (to.tv_sec - from.tv_sec) * 1000000000LL + to.tv_nsec - from.tv_nsec,
+	       (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000 + used.ru_utime.tv_usec + used.ru_stime.tv_usec,
 	       used.ru_minflt, used.ru_maxrss);
 }
 

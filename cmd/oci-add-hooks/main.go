@@ -25,7 +25,7 @@ func init() { runtime.LockOSThread() }
 func main() {
 	call, err := cmdline.Parse(os.Args)
 	if err == nil {
-		err = run(call)
+		err = run(&call)
 	}
 	if err != nil {
 		report.Error(err, logOf(call))
@@ -34,14 +34,14 @@ func main() {
 }
 
 // run returns only if the call is one for this program itself, or if something fails.
-func run(call cmdline.Call) error {
+func run(call *cmdline.Call) error {
 	switch call.Kind {
 	case cmdline.Version:
 		return printVersion()
 	case cmdline.Help:
 		return printHelp()
 	}
-	uses, err := profile.Load(call)
+	uses, err := profile.Load(*call)
 	if err != nil {
 		return err
 	}
@@ -50,18 +50,18 @@ func run(call cmdline.Call) error {
 		return err
 	}
 	if call.Kind == cmdline.AddHooks {
-		if err := addHooks(uses, call); err != nil {
+		if err := addHooks(&uses, call); err != nil {
 			return err
 		}
 	}
 	return launch.Exec(runtimePath, call.Args)
 }
 
-func addHooks(uses profile.Profile, call cmdline.Call) error {
+func addHooks(uses *profile.Profile, call *cmdline.Call) error {
 	// Garbage is not worth collecting in a process that lives for milliseconds and holds a few times what it reads: with a
 	// config.json of 10 MB, collecting it takes as long as all the rest.
 	debug.SetGCPercent(-1)
-	plan, err := inject.Make(uses, call.ConfigPath, call.ID)
+	plan, err := inject.Make(*uses, call.ConfigPath, call.ID)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func addHooks(uses profile.Profile, call cmdline.Call) error {
 		return err
 	}
 	if call.Debug {
-		report.Debug(plan.String(), logOf(call))
+		report.Debug(plan.String(), logOf(*call))
 	}
 	return nil
 }

@@ -63,10 +63,10 @@ func Read(path, id string, facts bool) (*Config, error) {
 	return parse(file, id, facts)
 }
 
-// Replace puts data in the place of config.json, in one step; a failure leaves it as it was, and is jsonfile.ErrChanged if
+// Replace puts text in the place of config.json, in one step; a failure leaves it as it was, and is jsonfile.ErrChanged if
 // it is not the file that was read any more. Nothing is synced to disk: a bundle does not outlive a power cut.
-func (c *Config) Replace(data []byte) error {
-	return c.fail(c.file.Replace(data))
+func (c *Config) Replace(text jsonfile.Text) error {
+	return c.fail(c.file.Replace(text))
 }
 
 // Lock waits until no other call of this program is about to replace config.json.

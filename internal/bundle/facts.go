@@ -106,10 +106,14 @@ var engineFiles = []string{
 	"/run/.containerenv", "/run/secrets", "/var/run/secrets/kubernetes.io/",
 }
 
-// engineInits are the destinations of the init program that engines add, and the names that the program has.
-var engineInits = map[string][]string{
-	"/sbin/docker-init": {"docker-init", "tini"},
-	"/run/podman-init":  {"catatonit", "tini", "dumb-init"},
+// engineInits are the destinations of the init program that engines add, and the names that the program has. (A map would be
+// built at every start.)
+var engineInits = []struct {
+	destination string
+	programs    []string
+}{
+	{"/sbin/docker-init", []string{"docker-init", "tini"}},
+	{"/run/podman-init", []string{"catatonit", "tini", "dumb-init"}},
 }
 
 // podIDs are the annotations in which containerd and CRI-O name the pod: the id of its sandbox, and its own.
@@ -157,7 +161,12 @@ func isEngines(m mount, engineDirs []string) bool {
 	case isAmong(m.destination, []string{"/sys/"}):
 		return source == path.Clean(m.destination)
 	}
-	return slices.Contains(engineInits[m.destination], path.Base(source))
+	for _, init := range engineInits {
+		if m.destination == init.destination {
+			return slices.Contains(init.programs, path.Base(source))
+		}
+	}
+	return false
 }
 
 // isAmong reports whether destination is one of list, or below one that ends in a slash.

@@ -45,7 +45,7 @@ func TestFacts(t *testing.T) {
 }
 
 // TestFactsOfEngines: what engines wrote for a container with an annotation or a bind mount of the user's, as
-// testdata/engines/README.md says.
+// testdata/engines/README.md describes.
 func TestFactsOfEngines(t *testing.T) {
 	for file, want := range map[string]struct {
 		id      string

@@ -32,7 +32,7 @@ func replace(t *testing.T, path, data string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Replace([]byte(data))
+	return c.Replace(jsonfile.Text{[]byte(data)})
 }
 
 // checkDirectory says what lies in the directory of path: no temporary file, above all.
@@ -248,7 +248,7 @@ func TestReplaceFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		os.RemoveAll(filepath.Dir(path))
-		if err := c.Replace([]byte("new")); err == nil || !strings.Contains(err.Error(), "(ENOENT)") {
+		if err := c.Replace(jsonfile.Text{[]byte("new")}); err == nil || !strings.Contains(err.Error(), "(ENOENT)") {
 			t.Errorf("%v", err)
 		}
 	})
@@ -284,7 +284,7 @@ func TestReplaceAnotherFile(t *testing.T) {
 			if err := change(path); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Replace([]byte("new")); !errors.Is(err, jsonfile.ErrChanged) {
+			if err := c.Replace(jsonfile.Text{[]byte("new")}); !errors.Is(err, jsonfile.ErrChanged) {
 				t.Errorf("%v", err)
 			}
 			checkText(t, path, "theirs")
@@ -305,7 +305,7 @@ func TestReplaceIsAtomic(t *testing.T) {
 		for i := 0; i < 200 && err == nil; i++ {
 			c := &Config{}
 			if c.file, err = jsonfile.Read(path); err == nil {
-				err = c.Replace(texts[i%2])
+				err = c.Replace(jsonfile.Text{texts[i%2]})
 			}
 		}
 		done <- err

@@ -59,7 +59,7 @@ func canonical(values []jsontext.Value) []byte {
 // Splice returns the text of config.json with the additions, every other byte as it was. It fails if the file is one to
 // which hooks cannot be added (hooks or a stage written twice or in another letter case, or of another type; text after
 // the end of the JSON value).
-func (c *Config) Splice(additions []Addition) ([]byte, error) {
+func (c *Config) Splice(additions []Addition) (jsonfile.Text, error) {
 	if c.fault != nil {
 		return nil, c.fault
 	}
@@ -70,41 +70,63 @@ func (c *Config) Splice(additions []Addition) ([]byte, error) {
 // end of one is easily far away.
 func (c *Config) edits(additions []Addition) []jsonfile.Edit {
 	var edits []jsonfile.Edit
-	var newStages [][]byte // members to be added to hooks
+	members := make([]byte, 0, room(additions)) // those to be added to hooks, or hooks with them
+	switch {
+	case !c.hooks.exists():
+		members = append(members, `"hooks":{`...)
+	case c.hooks.isNull():
+		members = append(members, '{')
+	}
+	none := len(members)
 	for _, a := range additions {
 		s := c.stages[a.Stage]
 		switch {
 		case len(a.Prepend)+len(a.Append) == 0:
 		case s == nil:
-			member := append([]byte(`"`+string(a.Stage)+`":`), array(a)...)
-			newStages = append(newStages, member)
+			if len(members) > none {
+				members = append(members, ',')
+			}
+			members = append(append(append(members, '"'), a.Stage...), `":`...)
+			members = appendArray(members, a)
 		case s.isNull():
-			edits = append(edits, jsonfile.Edit{Start: s.start, End: s.end, Text: array(a)})
+			edits = append(edits, jsonfile.Edit{Start: s.start, End: s.end, Text: appendArray(nil, a)})
 		case s.empty:
-			edits = append(edits, jsonfile.Insert(s.inside, list(slices.Concat(a.Prepend, a.Append))))
+			edits = append(edits, jsonfile.Insert(s.inside, appendList(nil, a.Prepend, a.Append)))
 		default:
 			if len(a.Prepend) > 0 {
-				edits = append(edits, jsonfile.Insert(s.inside, append(list(a.Prepend), ',')))
+				edits = append(edits, jsonfile.Insert(s.inside, append(appendList(nil, a.Prepend), ',')))
 			}
 			if len(a.Append) > 0 {
-				edits = append(edits, jsonfile.Insert(s.last, append([]byte{','}, list(a.Append)...)))
+				edits = append(edits, jsonfile.Insert(s.last, appendList([]byte{','}, a.Append)))
 			}
 		}
 	}
-	if len(newStages) > 0 {
-		members := bytes.Join(newStages, []byte{','})
+	if len(members) > none {
 		switch {
 		case !c.hooks.exists():
-			text := slices.Concat([]byte(`"hooks":{`), members, []byte{'}'})
-			edits = append(edits, front(c.root, text))
+			edits = append(edits, front(c.root, append(members, '}')))
 		case c.hooks.isNull():
-			edits = append(edits, jsonfile.Edit{Start: c.hooks.start, End: c.hooks.end, Text: slices.Concat([]byte{'{'}, members, []byte{'}'})})
+			edits = append(edits, jsonfile.Edit{Start: c.hooks.start, End: c.hooks.end, Text: append(members, '}')})
 		default:
 			edits = append(edits, front(c.hooks, members))
 		}
 	}
 	slices.SortFunc(edits, func(a, b jsonfile.Edit) int { return cmp.Compare(a.Start, b.Start) })
 	return edits
+}
+
+// room returns how many bytes all of the additions take at most, if each needs a stage: memory of many sizes is slow to get.
+func room(additions []Addition) int {
+	size := len(`"hooks":{},`)
+	for _, a := range additions {
+		size += len(a.Stage) + len(`"":[],`)
+		for _, hooks := range [][]jsontext.Value{a.Prepend, a.Append} {
+			for _, h := range hooks {
+				size += len(h) + len(",")
+			}
+		}
+	}
+	return size
 }
 
 // front returns the edit that puts members at the front of an object.
@@ -115,23 +137,21 @@ func front(object value, members []byte) jsonfile.Edit {
 	return jsonfile.Insert(object.inside, members)
 }
 
-// list returns the hooks with commas between them.
-func list(hooks []jsontext.Value) []byte {
-	size := 0
-	for _, h := range hooks {
-		size += len(h) + 1
-	}
-	text := make([]byte, 0, size+1) // and room for a comma before or after
-	for i, h := range hooks {
-		if i > 0 {
-			text = append(text, ',')
+// appendList appends hooks with commas between them.
+func appendList(text []byte, lists ...[]jsontext.Value) []byte {
+	none := len(text)
+	for _, hooks := range lists {
+		for _, h := range hooks {
+			if len(text) > none {
+				text = append(text, ',')
+			}
+			text = append(text, h...)
 		}
-		text = append(text, h...)
 	}
 	return text
 }
 
-// array returns the array of a stage that has no hooks yet.
-func array(a Addition) []byte {
-	return slices.Concat([]byte{'['}, list(slices.Concat(a.Prepend, a.Append)), []byte{']'})
+// appendArray appends the array of a stage that has no hooks yet.
+func appendArray(text []byte, a Addition) []byte {
+	return append(appendList(append(text, '['), a.Prepend, a.Append), ']')
 }

@@ -50,7 +50,7 @@ func add(c *Config, additions ...Addition) (string, error) {
 		}
 	}
 	text, err := c.Splice(additions)
-	return string(text), err
+	return string(text.Bytes()), err
 }
 
 // TestSplice holds rules 11 and 12: where hooks go, and that everything else stays.

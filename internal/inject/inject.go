@@ -20,8 +20,8 @@ import (
 // Plan is what would be added to a bundle.
 type Plan struct {
 	ConfigPath string
-	Decisions  []Decision // in the order of the stages; within a stage, hook files first
-	Text       []byte     // the new config.json; nil if it stays as it is
+	Decisions  []Decision    // in the order of the stages; within a stage, hook files first
+	Text       jsonfile.Text // the new config.json; nil if it stays as it is
 
 	uses   profile.Profile
 	dirs   *hooks.Directories

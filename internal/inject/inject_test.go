@@ -85,7 +85,7 @@ func TestPlan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, string(plan.Text)); diff != "" {
+			if diff := cmp.Diff(test.want, string(plan.Text.Bytes())); diff != "" {
 				t.Errorf("text (-want +got)\n%s", diff)
 			}
 			var told []string
@@ -118,7 +118,7 @@ func TestPlan(t *testing.T) {
 				t.Fatal(err)
 			}
 			if again.Text != nil {
-				t.Errorf("the second plan: %s", again.Text)
+				t.Errorf("the second plan: %s", again.Text.Bytes())
 			}
 		})
 	}

@@ -80,7 +80,7 @@ func TestSupervised(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, string(plan.Text)); diff != "" {
+			if diff := cmp.Diff(tt.want, string(plan.Text.Bytes())); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			var told []string
@@ -99,7 +99,7 @@ func TestSupervised(t *testing.T) {
 				t.Fatal(err)
 			}
 			if again, err := Make(uses, config, "c"); err != nil || again.Text != nil {
-				t.Errorf("the second plan: %s, %v", again.Text, err)
+				t.Errorf("the second plan: %s, %v", again.Text.Bytes(), err)
 			}
 		})
 	}
@@ -122,8 +122,8 @@ func TestSupervisorElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan, err := Make(profile.Profile{Files: []*hooks.File{f}, Program: link}, write(t, dir, "config.json", "{}"), "c")
-	if err != nil || !strings.Contains(string(plan.Text), `{"path":"`+supervisor+`"`) {
-		t.Errorf("%s, %v", plan.Text, err)
+	if err != nil || !strings.Contains(string(plan.Text.Bytes()), `{"path":"`+supervisor+`"`) {
+		t.Errorf("%s, %v", plan.Text.Bytes(), err)
 	}
 }
 

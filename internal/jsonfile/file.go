@@ -128,9 +128,8 @@ func Read(path string) (*File, error) {
 	if f.Stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, &Error{Path: path, Problem: "is not a regular file", Remedy: "correct the path, or put the file there"}
 	}
-	tooLarge := &Error{Path: path, Problem: fmt.Sprintf("is larger than %d MiB", MaxSize>>20), Remedy: "correct the path, or make the file smaller"}
 	if f.Stat.Size > MaxSize {
-		return nil, tooLarge
+		return nil, tooLarge(path)
 	}
 	// One byte more than the size, so that the end of the file is seen without growing the buffer.
 	f.Data = make([]byte, 0, f.Stat.Size+1)
@@ -147,9 +146,13 @@ func Read(path string) (*File, error) {
 		}
 		f.Data = f.Data[:len(f.Data)+n]
 		if len(f.Data) > MaxSize { // it grew while it was read
-			return nil, tooLarge
+			return nil, tooLarge(path)
 		}
 	}
+}
+
+func tooLarge(path string) *Error {
+	return &Error{Path: path, Problem: fmt.Sprintf("is larger than %d MiB", MaxSize>>20), Remedy: "correct the path, or make the file smaller"}
 }
 
 // openFile opens a file for reading, without waiting for whoever might write to it.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,14 +18,14 @@ import (
 // ErrChanged says that a file is not, or no longer, the one that was read.
 var ErrChanged = errors.New("it is another file than the one that was read")
 
-// Replace puts data in the place of the file that was read, in one step: whoever opens it, and whenever this process is
+// Replace puts text in the place of the file that was read, in one step: whoever opens it, and whenever this process is
 // killed, there are the old bytes or the new ones. Symbolic links are followed. If the path leads to another file by now,
 // or the file was written to, nothing happens, and the error is ErrChanged. (Between the last look and the replacement
 // lie two system calls. Against others that call Lock, it is safe.) Mode, owner and extended attributes (the SELinux label
 // and ACLs among them) are kept.
 //
 // A failure leaves the file as it was and nothing beside it; a kill may leave a temporary file, which is in nobody's way.
-func (f *File) Replace(data []byte) error {
+func (f *File) Replace(text Text) error {
 	dir, base, err := openDir(f.Path)
 	if err != nil {
 		return failed("its directory cannot be opened", err)
@@ -41,7 +43,7 @@ func (f *File) Replace(data []byte) error {
 	if err != nil {
 		return failed("no file can be created beside it", err)
 	}
-	err = writeAll(fd, data)
+	err = writeAll(fd, text)
 	if err == nil {
 		err = f.dress(fd, old)
 	}
@@ -83,16 +85,8 @@ const maxLock = 10 * time.Second
 // kernel's (flock(2)), and ends with the process or with unlock. Where there are no such locks (NFS, a directory that may
 // not be read), it does nothing.
 func (f *File) Lock() (unlock func(), err error) {
-	path, _, err := openDir(f.Path)
+	dir, _, err := openDir(f.Path)
 	if err != nil {
-		return nil, failed("its directory cannot be opened", err)
-	}
-	defer unix.Close(path)
-	dir, err := unix.Openat(path, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	switch {
-	case err == unix.EACCES: // who may not read the directory cannot lock it
-		return func() {}, nil
-	case err != nil:
 		return nil, failed("its directory cannot be opened", err)
 	}
 	for end := time.Now().Add(maxLock); ; time.Sleep(time.Millisecond) {
@@ -110,8 +104,9 @@ func (f *File) Lock() (unlock func(), err error) {
 // maxLinks is how many links the kernel follows (path_resolution(7)).
 const maxLinks = 40
 
-// openDir opens the directory of the file that path leads to, as a place to start from (O_PATH), and returns the file's
-// name in it. A path of /proc that leads into another mount namespace stays there: the kernel alone can follow it.
+// openDir opens the directory of the file that path leads to, and returns the file's name in it. A directory that may not
+// be read is opened as a place to start from alone (O_PATH). A path of /proc that leads into another mount namespace stays
+// there: the kernel alone can follow it.
 func openDir(path string) (dir int, base string, err error) {
 	dir = unix.AT_FDCWD
 	for range maxLinks {
@@ -119,7 +114,10 @@ func openDir(path string) (dir int, base string, err error) {
 		if parent == "" {
 			parent = "."
 		}
-		next, err := unix.Openat(dir, parent, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		next, err := unix.Openat(dir, parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err == unix.EACCES {
+			next, err = unix.Openat(dir, parent, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		}
 		if dir >= 0 {
 			unix.Close(dir)
 		}
@@ -127,8 +125,10 @@ func openDir(path string) (dir int, base string, err error) {
 			return -1, "", err
 		}
 		dir = next
-		target := make([]byte, unix.PathMax)
-		n, err := unix.Readlinkat(dir, base, target)
+		_, err = unix.Readlinkat(dir, base, make([]byte, 1))
+		if err == nil {
+			path, err = readLink(dir, base)
+		}
 		switch {
 		case err == unix.EINVAL, err == unix.ENOENT: // no link, or nothing
 			return dir, base, nil
@@ -136,10 +136,19 @@ func openDir(path string) (dir int, base string, err error) {
 			unix.Close(dir)
 			return -1, "", err
 		}
-		path = string(target[:n])
 	}
 	unix.Close(dir)
 	return -1, "", unix.ELOOP
+}
+
+// readLink returns where a link in an open directory leads. It is a function of its own, since most calls meet no link, and a
+// stack with room for a path has to grow first.
+//
+//go:noinline
+func readLink(dir int, name string) (target string, err error) {
+	path := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(dir, name, path)
+	return string(path[:max(n, 0)]), err
 }
 
 // failed says what failed and why, if anything did.
@@ -154,7 +163,7 @@ func failed(what string, err error) error {
 // behind is passed over.
 func createBeside(dir int, base string) (fd int, name string, err error) {
 	for n := 0; ; n++ {
-		name = fmt.Sprintf(".%s.%d-%d.tmp", base, unix.Getpid(), n)
+		name = "." + base + "." + strconv.Itoa(unix.Getpid()) + "-" + strconv.Itoa(n) + ".tmp" // fmt is slow the first time
 		fd, err = unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
 		if err != unix.EEXIST && err != unix.EINTR {
 			return fd, name, err
@@ -162,15 +171,25 @@ func createBeside(dir int, base string) (fd int, name string, err error) {
 	}
 }
 
-func writeAll(fd int, data []byte) error {
-	for len(data) > 0 {
-		n, err := unix.Write(fd, data)
+func writeAll(fd int, text Text) error {
+	left := slices.Clone(text)
+	for {
+		for len(left) > 0 && len(left[0]) == 0 {
+			left = left[1:]
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		written, err := unix.Writev(fd, left)
 		if err != nil && err != unix.EINTR {
 			return failed("the new text cannot be written", err)
 		}
-		data = data[max(n, 0):]
+		for i := 0; written > 0; i++ {
+			n := min(written, len(left[i]))
+			left[i] = left[i][n:]
+			written -= n
+		}
 	}
-	return nil
 }
 
 // dress sets on the new file the owner, the extended attributes and the mode of the old one, in this order: a change of

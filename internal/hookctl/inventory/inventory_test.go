@@ -350,7 +350,7 @@ func TestSupervised(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, config, string(plan.Text))
+	write(t, config, string(plan.Text.Bytes()))
 	e := inventory.New(sys, inventory.Options{Exe: exe}).List(container.Look(sys).Containers)[0]
 	if e.State != inventory.Complete {
 		t.Errorf("%+v", e)

@@ -119,7 +119,7 @@ func plan(v *inventory.Inventory, call cmdline.Call, p Preview, path, id string)
 	if err != nil {
 		return nil, err
 	}
-	is, err := indented(plan.Text)
+	is, err := indented(plan.Text.Bytes())
 	if err != nil {
 		return nil, err
 	}

@@ -79,8 +79,10 @@ func (c config) write(path string) error {
 // directory inside, which is mounted there; any other in the directory outside.
 func (c *config) instrument(plan *inject.Plan, inside, outside, program string, opts Options) ([]*task, error) {
 	var added config
-	if err := json.Unmarshal(plan.Text, &added); err != nil && plan.Text != nil {
-		return nil, err
+	if plan.Text != nil {
+		if err := json.Unmarshal(plan.Text.Bytes(), &added); err != nil {
+			return nil, err
+		}
 	}
 	from := map[hooks.Stage][]inject.Decision{} // about a stage's hooks, in their order
 	for _, d := range plan.Decisions {

@@ -83,16 +83,16 @@ func (o object) indents(f *jsonfile.File) (indent, unit string) {
 func (o object) insert(f *jsonfile.File, text string) []byte {
 	indent, unit := o.indents(f)
 	if len(o.members) > 0 {
-		return f.Edited([]jsonfile.Edit{jsonfile.Insert(o.members[len(o.members)-1].end, []byte(","+indent+text))})
+		return f.Edited([]jsonfile.Edit{jsonfile.Insert(o.members[len(o.members)-1].end, []byte(","+indent+text))}).Bytes()
 	}
 	outer := strings.TrimSuffix(indent, unit)
-	return f.Edited([]jsonfile.Edit{{Start: o.start + 1, End: o.end - 1, Text: []byte(indent + text + outer)}})
+	return f.Edited([]jsonfile.Edit{{Start: o.start + 1, End: o.end - 1, Text: []byte(indent + text + outer)}}).Bytes()
 }
 
 // set returns a text in which a member has another value, or is added.
 func (o object) set(f *jsonfile.File, name, value string) []byte {
 	if m, ok := o.find(name); ok {
-		return f.Edited([]jsonfile.Edit{{Start: m.after, End: m.end, Text: []byte(value)}})
+		return f.Edited([]jsonfile.Edit{{Start: m.after, End: m.end, Text: []byte(value)}}).Bytes()
 	}
 	return o.insert(f, tomledit.Quote(name)+": "+value)
 }
@@ -104,11 +104,11 @@ func (o object) remove(f *jsonfile.File, name string) []byte {
 		case m.name != name:
 			continue
 		case i > 0:
-			return f.Edited([]jsonfile.Edit{{Start: o.members[i-1].end, End: m.end}})
+			return f.Edited([]jsonfile.Edit{{Start: o.members[i-1].end, End: m.end}}).Bytes()
 		case len(o.members) > 1:
-			return f.Edited([]jsonfile.Edit{{Start: m.start, End: o.members[1].start}})
+			return f.Edited([]jsonfile.Edit{{Start: m.start, End: o.members[1].start}}).Bytes()
 		}
-		return f.Edited([]jsonfile.Edit{{Start: o.start + 1, End: o.end - 1}})
+		return f.Edited([]jsonfile.Edit{{Start: o.start + 1, End: o.end - 1}}).Bytes()
 	}
 	return f.Data
 }
