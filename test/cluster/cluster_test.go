@@ -176,7 +176,7 @@ func rollOut(t *testing.T, c cluster) {
 
 // userNamespace runs pods that have a user namespace.
 func (c cluster) userNamespace() {
-	c.feature("userns", "default", `
+	c.feature("userNamespaces", "userns", "default", `
 		"hostUsers": false,
 		"volumes": [{"name": "data", "emptyDir": {}}],
 		"containers": [{
@@ -188,7 +188,7 @@ func (c cluster) userNamespace() {
 // recursiveReadOnly runs pods with a directory of the node in which something else is mounted.
 func (c cluster) recursiveReadOnly() {
 	c.on("node1", "sh", "-c", "mkdir -p /tmp/tree/sub && mount -t tmpfs tmpfs /tmp/tree/sub")
-	c.feature("rro", "kube-system", `
+	c.feature("recursiveReadOnlyMounts", "rro", "kube-system", `
 		"volumes": [{"name": "tree", "hostPath": {"path": "/tmp/tree"}}],
 		"containers": [{
 			"name": "main", "image": "busybox:stable", "args": ["sleep", "3600"],
@@ -197,9 +197,14 @@ func (c cluster) recursiveReadOnly() {
 }
 
 // feature runs a pod by runc and one by the handler, and in each a command that succeeds if the pod has what its spec asks
-// for. If it does not start by runc, the test is skipped, with the reason that Kubernetes has.
-func (c cluster) feature(name, namespace, spec, has string) {
+// for. If it does not start by runc, the test is skipped, with the reason that Kubernetes has: at once if the node's status
+// does not have the feature.
+func (c cluster) feature(feature, name, namespace, spec, has string) {
 	c.Helper()
+	timeout := "60s"
+	if !strings.Contains(c.handler("runc"), feature) {
+		timeout = "15s"
+	}
 	for _, class := range []string{"null", strconv.Quote(profile)} {
 		if class != "null" {
 			name += "-" + profile
@@ -212,7 +217,7 @@ func (c cluster) feature(name, namespace, spec, has string) {
 		}
 		c.kubectl("apply", "-f", manifest)
 		defer c.kubectl("delete", "-f", manifest, "--grace-period=1")
-		waits := exec.Command("./admin.sh", "kubectl", "wait", "--for=condition=Ready", "--timeout=60s", "-f", manifest)
+		waits := exec.Command("./admin.sh", "kubectl", "wait", "--for=condition=Ready", "--timeout="+timeout, "-f", manifest)
 		switch out, err := waits.CombinedOutput(); {
 		case err != nil && class == "null":
 			c.Skip(c.kubectl("-n", namespace, "get", "events", "--field-selector", "type=Warning,reason!=MissingClusterDNS,involvedObject.name="+name,
