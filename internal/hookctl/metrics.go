@@ -31,15 +31,20 @@ hookctl ps has them, if it may see all of them.`,
 			if u.AsJSON {
 				return usageError("metrics have a format of their own; use hookctl log --stats --json")
 			}
-			list, err := readRecords(u, sys, records, &q)
+			path, err := recordsPath(sys, records)
+			if err != nil {
+				return err
+			}
+			sums, torn, err := q.Sum(path)
+			noteTorn(u, path, torn)
 			if err != nil {
 				return err
 			}
 			containers := countContainers(u, sys, q.Profile)
 			if textfile == "" {
-				return history.WriteMetrics(u.Out(), list, containers)
+				return history.WriteMetrics(u.Out(), sums, containers)
 			}
-			if err := history.ReplaceTextfile(textfile, list, containers); err != nil {
+			if err := history.ReplaceTextfile(textfile, sums, containers); err != nil {
 				return fmt.Errorf("%s cannot be replaced: %w", textfile, err)
 			}
 			return nil
