@@ -574,11 +574,9 @@ func (s *Scan) stored(files files, dir string) map[string]stored {
 				Image string `json:"image-name"`
 				Pod   string `json:"pod-id"`
 			}
-			// An image is shown where it is noted; nothing depends on it.
+			// Metadata of another form is another engine's, such as Buildah's.
 			_ = json.Unmarshal([]byte(c.Metadata), &metadata)
-			if len(c.Names) > 0 {
-				known[c.ID] = stored{c.Names[0], metadata.Image, metadata.Pod != ""}
-			}
+			known[c.ID] = stored{strings.Join(c.Names[:min(1, len(c.Names))], ""), metadata.Image, metadata.Pod != ""}
 		}
 	}
 	return known
