@@ -14,7 +14,7 @@ import (
 // every later path, link and program is the other system's. hookctl needs no file of its own after that.
 func defineHostRoot(cmd *cobra.Command) {
 	var root string
-	cmd.Flags().StringVar(&root, "host-root", "", "the root `directory` of the system to work on: all paths are below it\n(needs root)")
+	cmd.Flags().StringVar(&root, "host-root", "", "the root `directory` of the system to work on: all paths are below it (needs root)")
 	complete(cmd, "host-root")
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -131,8 +131,8 @@ func newNodeInstall(u *ui.UI, sys system.System) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&hooks, "hooks", "", "the hook `file`, in the container")
 	flags.StringVar(&o.config, "config", "", "the engine's main configuration `file`, on the node (default: where it usually is)")
-	flags.StringArrayVar(&o.node.PodAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd passes to containers,\nfor conditions to see (repeatable)")
-	flags.BoolVar(&canary, "canary", true, "run a container with the profile before the node is ready (without this option:\nif the engine has the images that it needs; =false: never)")
+	flags.StringArrayVar(&o.node.PodAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd passes to containers, for conditions to see (repeatable)")
+	flags.BoolVar(&canary, "canary", true, "run a container with the profile before the node is ready (without this option: if the engine has the images that it needs; =false: never)")
 	must(errors.Join(cmd.MarkFlagRequired("hooks"), cmd.MarkFlagFilename("hooks"), cmd.MarkFlagFilename("config")))
 	o.define(cmd)
 	return cmd

@@ -119,7 +119,7 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&opts.Profiles, "profile", nil, "only containers of the profile with this `name`, and those of an unknown profile,\ncompared with it (repeatable)")
+	flags.StringArrayVar(&opts.Profiles, "profile", nil, "only containers of the profile with this `name`, and those of an unknown profile, compared with it (repeatable)")
 	flags.StringVar(&opts.Expect, "expect", "", "the `name` of the profile that containers should go through")
 	flags.BoolVar(&onlyProblems, "problems", false, "only containers with problems")
 	flags.StringArrayVar(&roots, "root", nil, "another `directory` of a runtime's state to look for containers in (runc --root; repeatable)")
