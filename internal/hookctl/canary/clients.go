@@ -10,7 +10,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 )
 
-// client is the command of Docker or Podman, which are told the same.
+// client is the command-line client of Docker or Podman. Both take the same arguments.
 type client struct {
 	*engine.Client
 	name, image   string // of the container, of the image
@@ -52,7 +52,7 @@ func (c *client) runs(string) (bool, error) {
 	return out == "true", err
 }
 
-// remove asks whether there is a container before it judges: a run that failed may have left one or not.
+// remove ignores an error if the container does not exist afterwards: a failed run may or may not have left one.
 func (c *client) remove() (err error) {
 	if c.begun {
 		_, err = c.call("rm", "--force", c.name)
@@ -65,7 +65,7 @@ func (c *client) remove() (err error) {
 		err = errors.Join(err, imageErr)
 	}
 	if err != nil {
-		return fmt.Errorf("what the canary left has to be removed by hand: %w", err)
+		return fmt.Errorf("the canary's remains have to be removed manually: %w", err)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The pages are there, are the same whenever they are made, and groff has nothing to say about them.
+// The pages exist, are the same each time they are made, and groff reports nothing about them.
 func TestPages(t *testing.T) {
 	t.Chdir("../../..") // the project's directory
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
