@@ -47,7 +47,7 @@ hookctl ps has them, if it may see all of them.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&q.Profile, "profile", "", "the `name` of a profile")
-	flags.StringVar(&textfile, "textfile", "", "replace this `file` in one step, for node_exporter's textfile\ncollector, in its format")
+	flags.StringVar(&textfile, "textfile", "", "replace this `file` in one step, for node_exporter's textfile collector, in its format")
 	addRecordsFlag(cmd, &records)
 	completeProfiles(cmd, sys, "profile")
 	must(cmd.MarkFlagFilename("textfile", "prom"))

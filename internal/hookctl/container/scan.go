@@ -364,6 +364,7 @@ func (d dockerd) dir() string { return filepath.Join(d.Root, d.data, "containers
 // configure returns what a daemon's options and its configuration file say.
 func (s *Scan) configure(files files, p proc.Process) dockerd {
 	d := dockerd{files: files, runtimes: map[string][]string{}}
+	p.Letters = true
 	for _, value := range p.Options("--add-runtime") {
 		if name, path, ok := strings.Cut(value, "="); ok {
 			d.runtimes[name] = []string{path}

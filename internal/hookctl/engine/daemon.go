@@ -39,6 +39,8 @@ type Kind struct {
 	Config  []string                         // the options that name another
 	Except  func(config string) (other bool) // reports whether a daemon with that configuration is another engine's; may be nil
 
+	Letters bool // as proc.Process has it
+
 	// Variables are names in the daemon's environment, with the options that they stand for.
 	Variables map[string]string
 }
@@ -58,6 +60,7 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 		if p.Name() != k.Program && filepath.Base(p.Exe) != k.Program {
 			continue
 		}
+		p.Letters = k.Letters
 		at, err := k.examine(&p)
 		if config == "" && k.Except != nil && k.Except(at) {
 			continue

@@ -300,6 +300,7 @@ func TestList(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	p := list[2]
+	p.Letters = true
 	if p.Name() != "dockerd" || p.Option("--data-root", "--graph") != "/b" || p.Option("--config-file") != "" || p.Option("--graph") != "" ||
 		!slices.Equal(p.Options("--add-runtime"), []string{"x=/y", "z=/w"}) ||
 		!slices.Equal(p.Options("-H", "--host"), []string{"fd://", "unix:///b", "unix:///c"}) {

@@ -29,7 +29,7 @@ import (
 // block at the end of the main file.
 type containerd struct {
 	config string
-	given  bool // by --config
+	given  bool // by --config, and not where containerd does without it
 	daemon *engine.Daemon
 }
 
@@ -41,7 +41,7 @@ func New(sys system.System, config string) (engine.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &containerd{config: daemon.Config, given: config != "", daemon: daemon}, nil
+	return &containerd{config: daemon.Config, given: config != "" && daemon.Config != kind.Usual, daemon: daemon}, nil
 }
 
 var configOptions = []string{"--config", "-config", "-c"}

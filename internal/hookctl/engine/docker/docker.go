@@ -25,7 +25,7 @@ type docker struct {
 
 // New returns the dockerd whose configuration is the file config; if that is empty, the one that runs, or the usual one.
 func New(sys system.System, config string) (engine.Engine, error) {
-	kind := engine.Kind{Program: "dockerd", Usual: "/etc/docker/daemon.json", Config: []string{"--config-file"}}
+	kind := engine.Kind{Program: "dockerd", Usual: "/etc/docker/daemon.json", Config: []string{"--config-file"}, Letters: true}
 	daemon, err := kind.Find(sys, config)
 	if err != nil {
 		return nil, err
