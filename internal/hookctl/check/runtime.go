@@ -7,13 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
@@ -133,7 +132,7 @@ func (c *checker) stageInUse(runtime string, stage hooks.Stage, n *node) {
 	}
 	has, asked := c.features[runtime]
 	if !asked {
-		has = ask(runtime, askFor)
+		has = Features(runtime)
 		c.features[runtime] = has
 	}
 	if has != nil && !slices.Contains(has, stage) {
@@ -149,11 +148,8 @@ func Features(path string) []hooks.Stage { return ask(path, askFor) }
 // program makes of that word, nobody knows.
 var answering = []string{"crun", "krun", "runc", "runsc", "youki"}
 
-// askFor is how long a runtime may take to answer, and mostAnswered the size in bytes of the longest answer.
-const (
-	askFor       = 5 * time.Second
-	mostAnswered = 1 << 20
-)
+// askFor is how long a runtime may take to answer.
+const askFor = 5 * time.Second
 
 // ask asks a runtime for its features (runtime specification, features.md). One that others may write to is not
 // executed. It finds neither this directory nor this environment: both may be another user's.
@@ -164,34 +160,10 @@ func ask(runtime string, limit time.Duration) features {
 	if where, _, _ := exposed(runtime); where != "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	var out limited
-	cmd := exec.CommandContext(ctx, runtime, "features")
-	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + launch.SystemPath}
-	cmd.Stdout = &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its children can be ended with it
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second // for children that keep its output open
-	err := cmd.Run()
-	if errors.Is(err, exec.ErrWaitDelay) {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // they are of no use to anyone
-	}
+	text, err := command.Bare(context.Background(), limit, runtime, "features")
 	var answer struct{ Hooks features }
-	if err != nil || json.Unmarshal(out.text, &answer) != nil {
+	if err != nil || json.Unmarshal([]byte(text), &answer) != nil {
 		return nil
 	}
 	return answer.Hooks
-}
-
-// limited keeps what is written to it, as long as that is not too much.
-type limited struct{ text []byte }
-
-func (l *limited) Write(p []byte) (int, error) {
-	if len(l.text)+len(p) > mostAnswered {
-		return 0, errors.New("the answer is too long")
-	}
-	l.text = append(l.text, p...)
-	return len(p), nil
 }

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -146,7 +147,7 @@ func (s *Scan) read(files files, path string, v any) bool {
 		return false
 	}
 	if err == nil {
-		if err = json.Unmarshal(text, v); err != nil {
+		if err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v); err != nil { // dockerd passes such a mark over
 			err = fmt.Errorf("%s: %w", filepath.Join(files.Root, path), err)
 		}
 	}
@@ -363,6 +364,7 @@ func (d dockerd) dir() string { return filepath.Join(d.Root, d.data, "containers
 // configure returns what a daemon's options and its configuration file say.
 func (s *Scan) configure(files files, p proc.Process) dockerd {
 	d := dockerd{files: files, runtimes: map[string][]string{}}
+	p.Letters = true
 	for _, value := range p.Options("--add-runtime") {
 		if name, path, ok := strings.Cut(value, "="); ok {
 			d.runtimes[name] = []string{path}
@@ -506,15 +508,18 @@ func (s *Scan) storage(storage string) {
 				continue
 			}
 			c := Container{ID: id, Engine: "podman", Bundle: filepath.Join(storage, at), files: files, at: at}
-			if cfg.Annotations["io.kubernetes.cri-o.ContainerType"] != "" || cfg.Annotations["io.kubernetes.cri-o.RuntimeHandler"] != "" {
+			// Annotations are written by users too; the index by the engine alone.
+			index, indexed := known[id]
+			marked := cfg.Annotations["io.kubernetes.cri-o.ContainerType"] != "" || cfg.Annotations["io.kubernetes.cri-o.RuntimeHandler"] != ""
+			if index.pod || !indexed && marked {
 				c.Engine = "cri-o"
+				c.describe(cfg.Annotations)
 			}
-			c.describe(cfg.Annotations)
-			c.Name, c.Image = cmp.Or(c.Name, known[id].name), cmp.Or(c.Image, known[id].image)
+			c.Name, c.Image = cmp.Or(c.Name, index.name), cmp.Or(c.Image, index.image)
 			c.Dropped = isDropped(cfg.Annotations, id)
 			// CRI-O notes the runtime handler, unless it is the default one. It calls it to delete a container that has ended
 			// too, whose conmon is gone.
-			if handler := cfg.Annotations["io.kubernetes.cri-o.RuntimeHandler"]; handler != "" {
+			if handler := cfg.Annotations["io.kubernetes.cri-o.RuntimeHandler"]; handler != "" && c.Engine == "cri-o" {
 				c.Running = true
 				c.calls = []call{{[]string{handler}, s.system()}}
 			}
@@ -535,9 +540,15 @@ func isDropped(annotations map[string]string, id string) bool {
 	return marked && hooks.Container{ID: id, Annotations: annotations}.IsSandbox()
 }
 
-// stored returns the names and images that a storage's index has, by id.
-func (s *Scan) stored(files files, dir string) map[string]struct{ name, image string } {
-	known := map[string]struct{ name, image string }{}
+// indexed is what a storage's index has of a container.
+type indexed struct {
+	name, image string
+	pod         bool // whether CRI-O wrote it
+}
+
+// stored returns what a storage's index has, by id.
+func (s *Scan) stored(files files, dir string) map[string]indexed {
+	known := map[string]indexed{}
 	for _, file := range []string{"containers.json", "volatile-containers.json"} {
 		var index []struct {
 			ID       string
@@ -550,11 +561,12 @@ func (s *Scan) stored(files files, dir string) map[string]struct{ name, image st
 		for _, c := range index {
 			var metadata struct {
 				Image string `json:"image-name"`
+				Pod   string `json:"pod-id"`
 			}
 			// An image is shown where it is noted; nothing depends on it.
 			_ = json.Unmarshal([]byte(c.Metadata), &metadata)
 			if len(c.Names) > 0 {
-				known[c.ID] = struct{ name, image string }{c.Names[0], metadata.Image}
+				known[c.ID] = indexed{c.Names[0], metadata.Image, metadata.Pod != ""}
 			}
 		}
 	}
