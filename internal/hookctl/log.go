@@ -112,7 +112,7 @@ oci-run-hook(8).`,
 	flags.StringVar(&q.Hook, "hook", "", "the `path` of a hook's program")
 	flags.StringVar(&q.Stage, "stage", "", "a `stage`")
 	flags.BoolVar(&q.Failed, "failed", false, "only hooks that did not succeed")
-	flags.Var(&since, "since", "a `time`, as in 2026-02-03T04:05:06Z or 2026-02-03, or how\nlong ago, as in 90s, 1h30m or 7d")
+	flags.Var(&since, "since", "a `time`, as in 2026-02-03T04:05:06Z or 2026-02-03, or how long ago, as in 90s, 1h30m or 7d")
 	flags.BoolVar(&follow, "follow", false, "show further hooks as they end")
 	flags.BoolVar(&stats, "stats", false, "count, failures and durations of each hook at each stage")
 	addFormatFlag(cmd, &format)
