@@ -485,7 +485,7 @@ func TestNoName(t *testing.T) {
 			cmd.Args = []string{""} // what the kernel makes of none
 		}
 		out, err := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "which is no name for a profile") {
+		if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "which is no name for a profile") && !strings.Contains(string(out), "called without a name") {
 			t.Errorf("%q: %v, %q", argv, err, out)
 		}
 		if err := checkMessage(string(out)); err != nil {

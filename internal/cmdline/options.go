@@ -1,5 +1,7 @@
 package cmdline
 
+import "strings"
+
 // The program's own options.
 const (
 	optHookFile = "--hook-config-path" // as in awslabs/oci-add-hooks, but repeatable
@@ -9,6 +11,12 @@ const (
 
 // optLogPath is an option of awslabs/oci-add-hooks that this program doesn't have. No runtime has it.
 const optLogPath = "--log-path"
+
+// looksOwn reports whether an option before the command looks like a slip of the pen in one of ours, such as --hook-config
+// or -hooks-dir: no runtime that is known here has one that begins like these.
+func looksOwn(name string) bool {
+	return strings.HasPrefix(name, "hook") || strings.HasPrefix(name, "runtime")
+}
 
 // ownValue says what kind of value an own option takes, as `--name value` or `--name=value`; "" if it is none of ours.
 func ownValue(name string) string {

@@ -30,7 +30,7 @@ func (o *options) define(cmd *cobra.Command, force string) {
 // interruptible calls f with a context that ends at an interrupt. An error by that is told as such, and not as a fault of the
 // engine that was asked meanwhile.
 func interruptible(cmd *cobra.Command, f func(ctx context.Context) error) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	defer stop()
 	err := f(ctx)
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) && !strings.HasPrefix(err.Error(), "interrupted") {

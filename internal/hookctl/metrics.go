@@ -12,6 +12,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 func newMetrics(u *ui.UI, sys system.System) *cobra.Command {
@@ -31,12 +33,8 @@ hookctl ps has them, if it may see all of them.`,
 			if u.AsJSON {
 				return usageError("metrics have a format of their own; use hookctl log --stats --json")
 			}
-			path, err := recordsPath(sys, records)
-			if err != nil {
-				return err
-			}
-			sums, torn, err := q.Sum(path)
-			noteTorn(u, path, torn)
+			var sums history.Sums
+			_, err := readRecords(u, sys, records, &q, func(r *hooklog.Record) error { sums.Add(r); return nil })
 			if err != nil {
 				return err
 			}
@@ -45,14 +43,14 @@ hookctl ps has them, if it may see all of them.`,
 				return history.WriteMetrics(u.Out(), sums, containers)
 			}
 			if err := history.ReplaceTextfile(textfile, sums, containers); err != nil {
-				return fmt.Errorf("%s cannot be replaced: %w", textfile, err)
+				return fmt.Errorf("%s cannot be replaced: %w", textfile, report.Plain(err))
 			}
 			return nil
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&q.Profile, "profile", "", "the `name` of a profile")
-	flags.StringVar(&textfile, "textfile", "", "replace this `file` in one step, for node_exporter's textfile\ncollector, in its format")
+	flags.StringVar(&textfile, "textfile", "", "replace this `file` in one step, for node_exporter's textfile collector, in its format")
 	addRecordsFlag(cmd, &records)
 	completeProfiles(cmd, sys, "profile")
 	must(cmd.MarkFlagFilename("textfile", "prom"))

@@ -1,7 +1,7 @@
 package hooklog
 
 import (
-	"fmt"
+	"errors"
 	"strconv"
 	"time"
 
@@ -190,8 +190,15 @@ func parse(line []byte) (*Record, error) {
 	if err == nil {
 		err = r.Finish()
 	}
-	if err == nil && (rec.Time.IsZero() || rec.Result == "") {
-		err = fmt.Errorf("the line has no time or no result")
+	if err == nil && (rec.Result == "" || !rec.happened()) {
+		err = errors.New("the line has no result, or no time that can be")
 	}
 	return rec, err
+}
+
+// happened reports whether a hook can have run then, and for so long. Whoever draws the record or sends it on counts the
+// nanoseconds since 1970.
+func (r *Record) happened() bool {
+	const aCentury = 100 * 365 * 24 * 60 * 60 // in seconds
+	return r.Time.Unix() >= 0 && r.Time.Unix() < 2*aCentury && r.Seconds >= 0 && r.Seconds < aCentury
 }

@@ -93,7 +93,7 @@ func TestLoadRefuses(t *testing.T) {
 		{cmdline.Call{Name: "gone"}, `not valid JSON`, "runc"},
 		{cmdline.Call{Name: "none", Runtime: "r"}, `there is nothing of that name`, "r"},
 		{cmdline.Call{Name: "-gpu", Runtime: "r"}, `is no name for a profile`, "r"},
-		{cmdline.Call{Name: ""}, `called as "", which is no name for a profile`, ""},
+		{cmdline.Call{Name: ""}, `called without a name`, ""},
 		{cmdline.Call{Name: "..", Runtime: ""}, `called as "..", which is no name`, ""},
 		{cmdline.Call{Name: ".gpu"}, `is no name for a profile`, ""},
 		{cmdline.Call{Name: "-gpu"}, `is no name for a profile`, ""},

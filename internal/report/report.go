@@ -46,7 +46,18 @@ func Line(program, message string) { print(program + ": " + legible(message) + "
 func print(text string) {
 	// Not by os.Stderr, which has the process killed by SIGPIPE where nobody reads: the exit status is to be ours. What
 	// cannot be written here can be told nowhere else.
-	_, _ = unix.Write(unix.Stderr, []byte(text))
+	if !exceeds(unix.Stderr, len(text)) {
+		_, _ = unix.Write(unix.Stderr, []byte(text))
+	}
+}
+
+// exceeds reports whether so many bytes more make a regular file larger than this process may make one, for which the kernel
+// would end it by a signal (setrlimit(2), RLIMIT_FSIZE).
+func exceeds(fd, n int) bool {
+	var st unix.Stat_t
+	var limit unix.Rlimit
+	return unix.Getrlimit(unix.RLIMIT_FSIZE, &limit) == nil && limit.Cur != unix.RLIM_INFINITY &&
+		unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && uint64(st.Size)+uint64(n) > limit.Cur
 }
 
 // Debug writes a line to the log. It never writes to standard error, which is the container's by now; if the log cannot
@@ -75,7 +86,9 @@ func (l Log) write(level, message string) error {
 		// One write, so that lines of several writers do not mix.
 		var n int
 		line = append(line, '\n')
-		if n, err = unix.Write(fd, line); err == nil && n < len(line) {
+		if exceeds(fd, len(line)) {
+			err = unix.EFBIG
+		} else if n, err = unix.Write(fd, line); err == nil && n < len(line) {
 			err = errors.New("only a part of the line could be written")
 		}
 		unix.Close(fd)

@@ -109,15 +109,14 @@ func newRunner(ctx context.Context, opts Options, dir, image string) (runner, er
 
 // prove looks at the running container with that id.
 func (o Options) prove(id string) (proof Proof, err error) {
-	is := func(link string) func(string) bool {
-		return func(word string) bool {
-			path, err := engine.Lookup(word)
-			return err == nil && filepath.Base(word) == filepath.Base(link) && program.LeadsTo(path, o.Program)
-		}
+	leads := func(word string) bool {
+		path, err := engine.Lookup(word)
+		return err == nil && filepath.Base(word) == filepath.Base(o.Link) && program.LeadsTo(path, o.Program)
 	}
-	use, found := running(id, is(o.Link))
+	scan := container.Look(system.Host())
+	use, found := running(scan, id, leads)
 	if !found {
-		if use, found = running(id, func(string) bool { return true }); !found {
+		if use, found = running(scan, id, func(string) bool { return true }); !found {
 			return proof, fmt.Errorf("the container %s is not found on this system: does the engine run on another one?", id)
 		}
 		if use.By == o.Link {
@@ -144,8 +143,8 @@ func (o Options) prove(id string) (proof Proof, err error) {
 }
 
 // running returns the container with that id that runs and whose engine calls what matches says.
-func running(id string, matches func(string) bool) (use container.Use, found bool) {
-	list, _ := container.Look(system.Host()).Using(matches) // what could not be examined is not this one
+func running(scan *container.Scan, id string, matches func(string) bool) (use container.Use, found bool) {
+	list, _ := scan.Using(matches) // what could not be examined is not this one
 	for _, use := range list {
 		if use.ID == id && use.Running && use.Bundle != "" {
 			return use, true

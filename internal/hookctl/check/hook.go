@@ -70,8 +70,8 @@ func (c *checker) argv0(h hook) {
 	if strings.HasPrefix(name, want) || name != "" && strings.HasPrefix(want, name) { // python3 for python3.11
 		return
 	}
-	// A program that goes by several names, such as busybox, has them beside it.
-	if _, err := os.Stat(filepath.Join(filepath.Dir(path), name)); err == nil && fs.ValidPath(name) {
+	// A program that goes by several names, such as busybox, has them beside it; in a container they are not to be seen.
+	if _, err := os.Stat(filepath.Join(filepath.Dir(path), name)); h.inContainer() || err == nil && fs.ValidPath(name) {
 		return
 	}
 	c.warn("argv0", first, fmt.Sprintf("args seem to lack argv[0]: the program sees %q as its own name", first.text()),

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -146,7 +147,7 @@ func (s *Scan) read(files files, path string, v any) bool {
 		return false
 	}
 	if err == nil {
-		if err = json.Unmarshal(text, v); err != nil {
+		if err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v); err != nil { // dockerd passes such a mark over
 			err = fmt.Errorf("%s: %w", filepath.Join(files.Root, path), err)
 		}
 	}
@@ -363,6 +364,7 @@ func (d dockerd) dir() string { return filepath.Join(d.Root, d.data, "containers
 // configure returns what a daemon's options and its configuration file say.
 func (s *Scan) configure(files files, p proc.Process) dockerd {
 	d := dockerd{files: files, runtimes: map[string][]string{}}
+	p.Letters = true
 	for _, value := range p.Options("--add-runtime") {
 		if name, path, ok := strings.Cut(value, "="); ok {
 			d.runtimes[name] = []string{path}

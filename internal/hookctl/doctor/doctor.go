@@ -192,6 +192,14 @@ func (x *examination) entry(ctx context.Context, entry engine.Entry) {
 		}
 		x.note(entry.Name, OK, "registration", message, "")
 	}
+	if known := x.known; known != nil && len(entry.Faults) == 0 {
+		switch is := known.Entry(entry.Name); {
+		case is == nil || is.Path != entry.Path:
+			x.note(entry.Name, Warning, "registration", fmt.Sprintf("the running %s does not know it so: it has not read its configuration since", x.engine.Program()), x.engine.Reload(nil).Command)
+		case entry.Default && !is.Default:
+			x.note(entry.Name, Warning, "registration", fmt.Sprintf("it is not the default runtime of the running %s: that has not read its configuration since", x.engine.Program()), x.engine.Reload(nil).Command)
+		}
+	}
 	path, err := engine.Lookup(entry.Path)
 	switch {
 	case entry.Path == "":
@@ -214,7 +222,7 @@ func (x *examination) entry(ctx context.Context, entry engine.Entry) {
 			fmt.Sprintf("let it lead there (hookctl profile add %s), or remove it", entry.Name))
 		return
 	case err != nil:
-		x.note(entry.Name, Error, "profile", err.Error(), "correct the arguments in "+path+" or in the engine's configuration")
+		x.note(entry.Name, Error, "profile", err.Error(), "correct its arguments in "+x.engine.Config()+", or in the script that has them")
 		return
 	}
 	if !x.link(ctx, entry, path) {
@@ -238,7 +246,7 @@ func (x *examination) link(ctx context.Context, entry engine.Entry, path string)
 				break
 			}
 		}
-		message = path + ", a script that calls " + target
+		message = path + ", which calls " + target
 	}
 	if x.exe == "" || !program.LeadsTo(target, x.exe) {
 		if err := isThis(ctx, target); err != nil {
@@ -299,6 +307,12 @@ func OfEntry(entry engine.Entry, exe string) (uses profile.Profile, err error) {
 
 // profile looks at the profile that a call chooses.
 func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call) {
+	for _, path := range slices.Concat(call.HookFiles, call.HooksDirs) {
+		if !filepath.IsAbs(path) {
+			x.note(entry.Name, Error, "profile", path+" is relative: it is looked for in the directory in which the engine calls its runtime, a container's bundle", "give the whole path")
+			return
+		}
+	}
 	uses, sources, runtime, err := Uses(call, x.exe)
 	if len(sources) == 0 && err != nil {
 		x.note(entry.Name, Error, "profile", err.Error(), "hookctl check says more")

@@ -37,28 +37,26 @@ func (q *Query) Match(r *hooklog.Record) bool {
 		!r.Time.Before(q.Since)
 }
 
-// Read returns the records that are meant of the file at path and of those that it was before, oldest first, and how many
-// lines were passed over because they hold no record.
-func (q *Query) Read(path string) (list []*hooklog.Record, torn int, err error) {
-	list = []*hooklog.Record{}
-	torn, err = hooklog.Read(path, func(r *hooklog.Record) error {
-		if q.Match(r) {
-			list = append(list, r)
-		}
-		return nil
-	})
-	return list, torn, err
+// Found is what a Query came upon.
+type Found struct {
+	Records  int  // that are there
+	Meant    int  // of Records: those that match
+	Profiled bool // some of Records is of the profile that is asked for
+	Torn     int  // lines that hold no record
 }
 
-// Sum returns what the records that are meant come to, as Read does otherwise.
-func (q *Query) Sum(path string) (sums Sums, torn int, err error) {
-	torn, err = hooklog.Read(path, func(r *hooklog.Record) error {
-		if q.Match(r) {
-			sums.Add(r)
+// Read calls each for the records that are meant of the file at path and of those that it was before, oldest first.
+func (q *Query) Read(path string, each func(*hooklog.Record) error) (f Found, err error) {
+	f.Torn, err = hooklog.Read(path, func(r *hooklog.Record) error {
+		f.Records++
+		f.Profiled = f.Profiled || r.Profile == q.Profile
+		if !q.Match(r) {
+			return nil
 		}
-		return nil
+		f.Meant++
+		return each(r)
 	})
-	return sums, torn, err
+	return f, err
 }
 
 func (q *Query) matchContainer(r *hooklog.Record) bool {

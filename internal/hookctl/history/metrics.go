@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -101,16 +102,20 @@ func write(w io.Writer, families []*dto.MetricFamily, format expfmt.Format) erro
 
 // ReplaceTextfile writes the metrics to the file at path in one step, in the text format that node_exporter's
 // textfile collector reads. The collector reads *.prom alone: the temporary file beside it is none to it. What is there and
-// is no file, such as /dev/null, stays; a link is replaced, and not what it leads to.
+// is no file, such as /dev/null, stays; so does a link, such as /dev/stdout, and what it leads to.
 func ReplaceTextfile(path string, sums Sums, containers []Containers) (err error) {
 	var text bytes.Buffer
 	if err := write(&text, families(sums, containers), expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
 		return err
 	}
-	if st, err := os.Lstat(path); err == nil && st.Mode().Type()&^fs.ModeSymlink != 0 {
-		return errors.New("it is not a regular file")
+	if st, err := os.Lstat(path); err == nil && !st.Mode().IsRegular() {
+		return errors.New("it is not a regular file; name the file itself, or leave --textfile out to see the metrics")
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp")
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no directory %s; create it", dir)
+	}
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (n *Node) reloading(ctx context.Context, plan *registration.Plan) ([]regist
 			return nil, err
 		}
 	}
-	step, err := plan.Reloading()
+	step, err := plan.Reloading(ctx)
 	var refused engine.NotReloaded
 	if errors.As(err, &refused) { // this command always reloads
 		err = errors.New(refused.Problem + "; " + refused.First)

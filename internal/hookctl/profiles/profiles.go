@@ -49,6 +49,11 @@ func Names(sys system.System) (names []string, err error) {
 	return names, nil
 }
 
+// None is an error about a profile that there is not.
+func None(sys system.System, name string) error {
+	return fmt.Errorf("there is no profile %s: neither %s nor a link %s to oci-add-hooks exists; hookctl profile list names those that do", name, sys.Profile(name), name)
+}
+
 // List returns the profiles that there are. exe is the path of oci-add-hooks; empty if it is not known.
 func List(sys system.System, exe string) ([]Profile, error) {
 	names, err := Names(sys)
@@ -79,9 +84,8 @@ func List(sys system.System, exe string) ([]Profile, error) {
 
 // Missing returns an error if there is neither a profile nor a link of a name.
 func Missing(sys system.System, exe, name string) error {
-	file := sys.Profile(name)
-	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && len(program.LinksTo(exe, name)) == 0 {
-		return fmt.Errorf("there is no profile %s: neither %s nor a link %s to oci-add-hooks exists; hookctl profile list names those that do", name, file, name)
+	if _, err := os.Lstat(sys.Profile(name)); errors.Is(err, fs.ErrNotExist) && len(program.LinksTo(exe, name)) == 0 {
+		return None(sys, name)
 	}
 	return nil
 }
