@@ -33,16 +33,16 @@ hookctl ps has them, if it may see all of them.`,
 			if u.AsJSON {
 				return usageError("metrics have a format of their own; use hookctl log --stats --json")
 			}
-			var list []*hooklog.Record
-			_, err := readRecords(u, sys, records, &q, func(r *hooklog.Record) error { list = append(list, r); return nil })
+			var sums history.Sums
+			_, err := readRecords(u, sys, records, &q, func(r *hooklog.Record) error { sums.Add(r); return nil })
 			if err != nil {
 				return err
 			}
 			containers := countContainers(u, sys, q.Profile)
 			if textfile == "" {
-				return history.WriteMetrics(u.Out(), list, containers)
+				return history.WriteMetrics(u.Out(), sums, containers)
 			}
-			if err := history.ReplaceTextfile(textfile, list, containers); err != nil {
+			if err := history.ReplaceTextfile(textfile, sums, containers); err != nil {
 				return fmt.Errorf("%s cannot be replaced: %w", textfile, report.Plain(err))
 			}
 			return nil

@@ -118,18 +118,47 @@ func cut(text string, most int) string {
 	return text
 }
 
+// text returns the member of that name, if it is a text.
+func (r *Record) text(name string) *string {
+	switch name {
+	case "stage":
+		return &r.Stage
+	case "path":
+		return &r.Path
+	case "container":
+		return &r.Container
+	case "podNamespace":
+		return &r.PodNamespace
+	case "podName":
+		return &r.PodName
+	case "containerName":
+		return &r.ContainerName
+	case "bundle":
+		return &r.Bundle
+	case "profile":
+		return &r.Profile
+	case "file":
+		return &r.File
+	case "result":
+		return &r.Result
+	case "signal":
+		return &r.Signal
+	case "error":
+		return &r.Error
+	case "stdout":
+		return &r.Stdout
+	case "stderr":
+		return &r.Stderr
+	}
+	return nil
+}
+
 // parse reads a line of the file. Members that are not known are passed over.
 func parse(line []byte) (*Record, error) {
 	rec := &Record{}
 	r := (&jsonfile.File{Path: "record", Data: line}).Strict()
-	texts := map[string]*string{
-		"stage": &rec.Stage, "path": &rec.Path, "container": &rec.Container, "podNamespace": &rec.PodNamespace,
-		"podName": &rec.PodName, "containerName": &rec.ContainerName, "bundle": &rec.Bundle, "profile": &rec.Profile,
-		"file": &rec.File, "result": &rec.Result, "signal": &rec.Signal, "error": &rec.Error, "stdout": &rec.Stdout,
-		"stderr": &rec.Stderr,
-	}
 	err := r.Object(func(name string) (err error) {
-		switch text := texts[name]; {
+		switch text := rec.text(name); {
 		case text != nil:
 			*text, err = r.String()
 		case name == "time":
