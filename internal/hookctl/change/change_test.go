@@ -280,14 +280,13 @@ func TestNothingBeside(t *testing.T) {
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	sys, _ := machine(t)
-	files, _ := thereAndBack(sys.Root)
+	there, back := thereAndBack(sys.Root)
 	before := listing(t, sys.Root)
-	done := Begin(sys)
-	if err := done.Apply(t.Context(), files); err != nil {
+	if err := Make(t.Context(), sys, there); err != nil {
 		t.Fatal(err)
 	}
 	after := listing(t, sys.Root)
-	if err := done.Undo(); err != nil {
+	if err := Make(t.Context(), sys, back); err != nil {
 		t.Fatal(err)
 	}
 	outcomes := map[bool]int{}

@@ -634,9 +634,9 @@ func TestHangingHook(t *testing.T) {
 func TestHeldOutput(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
-	path := hookFile(t, "createRuntime", sh("sleep 4331 & exit 0", `"timeout": 2`), "poststart", sh("sleep 4332 >/dev/null 2>&1 & exit 0"))
+	path := hookFile(t, "createRuntime", sh("sleep 4331 & exit 0", `"timeout": 5`), "poststart", sh("sleep 4332 >/dev/null 2>&1 & exit 0"))
 	r, status := newTrial(t, append(args, path)...).report(t)
-	if status != 1 || !r.Hooks[0].Held || r.Hooks[0].Result != OK || r.Hooks[1].Held || r.Hooks[1].Result != OK || *r.Hooks[0].Took > 1 {
+	if status != 1 || !r.Hooks[0].Held || r.Hooks[0].Result != OK || r.Hooks[1].Held || r.Hooks[1].Result != OK || *r.Hooks[0].Took > 4 {
 		t.Errorf("status %d, %+v", status, r.Hooks)
 	}
 	wantProblems(t, r, "^the createRuntime hook /bin/sh .* left something running that keeps its output open: runc goes on only when that has ended")
