@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,7 +75,7 @@ func (m *machine) run(line string) {
 func (m *machine) take(line string) {
 	m.t.Helper()
 	cmd, output := m.command(line)
-	if err := cmd.Run(); err != nil && !strings.Contains(output.String(), "there is neither ") && !strings.Contains(output.String(), "hookctl has not installed ") {
+	if err := cmd.Run(); err != nil && !strings.Contains(output.String(), "there is no profile ") && !strings.Contains(output.String(), "hookctl has not installed ") {
 		m.t.Fatalf("%s: %v\n%s", line, err, output)
 	}
 }
@@ -191,7 +192,7 @@ true`,
 
 const hang = `now=back
 grep -rqs {}/bin/gpu {}/daemon.json {}/crio.conf.d {}/conf.d && now=there
-grep -qs $now {}/hang && : >{}/asked
+grep -qs $now {}/hang && echo $$ >{}/asked.new && mv {}/asked.new {}/asked
 while grep -qs $now {}/hang; do sleep 0.01; done
 `
 
@@ -244,6 +245,14 @@ func (m *machine) killUnjudged(when, line string) {
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
+	text, err := os.ReadFile(asked)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	for err == nil { // what hookctl runs ends with it
+		err = unix.Kill(pid, 0)
+	}
 	if err := errors.Join(os.Remove(filepath.Join(m.dir, "hang")), os.Remove(asked)); err != nil {
 		m.t.Fatal(err)
 	}

@@ -40,6 +40,8 @@ func run(call *cmdline.Call) error {
 		return printVersion()
 	case cmdline.Help:
 		return printHelp()
+	case cmdline.AddHooks:
+		growStack()
 	}
 	uses, err := profile.Load(*call)
 	if err != nil {

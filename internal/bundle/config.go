@@ -81,7 +81,7 @@ func (c *Config) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	remedy := cmp.Or(report.Remedy(err), "let one process at a time change it: lslocks(8) and fuser(1) show who has it open")
+	remedy := cmp.Or(report.Remedy(err), "let one process at a time change it: fuser(1) shows who has it open")
 	return &jsonfile.Error{Path: c.file.Path, Problem: "cannot be replaced: " + err.Error(),
 		Remedy: remedy + " (the file is as it was, and no container was started)", Err: err}
 }

@@ -37,6 +37,7 @@ type Call struct {
 	HookFiles []string // values of --hook-config-path, in order
 	HooksDirs []string // values of --hooks-dir, in order
 	Runtime   string   // the last value of --runtime-path; empty if there is none
+	Slip      string   // an option that looks like one of ours, and is passed on all the same; empty if there is none
 
 	Args       []string // the runtime's arguments after its argv[0]
 	ConfigPath string   // the path of the bundle's config.json; set only with AddHooks
@@ -55,7 +56,9 @@ func Parse(argv []string) (Call, error) {
 	if len(argv) == 0 {
 		return call, nil // the kernel allows an empty argv
 	}
-	call.Name = filepath.Base(argv[0])
+	if argv[0] != "" {
+		call.Name = filepath.Base(argv[0])
+	}
 	if len(argv) == 2 && call.Name == Name {
 		switch argv[1] {
 		case "--version":
@@ -127,6 +130,9 @@ func (c *Call) splitGlobals(args []string) (globals []string, command string, re
 		}
 		globals = append(globals, arg)
 		name, value, hasValue = option(arg)
+		if c.Slip == "" && looksOwn(name) {
+			c.Slip, _, _ = strings.Cut(arg, "=")
+		}
 		unknown = isUnknown(name, hasValue)
 		if slices.Contains(globalValues, name) && !hasValue && i+1 < len(args) {
 			i++

@@ -258,7 +258,9 @@ func TestOwnOptions(t *testing.T) {
 		{"--log --hook-config-path create --bundle /b --hook-config-path ID", // neither is ours
 			Call{Log: "--hook-config-path", Args: []string{"--log", "--hook-config-path", "create", "--bundle", "/b", "--hook-config-path", "ID"}}},
 		{"-hook-config-path f create --bundle /b ID", // own options have two dashes
-			Call{Args: []string{"-hook-config-path", "f", "create", "--bundle", "/b", "ID"}}},
+			Call{Slip: "-hook-config-path", Args: []string{"-hook-config-path", "f", "create", "--bundle", "/b", "ID"}}},
+		{"--log --hook --hook-config=f --runtime-paths r create --bundle /b ID",
+			Call{Slip: "--hook-config", Log: "--hook", Args: []string{"--log", "--hook", "--hook-config=f", "--runtime-paths", "r", "create", "--bundle", "/b", "ID"}}},
 		{"--log /l --log-format json --debug create --bundle /b ID",
 			Call{Log: "/l", LogFormat: "json", Debug: true, Args: []string{"--log", "/l", "--log-format", "json", "--debug", "create", "--bundle", "/b", "ID"}}},
 		{"--log=/a --log=/l -log-format=json --debug=false create --bundle /b ID",

@@ -1,5 +1,7 @@
 package cmdline
 
+import "strings"
+
 // The program's own options.
 const (
 	optHookFile = "--hook-config-path" // as in awslabs/oci-add-hooks, but repeatable
@@ -9,6 +11,12 @@ const (
 
 // optLogPath is an option of awslabs/oci-add-hooks that this program does not have. No runtime has it either.
 const optLogPath = "--log-path"
+
+// looksOwn reports whether an option before the command is probably a misspelt own option, such as --hook-config or
+// -hooks-dir. No known runtime has an option that begins like these.
+func looksOwn(name string) bool {
+	return strings.HasPrefix(name, "hook") || strings.HasPrefix(name, "runtime")
+}
 
 // ownValue returns the kind of value that an own option takes, as `--name value` or `--name=value`. It returns "" if
 // name is not an own option.

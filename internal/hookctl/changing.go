@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/lock"
@@ -30,7 +31,7 @@ func (o *options) define(cmd *cobra.Command, force string) {
 // interruptible calls f with a context that ends at an interrupt. An error by that is told as such, and not as a fault of the
 // engine that was asked meanwhile.
 func interruptible(cmd *cobra.Command, f func(ctx context.Context) error) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	defer stop()
 	err := f(ctx)
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) && !strings.HasPrefix(err.Error(), "interrupted") {
@@ -51,6 +52,9 @@ func changing(cmd *cobra.Command, u *ui.UI, sys system.System, dryRun bool, f fu
 			return err
 		}
 		defer release()
+		for _, note := range canary.Sweep(ctx) {
+			u.Note(note)
+		}
 		return f(ctx)
 	})
 }

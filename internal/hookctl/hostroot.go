@@ -14,7 +14,7 @@ import (
 // that every path, link and program after that is the other system's: hookctl needs nothing of its own.
 func defineHostRoot(cmd *cobra.Command) {
 	var root string
-	cmd.Flags().StringVar(&root, "host-root", "", "the `directory` that is the root of the system meant: all paths lie below it\n(takes root's rights)")
+	cmd.Flags().StringVar(&root, "host-root", "", "the `directory` that is the root of the system meant: all paths lie below it (takes root's rights)")
 	complete(cmd, "host-root")
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

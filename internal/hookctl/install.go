@@ -30,10 +30,10 @@ type enrolment struct {
 func (r *enrolment) define(cmd *cobra.Command, sys system.System) {
 	flags := cmd.Flags()
 	flags.StringVar(&r.profile, "profile", "", "the `name` of the profile")
-	flags.StringVar(&r.config, "config", "", "the engine's main configuration `file` (default: the one that its\nrunning daemon reads, or else the usual one)")
+	flags.StringVar(&r.config, "config", "", "the engine's main configuration `file` (default: the one that its running daemon reads, or else the usual one)")
 	flags.StringVar(&r.binDir, "bin-dir", "", binDirUsage)
 	flags.BoolVar(&r.dryRun, "dry-run", false, "show the change to each file, and do nothing")
-	flags.BoolVar(&r.reload, "reload", false, "have the engine read its configuration, and ask it whether it knows\nthe change (without it, the command to run is printed)")
+	flags.BoolVar(&r.reload, "reload", false, "have the engine read its configuration, and ask it whether it knows the change (without it, the command to run is printed)")
 	must(cmd.MarkFlagRequired("profile"))
 	completeProfiles(cmd, sys, "profile")
 	must(cmd.MarkFlagFilename("config"))
@@ -74,11 +74,11 @@ func newInstall(u *ui.UI, sys system.System) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&r.isDefault, "default", false, "make it the runtime of containers that ask for none, too, once it has\nstarted a container (hookctl doctor --canary)")
+	flags.BoolVar(&r.isDefault, "default", false, "make it the runtime of containers that ask for none, too, once it has started a container (hookctl doctor --canary)")
 	flags.BoolVar(&noCanary, "no-canary", false, "with --default, start no container first: for an image that is being built")
-	flags.BoolVar(&r.prints, "print", false, "print what to add to the engine's configuration, and do nothing: for a\nfile that hookctl does not change, as a template")
-	flags.BoolVar(&r.force, "force", false, "install a profile with errors that may be gone later, as a missing program;\nnever one that oci-add-hooks itself refuses")
-	flags.StringArrayVar(&r.podAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd passes to containers,\nfor conditions to see (repeatable)")
+	flags.BoolVar(&r.prints, "print", false, "print what to add to the engine's configuration, and do nothing: for a file that hookctl does not change, as a template")
+	flags.BoolVar(&r.force, "force", false, "install a profile with errors that may be gone later, as a missing program; never one that oci-add-hooks itself refuses")
+	flags.StringArrayVar(&r.podAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd passes to containers, for conditions to see (repeatable)")
 	r.define(cmd, sys)
 	return cmd
 }
@@ -187,10 +187,11 @@ func printPlan(u *ui.UI, sys system.System, e engine.Engine, plan *registration.
 			Files   []step `json:"files"`
 			Command string `json:"reloadCommand,omitempty"`
 			Effect  string `json:"reloadEffect,omitempty"`
+			Read    bool   `json:"reloaded"`
 			Canary  string `json:"canary,omitempty"`
-		}{e.Name(), r.profile, r.dryRun, judged, files, next.Command, next.Effect, canary})
+		}{e.Name(), r.profile, r.dryRun, judged, files, next.Command, next.Effect, plan.Reloaded, canary})
 	}
-	if len(files) == 0 {
+	if len(files) == 0 && !plan.Reloaded {
 		u.Printf("nothing to do: already installed\n")
 		return nil
 	}

@@ -131,8 +131,8 @@ func newNodeInstall(u *ui.UI, sys system.System) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&hooks, "hooks", "", "the hook `file`, in the container")
 	flags.StringVar(&o.config, "config", "", "the engine's main configuration `file`, on the node (default: where it usually is)")
-	flags.StringArrayVar(&o.node.PodAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd lets through\nto containers, for conditions to see (repeatable)")
-	flags.BoolVar(&canary, "canary", true, "run a container by the profile before the node is ready; without this option,\nwhere the engine has what that takes; =false does without")
+	flags.StringArrayVar(&o.node.PodAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd lets through to containers, for conditions to see (repeatable)")
+	flags.BoolVar(&canary, "canary", true, "run a container by the profile before the node is ready; without this option, where the engine has what that takes; =false does without")
 	must(errors.Join(cmd.MarkFlagRequired("hooks"), cmd.MarkFlagFilename("hooks"), cmd.MarkFlagFilename("config")))
 	o.define(cmd)
 	return cmd

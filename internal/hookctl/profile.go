@@ -161,7 +161,7 @@ func newProfileAdd(u *ui.UI, sys system.System) *cobra.Command {
 	flags.StringArrayVar(&from.HooksDirs, "hooks-dir", nil, "a hooks `directory` (repeatable)")
 	flags.StringVar(&from.Runtime, "runtime", "", "the `name` or path of the low-level runtime")
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
-	o.define(cmd, "overwrite a profile that hookctl did not write or that was changed,\neven with another runtime under running containers, or with hooks that do not start;\nreplace a link that leads elsewhere")
+	o.define(cmd, "overwrite a profile that hookctl did not write or that was changed, even with another runtime under running containers, or with hooks that do not start; replace a link that leads elsewhere")
 	complete(cmd, "hooks-dir", "bin-dir")
 	defineHostRoot(cmd)
 	return cmd
@@ -199,12 +199,8 @@ func newProfileRemove(u *ui.UI, sys system.System) *cobra.Command {
 					return err
 				}
 				if !o.force {
-					records, err := engines.Installed(sys, name)
-					if err != nil {
+					if err := engines.Refuse(ctx, sys, name, profiles.Link(exe, name)); err != nil {
 						return err
-					}
-					if len(records) > 0 {
-						return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %[1]s", name, records[0].Config, records[0].Engine)
 					}
 					if err := refuse(u, sys, profiles.Link(exe, name), "the profile "+name+" cannot be removed", false); err != nil {
 						return err
@@ -216,7 +212,7 @@ func newProfileRemove(u *ui.UI, sys system.System) *cobra.Command {
 		ValidArgsFunction: completion(sys),
 	}
 	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
-	o.define(cmd, "remove a profile that hookctl did not write or that was changed,\nor that engines, containers or another link NAME need")
+	o.define(cmd, "remove a profile that hookctl did not write or that was changed, or that engines, containers or another link NAME need")
 	complete(cmd, "bin-dir")
 	defineHostRoot(cmd)
 	return cmd

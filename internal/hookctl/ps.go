@@ -118,7 +118,7 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&opts.Profiles, "profile", nil, "only containers of the profile with this `name`, and those that nothing is\nknown of, compared with it (repeatable)")
+	flags.StringArrayVar(&opts.Profiles, "profile", nil, "only containers of the profile with this `name`, and those that nothing is known of, compared with it (repeatable)")
 	flags.StringVar(&opts.Expect, "expect", "", "the `name` of the profile that containers should go through")
 	flags.BoolVar(&onlyProblems, "problems", false, "only containers with which something is wrong")
 	flags.StringArrayVar(&roots, "root", nil, "a `directory` of runtimes' state to look for containers in (runc --root), besides the usual ones (repeatable)")

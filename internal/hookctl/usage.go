@@ -35,9 +35,6 @@ func prepare(cmd *cobra.Command) {
 	cmd.DisableFlagsInUseLine = true
 	cmd.Flags().BoolP("help", "h", false, "print this help")
 	cmd.SuggestionsMinimumDistance = 2
-	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
-		flag.Usage = strings.ReplaceAll(flag.Usage, "\n", " ")
-	})
 	accepts, run := cmd.Args, cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if cmd.HasSubCommands() && len(args) > 0 {

@@ -31,8 +31,14 @@ const lockTime = 2 * time.Second
 // Append appends a record to the file at path. It creates the file (0600) and its directory (0700) if they are missing.
 // It writes the record with one write, so that a process that is killed loses at most its own record.
 //
-// If Append does not get the lock in time, it appends the record without rotating the file.
-func Append(path string, r *Record) error { return appendLine(path, r.line(), MaxSize) }
+// If Append does not get the lock in time, it appends the record without rotating the file. If path is /dev/null, it
+// writes no record.
+func Append(path string, r *Record) error {
+	if path == os.DevNull {
+		return nil
+	}
+	return appendLine(path, r.line(), MaxSize)
+}
 
 func appendLine(path string, line []byte, maxSize int64) error {
 	if !filepath.IsAbs(path) {
@@ -47,6 +53,11 @@ func appendLine(path string, line []byte, maxSize int64) error {
 		return err
 	}
 	name := filepath.Base(path)
+	// A lock is not left beside what cannot hold records.
+	var st unix.Stat_t
+	if unix.Fstatat(dir.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
 	locked, err := dir.lock(name, unix.LOCK_EX, unix.O_CREAT)
 	if err != nil {
 		return err

@@ -299,9 +299,9 @@ func TestRefused(t *testing.T) {
 	}
 	wants := map[string]string{
 		at("shared"):    fmt.Sprintf("@ is writable by other users than %d; run: chown %[1]d @ && chmod 0700 @", os.Geteuid()),
-		at("link"):      "@/hooks.jsonl cannot be opened: too many symbolic links (ELOOP)",
+		at("link"):      "@/hooks.jsonl is not a regular file",
 		at("fifo"):      "@/hooks.jsonl is not a regular file",
-		at("dir"):       "@/hooks.jsonl cannot be opened: a directory is there (EISDIR)",
+		at("dir"):       "@/hooks.jsonl is not a regular file",
 		at("writable"):  fmt.Sprintf("@/hooks.jsonl is writable by other users than %d; run: chown %[1]d @/hooks.jsonl && chmod 0600 @/hooks.jsonl", os.Geteuid()),
 		at("lock"):      "@/.hooks.jsonl.lock cannot be opened: too many symbolic links (ELOOP)",
 		at("file"):      "@ cannot be opened: a part of the path is no directory (ENOTDIR)",
@@ -317,6 +317,14 @@ func TestRefused(t *testing.T) {
 		if want = strings.ReplaceAll(want, "@", filepath.Dir(path)); err == nil || err.Error() != want {
 			t.Errorf("%s: %v\nwant %s", path, err, want)
 		}
+	}
+	// A refused file leaves no lock file beside it, and /dev/null accepts records.
+	if err := Append("/dev/null", full()); err != nil {
+		t.Error(err)
+	}
+	locks, err := filepath.Glob(dir + "/[fd]*/.*.lock")
+	if _, lock := os.Lstat("/dev/.null.lock"); lock == nil || err != nil || len(locks) > 0 {
+		t.Errorf("left: %q, %v, in /dev: %v", locks, err, lock)
 	}
 }
 
@@ -412,6 +420,63 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d records, %d torn", n, l.torn)
 		}
 	})
+}
+
+// Follow reads a file that is removed and created again from its beginning, and does not repeat the rotated files.
+func TestFollowRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hooks.jsonl")
+	write := func(n int, size int64) {
+		t.Helper()
+		if err := appendLine(path, numbered(n).line(), size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(1000, 1<<20)
+	write(1001, 1) // in a new file
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	seen := make(chan string)
+	go func() {
+		if _, err := Follow(ctx, path, func(r *Record) error { seen <- r.Container; return nil }); err != nil {
+			t.Error(err)
+		}
+	}()
+	for n := range 8 {
+		if n == 2 || n == 4 {
+			if n == 4 {
+				time.Sleep(2 * followPause) // Follow notices that the file is missing
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n >= 2 {
+			write(1000+n, 1<<20)
+		}
+		if got := <-seen; got != strconv.Itoa(1000+n) {
+			t.Fatalf("record %s, want %d", got, 1000+n)
+		}
+	}
+}
+
+// A line with an impossible time or duration is not a record: as nanoseconds since 1970 it would be out of range.
+func TestImpossible(t *testing.T) {
+	line := string(full().line())
+	for from, to := range map[string]string{
+		`"seconds":1.234567`: `"seconds":-5`,
+		`1.234567`:           `1e300`,
+		`:1.234567`:          `:1e10`,
+		`"2026-`:             `"1969-`,
+		`"2026-02`:           `"9999-02`,
+		`"2026-0`:            `"0001-0`,
+	} {
+		if r, err := parse([]byte(strings.Replace(line, from, to, 1))); err == nil {
+			t.Errorf("%s: %v, %v s", to, r.Time, r.Seconds)
+		}
+	}
+	if _, err := parse([]byte(strings.Replace(line, "2026-", "1970-", 1))); err != nil { // a clock that is not yet set
+		t.Error(err)
+	}
 }
 
 // Follow returns every record, across rotations.

@@ -76,7 +76,9 @@ func readRule(f *jsonfile.File, seen expressions) (*rule, error) {
 			r.members(version010)
 		}
 		r.complete()
-		err = r.Finish()
+		if err = r.Finish(); err != nil {
+			err = append(jsonfile.All(err), r.rule.refused...).Err() // these too are to be corrected
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -1,6 +1,10 @@
 package jsonfile
 
-import "slices"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 // Edit puts Text in the place of the bytes from Start to End.
 type Edit struct {
@@ -17,6 +21,17 @@ type Text [][]byte
 
 // Bytes returns the text in one piece.
 func (t Text) Bytes() []byte { return slices.Concat(t...) }
+
+// exceedsLimit reports whether the text is larger than a file that this process may write: the kernel would end it by a
+// signal (setrlimit(2), RLIMIT_FSIZE).
+func (t Text) exceedsLimit() bool {
+	size := 0
+	for _, piece := range t {
+		size += len(piece)
+	}
+	var limit unix.Rlimit
+	return unix.Getrlimit(unix.RLIMIT_FSIZE, &limit) == nil && uint64(size) > limit.Cur
+}
 
 // Edited returns the file's text with edits, which are given in the order of their places and don't overlap; every other
 // byte is as it was. Its pieces are the edits' and the file's own bytes.

@@ -203,10 +203,20 @@ func (f *File) At(offset int, pointer jsontext.Pointer, problem, remedy string) 
 		Path:    f.Path,
 		Line:    bytes.Count(before, []byte{'\n'}) + 1,
 		Column:  utf8.RuneCount(before[lineStart:]) + 1,
-		Pointer: pointer,
+		Pointer: shortened(pointer),
 		Problem: problem,
 		Remedy:  remedy,
 	}
+}
+
+// shortened returns a pointer that fits into a message: of a value that lies thousands of levels deep, its beginning alone.
+func shortened(pointer jsontext.Pointer) jsontext.Pointer {
+	const most = 256
+	if len(pointer) <= most {
+		return pointer
+	}
+	head := pointer[:most]
+	return head[:max(strings.LastIndexByte(string(head), '/'), 0)] + "/..."
 }
 
 // syntax turns an error of jsontext's decoder into one that names the place and the likely cause. It is

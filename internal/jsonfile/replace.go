@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +25,9 @@ var ErrChanged = errors.New("it is another file than the one that was read")
 //
 // A failure leaves the file as it was and nothing beside it; a kill may leave a temporary file, which is in nobody's way.
 func (f *File) Replace(text Text) error {
+	if text.exceedsLimit() {
+		return failed("the new text cannot be written", unix.EFBIG)
+	}
 	dir, base, err := openDir(f.Path)
 	if err != nil {
 		return failed("its directory cannot be opened", err)
@@ -79,24 +81,29 @@ func (f *File) isStill(stat func(*unix.Stat_t) error) (bool, error) {
 }
 
 // maxLock is how long Lock waits.
-const maxLock = 10 * time.Second
+const maxLock = 2 * time.Second
 
 // Lock waits until no other process that has called it is about to replace a file in the same directory. The lock is the
 // kernel's (flock(2)), and ends with the process or with unlock. Where there are no such locks (NFS, a directory that may
-// not be read), it does nothing.
+// not be read), it does nothing. Whoever may read the directory can hold such a lock: it is waited for in vain for a while,
+// and then the file is replaced without it.
 func (f *File) Lock() (unlock func(), err error) {
-	dir, _, err := openDir(f.Path)
+	path, _, err := openDir(f.Path)
 	if err != nil {
+		return nil, failed("its directory cannot be opened", err)
+	}
+	defer unix.Close(path)
+	dir, err := unix.Openat(path, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	switch {
+	case err == unix.EACCES: // who may not read the directory cannot lock it
+		return func() {}, nil
+	case err != nil:
 		return nil, failed("its directory cannot be opened", err)
 	}
 	for end := time.Now().Add(maxLock); ; time.Sleep(time.Millisecond) {
 		err := unix.Flock(dir, unix.LOCK_EX|unix.LOCK_NB)
-		if err != unix.EWOULDBLOCK && err != unix.EINTR {
+		if err != unix.EWOULDBLOCK && err != unix.EINTR || time.Now().After(end) {
 			return func() { unix.Close(dir) }, nil
-		}
-		if time.Now().After(end) {
-			unix.Close(dir)
-			return nil, fmt.Errorf("another process holds a lock on its directory for more than %v", maxLock)
 		}
 	}
 }
@@ -104,9 +111,8 @@ func (f *File) Lock() (unlock func(), err error) {
 // maxLinks is how many links the kernel follows (path_resolution(7)).
 const maxLinks = 40
 
-// openDir opens the directory of the file that path leads to, and returns the file's name in it. A directory that may not
-// be read is opened as a place to start from alone (O_PATH). A path of /proc that leads into another mount namespace stays
-// there: the kernel alone can follow it.
+// openDir opens the directory of the file that path leads to, as a place to start from (O_PATH), and returns the file's
+// name in it. A path of /proc that leads into another mount namespace stays there: the kernel alone can follow it.
 func openDir(path string) (dir int, base string, err error) {
 	dir = unix.AT_FDCWD
 	for range maxLinks {
@@ -114,10 +120,7 @@ func openDir(path string) (dir int, base string, err error) {
 		if parent == "" {
 			parent = "."
 		}
-		next, err := unix.Openat(dir, parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err == unix.EACCES {
-			next, err = unix.Openat(dir, parent, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		}
+		next, err := unix.Openat(dir, parent, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if dir >= 0 {
 			unix.Close(dir)
 		}
@@ -172,24 +175,16 @@ func createBeside(dir int, base string) (fd int, name string, err error) {
 }
 
 func writeAll(fd int, text Text) error {
-	left := slices.Clone(text)
-	for {
-		for len(left) > 0 && len(left[0]) == 0 {
-			left = left[1:]
-		}
-		if len(left) == 0 {
-			return nil
-		}
-		written, err := unix.Writev(fd, left)
-		if err != nil && err != unix.EINTR {
-			return failed("the new text cannot be written", err)
-		}
-		for i := 0; written > 0; i++ {
-			n := min(written, len(left[i]))
-			left[i] = left[i][n:]
-			written -= n
+	for _, piece := range text {
+		for len(piece) > 0 {
+			n, err := unix.Write(fd, piece)
+			if err != nil && err != unix.EINTR {
+				return failed("the new text cannot be written", err)
+			}
+			piece = piece[max(n, 0):]
 		}
 	}
+	return nil
 }
 
 // dress sets on the new file the owner, the extended attributes and the mode of the old one, in this order: a change of

@@ -111,5 +111,9 @@ func inode(path string) (id, error) {
 // (rule 20).
 func Exec(path string, args []string) error {
 	err := syscall.Exec(path, append([]string{path}, args...), os.Environ())
+	if report.IsOfInterpreter(path, err) {
+		return fmt.Errorf("the runtime %s cannot be started: the interpreter or loader that it names is not installed: %w; install that, or correct a script's first line",
+			path, report.Plain(err))
+	}
 	return fmt.Errorf("the runtime %s cannot be started: %w; %s", path, report.Plain(err), report.Remedy(err))
 }

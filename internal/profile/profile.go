@@ -103,6 +103,9 @@ func hookFiles(call cmdline.Call) ([]string, error) {
 	if len(call.HookFiles) > 0 || len(call.HooksDirs) > 0 {
 		return call.HookFiles, nil
 	}
+	if call.Name == "" {
+		return nil, errors.New("called without a name, by which a profile is chosen; call it by a link with a profile's name, or give it --hook-config-path FILE")
+	}
 	if !ValidName(call.Name) {
 		return nil, fmt.Errorf("called as %q, which is not a valid profile name (a letter or digit, then letters, digits, '.', '_' and '-'); "+
 			"call it through a link with a valid name, or give it --hook-config-path FILE", call.Name)
@@ -132,6 +135,8 @@ func explain(err error, call cmdline.Call) error {
 	var at *jsonfile.Error
 	switch {
 	case !errors.Is(err, unix.ENOENT) || !errors.As(err, &at):
+	case call.Slip != "" && len(call.HookFiles) == 0:
+		at.Remedy = fmt.Sprintf("%s is not an option of this program: write --hook-config-path FILE, --hooks-dir DIR or --runtime-path RUNTIME", call.Slip)
 	case len(call.HookFiles) > 0:
 		at.Remedy = cmp.Or(jsonfile.RelativeRemedy(at.Path), at.Remedy)
 	default:

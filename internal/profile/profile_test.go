@@ -93,7 +93,7 @@ func TestLoadRefuses(t *testing.T) {
 		{cmdline.Call{Name: "gone"}, `not valid JSON`, "runc"},
 		{cmdline.Call{Name: "none", Runtime: "r"}, `there is nothing of that name`, "r"},
 		{cmdline.Call{Name: "-gpu", Runtime: "r"}, `is not a valid profile name`, "r"},
-		{cmdline.Call{Name: ""}, `called as "", which is not a valid profile name`, ""},
+		{cmdline.Call{Name: ""}, `called without a name`, ""},
 		{cmdline.Call{Name: "..", Runtime: ""}, `called as "..", which is not a valid profile name`, ""},
 		{cmdline.Call{Name: ".gpu"}, `is not a valid profile name`, ""},
 		{cmdline.Call{Name: "-gpu"}, `is not a valid profile name`, ""},

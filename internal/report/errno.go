@@ -60,6 +60,12 @@ func Remedy(err error) string {
 	return "see the kernel's log (dmesg)"
 }
 
+// IsOfInterpreter reports whether err, from executing the file at path, is about the interpreter or the dynamic loader
+// that the file names. The kernel's error for a missing one is the same as for a missing file, ENOENT.
+func IsOfInterpreter(path string, err error) bool {
+	return errors.Is(err, unix.ENOENT) && unix.Access(path, unix.F_OK) == nil
+}
+
 // Plain returns an error with a text that no engine acts on, if err is or wraps a system error: this program's text and
 // the error's symbolic name. It wraps err. Plain returns any other error unchanged.
 func Plain(err error) error {

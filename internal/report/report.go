@@ -46,7 +46,18 @@ func Line(program, message string) { print(program + ": " + legible(message) + "
 func print(text string) {
 	// If nobody reads, a write to os.Stderr would let SIGPIPE kill the process, but it must exit with its own status.
 	// If the write fails, there is no other place for the message.
-	_, _ = unix.Write(unix.Stderr, []byte(text))
+	if !exceeds(unix.Stderr, len(text)) {
+		_, _ = unix.Write(unix.Stderr, []byte(text))
+	}
+}
+
+// exceeds reports whether n more bytes would make the regular file fd exceed RLIMIT_FSIZE. The kernel would end this
+// process by a signal for that (setrlimit(2)).
+func exceeds(fd, n int) bool {
+	var st unix.Stat_t
+	var limit unix.Rlimit
+	return unix.Getrlimit(unix.RLIMIT_FSIZE, &limit) == nil && limit.Cur != unix.RLIM_INFINITY &&
+		unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && uint64(st.Size)+uint64(n) > limit.Cur
 }
 
 // Debug writes a line to the log. It never writes to standard error, which now belongs to the container. It ignores a
@@ -75,7 +86,9 @@ func (l Log) write(level, message string) error {
 		// It is one write, so that the lines of several writers do not mix.
 		var n int
 		line = append(line, '\n')
-		if n, err = unix.Write(fd, line); err == nil && n < len(line) {
+		if exceeds(fd, len(line)) {
+			err = unix.EFBIG
+		} else if n, err = unix.Write(fd, line); err == nil && n < len(line) {
 			err = errors.New("only a part of the line was written")
 		}
 		unix.Close(fd)

@@ -143,7 +143,7 @@ func TestLogWithoutReader(t *testing.T) {
 	cmd.Stderr = &out
 	err := within(t, cmd, 20*time.Second)
 	lines := strings.Split(out.String(), "\n")
-	if err == nil || len(lines) != 3 || !strings.Contains(lines[0], `unknown stage "prestrat"`) || lines[1] != "oci-add-hooks: the log "+log+" cannot be written: nobody reads from it (ENXIO)" {
+	if err == nil || len(lines) != 3 || !strings.Contains(lines[0], `unknown stage "prestrat"`) || lines[1] != "oci-add-hooks: the log "+log+" cannot be written: nobody reads from it (ENXIO); have somebody read from it, or name another file" {
 		t.Errorf("%v, %q", err, lines)
 	}
 	if b.text(t) != oldConfig {

@@ -59,13 +59,18 @@ type runner interface {
 
 // Run runs a container, and removes it. When ctx ends, it does so at once.
 func Run(ctx context.Context, opts Options) (proof Proof, err error) {
-	dir, err := os.MkdirTemp("", "hookctl-canary-")
+	reach, err := opts.Engine.Reach(ctx, opts.Runtime)
+	if err != nil {
+		return proof, Impossible(err.Error())
+	}
+	dir, unlock, err := begin(reach)
 	if err != nil {
 		return proof, err
 	}
+	defer unlock()
 	defer os.RemoveAll(dir)
-	image := "localhost/" + filepath.Base(dir) + ":latest"
-	r, err := newRunner(ctx, opts, dir, image)
+	image := imageOf(dir)
+	r, err := newRunner(ctx, reach, opts.Runtime, dir)
 	if err != nil {
 		return proof, err
 	}
@@ -96,28 +101,26 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 	return proof, nil
 }
 
-func newRunner(ctx context.Context, opts Options, dir, image string) (runner, error) {
-	reach, err := opts.Engine.Reach(ctx, opts.Runtime)
-	if err != nil {
-		return nil, Impossible(err.Error())
-	}
+func newRunner(ctx context.Context, reach *engine.Reach, runtime, dir string) (runner, error) {
 	if reach.CRI != nil {
-		return newContainerd(ctx, reach.CRI, opts.Runtime, filepath.Base(dir), image)
+		return newContainerd(ctx, reach.CRI, runtime, filepath.Base(dir), imageOf(dir))
 	}
-	return newClient(reach.Client, dir, image)
+	return newClient(reach.Client, dir, imageOf(dir))
 }
+
+// imageOf returns the name of the image of the canary whose directory is dir.
+func imageOf(dir string) string { return "localhost/" + filepath.Base(dir) + ":latest" }
 
 // prove looks at the running container with that id.
 func (o Options) prove(id string) (proof Proof, err error) {
-	is := func(link string) func(string) bool {
-		return func(word string) bool {
-			path, err := engine.Lookup(word)
-			return err == nil && filepath.Base(word) == filepath.Base(link) && program.LeadsTo(path, o.Program)
-		}
+	leads := func(word string) bool {
+		path, err := engine.Lookup(word)
+		return err == nil && filepath.Base(word) == filepath.Base(o.Link) && program.LeadsTo(path, o.Program)
 	}
-	use, found := running(id, is(o.Link))
+	scan := container.Look(system.Host())
+	use, found := running(scan, id, leads)
 	if !found {
-		if use, found = running(id, func(string) bool { return true }); !found {
+		if use, found = running(scan, id, func(string) bool { return true }); !found {
 			return proof, fmt.Errorf("the container %s is not found on this system: does the engine run on another one?", id)
 		}
 		if use.By == o.Link {
@@ -144,8 +147,8 @@ func (o Options) prove(id string) (proof Proof, err error) {
 }
 
 // running returns the container with that id that runs and whose engine calls what matches says.
-func running(id string, matches func(string) bool) (use container.Use, found bool) {
-	list, _ := container.Look(system.Host()).Using(matches) // what could not be examined is not this one
+func running(scan *container.Scan, id string, matches func(string) bool) (use container.Use, found bool) {
+	list, _ := scan.Using(matches) // what could not be examined is not this one
 	for _, use := range list {
 		if use.ID == id && use.Running && use.Bundle != "" {
 			return use, true

@@ -5,6 +5,7 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
@@ -126,8 +128,7 @@ func (c *checker) profiles() {
 		path := filepath.Join(profile.Dir, e.Name())
 		c.hookFile(path)
 		if !profile.ValidName(name) {
-			whole := &node{file: newSource(&jsonfile.File{Path: path}), whole: true}
-			c.warn("name", whole, fmt.Sprintf("no link can choose this profile: %q is no name for one", name),
+			c.warn("name", wholeOf(path), fmt.Sprintf("no link can choose this profile: %q is no name for one", name),
 				"take a letter or digit, then letters, digits, '.', '_' and '-'")
 		}
 	}
@@ -197,14 +198,24 @@ func (c *checker) hookFile(path string) {
 			if len(read) > 0 {
 				h.supervision, read = read[0].Supervision, read[1:]
 			}
-			c.neverSupervised(root, h)
+			if asked := cmp.Or(h.node.get("supervise"), root.get("supervise")); asked != nil && !asked.is(false) {
+				c.neverSupervised(h, `use createContainer, or write "supervise": false`)
+			}
 			c.hook(h, Error)
 			c.twice(g, h, name, hook.raw)
 		}
 	}
-	if err == nil {
-		c.directories(file.Dirs, g)
+	c.directories(dirsOf(root), g)
+}
+
+// dirsOf returns the hooks directories that a hook file names, less those that are an error of the file.
+func dirsOf(root *node) (dirs []string) {
+	for _, n := range root.get("hooksDirs").elements() {
+		if dir := n.text(); filepath.IsAbs(dir) {
+			dirs = append(dirs, dir)
+		}
 	}
+	return dirs
 }
 
 // directories checks hooks directories, given in increasing precedence.
@@ -212,7 +223,11 @@ func (c *checker) directories(dirs []string, g *group) {
 	type file struct{ dir, name string }
 	var files []file
 	inForce := map[string]string{} // names and the files that they stand for
-	for _, dir := range dirs {
+	for i, dir := range dirs {
+		if slices.ContainsFunc(dirs[i+1:], func(later string) bool { return program.LeadsTo(later, dir) }) {
+			c.warn("duplicate", wholeOf(dir), "the hooks directory is named twice, and counts where it is named last", "name it once")
+			continue
+		}
 		if _, err := hooks.ReadDirectories([]string{dir}); isAbout(err, dir) {
 			c.fail(err)
 			continue
@@ -220,10 +235,15 @@ func (c *checker) directories(dirs []string, g *group) {
 		entries, _ := os.ReadDir(dir) // what could fail has failed before
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())
-			if _, err := os.Stat(path); err == nil && strings.HasSuffix(e.Name(), ".json") {
-				files = append(files, file{dir, e.Name()})
-				inForce[e.Name()] = path
+			if !strings.HasSuffix(e.Name(), ".json") {
+				continue
 			}
+			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+				c.warn("never", wholeOf(path), "is a link that leads nowhere: it adds no hook", "correct the link, or remove it")
+				continue
+			}
+			files = append(files, file{dir, e.Name()})
+			inForce[e.Name()] = path
 		}
 	}
 	for _, f := range files {
@@ -249,8 +269,8 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 	if loadErr != nil {
 		return // it cannot be read, or is no JSON, which ReadSingle has said
 	}
-	c.broken = err != nil
-	defer func() { c.broken = false }()
+	defer func(was bool) { c.broken = was }(c.broken)
+	c.broken = c.broken || err != nil
 	whole := root.wholeFile()
 	if maskedBy != "" {
 		c.warn("masked", whole, "masked by "+maskedBy+", so that its hook is never added", "remove it, or rename one of them")
@@ -283,6 +303,9 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 	}
 	if !h.inContainer() {
 		h.supervision = g.supervision
+	}
+	if g.supervision != nil && !never {
+		c.neverSupervised(h, "use createContainer")
 	}
 	for _, member := range []string{"stages", "stage"} {
 		for _, stage := range root.get(member).list() {

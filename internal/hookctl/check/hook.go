@@ -36,6 +36,7 @@ func (c *checker) hook(h hook, unrunnable Severity) {
 		c.exposure(h.path, h.path.text())
 	}
 	c.argv0(h)
+	c.oddEnv(h)
 	if h.supervision != nil { // which has bounds and an environment of its own
 		c.patience(h)
 		return
@@ -59,6 +60,21 @@ func (c *checker) hook(h hook, unrunnable Severity) {
 	}
 }
 
+// oddEnv warns of entries of env that set no variable, or one that is set already.
+func (c *checker) oddEnv(h hook) {
+	var set []string
+	for _, n := range h.env.elements() {
+		name, _, ok := strings.Cut(n.text(), "=")
+		switch {
+		case !ok || name == "":
+			c.warn("environment", n, fmt.Sprintf("%q sets no variable", n.text()), "write NAME=value")
+		case slices.Contains(set, name):
+			c.warn("environment", n, fmt.Sprintf("the variable %s is set twice: which one counts, the program decides", name), "remove one of them")
+		}
+		set = append(set, name)
+	}
+}
+
 // argv0 warns of args whose first doesn't look like the program's name. In the old format argv[0] is put before them.
 func (c *checker) argv0(h hook) {
 	if len(h.args.list()) == 0 {
@@ -70,8 +86,8 @@ func (c *checker) argv0(h hook) {
 	if strings.HasPrefix(name, want) || name != "" && strings.HasPrefix(want, name) { // python3 for python3.11
 		return
 	}
-	// A program that goes by several names, such as busybox, has them beside it.
-	if _, err := os.Stat(filepath.Join(filepath.Dir(path), name)); err == nil && fs.ValidPath(name) {
+	// A program that goes by several names, such as busybox, has them beside it; in a container they are not to be seen.
+	if _, err := os.Stat(filepath.Join(filepath.Dir(path), name)); h.inContainer() || err == nil && fs.ValidPath(name) {
 		return
 	}
 	c.warn("argv0", first, fmt.Sprintf("args seem to lack argv[0]: the program sees %q as its own name", first.text()),

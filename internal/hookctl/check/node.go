@@ -69,6 +69,11 @@ func read(r *jsonfile.Reader, n *node) (*node, error) {
 	return n, err
 }
 
+// wholeOf returns a node that stands for a file that has not been read.
+func wholeOf(path string) *node {
+	return &node{file: newSource(&jsonfile.File{Path: path}), whole: true}
+}
+
 // wholeFile returns a node that stands for the file.
 func (n *node) wholeFile() *node { return &node{file: n.file, whole: true} }
 

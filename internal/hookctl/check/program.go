@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
@@ -23,80 +24,124 @@ func (c *checker) hookProgram(h hook, severity Severity) {
 	if !filepath.IsAbs(path) || strings.Contains(path, "\x00") {
 		return // which is an error of its own
 	}
-	note := func(kind, problem, hint string) {
-		c.noteAt(severity, kind, h.path, problem, hint)
-	}
-	if problem, hint := unusable(path); problem != "" {
-		note("program", fmt.Sprintf("the hook's program %s %s", path, problem), hint)
+	if _, err := os.Stat(path); err != nil {
+		problem, hint := hooks.ProgramMissing(path, err)
+		c.noteAt(severity, "program", h.path, problem, hint)
 		return
 	}
-	head, err := beginning(path)
-	switch line, isScript := bytes.CutPrefix(head, []byte("#!")); {
-	case err != nil:
-		return // who checks may not read it
-	case isScript:
-		line, _, _ = bytes.Cut(line, []byte("\n"))
-		if problem, hint := h.script(path, string(line)); problem != "" {
-			note("interpreter", "the hook is a script "+problem, hint)
-		}
-	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
-		if loader := loaderOf(path); loader != "" {
-			if problem, _ := unusable(loader); problem != "" {
-				c.warn("interpreter", h.path, fmt.Sprintf("the hook's program %s is linked for the loader %s, which %s", path, loader, problem),
-					"install that system's C library, or link the program statically")
-			}
-		}
-	case len(bytes.TrimSpace(head)) == 0:
-		note("program", fmt.Sprintf("the hook's program %s is empty", path), "write it, or correct the path")
-	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf#!")):
-		note("interpreter", fmt.Sprintf("the hook's program %s is a script with a byte order mark before its #!: the kernel does not execute it", path),
-			"save it as UTF-8 without one")
-	case bytes.IndexByte(head, 0) < 0: // text; what else there is, a handler of binfmt_misc(5) may execute
-		note("interpreter", fmt.Sprintf("the hook's program %s is a script without #!: the kernel does not execute it", path),
-			"write the interpreter into its first line, such as #!/bin/sh")
+	f := unusable(path)
+	if f == nil {
+		f = h.fault(path, 0)
+	}
+	if f != nil {
+		c.noteAt(severity, f.kind, h.path, fmt.Sprintf("the hook's program %s %s", path, f.problem), f.hint)
 	}
 }
 
-// script returns what is wrong with a script whose first line goes on with line after its #!, and what to do.
-func (h hook) script(path, line string) (problem, hint string) {
-	words := strings.Fields(line)
-	switch {
-	case strings.HasSuffix(line, "\r"):
-		return "with a carriage return behind its interpreter, which the kernel takes for a part of the name",
-			"write it with the line ends of Unix: sed -i 's/\\r$//' " + path
-	case len(words) == 0:
-		return "without an interpreter behind its #!", "write one, such as #!/bin/sh"
-	case !filepath.IsAbs(words[0]):
-		return fmt.Sprintf("whose interpreter %s is looked for in the runtime's working directory", words[0]), "give its whole path, such as #!/bin/sh"
+// A fault is why the kernel does not execute a file.
+type fault struct {
+	kind    string // of the finding
+	problem string // what goes on from the file's name
+	hint    string
+	isText  bool // it is a script without #!, which a shell executes nevertheless
+}
+
+// maxInterpreters is how many interpreters the kernel follows from a script (execve(2)), and readByKernel how much it reads
+// of a file to see what it is.
+const (
+	maxInterpreters = 5
+	readByKernel    = 256
+)
+
+// fault returns why the kernel does not execute the file at path, which may be executed; nil if nothing is to be seen. It
+// is the interpreter of so many scripts.
+func (h hook) fault(path string, scripts int) *fault {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil // who checks may not read it
 	}
-	if problem, _ := unusable(words[0]); problem != "" {
-		return fmt.Sprintf("whose interpreter %s %s", words[0], problem), "install it, or change the script's first line"
+	defer file.Close()
+	head, err := io.ReadAll(io.LimitReader(file, readByKernel))
+	if err != nil || isHandled(path, head) {
+		return nil
+	}
+	line, isScript := bytes.CutPrefix(head, []byte("#!"))
+	switch {
+	case isScript && scripts >= maxInterpreters:
+		return &fault{kind: "interpreter", problem: "is a script again: the kernel follows no more of them", hint: "name an interpreter that is no script"}
+	case isScript:
+		return h.scriptFault(path, line, scripts)
+	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
+		return elfFault(file)
+	case len(bytes.TrimSpace(head)) == 0:
+		return &fault{kind: "program", problem: "is empty", hint: "write it, or correct the path"}
+	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf#!")):
+		return &fault{kind: "interpreter", problem: "is a script with a byte order mark before its #!: the kernel does not execute it", hint: "save it as UTF-8 without one"}
+	case bytes.IndexByte(head, 0) < 0:
+		return &fault{kind: "interpreter", problem: "is a script without #!: the kernel does not execute it",
+			hint: "write the interpreter into its first line, such as #!/bin/sh", isText: true}
+	}
+	return &fault{kind: "program", problem: "is in no format that this kernel executes", hint: "install one for this machine"}
+}
+
+// scriptFault returns what is wrong with a script that begins with #! and then line.
+func (h hook) scriptFault(path string, line []byte, scripts int) *fault {
+	first, _, isWhole := bytes.Cut(line, []byte("\n"))
+	words := strings.Fields(string(first))
+	wrong := func(problem, hint string) *fault {
+		return &fault{kind: "interpreter", problem: "is a script " + problem, hint: hint}
+	}
+	switch {
+	case bytes.HasSuffix(first, []byte("\r")):
+		return wrong("with a carriage return behind its interpreter, which the kernel takes for a part of the name",
+			"write it with the line ends of Unix: sed -i 's/\\r$//' "+path)
+	case len(words) == 0:
+		return wrong("without an interpreter behind its #!", "write one, such as #!/bin/sh")
+	case !isWhole && len("#!")+len(line) == readByKernel && strings.HasSuffix(string(first), words[0]):
+		return wrong(fmt.Sprintf("whose interpreter ends beyond the %d bytes that the kernel reads", readByKernel), "give it a shorter path, by a link")
+	case !filepath.IsAbs(words[0]):
+		return wrong(fmt.Sprintf("whose interpreter %s is looked for in the runtime's working directory", words[0]), "give its whole path, such as #!/bin/sh")
+	}
+	// interpreter returns what is wrong with a program that is to execute the script.
+	interpreter := func(program string, scripts int) *fault {
+		f := unusable(program)
+		if f != nil {
+			f.hint = "install it, or change the script's first line"
+		} else {
+			f = h.fault(program, scripts)
+		}
+		if f != nil {
+			f.kind, f.problem = "interpreter", fmt.Sprintf("is a script whose interpreter %s %s", program, f.problem)
+		}
+		return f
+	}
+	if f := interpreter(words[0], scripts+1); f != nil {
+		f.isText = false
+		return f
 	}
 	if filepath.Base(words[0]) != "env" {
-		return "", ""
+		return nil
 	}
-	_, argument, _ := strings.Cut(line, words[0])
+	_, argument, _ := strings.Cut(string(first), words[0])
 	program, problem := envProgram(strings.Trim(argument, " \t"))
-	switch {
+	switch searched := h.searchPath(); {
 	case problem != "":
-		return problem, "write #!" + words[0] + " -S " + strings.TrimSpace(argument)
+		return wrong(problem, "write #!"+words[0]+" -S "+strings.TrimSpace(argument))
 	case program == "":
-		return "", ""
-	case strings.Contains(program, "/"):
-		if problem, _ := unusable(program); problem != "" && filepath.IsAbs(program) {
-			return fmt.Sprintf("whose interpreter %s %s", program, problem), "install it, or change the script's first line"
+		return nil
+	case !strings.Contains(program, "/"):
+		found := slices.DeleteFunc(filepath.SplitList(searched), func(dir string) bool { return unusable(filepath.Join(dir, program)) != nil })
+		if len(found) == 0 {
+			return wrong(fmt.Sprintf("whose interpreter %s is in none of the directories %s", program, searched), "install it, or give the hook an env with the PATH that it needs")
 		}
-		return "", ""
+		program = filepath.Join(found[0], program)
+	case !filepath.IsAbs(program):
+		return nil
 	}
-	searched := h.searchPath()
-	if !slices.ContainsFunc(filepath.SplitList(searched), func(dir string) bool {
-		problem, _ := unusable(filepath.Join(dir, program))
-		return problem == ""
-	}) {
-		return fmt.Sprintf("whose interpreter %s is in none of the directories %s", program, searched),
-			"install it, or give the hook an env with the PATH that it needs"
+	if f := interpreter(program, 0); f != nil && !f.isText { // env gives such a script to a shell
+		return f
 	}
-	return "", ""
+	return nil
 }
 
 // envProgram returns the program that env(1) starts, given the one argument that the kernel makes of what follows env in a
@@ -131,53 +176,25 @@ func cutAny(s string, prefixes ...string) (string, bool) {
 	return s, false
 }
 
-// unusable says why the program at path cannot be executed, and what to do; "" if it can.
-func unusable(path string) (problem, hint string) {
+// unusable returns why the file at path may not be executed, whatever is in it; nil if it may.
+func unusable(path string) *fault {
+	wrong := func(problem, hint string) *fault { return &fault{kind: "program", problem: problem, hint: hint} }
 	st, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return "cannot be found: " + report.Plain(err).Error(), "install it, or correct the path"
+		return wrong("cannot be found: "+report.Plain(err).Error(), "install it, or correct the path")
 	case st.IsDir():
-		return "is a directory", "give the path of a program"
+		return wrong("is a directory", "give the path of a program")
 	case !st.Mode().IsRegular():
-		return "is not a regular file", "give the path of a program"
+		return wrong("is not a regular file", "give the path of a program")
 	case st.Mode()&0o111 == 0:
-		return "is not executable", "chmod +x " + path
+		return wrong("is not executable", "chmod +x "+path)
 	}
 	var fs unix.Statfs_t
 	if unix.Statfs(path, &fs) == nil && fs.Flags&unix.ST_NOEXEC != 0 {
-		return "lies on a file system from which nothing is executed (mounted noexec)", "install it elsewhere"
+		return wrong("lies on a file system from which nothing is executed (mounted noexec)", "install it elsewhere")
 	}
-	return "", ""
-}
-
-// beginning returns what the kernel reads of a program to see what it is.
-func beginning(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, 256))
-}
-
-// loaderOf returns the dynamic loader that a program names; "" if none is to be seen.
-func loaderOf(path string) string {
-	program, err := elf.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer program.Close()
-	for _, segment := range program.Progs {
-		if segment.Type == elf.PT_INTERP {
-			loader, err := io.ReadAll(io.LimitReader(segment.Open(), unix.PathMax))
-			if err != nil {
-				return ""
-			}
-			return string(bytes.TrimRight(loader, "\x00"))
-		}
-	}
-	return ""
+	return nil
 }
 
 // searchPath returns the PATH that the hook will see; that of an engine is not known, and taken for a usual one.

@@ -7,13 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
@@ -21,37 +21,59 @@ import (
 )
 
 // Chain returns the runtimes by which calls of the oci-add-hooks at exe with a hook file come to the low-level
-// runtime. A runtime that is oci-add-hooks itself, under the name of another profile, leads on to that profile's. loop
-// reports that the chain comes back to a copy of the program with a profile that it has passed, so that no low-level runtime is ever called; the last
-// runtime is then the one that leads back. The chain ends where a hook file or a runtime cannot be found.
+// runtime. A runtime that is oci-add-hooks itself, under the name of another profile, leads on to that profile's, and a script
+// that calls oci-add-hooks to what its call uses. loop reports that the chain comes back to a copy of the program with a hook
+// file that it has passed, so that no low-level runtime is ever called; the last runtime is then the one that leads back. The
+// chain ends where a hook file or a runtime cannot be found.
 func Chain(exe, hookFile string) (runtimes []string, loop bool) {
-	type call struct{ exe, hookFile string }
+	runtimes, loop, _ = follow(exe, hookFile)
+	return runtimes, loop
+}
+
+// follow is Chain, and returns why the chain ends without a low-level runtime, if it does.
+func follow(exe, hookFile string) (runtimes []string, loop bool, broken error) {
+	type call struct{ exe, hookFile, runtime string }
 	var passed []call
+	at := call{exe: exe, hookFile: hookFile}
 	for {
 		// Each copy passes over itself where it looks a name up, and so finds another runtime than its like.
-		this := call{hookFile: hookFile}
-		this.exe, _ = filepath.EvalSymlinks(exe)
+		this := at
+		this.exe, _ = filepath.EvalSymlinks(at.exe)
 		if slices.Contains(passed, this) {
-			return runtimes, true
+			return runtimes, true, nil
 		}
-		name, err := hooks.ReadRuntime(hookFile)
-		if err != nil {
-			return runtimes, false
+		passed = append(passed, this)
+		name := at.runtime
+		if name == "" {
+			var err error
+			if name, err = hooks.ReadRuntime(at.hookFile); err != nil {
+				return runtimes, false, err
+			}
 		}
-		path, err := program.FindRuntime(exe, cmp.Or(name, defaultRuntime))
+		path, err := program.FindRuntime(at.exe, cmp.Or(name, defaultRuntime))
 		switch {
 		case errors.Is(err, launch.ErrSelf):
 			path = name // it may be another copy that reads this file
 		case err != nil:
-			return runtimes, false
+			return runtimes, false, err
 		}
-		runtimes, passed = append(runtimes, path), append(passed, this)
-		if !isThisProgram(path) {
-			return runtimes, false
+		runtimes = append(runtimes, path)
+		if isThisProgram(path) {
+			at = call{exe: path, hookFile: profileOf(filepath.Base(path))}
+			continue
 		}
-		exe, hookFile = path, filepath.Join(profile.Dir, filepath.Base(path)+".json")
+		next, leads, err := program.Call(proc.Below("/"), []string{path}, at.exe)
+		if err != nil || !leads {
+			return runtimes, false, nil
+		}
+		at = call{exe: at.exe, hookFile: profileOf(next.Name), runtime: next.Runtime}
+		if len(next.HookFiles) > 0 {
+			at.hookFile = next.HookFiles[0]
+		}
 	}
 }
+
+func profileOf(name string) string { return filepath.Join(profile.Dir, name+".json") }
 
 // isThisProgram reports whether an executable is oci-add-hooks, of whatever version, by its name or by what Go notes in it.
 func isThisProgram(path string) bool {
@@ -65,7 +87,8 @@ func isThisProgram(path string) bool {
 // defaultRuntime is the runtime of a hook file that names none.
 const defaultRuntime = "runc"
 
-// findRuntime returns the path of the runtime that a hook file uses, and warns if there is none.
+// findRuntime returns the path of the runtime that a hook file uses. That there is none, or that it cannot be executed, is an
+// error: no container starts with it, nor ends.
 func (c *checker) findRuntime(root *node, name string) string {
 	at := root.get("runtime")
 	if name == "" {
@@ -73,16 +96,28 @@ func (c *checker) findRuntime(root *node, name string) string {
 	}
 	path, err := program.FindRuntime(c.program, name)
 	file, _ := filepath.Abs(root.file.Path) // fails without a working directory alone
-	switch chain, loop := Chain(c.program, file); {
+	chain, loop, broken := follow(c.program, file)
+	problem, hint, hasHint := "", "", false
+	switch {
 	case loop:
 		c.noteAt(Error, "loop", at, fmt.Sprintf("the runtime %s is oci-add-hooks, and leads back to a profile by way of %s: no low-level runtime is ever called",
 			chain[0], strings.Join(chain, ", ")), "name the low-level runtime itself")
+		return path
 	case err != nil:
-		problem, hint, found := strings.Cut(err.Error(), "; ")
-		if !found {
-			hint = "install it, or name another"
+		problem, hint, hasHint = strings.Cut(err.Error(), "; ")
+	case broken != nil:
+		problem, hint, hasHint = strings.Cut(broken.Error(), "; ")
+		problem = fmt.Sprintf("the runtime %s is oci-add-hooks, or calls it, and finds no low-level runtime: %s", path, problem)
+	default:
+		if f := (hook{}).fault(path, 0); f != nil {
+			problem, hint, hasHint = fmt.Sprintf("the runtime %s %s", path, f.problem), f.hint, true
 		}
-		c.warn("runtime", at, problem, hint)
+	}
+	if !hasHint {
+		hint = "install it, or name another"
+	}
+	if problem != "" {
+		c.noteAt(Error, "runtime", at, problem, hint)
 	}
 	return path
 }
@@ -97,7 +132,7 @@ func (c *checker) stageInUse(runtime string, stage hooks.Stage, n *node) {
 	}
 	has, asked := c.features[runtime]
 	if !asked {
-		has = ask(runtime, askFor)
+		has = Features(runtime)
 		c.features[runtime] = has
 	}
 	if has != nil && !slices.Contains(has, stage) {
@@ -113,11 +148,8 @@ func Features(path string) []hooks.Stage { return ask(path, askFor) }
 // program makes of that word, nobody knows.
 var answering = []string{"crun", "krun", "runc", "runsc", "youki"}
 
-// askFor is how long a runtime may take to answer, and mostAnswered the size in bytes of the longest answer.
-const (
-	askFor       = 5 * time.Second
-	mostAnswered = 1 << 20
-)
+// askFor is how long a runtime may take to answer.
+const askFor = 5 * time.Second
 
 // ask asks a runtime for its features (runtime specification, features.md). One that others may write to is not
 // executed. It finds neither this directory nor this environment: both may be another user's.
@@ -128,34 +160,10 @@ func ask(runtime string, limit time.Duration) features {
 	if where, _, _ := exposed(runtime); where != "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	var out limited
-	cmd := exec.CommandContext(ctx, runtime, "features")
-	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + launch.SystemPath}
-	cmd.Stdout = &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its children can be ended with it
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second // for children that keep its output open
-	err := cmd.Run()
-	if errors.Is(err, exec.ErrWaitDelay) {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // they are of no use to anyone
-	}
+	text, err := command.Bare(context.Background(), limit, runtime, "features")
 	var answer struct{ Hooks features }
-	if err != nil || json.Unmarshal(out.text, &answer) != nil {
+	if err != nil || json.Unmarshal([]byte(text), &answer) != nil {
 		return nil
 	}
 	return answer.Hooks
-}
-
-// limited keeps what is written to it, as long as that is not too much.
-type limited struct{ text []byte }
-
-func (l *limited) Write(p []byte) (int, error) {
-	if len(l.text)+len(p) > mostAnswered {
-		return 0, errors.New("the answer is too long")
-	}
-	l.text = append(l.text, p...)
-	return len(p), nil
 }

@@ -18,7 +18,7 @@ func TestAskEnds(t *testing.T) {
 		"hangs elsewhere": {`sleep 62 & wait`, false},
 		"leaves a child":  {`sleep 63 & echo '{"hooks": ["poststop"]}'`, false},
 		"never ends":      {`yes`, false},
-		"is too long":     {`echo '{"hooks": ["poststop"]}'; head -c 2000000 /dev/zero | tr '\0' ' '`, false},
+		"is too long":     {`echo '{"hooks": ["poststop"]}'; head -c 20000000 /dev/zero | tr '\0' ' '`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

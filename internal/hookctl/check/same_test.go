@@ -30,6 +30,7 @@ func TestSameAsRuntime(t *testing.T) {
 		`{"hooks":{},"supervise":{"timeout":0,"failurePolicy":"x","record":1,"ignoreFailureWhen":{"annotation":[],"commands":["("]},"y":1}}`,
 		`{"hook":"a","stage":["x"],"stages":[],"cmd":[1],"annotation":["("],"hasbindmounts":1}`, `{"version":"2","hook":{"path":"/a"}}`,
 		`{"version":"1.0.0","hook":{"path":"a","timeout":0},"when":{"always":true},"stages":["precreate","poststop"]}`,
+		`{"version":"1.0.0","hook":{"path":"rel","args":"x","timeout":0},"when":{"always":"yes"},"stages":["createRuntme","precreate"]}`,
 		`{"version":"1.0.0","hook":{"path":5,"timeout":"5"},"when":[],"stages":["x"]}`,
 	} {
 		texts = append(texts, []byte(text))

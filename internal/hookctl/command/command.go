@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -47,17 +48,36 @@ func Output(ctx context.Context, program string, args ...string) (string, error)
 // OutputWithin is Output with another time limit. An error names the call, and what the program prints on standard error,
 // or which limit it exceeded. The program and what it started are then killed, as they are when ctx ends.
 func OutputWithin(ctx context.Context, limit time.Duration, program string, args ...string) (string, error) {
+	return output(ctx, limit, false, program, args)
+}
+
+// Bare is OutputWithin for a program that is to find neither this directory nor this environment, since both may be another
+// user's. If what it has started keeps its output open, that is killed, which is an error.
+func Bare(ctx context.Context, limit time.Duration, program string, args ...string) (string, error) {
+	return output(ctx, limit, true, program, args)
+}
+
+func output(ctx context.Context, limit time.Duration, bare bool, program string, args []string) (string, error) {
 	call := strings.Join(append([]string{program}, args...), " ")
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(within, program, args...)
+	if bare {
+		cmd.Dir, cmd.Env = "/", []string{"PATH=" + launch.SystemPath}
+	}
 	// An interrupt from the terminal is hookctl's to handle, which kills the whole group.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
+	runtime.LockOSThread() // it gets that signal when this thread ends
+	defer runtime.UnlockOSThread()
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = time.Second // what it leaves running may keep its output open
 	stdout, stderr := &bounded{exceeded: cancel}, &bounded{exceeded: cancel}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	err := cmd.Run()
+	left := errors.Is(err, exec.ErrWaitDelay)
+	if left && bare {
+		_ = cmd.Cancel()
+	}
 	switch {
 	case stdout.full || stderr.full:
 		return "", fmt.Errorf("%s: it prints more than %d MiB, and was killed", call, MaxOutput>>20)
@@ -65,7 +85,9 @@ func OutputWithin(ctx context.Context, limit time.Duration, program string, args
 		return "", fmt.Errorf("%s: interrupted: %w", call, context.Cause(ctx))
 	case within.Err() != nil:
 		return "", fmt.Errorf("%s: no answer within %v, and was killed", call, limit)
-	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+	case left && bare:
+		return "", fmt.Errorf("%s: what it left running kept its output open, and was killed", call)
+	case err != nil && !left:
 		if said := strings.TrimSpace(stderr.String()); said != "" {
 			return "", fmt.Errorf("%s: %w: %s", call, err, said)
 		}

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -146,7 +147,7 @@ func (s *Scan) read(files files, path string, v any) bool {
 		return false
 	}
 	if err == nil {
-		if err = json.Unmarshal(text, v); err != nil {
+		if err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v); err != nil { // dockerd passes such a mark over
 			err = fmt.Errorf("%s: %w", filepath.Join(files.Root, path), err)
 		}
 	}
@@ -280,7 +281,7 @@ func (c *Container) describe(a map[string]string) {
 	c.Name = cmp.Or(c.Name,
 		pod(a["io.kubernetes.cri.sandbox-namespace"], a["io.kubernetes.cri.sandbox-name"], a["io.kubernetes.cri.container-name"]),
 		a["nerdctl/name"])
-	if a["io.kubernetes.cri-o.ContainerType"] != "" {
+	if a[crioType] != "" {
 		container := a["io.kubernetes.container.name"]
 		if container == "POD" { // the sandbox
 			container = ""
@@ -363,6 +364,7 @@ func (d dockerd) dir() string { return filepath.Join(d.Root, d.data, "containers
 // configure returns what a daemon's options and its configuration file say.
 func (s *Scan) configure(files files, p proc.Process) dockerd {
 	d := dockerd{files: files, runtimes: map[string][]string{}}
+	p.Letters = true
 	for _, value := range p.Options("--add-runtime") {
 		if name, path, ok := strings.Cut(value, "="); ok {
 			d.runtimes[name] = []string{path}
@@ -505,21 +507,37 @@ func (s *Scan) storage(storage string) {
 			if !s.read(files, path.Join(at, "config.json"), &cfg) {
 				continue
 			}
-			c := Container{ID: id, Engine: "podman", Bundle: filepath.Join(storage, at), files: files, at: at}
-			if cfg.Annotations["io.kubernetes.cri-o.ContainerType"] != "" || cfg.Annotations["io.kubernetes.cri-o.RuntimeHandler"] != "" {
-				c.Engine = "cri-o"
-			}
-			c.describe(cfg.Annotations)
-			c.Name, c.Image = cmp.Or(c.Name, known[id].name), cmp.Or(c.Image, known[id].image)
-			c.Dropped = isDropped(cfg.Annotations, id)
-			// CRI-O notes the runtime handler, unless it is the default one. It calls it to delete a container that has ended
-			// too, whose conmon is gone.
-			if handler := cfg.Annotations["io.kubernetes.cri-o.RuntimeHandler"]; handler != "" {
-				c.Running = true
-				c.calls = []call{{[]string{handler}, s.system()}}
+			entry, indexed := known[id]
+			c := Container{ID: id, Name: entry.name, Image: entry.image, Engine: "podman", Bundle: filepath.Join(storage, at), files: files, at: at}
+			// Whoever runs a container may give it annotations. The index has only what the engine writes; CRI-O's bundles in /run
+			// are in none.
+			if entry.ofPod || !indexed && isMarkedCRIO(cfg.Annotations) {
+				s.ofCRIO(&c, cfg.Annotations)
 			}
 			s.add(c)
 		}
+	}
+}
+
+const (
+	crioType    = "io.kubernetes.cri-o.ContainerType"
+	crioHandler = "io.kubernetes.cri-o.RuntimeHandler"
+)
+
+func isMarkedCRIO(annotations map[string]string) bool {
+	return annotations[crioType] != "" || annotations[crioHandler] != ""
+}
+
+// ofCRIO takes what CRI-O notes about a container in its annotations.
+func (s *Scan) ofCRIO(c *Container, annotations map[string]string) {
+	c.Engine = "cri-o"
+	c.describe(annotations)
+	c.Dropped = isDropped(annotations, c.ID)
+	// CRI-O notes the runtime handler, unless it is the default one. It calls it to delete a container that has ended too, whose
+	// conmon is gone.
+	if handler := annotations[crioHandler]; handler != "" {
+		c.Running = true
+		c.calls = []call{{[]string{handler}, s.system()}}
 	}
 }
 
@@ -535,9 +553,15 @@ func isDropped(annotations map[string]string, id string) bool {
 	return marked && hooks.Container{ID: id, Annotations: annotations}.IsSandbox()
 }
 
-// stored returns the names and images that a storage's index has, by id.
-func (s *Scan) stored(files files, dir string) map[string]struct{ name, image string } {
-	known := map[string]struct{ name, image string }{}
+// stored is what a storage's index has of a container.
+type stored struct {
+	name, image string
+	ofPod       bool // as CRI-O notes, and Podman does not
+}
+
+// stored returns what a storage's index has, by the ids of containers.
+func (s *Scan) stored(files files, dir string) map[string]stored {
+	known := map[string]stored{}
 	for _, file := range []string{"containers.json", "volatile-containers.json"} {
 		var index []struct {
 			ID       string
@@ -550,12 +574,11 @@ func (s *Scan) stored(files files, dir string) map[string]struct{ name, image st
 		for _, c := range index {
 			var metadata struct {
 				Image string `json:"image-name"`
+				Pod   string `json:"pod-id"`
 			}
-			// An image is shown where it is noted; nothing depends on it.
+			// Metadata of another form is another engine's, such as Buildah's.
 			_ = json.Unmarshal([]byte(c.Metadata), &metadata)
-			if len(c.Names) > 0 {
-				known[c.ID] = struct{ name, image string }{c.Names[0], metadata.Image}
-			}
+			known[c.ID] = stored{strings.Join(c.Names[:min(1, len(c.Names))], ""), metadata.Image, metadata.Pod != ""}
 		}
 	}
 	return known

@@ -59,7 +59,10 @@ func engines(t *testing.T) system.System {
 		"var/lib/containers/storage/overlay-containers/crio-ended/userdata/config.json":  `{"annotations": {"io.kubernetes.cri-o.RuntimeHandler": "gpu"}}`,
 		"var/lib/containers/storage/overlay-containers/crio-usual/userdata/config.json":  `{"annotations": {"io.kubernetes.cri-o.RuntimeHandler": ""}}`,
 		"var/lib/containers/storage/overlay-containers/podman-link/userdata/config.json": `{}`,
-		"var/lib/containers/storage/overlay-containers/joined/userdata/config.json":      `{"annotations": {"io.kubernetes.cri-o.RuntimeHandler": "gpu"}}`,
+		"var/lib/containers/storage/overlay-containers/users/userdata/config.json":       `{"annotations": {"io.kubernetes.cri-o.RuntimeHandler": "gpu", "io.kubernetes.cri-o.ContainerType": "container"}}`,
+		"var/lib/containers/storage/overlay-containers/containers.json": `[{"id": "users", "names": ["mine"], "metadata": "{\"image-name\": \"a\"}"},
+			{"id": "crio-ended", "names": ["k8s_x"], "metadata": "{\"pod-name\": \"x\", \"pod-id\": \"y\"}"}]`,
+		"var/lib/containers/storage/overlay-containers/joined/userdata/config.json": `{"annotations": {"io.kubernetes.cri-o.RuntimeHandler": "gpu"}}`,
 	} {
 		write(t, sys.Path(path), text)
 	}
@@ -105,10 +108,10 @@ func TestUsing(t *testing.T) {
 			"usual-config (docker, stopped, by /bin/gpu)",
 		},
 		"gpu": {
-			"crio-ended (cri-o, running, by gpu)",
 			"ctr-name (containerd, namespace default, running, by gpu)",
 			"forgotten (docker, stopped, by gpu)",
 			"joined (cri-o, running, by gpu)",
+			"k8s_x, crio-ended (cri-o, running, by gpu)",
 		},
 		"/bin/tool": {
 			"docker-script (docker, running, no longer listed by Docker, by /data/runtimes/args, which calls /bin/tool)",

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
@@ -117,7 +118,7 @@ func examine(ctx context.Context, sys system.System, e engine.Engine, exe string
 			found++
 		}
 	}
-	x.records(registered)
+	x.records(ctx, registered)
 	if found == 0 {
 		x.note("", OK, "registration", "no runtime leads to oci-add-hooks", "")
 	}
@@ -192,6 +193,14 @@ func (x *examination) entry(ctx context.Context, entry engine.Entry) {
 		}
 		x.note(entry.Name, OK, "registration", message, "")
 	}
+	if known := x.known; known != nil && len(entry.Faults) == 0 {
+		switch is := known.Entry(entry.Name); {
+		case is == nil || is.Path != entry.Path:
+			x.note(entry.Name, Warning, "registration", fmt.Sprintf("the running %s does not know it so: it has not read its configuration since", x.engine.Program()), x.engine.Reload(nil).Command)
+		case entry.Default && !is.Default:
+			x.note(entry.Name, Warning, "registration", fmt.Sprintf("it is not the default runtime of the running %s: that has not read its configuration since", x.engine.Program()), x.engine.Reload(nil).Command)
+		}
+	}
 	path, err := engine.Lookup(entry.Path)
 	switch {
 	case entry.Path == "":
@@ -214,7 +223,7 @@ func (x *examination) entry(ctx context.Context, entry engine.Entry) {
 			fmt.Sprintf("let it lead there (hookctl profile add %s), or remove it", entry.Name))
 		return
 	case err != nil:
-		x.note(entry.Name, Error, "profile", err.Error(), "correct the arguments in "+path+" or in the engine's configuration")
+		x.note(entry.Name, Error, "profile", err.Error(), "correct its arguments in "+x.engine.Config()+", or in the script that has them")
 		return
 	}
 	if !x.link(ctx, entry, path) {
@@ -238,7 +247,7 @@ func (x *examination) link(ctx context.Context, entry engine.Entry, path string)
 				break
 			}
 		}
-		message = path + ", a script that calls " + target
+		message = path + ", which calls " + target
 	}
 	if x.exe == "" || !program.LeadsTo(target, x.exe) {
 		if err := isThis(ctx, target); err != nil {
@@ -299,6 +308,12 @@ func OfEntry(entry engine.Entry, exe string) (uses profile.Profile, err error) {
 
 // profile looks at the profile that a call chooses.
 func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call) {
+	for _, path := range slices.Concat(call.HookFiles, call.HooksDirs) {
+		if !filepath.IsAbs(path) {
+			x.note(entry.Name, Error, "profile", path+" is relative: it is looked for in the directory in which the engine calls its runtime, a container's bundle", "give the whole path")
+			return
+		}
+	}
 	uses, sources, runtime, err := Uses(call, x.exe)
 	if len(sources) == 0 && err != nil {
 		x.note(entry.Name, Error, "profile", err.Error(), "hookctl check says more")
@@ -401,7 +416,7 @@ func features(stages []hooks.Stage) string {
 }
 
 // records looks at what hookctl has installed.
-func (x *examination) records(registered *engine.Registered) {
+func (x *examination) records(ctx context.Context, registered *engine.Registered) {
 	records, err := registration.Records(x.sys, x.engine)
 	if err != nil {
 		x.note("", Error, "record", err.Error(), "")
@@ -429,8 +444,32 @@ func (x *examination) records(registered *engine.Registered) {
 			x.note(name, Warning, "record", path+" was edited since hookctl installed it",
 				"nothing has to be done: hookctl uninstall takes its own part out and leaves the rest")
 		}
+		if x.overridden(ctx, rec) {
+			continue
+		}
 		if i >= 0 && len(edited) == 0 && registered.Entries[i].Path == rec.Link {
 			x.note(name, OK, "record", "all is as hookctl has installed it", "")
 		}
 	}
+}
+
+// overridden notes that hookctl has made a runtime the default, and that another file says otherwise; it reports whether so.
+func (x *examination) overridden(ctx context.Context, rec *registration.Record) bool {
+	now, err := x.engine.View(ctx)
+	if err != nil || now.Default() == rec.Name {
+		return false // an error has been noted
+	}
+	for _, f := range rec.Files {
+		text, err := change.Read(f.Path)
+		if err != nil || text == nil {
+			continue
+		}
+		tree, err := engine.Tree(f.Path, text)
+		if view := (&engine.View{Tree: tree, Standard: now.Standard}); err == nil && view.Default() == rec.Name {
+			x.note(rec.Name, Warning, "record", fmt.Sprintf("%s makes it the default runtime, but that is %s: another file says so%s", f.Path, now.Default(), now.NamingDefault()),
+				"remove one of the two settings")
+			return true
+		}
+	}
+	return false
 }

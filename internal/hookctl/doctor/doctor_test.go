@@ -12,6 +12,38 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
+// TestUnread: what the running daemon does not know, or not so, is a warning.
+func TestUnread(t *testing.T) {
+	dir := t.TempDir()
+	e, err := engines.New(system.System{Root: dir, State: dir}, "docker", filepath.Join(dir, "daemon.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := &engine.Registered{Entries: []engine.Entry{{Name: "a", Path: "/a"}, {Name: "b", Path: "/b", Default: true}}}
+	for _, test := range []struct {
+		entry engine.Entry
+		want  string
+	}{
+		{engine.Entry{Name: "a", Path: "/a"}, ""},
+		{engine.Entry{Name: "b", Path: "/b", Default: true}, ""},
+		{engine.Entry{Name: "a", Path: "/other"}, "the running dockerd does not know it so: it has not read its configuration since"},
+		{engine.Entry{Name: "c", Path: "/c"}, "the running dockerd does not know it so: it has not read its configuration since"},
+		{engine.Entry{Name: "a", Path: "/a", Default: true}, "it is not the default runtime of the running dockerd: that has not read its configuration since"},
+	} {
+		x := &examination{engine: e, known: known}
+		x.entry(t.Context(), test.entry)
+		got := ""
+		for _, line := range x.lines {
+			if line.Status == Warning {
+				got += line.Message
+			}
+		}
+		if got != test.want {
+			t.Errorf("%+v: %q, not %q", test.entry, got, test.want)
+		}
+	}
+}
+
 // TestFeatures: what the engine knows of runc counts for a runtime that leads there, and for no other.
 func TestFeatures(t *testing.T) {
 	dir := t.TempDir()

@@ -39,6 +39,8 @@ type Kind struct {
 	Config  []string                         // the options that name another
 	Except  func(config string) (other bool) // reports whether a daemon with that configuration is another engine's; may be nil
 
+	Letters bool // as proc.Process has it
+
 	// Variables are names in the daemon's environment, with the options that they stand for.
 	Variables map[string]string
 }
@@ -58,6 +60,7 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 		if p.Name() != k.Program && filepath.Base(p.Exe) != k.Program {
 			continue
 		}
+		p.Letters = k.Letters
 		at, err := k.examine(&p)
 		if config == "" && k.Except != nil && k.Except(at) {
 			continue
@@ -322,12 +325,12 @@ func Settled(ctx context.Context, patience time.Duration, ask func(context.Conte
 	}
 }
 
-// Get asks what listens on a unix socket by HTTP, and returns its answer.
-func Get(ctx context.Context, socket, path string) ([]byte, error) {
+// Get asks what listens at an address (of a unix socket, a path) by HTTP, and returns its answer.
+func Get(ctx context.Context, network, address, path string) ([]byte, error) {
 	client := http.Client{Timeout: command.Patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+			return (&net.Dialer{}).DialContext(ctx, network, address)
 		},
 	}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine"+path, nil)
@@ -336,7 +339,7 @@ func Get(ctx context.Context, socket, path string) ([]byte, error) {
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", socket, err)
+		return nil, fmt.Errorf("%s: %w", address, err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, command.MaxOutput))
@@ -344,7 +347,7 @@ func Get(ctx context.Context, socket, path string) ([]byte, error) {
 		err = fmt.Errorf("%s: %s", answer.Status, bytes.TrimSpace(text))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: GET %s: %w", socket, path, err)
+		return nil, fmt.Errorf("%s: GET %s: %w", address, path, err)
 	}
 	return text, nil
 }

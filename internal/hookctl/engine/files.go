@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -32,6 +33,6 @@ func Tree(path string, text []byte) (tree tomledit.Table, err error) {
 	if filepath.Ext(path) != ".json" {
 		return tomledit.Decode(path, text)
 	}
-	err = json.Unmarshal(text, &tree)
+	err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &tree)
 	return tree, err
 }

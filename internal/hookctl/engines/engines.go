@@ -2,7 +2,7 @@
 package engines
 
 import (
-	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -16,6 +16,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/crio"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/docker"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine/podman"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/registration"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
@@ -66,7 +67,10 @@ func Recorded(sys system.System, name, profile, config string) (engine.Engine, *
 	if record == nil {
 		return nil, nil, nil, fmt.Errorf("hookctl has not installed %s for %s: there is no record of it in %s; remove manually what was registered manually", profile, name, sys.State)
 	}
-	e, err := New(sys, name, cmp.Or(config, record.Config))
+	e, err := New(sys, name, config)
+	if config == "" && (err != nil || e.Config() != record.Config) {
+		e, err = New(sys, name, record.Config)
+	}
 	if err == nil && e.Config() != record.Config {
 		err = fmt.Errorf("%s is installed in %s", profile, record.Config)
 	}
@@ -85,6 +89,19 @@ func Installed(sys system.System, profile string) (records []*registration.Recor
 		}
 	}
 	return records, nil
+}
+
+// Refuse returns an error if a profile is registered with an engine, by hookctl or otherwise: its link is the engine's runtime.
+func Refuse(ctx context.Context, sys system.System, profile, link string) error {
+	records, err := Installed(sys, profile)
+	if err != nil {
+		return err
+	}
+	if len(records) > 0 {
+		return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %[1]s", profile, records[0].Config, records[0].Engine)
+	}
+	list, unknown := Here(sys)
+	return registration.Refuse(ctx, "the profile "+profile+" cannot be removed", list, unknown, program.Uses(sys, []string{link}))
 }
 
 // Here returns the engines that are on this system: with the configuration that the running daemon reads, or the usual one;

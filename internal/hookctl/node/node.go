@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
@@ -88,7 +89,13 @@ func (n *Node) take(ctx context.Context) (release func(), err error) {
 	if n.DryRun {
 		return func() {}, nil
 	}
-	return lock.Take(ctx, n.System, n.Say)
+	release, err = lock.Take(ctx, n.System, n.Say)
+	if err == nil {
+		for _, note := range canary.Sweep(ctx) {
+			n.Say(note)
+		}
+	}
+	return release, err
 }
 
 // report reports changes, but for those to hookctl's own records.
@@ -117,7 +124,7 @@ func (n *Node) reloading(ctx context.Context, plan *registration.Plan) ([]regist
 			return nil, err
 		}
 	}
-	step, err := plan.Reloading()
+	step, err := plan.Reloading(ctx)
 	var refused engine.NotReloaded
 	if errors.As(err, &refused) { // this command always reloads
 		err = errors.New(refused.Problem + "; " + refused.First)

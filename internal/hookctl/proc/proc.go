@@ -40,6 +40,9 @@ type Process struct {
 	Exe  string   // the path of its program in its own file system; empty if it cannot be read
 	Dir  string   // its directory in /proc, as hookctl opens it
 
+	// Letters says that its program takes `-HVALUE` for `-H VALUE`; the parsers of others take `-address` for --address.
+	Letters bool
+
 	cmdline []byte
 	start   string // the time at which it started, which with the PID tells it from any other process
 	sys     system.System
@@ -122,14 +125,11 @@ func (p Process) Option(names ...string) string {
 	return ""
 }
 
-// Options returns the values of all its options that have one of these names, in their order. dockerd takes `-HVALUE` too;
-// the parsers of other engines take `-address` for --address.
+// Options returns the values of all its options that have one of these names, in their order.
 func (p Process) Options(names ...string) (values []string) {
-	const dockerd = "dockerd"
-	letters := p.Name() == dockerd || filepath.Base(p.Exe) == dockerd
 	for i, arg := range p.Args[1:] {
 		name, value, joined := strings.Cut(arg, "=")
-		if letters && len(arg) > 2 && arg[0] == '-' && arg[1] != '-' {
+		if p.Letters && len(arg) > 2 && arg[0] == '-' && arg[1] != '-' {
 			name, value, joined = arg[:2], strings.TrimPrefix(arg[2:], "="), true
 		}
 		if !slices.Contains(names, name) {
@@ -144,6 +144,20 @@ func (p Process) Options(names ...string) (values []string) {
 		values = append(values, value)
 	}
 	return values
+}
+
+// Without returns its arguments but the first, less the options that have one of these names, with their values.
+func (p Process) Without(names ...string) (args []string) {
+	for i := 1; i < len(p.Args); i++ {
+		name, _, joined := strings.Cut(p.Args[i], "=")
+		switch {
+		case !slices.Contains(names, name):
+			args = append(args, p.Args[i])
+		case !joined:
+			i++
+		}
+	}
+	return args
 }
 
 // Variable returns the value of a variable of its environment as it was when its program started; empty if there is none.

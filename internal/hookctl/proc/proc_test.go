@@ -300,6 +300,7 @@ func TestList(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	p := list[2]
+	p.Letters = true
 	if p.Name() != "dockerd" || p.Option("--data-root", "--graph") != "/b" || p.Option("--config-file") != "" || p.Option("--graph") != "" ||
 		!slices.Equal(p.Options("--add-runtime"), []string{"x=/y", "z=/w"}) ||
 		!slices.Equal(p.Options("-H", "--host"), []string{"fd://", "unix:///b", "unix:///c"}) {
@@ -355,5 +356,13 @@ func TestExecuted(t *testing.T) {
 	}
 	if err := list[0].Trusted(); err == nil || !strings.HasSuffix(err.Error(), "it has executed another program meanwhile") {
 		t.Error(err)
+	}
+}
+
+// TestWithout: options that are given anew go, in whichever way they are written: containerd and CRI-O refuse two of a kind.
+func TestWithout(t *testing.T) {
+	p := proc.Process{Args: strings.Fields("containerd -c a.toml --log-level debug --config=b.toml -a x --config")}
+	if got := strings.Join(p.Without("--config", "-c"), " "); got != "--log-level debug -a x" {
+		t.Errorf("%q", got)
 	}
 }

@@ -2,14 +2,13 @@ package profiles
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
@@ -125,16 +124,11 @@ func (c *Content) marshal() ([]byte, error) {
 		return nil, err
 	}
 	body := bytes.TrimSuffix(b.Bytes(), []byte("\n}\n"))
-	return append(append(append(body[:len(body):len(body)], mark...), hashOf(body)...), markEnd...), nil
-}
-
-func hashOf(body []byte) string {
-	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:])
+	return append(append(append(body[:len(body):len(body)], mark...), change.Digest(body)...), markEnd...), nil
 }
 
 // isOurs reports whether hookctl wrote a profile, and nobody has changed it since.
 func isOurs(text []byte) bool {
 	i := bytes.LastIndex(text, []byte(mark))
-	return i >= 0 && string(text[i:]) == mark+hashOf(text[:i])+markEnd
+	return i >= 0 && string(text[i:]) == mark+change.Digest(text[:i])+markEnd
 }

@@ -180,7 +180,7 @@ func Remove(sys system.System, exe, name string, links []string, force bool) (*P
 		plan.Files = append(plan.Files, old.file)
 	}
 	if len(plan.Files) == 0 {
-		return nil, fmt.Errorf("there is neither %s nor a link %s to oci-add-hooks", path, link)
+		return nil, None(sys, name)
 	}
 	return plan, nil
 }

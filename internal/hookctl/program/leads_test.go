@@ -2,6 +2,7 @@ package program
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -103,5 +104,22 @@ func wantUses(t *testing.T, sys system.System, root, word string, links map[stri
 	}
 	if got != want {
 		t.Errorf("%s uses %q, want %q", word, got, want)
+	}
+}
+
+// TestIs: another copy of the program is known by what it was built of, whatever its name.
+func TestIs(t *testing.T) {
+	dir := t.TempDir()
+	copied := filepath.Join(dir, "copy")
+	if out, err := exec.Command("go", "build", "-o", copied, "../../../cmd/oci-add-hooks").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := os.Symlink("copy", filepath.Join(dir, "gpu")); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{copied: true, filepath.Join(dir, "gpu"): true, os.Args[0]: false, "/bin/sh": false, dir: false} {
+		if Is(path) != want {
+			t.Errorf("%s: %v", path, !want)
+		}
 	}
 }

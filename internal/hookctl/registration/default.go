@@ -13,19 +13,25 @@ import (
 // engine reads that if it has read the other. It returns the plan that it has carried out.
 func Default(ctx context.Context, sys system.System, e engine.Engine, r engine.Runtime, reload bool, try func(context.Context) error) (*Plan, error) {
 	plan, err := Install(ctx, sys, e, r)
-	if err != nil || !plan.Changes() {
-		return plan, err
+	if err != nil {
+		return nil, err
 	}
 	steps := func(p *Plan) ([]Step, error) {
 		if !reload {
 			return nil, nil
 		}
-		step, err := p.Reloading()
+		step, err := p.Reloading(ctx)
 		return []Step{step}, err
 	}
 	reloads, err := steps(plan)
 	if err != nil {
 		return nil, err
+	}
+	if !plan.Changes() {
+		if unread, err := plan.Unread(ctx); err != nil || !unread || !reload {
+			return plan, err
+		}
+		return plan, plan.CarryOut(ctx, append(reloads, Step{Do: try})...)
 	}
 	registered, err := e.Registered(ctx)
 	if err != nil {

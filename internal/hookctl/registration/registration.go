@@ -6,23 +6,28 @@
 package registration
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
 // Plan is what an installation, or its taking back, changes.
 type Plan struct {
-	Files  []change.File // in order; the record among them
-	Notes  []string      // what a person is to know; CarryOut adds to them
-	Record *Record       // of an installation, as it is to be
+	Files    []change.File // in order; the record among them
+	Notes    []string      // what a person is to know; CarryOut adds to them
+	Reloaded bool          // whether CarryOut has had the engine read it
+	Record   *Record       // of an installation, as it is to be
 
 	change   *change.Change
 	engine   engine.Engine
@@ -91,6 +96,8 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		if err != nil {
 			return nil, err
 		}
+		f.After = endLinesAs(before, f.After)
+		files[i].After = f.After
 		if sameMeaning(f.Path, now, f.After) {
 			files[i].After = now // somebody has written it in another way since
 		}
@@ -197,7 +204,16 @@ func takenBack(sys system.System, e engine.Engine, r *Record, path string) (now,
 		return nil, nil, err
 	}
 	then, err = e.Without(path, now, was)
-	return now, then, err
+	return now, endLinesAs(now, then), err
+}
+
+// endLinesAs ends the lines of a text with CR LF, as some editors do, if all lines of the one before end so.
+func endLinesAs(before, text []byte) []byte {
+	lines := bytes.Count(before, []byte("\n"))
+	if lines == 0 || bytes.Count(before, []byte("\r\n")) != lines {
+		return text
+	}
+	return bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
 }
 
 // sameMeaning reports whether two texts of a file say the same.
@@ -210,6 +226,37 @@ func sameMeaning(path string, a, b []byte) bool {
 	return errA == nil && errB == nil && reflect.DeepEqual(inA, inB)
 }
 
+// Refuse returns an error that begins with what if an engine of list has a runtime that uses what matches reports (see
+// program.Uses), through scripts too; or if that cannot be told, as when unknown says that list is not all.
+func Refuse(ctx context.Context, what string, list []engine.Engine, unknown error, matches func(word string) bool) error {
+	var lines, doubts []string
+	if unknown != nil {
+		doubts = append(doubts, unknown.Error())
+	}
+	for _, e := range list {
+		registered, err := e.Registered(ctx)
+		if err != nil {
+			doubts = append(doubts, e.Name()+": "+err.Error())
+			continue
+		}
+		for _, entry := range registered.Entries {
+			words, err := program.Words(proc.Below("/"), append([]string{entry.Path}, entry.Args...))
+			if slices.ContainsFunc(words, matches) {
+				lines = append(lines, fmt.Sprintf("%s has the runtime %s, which calls %s", e.Name(), entry.Name, entry.Path))
+			} else if err != nil {
+				doubts = append(doubts, fmt.Sprintf("the runtime %s of %s: %v", entry.Name, e.Name(), err))
+			}
+		}
+	}
+	switch {
+	case len(lines) > 0:
+		return fmt.Errorf("%s; remove it from the engine first, or give --force:\n  %s", what, strings.Join(lines, "\n  "))
+	case len(doubts) > 0:
+		return fmt.Errorf("%s: whether an engine knows it cannot be told; give --force if you know that none does:\n  %s", what, strings.Join(doubts, "\n  "))
+	}
+	return nil
+}
+
 // Step is a part of carrying out a plan that comes after its files are written.
 type Step struct {
 	Do   func(context.Context) error
@@ -217,9 +264,15 @@ type Step struct {
 }
 
 // Reloading returns the step by which the engine reads its configuration, after which it has to know of the change by its
-// own word. An error says why that cannot be done here.
-func (p *Plan) Reloading() (Step, error) {
+// own word. An error says why that cannot be done here. To be undone, an installation does not need an engine that answers.
+func (p *Plan) Reloading(ctx context.Context) (Step, error) {
 	reload := p.Reload()
+	if reload.Refused != nil {
+		return Step{}, reload.Refused
+	}
+	if _, err := p.engine.Known(ctx); err != nil && p.expected {
+		return Step{}, err
+	}
 	return Step{
 		Do: func(ctx context.Context) error {
 			err := p.change.Advise(p.advice())
@@ -229,10 +282,11 @@ func (p *Plan) Reloading() (Step, error) {
 			if err == nil {
 				err = p.settle(ctx)
 			}
+			p.Reloaded = err == nil
 			return err
 		},
 		Undo: reload.Do,
-	}, reload.Refused
+	}, nil
 }
 
 // advice is what a person is to do if the change is undone after the engine may have read it.
@@ -333,7 +387,7 @@ func (p *Plan) Perform(ctx context.Context, reload bool) error {
 			return err
 		}
 	}
-	step, err := p.Reloading()
+	step, err := p.Reloading(ctx)
 	if err != nil {
 		return err
 	}

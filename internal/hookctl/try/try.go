@@ -9,7 +9,6 @@ package try
 import (
 	"cmp"
 	"context"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
@@ -129,7 +129,7 @@ func (c *container) prepare() (err error) {
 	if c.dir, err = makeTemp(); err != nil {
 		return err
 	}
-	if c.lock, err = lockDirectory(c.dir); err != nil {
+	if c.lock, err = LockDirectory(c.dir); err != nil {
 		return err
 	}
 	if err := (remains{}).write(c.dir); err != nil {
@@ -217,17 +217,13 @@ func (o Options) check() error {
 	return nil
 }
 
-// WantStatic returns an error if the program needs a library, which a container need not have.
-func WantStatic(program string) error {
-	f, err := elf.Open(program)
-	if err != nil {
-		return err
+// WantStatic returns an error if a program needs a library, which a container need not have.
+func WantStatic(path string) error {
+	loader, err := program.Loader(path)
+	if err == nil && loader != "" {
+		err = fmt.Errorf("%s is linked to shared libraries, which are not there in a container; build it with CGO_ENABLED=0", path)
 	}
-	defer f.Close()
-	if slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
-		return fmt.Errorf("%s is linked to shared libraries, which are not there in a container; build it with CGO_ENABLED=0", program)
-	}
-	return nil
+	return err
 }
 
 // tempPrefix begins the name of a try's temporary directory.

@@ -29,20 +29,22 @@ import (
 // block at the end of the main file.
 type containerd struct {
 	config string
-	given  bool // by --config
+	given  bool // by --config, and not where containerd does without it
 	daemon *engine.Daemon
 }
 
 // New returns the containerd whose main configuration is the file config; if that is empty, the one that runs, or the usual
 // one.
 func New(sys system.System, config string) (engine.Engine, error) {
-	kind := engine.Kind{Program: "containerd", Usual: "/etc/containerd/config.toml", Config: []string{"--config", "-config", "-c"}, Except: ofDocker}
+	kind := engine.Kind{Program: "containerd", Usual: "/etc/containerd/config.toml", Config: configOptions, Except: ofDocker}
 	daemon, err := kind.Find(sys, config)
 	if err != nil {
 		return nil, err
 	}
-	return &containerd{config: daemon.Config, given: config != "", daemon: daemon}, nil
+	return &containerd{config: daemon.Config, given: config != "" && daemon.Config != kind.Usual, daemon: daemon}, nil
 }
+
+var configOptions = []string{"--config", "-config", "-c"}
 
 // ofDocker reports whether a configuration is that of the containerd that dockerd starts, which has no CRI plugin.
 func ofDocker(config string) bool {
@@ -73,7 +75,7 @@ func (c *containerd) dump(ctx context.Context) (*effective, error) {
 	}
 	var args []string
 	if c.daemon.Process != nil {
-		args = slices.Clone(c.daemon.Process.Args[1:]) // the options of a daemon hold for this command too
+		args = c.daemon.Process.Without(configOptions...) // the options of a daemon hold for this command too
 	}
 	text, err := change.Read(c.config)
 	asked := "dump"

@@ -23,7 +23,7 @@ func start(t *testing.T, program, text string) string {
 	if err := os.WriteFile(config, fmt.Appendf(nil, text, dir, dir, filepath.Join(dir, "s")), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "--config", config)
+	cmd := exec.Command(program, "-c", config)
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGTERM}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {

@@ -34,7 +34,7 @@ type crio struct {
 // New returns the CRI-O whose main configuration is the file config; if that is empty, the one that runs, or the usual one.
 func New(sys system.System, config string) (engine.Engine, error) {
 	const usual = "/etc/crio/crio.conf"
-	kind := engine.Kind{Program: "crio", Usual: usual, Config: []string{"--config", "-c"}, Variables: variables}
+	kind := engine.Kind{Program: "crio", Usual: usual, Config: configOptions, Variables: variables}
 	daemon, err := kind.Find(sys, config)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func New(sys system.System, config string) (engine.Engine, error) {
 	c := &crio{config: daemon.Config, dropIn: usual + ".d", daemon: daemon} // wherever the main file is
 	switch {
 	case daemon.Process != nil:
-		c.dropIn = cmp.Or(daemon.Option(dirOption, "-d"), c.dropIn)
+		c.dropIn = cmp.Or(daemon.Option(dirOptions...), c.dropIn)
 	case config != "":
 		c.dropIn = config + ".d"
 	default:
@@ -61,6 +61,8 @@ var variables = map[string]string{
 }
 
 const dirOption = "--config-dir"
+
+var configOptions, dirOptions = []string{"--config", "-c"}, []string{dirOption, "-d"}
 
 func (*crio) Name() string             { return "crio" }
 func (*crio) Program() string          { return "crio" }
@@ -146,13 +148,18 @@ func (c *crio) files() (files []string, err error) {
 	err = filepath.WalkDir(c.dropIn, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			files = append(files, path)
+			_, err = os.Stat(path) // of a link, what it leads to: CRI-O does not start if it cannot read that
+			if errors.Is(err, fs.ErrNotExist) {
+				err = fmt.Errorf("%s leads nowhere: crio does not start; remove it", path)
+			}
 		}
 		return err
 	})
+	var system *fs.PathError
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	if err != nil {
+	if errors.As(err, &system) {
 		err = fmt.Errorf("%s cannot be read: %w", c.dropIn, report.Plain(err))
 	}
 	return files, err
@@ -189,7 +196,7 @@ func (c *crio) ask(ctx context.Context, program string) (tree tomledit.Table, er
 		args = append(args, "--config", c.config)
 	}
 	if c.daemon.Process != nil {
-		args = append(args, c.daemon.Process.Args[1:]...)
+		args = append(args, c.daemon.Process.Without(slices.Concat(configOptions, dirOptions)...)...)
 	}
 	text, err := command.Output(ctx, program, append(args, "config")...)
 	if err != nil {
@@ -287,7 +294,7 @@ func (c *crio) Known(ctx context.Context) (*engine.Registered, error) {
 	if listen, _ := tomledit.Dig(now.Tree, "crio", "api")["listen"].(string); listen != "" {
 		socket = listen
 	}
-	text, err := engine.Get(ctx, socket, "/config")
+	text, err := engine.Get(ctx, "unix", socket, "/config")
 	if err != nil {
 		return nil, fmt.Errorf("crio cannot be asked: %w", err)
 	}

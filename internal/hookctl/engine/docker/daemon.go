@@ -1,11 +1,12 @@
 package docker
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net"
 	"slices"
 	"strings"
 
@@ -20,16 +21,14 @@ const (
 	defaultRuntimeFlag = "--default-runtime"
 )
 
-// flagged reports whether dockerd was started with a runtime of that name.
-func (d *docker) flagged(name string) bool { return slices.Contains(d.flaggedNames(), name) }
-
-// flaggedNames returns the names of the runtimes that dockerd was started with.
-func (d *docker) flaggedNames() (names []string) {
+// flagged returns the runtimes that dockerd was started with: paths, by names.
+func (d *docker) flagged() map[string]string {
+	runtimes := map[string]string{}
 	for _, value := range d.daemon.Options(addRuntime) {
-		name, _, _ := strings.Cut(value, "=")
-		names = append(names, name)
+		name, path, _ := strings.Cut(value, "=")
+		runtimes[name] = path
 	}
-	return names
+	return runtimes
 }
 
 // args returns those flags of the running dockerd that a setting of hookctl's could contradict, as it was given them.
@@ -49,7 +48,7 @@ func (d *docker) contradiction(r engine.Runtime) error {
 		return nil
 	}
 	pid := d.daemon.Process.PID
-	if d.flagged(r.Name) {
+	if _, flagged := d.flagged()[r.Name]; flagged {
 		return fmt.Errorf("dockerd (process %d) was started with %s %s=...: choose another name for the profile, or start it without that flag", pid, addRuntime, r.Name)
 	}
 	if flags := d.daemon.Options(defaultRuntimeFlag); r.Default && len(flags) > 0 {
@@ -64,7 +63,7 @@ func (d *docker) contradiction(r engine.Runtime) error {
 func (d *docker) Reload(files []change.File) engine.Reload {
 	hup := "kill -HUP $(cat " + d.pidfile() + ")"
 	problem, instead := "", ""
-	switch names := d.flaggedNames(); {
+	switch names := slices.Sorted(maps.Keys(d.flagged())); {
 	case len(names) > 0:
 		problem = fmt.Sprintf("dockerd (process %d) was started with %s (%s), and forgets that on SIGHUP", d.daemon.Process.PID, addRuntime, strings.Join(names, ", "))
 		instead = "move its runtimes into " + d.config + " and start it without that flag, and " + hup + " is enough"
@@ -109,44 +108,66 @@ func (d *docker) forgetsDefault(files []change.File) bool {
 
 // pidfile returns the path of the file in which dockerd writes its number.
 func (d *docker) pidfile() string {
-	var settings struct {
-		Pidfile string `json:"pidfile"`
-	}
-	text, err := change.Read(d.config)
-	if err == nil {
-		_ = json.Unmarshal(text, &settings) // what is wrong with it, others say
-	}
+	var settings struct{ Pidfile string }
+	_ = d.read(&settings) // what is wrong with it, others say
 	return cmp.Or(d.daemon.Option("--pidfile", "-p"), settings.Pidfile, "/var/run/docker.pid")
 }
 
-// host returns where dockerd listens: the first unix socket of its flags, or of daemon.json; the usual one if neither says.
-func (d *docker) host() (string, error) {
-	text, err := change.Read(d.config)
-	if err != nil {
-		return "", err
+// host is where dockerd listens.
+type host struct{ network, address string }
+
+// String returns what the docker command takes for a host.
+func (h host) String() string { return h.network + "://" + h.address }
+
+var usualHost = host{"unix", "/var/run/docker.sock"}
+
+// host returns where dockerd listens by its flags and by daemon.json: the first unix socket, or else the first address for TCP
+// without TLS; the usual socket if neither says (opts/hosts.go of moby).
+func (d *docker) host() (host, error) {
+	var settings struct {
+		Hosts          []string
+		TLS, TLSVerify bool
 	}
-	var settings struct{ Hosts []string }
-	if len(bytes.TrimSpace(text)) > 0 {
-		if err := json.Unmarshal(text, &settings); err != nil {
-			return "", fmt.Errorf("%s: %w", d.config, err)
-		}
+	if err := d.read(&settings); err != nil {
+		return host{}, err
 	}
 	hosts := append(d.daemon.Options("-H", "--host"), settings.Hosts...)
-	for _, host := range hosts {
-		if strings.HasPrefix(host, "unix://") {
-			return host, nil
+	if len(hosts) == 0 {
+		return usualHost, nil
+	}
+	var tcp []host
+	for _, text := range hosts {
+		network, address, ok := strings.Cut(strings.TrimSpace(text), "://")
+		if !ok && network != "" {
+			network, address = "tcp", network
 		}
-		if strings.HasPrefix(host, "fd://") {
+		switch network {
+		case "unix":
+			return host{network, cmp.Or(address, usualHost.address)}, nil
+		case "", "fd":
 			return usualHost, nil
+		case "tcp":
+			name, port, _ := strings.Cut(address, ":")
+			if strings.HasPrefix(address, "[") { // IPv6
+				name, port, _ = strings.Cut(address[1:], "]")
+				port = strings.TrimPrefix(port, ":")
+			}
+			tcp = append(tcp, host{network, net.JoinHostPort(cmp.Or(name, "127.0.0.1"), cmp.Or(port, "2375"))})
 		}
 	}
-	if len(hosts) > 0 {
-		return "", fmt.Errorf("dockerd listens on no unix socket (%s): it cannot be asked", strings.Join(hosts, ", "))
+	if len(tcp) > 0 && !settings.TLS && !settings.TLSVerify && !d.usesTLS() {
+		return tcp[0], nil
 	}
-	return usualHost, nil
+	return host{}, fmt.Errorf("dockerd listens on %s, where hookctl cannot ask it: neither a unix socket, nor TCP without TLS; have it listen on %s too (-H)", strings.Join(hosts, ", "), usualHost)
 }
 
-const usualHost = "unix:///var/run/docker.sock"
+// usesTLS reports whether dockerd was started with a flag for TLS, which it then expects of everyone.
+func (d *docker) usesTLS() bool {
+	return d.daemon.Process != nil && slices.ContainsFunc(d.daemon.Process.Args, func(arg string) bool {
+		name, value, _ := strings.Cut(arg, "=")
+		return (name == "--tls" || name == "--tlsverify") && value != "false"
+	})
+}
 
 // Known asks dockerd (GET /info of its API).
 func (d *docker) Known(ctx context.Context) (*engine.Registered, error) {
@@ -154,7 +175,7 @@ func (d *docker) Known(ctx context.Context) (*engine.Registered, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := engine.Get(ctx, strings.TrimPrefix(host, "unix://"), "/info")
+	text, err := engine.Get(ctx, host.network, host.address, "/info")
 	if err != nil {
 		return nil, fmt.Errorf("dockerd cannot be asked: %w", err)
 	}
@@ -193,7 +214,7 @@ func (d *docker) Reach(_ context.Context, runtime string) (*engine.Reach, error)
 	}
 	c := &engine.Client{Command: "docker", Run: []string{"--runtime", runtime}}
 	if host != usualHost {
-		c.Global = []string{"--host", host}
+		c.Global = []string{"--host", host.String()}
 	}
 	return &engine.Reach{Client: c}, nil
 }

@@ -7,11 +7,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 )
 
 // TestKnown: what dockerd says of its runtimes and their features, as Docker 28 does by its API.
@@ -20,8 +22,13 @@ func TestKnown(t *testing.T) {
 		"runc": {"path": "runc", "status": {"org.opencontainers.runtime-spec.features": "{\"mountOptions\":[\"ro\",\"rro\"]}"}},
 		"gpu": {"path": "/usr/bin/gpu"},
 		"old": {"path": "crun", "status": {"org.opencontainers.runtime-spec.features": "{\"mountOptions\":[\"ro\"]}"}}}}`
-	dir := t.TempDir()
-	listener, err := net.Listen("unix", filepath.Join(dir, "docker.sock"))
+	for network, address := range map[string]string{"unix": filepath.Join(t.TempDir(), "docker.sock"), "tcp": "127.0.0.1:0"} {
+		t.Run(network, func(t *testing.T) { testKnown(t, network, address, info) })
+	}
+}
+
+func testKnown(t *testing.T, network, address, info string) {
+	listener, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,8 +41,8 @@ func TestKnown(t *testing.T) {
 	server.Listener = listener
 	server.Start()
 	t.Cleanup(server.Close)
-	config := filepath.Join(dir, "daemon.json")
-	if err := os.WriteFile(config, fmt.Appendf(nil, `{"hosts": ["unix://%s"]}`, listener.Addr()), 0o644); err != nil {
+	config := filepath.Join(t.TempDir(), "daemon.json")
+	if err := os.WriteFile(config, fmt.Appendf(nil, `{"hosts": ["%s://%s"]}`, network, listener.Addr()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	known, err := (&docker{config: config, daemon: &engine.Daemon{}}).Known(t.Context())
@@ -49,5 +56,40 @@ func TestKnown(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, known.Entries); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestHost: where dockerd can be asked, by its flags and daemon.json.
+func TestHost(t *testing.T) {
+	const refused = "dockerd listens on "
+	for _, test := range []struct{ flags, config, want string }{
+		{"", "", "unix:///var/run/docker.sock"},
+		{"", "\ufeff{}", "unix:///var/run/docker.sock"},
+		{"-H fd://", "", "unix:///var/run/docker.sock"},
+		{"-H unix://", "", "unix:///var/run/docker.sock"},
+		{"-H tcp://0.0.0.0:2375 -Hunix:///srv/d.sock", "", "unix:///srv/d.sock"},
+		{"--host=tcp://127.0.0.1:4243 --host=tcp://[::1]:4243", "", "tcp://127.0.0.1:4243"},
+		{"-H :4243", "", "tcp://127.0.0.1:4243"},
+		{"-H tcp://", "", "tcp://127.0.0.1:2375"},
+		{"-H tcp://[::1]", "", "tcp://[::1]:2375"},
+		{"--tls=false", `{"hosts": ["tcp://localhost:4243"]}`, "tcp://localhost:4243"},
+		{"", `{"hosts": ["unix:///srv/d.sock"]}`, "unix:///srv/d.sock"},
+		{"--tlsverify -H tcp://0.0.0.0:2376", "", refused + "tcp://0.0.0.0:2376, "},
+		{"-H tcp://127.0.0.1:2376", `{"tls": true}`, refused},
+		{"-H npipe://", "", refused},
+		{"", `{"hosts": 1}`, "json"},
+	} {
+		config := filepath.Join(t.TempDir(), "daemon.json")
+		if err := os.WriteFile(config, []byte(test.config), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		process := &proc.Process{Letters: true, Args: append([]string{"dockerd"}, strings.Fields(test.flags)...)}
+		host, err := (&docker{config: config, daemon: &engine.Daemon{Process: process}}).host()
+		if err != nil && strings.Contains(err.Error(), test.want) {
+			continue
+		}
+		if err != nil || host.String() != test.want {
+			t.Errorf("%s %s: %s, %v; want %s", test.flags, test.config, host, err, test.want)
+		}
 	}
 }

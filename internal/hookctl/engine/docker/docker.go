@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
@@ -24,7 +25,7 @@ type docker struct {
 
 // New returns the dockerd whose configuration is the file config; if that is empty, the one that runs, or the usual one.
 func New(sys system.System, config string) (engine.Engine, error) {
-	kind := engine.Kind{Program: "dockerd", Usual: "/etc/docker/daemon.json", Config: []string{"--config-file"}}
+	kind := engine.Kind{Program: "dockerd", Usual: "/etc/docker/daemon.json", Config: []string{"--config-file"}, Letters: true}
 	daemon, err := kind.Find(sys, config)
 	if err != nil {
 		return nil, err
@@ -48,11 +49,18 @@ func (d *docker) Plan(_ context.Context, r engine.Runtime, read func(string) ([]
 	if err != nil {
 		return nil, err
 	}
+	text, marked := bytes.CutPrefix(text, byteOrderMark)
 	if text, err = d.plan(r, text); err != nil {
 		return nil, err
 	}
+	if marked {
+		text = slices.Concat(byteOrderMark, text)
+	}
 	return []change.File{{Path: d.config, After: text, Mode: 0o644}}, nil
 }
+
+// byteOrderMark may be at the beginning of daemon.json, of UTF-8, from dockerd 23.0 on.
+var byteOrderMark = []byte("\ufeff")
 
 // plan returns a daemon.json with a runtime added.
 func (d *docker) plan(r engine.Runtime, text []byte) ([]byte, error) {
@@ -92,6 +100,15 @@ const (
 )
 
 func (d *docker) Without(_ string, text []byte, was engine.Installed) ([]byte, error) {
+	text, marked := bytes.CutPrefix(text, byteOrderMark)
+	text, err := d.without(text, was)
+	if marked && err == nil && text != nil {
+		text = slices.Concat(byteOrderMark, text)
+	}
+	return text, err
+}
+
+func (d *docker) without(text []byte, was engine.Installed) ([]byte, error) {
 	daemon, err := d.parse(text)
 	if err != nil {
 		return nil, err
@@ -154,7 +171,7 @@ func (d *docker) View(ctx context.Context) (*engine.View, error) {
 	if err := json.Unmarshal(daemon.file.Data, &v.Tree); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.config, err)
 	}
-	if name := v.Default(); name != "" && name != "runc" && !isShim(name) && !v.Knows(name) && !d.flagged(name) {
+	if name := v.Default(); name != "" && name != "runc" && !isShim(name) && !v.Knows(name) && d.flagged()[name] == "" {
 		m, _ := daemon.root.find(defaultRuntime)
 		return nil, daemon.file.At(m.after, "", fmt.Sprintf("the default runtime %q is not among the runtimes: dockerd does not start", name),
 			"add it to runtimes, or name another")
@@ -166,6 +183,9 @@ func (d *docker) View(ctx context.Context) (*engine.View, error) {
 	help, err := command.Output(ctx, program, "--help")
 	if err != nil {
 		return nil, err
+	}
+	if !strings.Contains(help, "--validate") && bytes.HasPrefix(text, byteOrderMark) {
+		return nil, fmt.Errorf("%s begins with a byte order mark, which this dockerd refuses (23.0 and later take it): save it without", d.config)
 	}
 	if strings.Contains(help, "--validate") {
 		if _, err := command.Output(ctx, program, append([]string{"--validate", "--config-file", d.config}, d.args()...)...); err != nil {
@@ -185,8 +205,28 @@ type daemonFile struct {
 	root, runtimes object
 }
 
+// read reads members of daemon.json, of which there are none if it is empty or not there.
+func (d *docker) read(settings any) error {
+	text, err := change.Read(d.config)
+	if err != nil {
+		return err
+	}
+	daemon, err := d.parse(text)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(daemon.file.Data, settings); err != nil {
+		return fmt.Errorf("%s: %w", d.config, err)
+	}
+	return nil
+}
+
 // parse refuses what dockerd would refuse or read in another way. A file that is empty or not there holds nothing.
 func (d *docker) parse(text []byte) (*daemonFile, error) {
+	text = bytes.TrimPrefix(text, byteOrderMark)
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return nil, fmt.Errorf("%s is UTF-16: save it as UTF-8", d.config)
+	}
 	if now := bytes.TrimSpace(text); len(now) == 0 || string(now) == "null" {
 		text = []byte("{}\n") // as dockerd takes it
 	}

@@ -1,27 +1,15 @@
 package docker
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
-	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 )
 
 func (d *docker) Registered(context.Context) (*engine.Registered, error) {
-	text, err := change.Read(d.config)
-	if err != nil {
-		return nil, err
-	}
-	if len(bytes.TrimSpace(text)) == 0 {
-		return &engine.Registered{}, nil
-	}
-	if _, err := d.parse(text); err != nil {
-		return nil, err
-	}
 	var settings struct {
 		Default  string `json:"default-runtime"`
 		Runtimes map[string]struct {
@@ -31,12 +19,13 @@ func (d *docker) Registered(context.Context) (*engine.Registered, error) {
 			Options struct{ BinaryName string }
 		}
 	}
-	if err := json.Unmarshal(text, &settings); err != nil {
-		return nil, fmt.Errorf("%s: %w", d.config, err)
+	if err := d.read(&settings); err != nil {
+		return nil, err
 	}
+	standard := cmp.Or(d.daemon.Option(defaultRuntimeFlag), settings.Default)
 	r := &engine.Registered{}
 	for name, runtime := range settings.Runtimes {
-		entry := engine.Entry{Name: name, Path: runtime.Path, Args: runtime.Args, Default: name == settings.Default}
+		entry := engine.Entry{Name: name, Path: runtime.Path, Args: runtime.Args, Default: name == standard}
 		if entry.Path == "" && runtime.Type != "" {
 			if entry.Path = runtime.Options.BinaryName; entry.Path == "" {
 				entry.Path = "runc"
@@ -50,6 +39,9 @@ func (d *docker) Registered(context.Context) (*engine.Registered, error) {
 		}
 		byShell(&entry)
 		r.Entries = append(r.Entries, entry)
+	}
+	for name, path := range d.flagged() {
+		r.Entries = append(r.Entries, engine.Entry{Name: name, Path: path, Default: name == standard})
 	}
 	r.Sort()
 	return r, nil

@@ -1,0 +1,490 @@
+package program
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
+	"github.com/awslabs/oci-add-hooks/internal/launch"
+	"github.com/awslabs/oci-add-hooks/internal/report"
+)
+
+// command is one that an engine's call comes to: the call itself, or one of a script.
+type command struct {
+	words []string // what is not known is missing; relative paths are joined to the directory in which they are, if that is known
+	path  string   // of its first word, if that is a name which was looked up
+	dir   string   // in which it is executed; empty if that is not known
+}
+
+// follower follows an engine's call through scripts.
+type follower struct {
+	files    proc.Files
+	commands []command
+	words    []string // all that is written in the scripts, comments aside
+	unknown  []error  // what cannot be followed
+	seen     map[string]bool
+}
+
+// maxDepth is how deep scripts may call each other.
+const maxDepth = 8
+
+// follow follows a call. What is unknown afterwards may lead anywhere.
+func follow(files proc.Files, call []string) *follower {
+	f := &follower{files: files, seen: map[string]bool{}}
+	f.command(command{words: call}, true, 0)
+	return f
+}
+
+func (f *follower) err() error { return errors.Join(f.unknown...) }
+
+func (f *follower) note(format string, args ...any) {
+	f.unknown = append(f.unknown, fmt.Errorf(format, args...))
+}
+
+// command notes a command, and follows the scripts among its words. Its name is looked up only if it passes arguments on: a
+// runtime's call does.
+func (f *follower) command(c command, lookup bool, depth int) {
+	if len(c.words) == 0 {
+		return
+	}
+	if name := c.words[0]; lookup && name != "" && !strings.Contains(name, "/") {
+		c.path = f.lookup(name)
+	}
+	f.commands = append(f.commands, c)
+	for i, word := range c.words {
+		if i == 0 && c.path != "" {
+			word = c.path
+		}
+		f.script(word, c.words[i+1:], depth)
+	}
+}
+
+// lookup returns the path of a program that is called by its name: in the system's directories, or in PATH. It is empty if
+// there is none.
+func (f *follower) lookup(name string) string {
+	for _, dir := range filepath.SplitList(launch.SystemPath + ":" + os.Getenv("PATH")) {
+		path := filepath.Join(dir, name)
+		if file, err := f.files.Open(path); err == nil {
+			file.Close()
+			return path
+		}
+	}
+	return ""
+}
+
+// script follows the file at path if it is a script, which is called with args.
+func (f *follower) script(path string, args []string, depth int) {
+	if !filepath.IsAbs(path) || f.seen[path] {
+		return
+	}
+	text, err := readScript(f.files, path)
+	if err != nil {
+		f.unknown = append(f.unknown, err)
+	}
+	if text == "" {
+		return
+	}
+	f.seen[path] = true
+	if depth == maxDepth {
+		f.note("%s cannot be followed: scripts call each other more than %d deep", path, maxDepth)
+		return
+	}
+	if name := interpreter(text); !slices.Contains(shells, name) {
+		f.words = append(f.words, strings.FieldsFunc(text, betweenWords)...)
+		f.note("%s cannot be followed: it is a script for %s", path, name)
+		return
+	}
+	s := &shell{follower: f, path: path, depth: depth + 1, args: args, values: map[string][]string{"0": {path}}}
+	s.run(text)
+}
+
+var shells = []string{"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"}
+
+// interpreter returns the name of the program that a script is for.
+func interpreter(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	words := strings.Fields(strings.TrimPrefix(line, "#!"))
+	if len(words) > 1 && filepath.Base(words[0]) == "env" {
+		words = slices.DeleteFunc(words[1:], func(word string) bool { return strings.HasPrefix(word, "-") || strings.Contains(word, "=") })
+	}
+	if len(words) == 0 {
+		return "no interpreter"
+	}
+	return filepath.Base(words[0])
+}
+
+// shell follows one script. It takes every branch, one after the other.
+type shell struct {
+	*follower
+	path   string
+	depth  int
+	text   string
+	args   []string            // its arguments, as far as they are known: an engine adds its own
+	values map[string][]string // of variables that it has set
+	dir    string              // its working directory; empty if that is not known: a runtime's is its bundle
+}
+
+func (s *shell) run(text string) {
+	before := s.text
+	defer func() { s.text = before }()
+	s.text = text
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), s.path)
+	if err != nil {
+		s.words = append(s.words, strings.FieldsFunc(text, betweenWords)...)
+		s.note("%s cannot be followed: %w", s.path, err)
+		return
+	}
+	syntax.Walk(file, func(node syntax.Node) bool {
+		if word, ok := node.(*syntax.Word); ok {
+			s.literal(word)
+		}
+		return true
+	})
+	syntax.Walk(file, func(node syntax.Node) bool {
+		switch n := node.(type) {
+		case *syntax.CmdSubst:
+			_, isWord := s.output(n)
+			return !isWord
+		case *syntax.DeclClause:
+			for _, a := range n.Args {
+				s.assign(a)
+			}
+		case *syntax.ForClause:
+			if loop, ok := n.Loop.(*syntax.WordIter); ok {
+				delete(s.values, loop.Name.Value)
+			}
+		case *syntax.CallExpr:
+			s.call(n)
+		}
+		return true
+	})
+}
+
+// literal notes what is written in a word.
+func (s *shell) literal(word *syntax.Word) {
+	if text, ok := s.expand(word.Parts); ok {
+		s.words = append(s.words, text)
+		return
+	}
+	syntax.Walk(word, func(node syntax.Node) bool {
+		switch n := node.(type) {
+		case *syntax.Lit:
+			s.words = append(s.words, n.Value)
+		case *syntax.SglQuoted:
+			s.words = append(s.words, n.Value)
+		}
+		return true
+	})
+}
+
+func (s *shell) assign(a *syntax.Assign) {
+	if a.Name == nil || a.Naked {
+		return
+	}
+	var values []string
+	ok := a.Index == nil
+	if a.Array != nil {
+		for _, e := range a.Array.Elems {
+			more, known := s.expandAll(e.Value)
+			values, ok = append(values, more...), ok && known
+		}
+	} else if a.Value != nil {
+		more, known := s.expandAll(a.Value)
+		values, ok = more, ok && known
+	}
+	if a.Append {
+		before, known := s.values[a.Name.Value]
+		if ok = ok && known; a.Array == nil {
+			values = []string{strings.Join(before, " ") + strings.Join(values, " ")}
+		} else {
+			values = slices.Concat(before, values)
+		}
+	}
+	if ok {
+		s.values[a.Name.Value] = values
+	} else {
+		delete(s.values, a.Name.Value)
+	}
+}
+
+// call follows a command.
+func (s *shell) call(n *syntax.CallExpr) {
+	if len(n.Args) == 0 {
+		for _, a := range n.Assigns {
+			s.assign(a)
+		}
+		return
+	}
+	args, becomes := n.Args, false
+	for len(args) > 0 {
+		name, _ := s.expand(args[0].Parts)
+		if !slices.Contains([]string{"exec", "env", "nohup", "setsid", "command"}, name) {
+			break
+		}
+		becomes = becomes || name == "exec"
+		for args = args[1:]; len(args) > 0; args = args[1:] { // options and variables of these
+			word, ok := s.expand(args[0].Parts)
+			if name == "command" && (word == "-v" || word == "-V") {
+				return
+			}
+			if !ok || !strings.HasPrefix(word, "-") && (name != "env" || !strings.Contains(word, "=")) {
+				break
+			}
+			if (word == "-a" || word == "-u") && len(args) > 1 {
+				args = args[1:]
+			}
+		}
+	}
+	if len(args) == 0 {
+		return
+	}
+	passesOn := becomes
+	var words []string
+	for _, word := range args[1:] {
+		syntax.Walk(word, func(node syntax.Node) bool {
+			_, isParameter := node.(*syntax.ParamExp)
+			passesOn = passesOn || isParameter
+			return true
+		})
+		more, _ := s.expandAll(word)
+		words = append(words, more...)
+	}
+	program, ok := s.expandAll(args[0])
+	if !ok {
+		if passesOn {
+			s.lost(args[0])
+		}
+		return
+	}
+	words = append(program, words...)
+	if len(words) == 0 { // "$@" of a script without arguments of its own: an engine's are no program
+		return
+	}
+	s.execute(args[0], words, passesOn)
+}
+
+// lost notes that a word, which is the program that a command calls, is not known.
+func (s *shell) lost(word *syntax.Word) {
+	s.note("%s:%d cannot be followed: %s is not known", s.path, word.Pos().Line(), s.text[word.Pos().Offset():word.End().Offset()])
+}
+
+// execute follows a command whose program is known; word is where that is written.
+func (s *shell) execute(word *syntax.Word, words []string, passesOn bool) {
+	name, args := words[0], words[1:]
+	argument := func(i int) string { return append(slices.Clone(args), "", "")[i] }
+	switch {
+	case name == "cd":
+		s.dir = ""
+		if to := s.join(argument(0)); filepath.IsAbs(to) {
+			s.dir = to
+		}
+		return
+	case name == "set":
+		if i := slices.Index(args, "--"); i >= 0 {
+			s.args = args[i+1:]
+		}
+		return
+	case name == "shift":
+		s.args = s.args[min(1, len(s.args)):]
+		return
+	case name == "eval":
+		if passesOn {
+			s.lost(word)
+		}
+		s.run(strings.Join(args, " "))
+		return
+	case name == "." || name == "source":
+		s.source(word, s.join(argument(0)))
+		return
+	case slices.Contains(shells, filepath.Base(name)):
+		args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "sh" && filepath.Base(name) == "busybox" })
+		for len(args) > 1 && strings.HasPrefix(args[0], "-") && !strings.HasSuffix(args[0], "c") {
+			args = args[1:]
+		}
+		if strings.HasPrefix(argument(0), "-") && len(args) > 1 { // -c TEXT NAME ARG...
+			inner := *s
+			inner.args = args[min(3, len(args)):]
+			inner.run(args[1])
+			return
+		}
+	case strings.Contains(name, "/"):
+		if words[0] = s.join(name); !filepath.IsAbs(words[0]) && passesOn {
+			s.lost(word)
+		}
+	}
+	s.command(command{words: words, dir: s.dir}, passesOn, s.depth)
+}
+
+// source follows what a script reads into itself.
+func (s *shell) source(word *syntax.Word, path string) {
+	if !filepath.IsAbs(path) || s.depth == maxDepth {
+		s.lost(word)
+		return
+	}
+	text, err := s.files.Read(path)
+	switch {
+	case proc.Gone(err):
+	case err != nil:
+		s.unknown = append(s.unknown, err)
+	case !s.seen[path]:
+		s.seen[path] = true
+		s.run(string(text))
+	}
+}
+
+// join returns a path that is relative to the script's working directory, as it is if that is not known.
+func (s *shell) join(path string) string {
+	if filepath.IsAbs(path) || s.dir == "" {
+		return path
+	}
+	return filepath.Join(s.dir, path)
+}
+
+// expandAll returns what a word stands for, and reports whether all of it is known.
+func (s *shell) expandAll(word *syntax.Word) (words []string, known bool) {
+	parts := word.Parts
+	if len(parts) == 1 {
+		if quoted, ok := parts[0].(*syntax.DblQuoted); ok && len(quoted.Parts) == 1 {
+			parts = quoted.Parts
+		}
+		if p, ok := parts[0].(*syntax.ParamExp); ok && p.Exp == nil && p.Slice == nil && p.Repl == nil && !p.Length {
+			if p.Param.Value == "@" || p.Param.Value == "*" {
+				return s.args, true
+			}
+			if values, set := s.values[p.Param.Value]; set {
+				if p.Index == nil && len(values) == 1 && len(word.Parts) == len(parts) && word.Parts[0] == parts[0] {
+					return strings.Fields(values[0]), true // not quoted
+				}
+				return values, true
+			}
+		}
+	}
+	text, known := s.expand(word.Parts)
+	if !known {
+		return nil, false
+	}
+	return []string{text}, true
+}
+
+// expand returns the text of parts, and reports whether all of it is known.
+func (s *shell) expand(parts []syntax.WordPart) (string, bool) {
+	var b strings.Builder
+	for _, part := range parts {
+		text, ok := "", false
+		switch p := part.(type) {
+		case *syntax.Lit:
+			text, ok = strings.ReplaceAll(p.Value, `\`, ""), true
+		case *syntax.SglQuoted:
+			text, ok = p.Value, true
+		case *syntax.DblQuoted:
+			text, ok = s.expand(p.Parts)
+		case *syntax.ParamExp:
+			text, ok = s.parameter(p)
+		case *syntax.CmdSubst:
+			text, ok = s.output(p)
+		}
+		if !ok {
+			return "", false
+		}
+		b.WriteString(text)
+	}
+	return b.String(), true
+}
+
+// parameter returns the value of a variable that the script has set, or its default.
+func (s *shell) parameter(p *syntax.ParamExp) (string, bool) {
+	if p.Slice != nil || p.Repl != nil || p.Length || p.Excl {
+		return "", false
+	}
+	values, set := s.values[p.Param.Value]
+	value := strings.Join(values, " ")
+	if p.Exp == nil {
+		return value, set
+	}
+	word := p.Exp.Word
+	switch p.Exp.Op {
+	case syntax.DefaultUnset, syntax.DefaultUnsetOrNull, syntax.AssignUnset, syntax.AssignUnsetOrNull:
+		if set && value != "" || word == nil {
+			return value, true
+		}
+		return s.expand(word.Parts)
+	case syntax.RemSmallSuffix:
+		if set && word != nil && word.Lit() == "/*" {
+			return filepath.Dir(value), true
+		}
+	}
+	return "", false
+}
+
+// output returns what commands print whose output is a path: command -v, dirname and the like.
+func (s *shell) output(c *syntax.CmdSubst) (string, bool) {
+	if len(c.Stmts) != 1 {
+		return "", false
+	}
+	cmd := c.Stmts[0].Cmd
+	if both, ok := cmd.(*syntax.BinaryCmd); ok && both.Op == syntax.AndStmt { // cd DIR && pwd
+		if pwd, ok := both.Y.Cmd.(*syntax.CallExpr); ok && len(pwd.Args) > 0 && pwd.Args[0].Lit() == "pwd" {
+			cmd = both.X.Cmd
+		}
+	}
+	call, ok := cmd.(*syntax.CallExpr)
+	if !ok || len(call.Args) < 2 {
+		return "", false
+	}
+	last, ok := s.expand(call.Args[len(call.Args)-1].Parts)
+	switch call.Args[0].Lit() {
+	case "command", "which", "type", "realpath", "readlink", "echo":
+		return last, ok
+	case "cd":
+		return s.join(last), ok
+	case "dirname":
+		return filepath.Dir(last), ok
+	}
+	return "", false
+}
+
+// betweenWords reports whether a character of a text that is not understood stands between words.
+func betweenWords(r rune) bool { return strings.ContainsRune(" \t\n\"'`=;&|()<>{},[]", r) }
+
+// maxScript is the size in bytes of the longest script that is looked through.
+const maxScript = 64 << 10
+
+// readScript returns the text of a file if it is a script.
+func readScript(files proc.Files, path string) (string, error) {
+	file, err := files.Open(path)
+	switch {
+	case proc.Gone(err), errors.Is(err, unix.ENOTDIR), errors.Is(err, proc.ErrNotRegular):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	defer file.Close()
+	text := make([]byte, maxScript+1)
+	n, err := io.ReadFull(file, text[:2])
+	if err == nil && !bytes.Equal(text[:2], []byte("#!")) {
+		return "", nil
+	}
+	if err == nil {
+		var more int
+		more, err = io.ReadFull(file, text[2:])
+		n += more
+	}
+	switch {
+	case err == nil:
+		return "", fmt.Errorf("%s is longer than the scripts that are looked through (%d KiB)", file.Name(), maxScript>>10)
+	case err != io.EOF && err != io.ErrUnexpectedEOF:
+		return "", fmt.Errorf("%s cannot be read: %w", file.Name(), report.Plain(err))
+	case n < 2:
+		return "", nil
+	}
+	return string(text[:n]), nil
+}
