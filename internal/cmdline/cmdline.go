@@ -37,7 +37,7 @@ type Call struct {
 	HookFiles []string // values of --hook-config-path, in order
 	HooksDirs []string // values of --hooks-dir, in order
 	Runtime   string   // the last value of --runtime-path; empty if there is none
-	Slip      string   // an option that looks like one of ours, and is passed on all the same; empty if there is none
+	Slip      string   // an option that looks like a misspelt own option; it is passed on; empty if there is none
 
 	Args       []string // the runtime's arguments after its argv[0]
 	ConfigPath string   // the path of the bundle's config.json; set only with AddHooks
