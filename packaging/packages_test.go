@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// A manager installs packages and removes them.
+// manager is a package manager.
 type manager struct {
-	name           string // also what its packages' names end with
+	name           string // also the extension of its packages' file names
 	install        []string
 	remove         []string
 	zshCompletions string
@@ -24,7 +24,7 @@ type manager struct {
 var managers = []manager{
 	{
 		name: "deb",
-		// Images of containers leave out documentation; man's index is of no interest, and takes long to be made anew.
+		// Container images exclude documentation. Man's index is not needed, and its update takes long.
 		install:        []string{"dpkg", "--path-include=*", "--no-triggers", "--install"},
 		remove:         []string{"dpkg", "--no-triggers", "--purge", "oci-add-hooks"},
 		zshCompletions: "/usr/share/zsh/vendor-completions",
@@ -36,8 +36,8 @@ var managers = []manager{
 	},
 }
 
-// A package is installed and used, upgraded while a container runs by it, not removed while it does, and removed
-// afterwards, and leaves nothing but what the administrator made.
+// TestPackages installs and uses a package. It upgrades the package while a container uses it, checks that the package
+// cannot be removed until the container ends, and then removes it. Only the administrator's files remain.
 func TestPackages(t *testing.T) {
 	if noSandbox != "" {
 		t.Skip("skipped: " + noSandbox)
@@ -46,7 +46,7 @@ func TestPackages(t *testing.T) {
 		"containerd": "containerd", "ctr": "containerd", "runc": "runc", "podman": "podman", "busybox": "busybox-static", "man": "man-db",
 	})
 	for _, dir := range []string{"/etc/oci-add-hooks", "/var/lib/oci-add-hooks"} {
-		if err := os.RemoveAll(dir); err != nil { // what the machine has there is hidden, not removed
+		if err := os.RemoveAll(dir); err != nil { // this hides the machine's files and does not remove them
 			t.Fatal(err)
 		}
 	}

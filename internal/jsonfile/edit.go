@@ -22,8 +22,8 @@ type Text [][]byte
 // Bytes returns the text in one piece.
 func (t Text) Bytes() []byte { return slices.Concat(t...) }
 
-// exceedsLimit reports whether the text is larger than a file that this process may write: the kernel would end it by a
-// signal (setrlimit(2), RLIMIT_FSIZE).
+// exceedsLimit reports whether the text is larger than RLIMIT_FSIZE. The kernel would end this process by a signal if
+// it wrote such a file (setrlimit(2)).
 func (t Text) exceedsLimit() bool {
 	size := 0
 	for _, piece := range t {

@@ -211,8 +211,8 @@ func (f *File) At(offset int, pointer jsontext.Pointer, problem, remedy string) 
 	}
 }
 
-// shortened returns a pointer that fits into a message: of a value that lies thousands of levels deep, its beginning
-// alone.
+// shortened returns a pointer that fits into a message. It truncates the pointer to a value that is thousands of levels
+// deep.
 func shortened(pointer jsontext.Pointer) jsontext.Pointer {
 	const most = 256
 	if len(pointer) <= most {

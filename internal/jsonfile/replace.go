@@ -84,10 +84,10 @@ func (f *File) isStill(stat func(*unix.Stat_t) error) (bool, error) {
 // maxLock is how long Lock waits.
 const maxLock = 2 * time.Second
 
-// Lock waits until no other process that has called it is about to replace a file in the same directory. The lock is
-// the kernel's (flock(2)), and ends with the process or with unlock. Where there are no such locks (NFS, a directory
-// that may not be read), it does nothing. Whoever may read the directory can hold such a lock: it is waited for in vain
-// for a while, and then the file is replaced without it.
+// Lock waits until no other process that calls it replaces a file in the same directory. The lock is the kernel's
+// (flock(2)), and ends with the process or with unlock. Lock does nothing if there are no such locks (NFS) or the
+// directory is unreadable. Any process that can read the directory can hold the lock, so Lock waits at most maxLock,
+// and then returns without the lock.
 func (f *File) Lock() (unlock func(), err error) {
 	path, _, err := openDir(f.Path)
 	if err != nil {
@@ -96,7 +96,7 @@ func (f *File) Lock() (unlock func(), err error) {
 	defer unix.Close(path)
 	dir, err := unix.Openat(path, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	switch {
-	case err == unix.EACCES: // who may not read the directory cannot lock it
+	case err == unix.EACCES: // an unreadable directory cannot be locked
 		return func() {}, nil
 	case err != nil:
 		return nil, failed("its directory cannot be opened", err)
@@ -112,8 +112,8 @@ func (f *File) Lock() (unlock func(), err error) {
 // maxLinks is the number of links that the kernel follows (path_resolution(7)).
 const maxLinks = 40
 
-// openDir opens the directory of the file that path leads to, as a place to start from (O_PATH), and returns the file's
-// name in it. A path of /proc that leads into another mount namespace stays there: the kernel alone can follow it.
+// openDir opens the directory of the file that path leads to (O_PATH), and returns the file's name in it. A path
+// through /proc into another mount namespace stays there, because only the kernel can follow it.
 func openDir(path string) (dir int, base string, err error) {
 	dir = unix.AT_FDCWD
 	for range maxLinks {
