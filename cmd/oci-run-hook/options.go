@@ -93,7 +93,7 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// stages are the names of package hooks, which would cost more than this.
+// stages are the stages of package hooks, which is too large to link for this list.
 var stages = []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
 
 func text(to *string) func(string) error {

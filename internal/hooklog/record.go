@@ -192,13 +192,13 @@ func parse(line []byte) (*Record, error) {
 		err = r.Finish()
 	}
 	if err == nil && (rec.Result == "" || !rec.happened()) {
-		err = errors.New("the line has no result, or no time that can be")
+		err = errors.New("the line has no result, or no possible time")
 	}
 	return rec, err
 }
 
-// happened reports whether a hook can have run then, and for so long. Whoever draws the record or sends it on counts
-// the nanoseconds since 1970.
+// happened reports whether the record's time and duration are possible. Programs that draw or forward a record count
+// nanoseconds since 1970, so other values would be out of range.
 func (r *Record) happened() bool {
 	const aCentury = 100 * 365 * 24 * 60 * 60 // in seconds
 	return r.Time.Unix() >= 0 && r.Time.Unix() < 2*aCentury && r.Seconds >= 0 && r.Seconds < aCentury
