@@ -438,12 +438,13 @@ func TestAlerts(t *testing.T) {
 		t.Fatal(err)
 	}
 	var metrics bytes.Buffer
-	record := &hooklog.Record{Stage: "poststop", Path: "/bin/false", Result: "failed"}
+	var sums history.Sums
+	sums.Add(&hooklog.Record{Stage: "poststop", Path: "/bin/false", Result: "failed"})
 	var containers []history.Containers
 	for _, state := range []inventory.State{inventory.Missing, inventory.Changed} {
 		containers = append(containers, history.Containers{Profile: "gpu", State: string(state), Count: 1})
 	}
-	if err := history.WriteMetrics(&metrics, []*hooklog.Record{record}, containers); err != nil {
+	if err := history.WriteMetrics(&metrics, sums, containers); err != nil {
 		t.Fatal(err)
 	}
 	expressions := regexp.MustCompile(`(?m)expr:.*?(oci_hook_[a-z_]+)(?:\{(.*?)\})?`).FindAllSubmatch(rules, -1)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
 var program string // oci-run-hook, as TestMain builds it
@@ -363,7 +364,9 @@ func TestUsage(t *testing.T) {
 		"--timeout 2147483648 --":   `option --timeout has the value "2147483648"; give whole seconds, from 1 to 2147483647`,
 		"--failure-policy=never --": `option --failure-policy has the value "never"; use fail or ignore`,
 		"--record=all --":           `option --record has the value "all"; use output or status`,
-		"--stage= --":               "option --stage has an empty value; give it one, or leave the option out",
+		"--profile= --":             "option --profile has an empty value; give it one, or leave the option out",
+		"--stage= --":               `option --stage has the value ""; use prestart, createRuntime, createContainer, startContainer, poststart or poststop`,
+		"--stage poststopp --":      `option --stage has the value "poststopp"; use prestart, createRuntime, createContainer, startContainer, poststart or poststop`,
 		"--log log --":              `option --log has the value "log", which is not an absolute path; give the whole path`,
 	} {
 		got := call{args: strings.Fields(args)}.run(t)
@@ -380,6 +383,16 @@ func TestUsage(t *testing.T) {
 		if err != nil || string(out) != want {
 			t.Errorf("%s: %v, %s", option, err, out)
 		}
+	}
+}
+
+func TestStages(t *testing.T) {
+	var want []string
+	for _, s := range hooks.Stages() {
+		want = append(want, string(s))
+	}
+	if diff := cmp.Diff(want, stages); diff != "" {
+		t.Errorf("(-hooks +here):\n%s", diff)
 	}
 }
 

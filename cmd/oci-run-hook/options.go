@@ -46,7 +46,7 @@ func parse(args []string) (options, error) {
 		var set func(string) error
 		switch name {
 		case "--stage":
-			set = text(&o.stage)
+			set = oneOf(&o.stage, stages...)
 		case "--profile":
 			set = text(&o.profile)
 		case "--file":
@@ -93,6 +93,9 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
+// stages are the names of package hooks, which would cost more than this.
+var stages = []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
+
 func text(to *string) func(string) error {
 	return func(value string) error {
 		if value == "" {
@@ -121,7 +124,8 @@ func oneOf(to *string, values ...string) func(string) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("has the value %q; use %s", value, strings.Join(values, " or "))
+		last := len(values) - 1
+		return fmt.Errorf("has the value %q; use %s or %s", value, strings.Join(values[:last], ", "), values[last])
 	}
 }
 
@@ -169,14 +173,17 @@ of records, which hookctl log shows.
                            the hook's exit status or signal (the default);
                            ignore: it is recorded, and the exit status is 0 (the
                            default for the stage poststop)
-  --stage STAGE            the stage, for messages, the record and OCI_HOOK_STAGE
+  --stage STAGE            the stage, for messages, the record and OCI_HOOK_STAGE:
+                           prestart, createRuntime, createContainer,
+                           startContainer, poststart or poststop
   --profile NAME           the profile, for messages and the record
   --file FILE              the file that the hook comes from, for the record
   --record WHAT            output: record what the hook prints (the default);
                            status: record and show no output
   --log FILE               the file of records
                            (/var/log/oci-add-hooks/hooks.jsonl; for a user who is
-                           not root, in $XDG_STATE_HOME or ~/.local/state)
+                           not root, in $XDG_STATE_HOME or ~/.local/state);
+                           /dev/null: record nothing
   --version, --help
 
 The hook's environment also has OCI_CONTAINER_ID, OCI_CONTAINER_PID,

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/lock"
@@ -51,6 +52,9 @@ func changing(cmd *cobra.Command, u *ui.UI, sys system.System, dryRun bool, f fu
 			return err
 		}
 		defer release()
+		for _, note := range canary.Sweep(ctx) {
+			u.Note(note)
+		}
 		return f(ctx)
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/doctor"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
@@ -48,6 +49,11 @@ func newDoctor(u *ui.UI, sys system.System) *cobra.Command {
 				return err
 			}
 			return interruptible(cmd, func(ctx context.Context) error {
+				if opts.Canary {
+					for _, note := range canary.Sweep(ctx) {
+						u.Note(note)
+					}
+				}
 				lines, err := doctor.Diagnose(ctx, sys, list, opts)
 				if err != nil {
 					return err

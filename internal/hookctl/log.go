@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
@@ -78,18 +81,26 @@ oci-run-hook(8).`,
 			if follow {
 				return followLog(cmd, u, sys, records, &q, format)
 			}
-			list, err := readRecords(u, sys, records, &q)
+			list := []*hooklog.Record{}
+			each := func(r *hooklog.Record) error { list = append(list, r); return nil }
+			if !stats && !u.AsJSON && format != "trace" { // as they are read
+				each = func(r *hooklog.Record) error { return writeRecord(u, r, format) }
+			}
+			found, err := readRecords(u, sys, records, &q, each)
 			if err != nil {
 				return err
 			}
 			switch {
 			case stats && u.AsJSON:
 				return u.JSON(history.Summarize(list))
-			case stats:
-				u.Stats(history.Summarize(list))
 			case u.AsJSON:
 				return u.JSON(list)
-			default:
+			}
+			noteNone(u, sys, records, found)
+			switch {
+			case stats:
+				u.Stats(history.Summarize(list))
+			case format == "trace":
 				return writeRecords(u, list, format)
 			}
 			return nil
@@ -125,16 +136,31 @@ func stageCompletions() (names []string) {
 
 func stageList() string { return strings.Join(stageCompletions(), ", ") }
 
-// readRecords returns the records that are meant of a file and those that it was before, oldest first; path is empty for
-// the user's own.
-func readRecords(u *ui.UI, sys system.System, path string, q *history.Query) ([]*hooklog.Record, error) {
-	path, err := recordsPath(sys, path)
-	if err != nil {
-		return nil, err
+// readRecords calls each for the records that are meant of a file and those that it was before, oldest first; path is empty
+// for the user's own. What is named and cannot have records is an error.
+func readRecords(u *ui.UI, sys system.System, path string, q *history.Query, each func(*hooklog.Record) error) (found history.Found, err error) {
+	if path, err = recordsPath(sys, path); err != nil {
+		return found, err
 	}
-	list, torn, err := q.Read(path)
-	noteTorn(u, path, torn)
-	return list, err
+	found, err = q.Read(path, each)
+	noteTorn(u, path, found.Torn)
+	if err == nil && q.Profile != "" && !found.Profiled {
+		exe, _ := program.Find("")
+		err = profiles.Missing(sys, exe, q.Profile)
+	}
+	return found, err
+}
+
+// noteNone says where it was looked, if no record is meant.
+func noteNone(u *ui.UI, sys system.System, path string, found history.Found) {
+	path, err := recordsPath(sys, path)
+	switch {
+	case err != nil || found.Meant > 0:
+	case found.Records == 0:
+		u.Note("there are no records in " + path + `; hooks are recorded if their hook file says "supervise"`)
+	default:
+		u.Note(fmt.Sprintf("none of the %d records in %s matches", found.Records, path))
+	}
 }
 
 // followLog prints the records that are meant, and those that are written, until a signal interrupts it.
@@ -185,9 +211,13 @@ func writeRecord(u *ui.UI, r *hooklog.Record, format string) error {
 	return nil
 }
 
-// recordsPath returns the path of the records: the one that is given, or else the system's.
+// recordsPath returns the path of the records: the one that is given, which must be there, or else the system's.
 func recordsPath(sys system.System, given string) (string, error) {
 	if given != "" {
+		_, err := os.Stat(given)
+		if _, rotated := os.Stat(given + ".1"); err != nil && rotated != nil { // while it is rotated, it may be missing
+			return "", fmt.Errorf("%s: there are no records: %w; correct the path", given, report.Plain(err))
+		}
 		return given, nil
 	}
 	path, err := report.Records()
@@ -197,9 +227,9 @@ func recordsPath(sys system.System, given string) (string, error) {
 func noteTorn(u *ui.UI, path string, torn int) {
 	switch {
 	case torn == 1:
-		u.Note("1 line of " + path + " holds no record: something ended while it was written")
+		u.Note("1 line of " + path + " is no record: its writer was ended, or it was edited")
 	case torn > 1:
-		u.Note(fmt.Sprintf("%d lines of %s hold no record: something ended while they were written", torn, path))
+		u.Note(fmt.Sprintf("%d lines of %s are no records: their writers were ended, or they were edited", torn, path))
 	}
 }
 
@@ -214,9 +244,13 @@ func (t *sinceTime) String() string { return t.text }
 func (t *sinceTime) Type() string { return "time" }
 
 func (t *sinceTime) Set(text string) error {
-	at, ok := history.ParseSince(text, time.Now())
-	if !ok {
+	now := time.Now()
+	at, ok := history.ParseSince(text, now)
+	switch {
+	case !ok:
 		return errors.New("give a time, as in 2026-02-03T04:05:06Z or 2026-02-03, or how long ago, as in 90s, 1h30m or 7d")
+	case at.After(now):
+		return errors.New("that time is still to come; give one that has passed")
 	}
 	*t = sinceTime{text, at}
 	return nil

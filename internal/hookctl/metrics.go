@@ -12,6 +12,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 func newMetrics(u *ui.UI, sys system.System) *cobra.Command {
@@ -31,16 +33,17 @@ hookctl ps has them, if it may see all of them.`,
 			if u.AsJSON {
 				return usageError("metrics have a format of their own; use hookctl log --stats --json")
 			}
-			list, err := readRecords(u, sys, records, &q)
+			var sums history.Sums
+			_, err := readRecords(u, sys, records, &q, func(r *hooklog.Record) error { sums.Add(r); return nil })
 			if err != nil {
 				return err
 			}
 			containers := countContainers(u, sys, q.Profile)
 			if textfile == "" {
-				return history.WriteMetrics(u.Out(), list, containers)
+				return history.WriteMetrics(u.Out(), sums, containers)
 			}
-			if err := history.ReplaceTextfile(textfile, list, containers); err != nil {
-				return fmt.Errorf("%s cannot be replaced: %w", textfile, err)
+			if err := history.ReplaceTextfile(textfile, sums, containers); err != nil {
+				return fmt.Errorf("%s cannot be replaced: %w", textfile, report.Plain(err))
 			}
 			return nil
 		},

@@ -29,8 +29,14 @@ const lockTime = 2 * time.Second
 // Append appends a record to the file at path, and creates the file (0600) and its directory (0700) where they are
 // missing. The record is written by one write, so that a process that is killed loses at most its own.
 //
-// If the lock cannot be had in time, the record is appended without a look at the file's size.
-func Append(path string, r *Record) error { return appendLine(path, r.line(), MaxSize) }
+// If the lock cannot be had in time, the record is appended without a look at the file's size. In /dev/null there are no
+// records: it takes each.
+func Append(path string, r *Record) error {
+	if path == os.DevNull {
+		return nil
+	}
+	return appendLine(path, r.line(), MaxSize)
+}
 
 func appendLine(path string, line []byte, maxSize int64) error {
 	if !filepath.IsAbs(path) {
@@ -45,6 +51,11 @@ func appendLine(path string, line []byte, maxSize int64) error {
 		return err
 	}
 	name := filepath.Base(path)
+	// A lock is not left beside what cannot hold records.
+	var st unix.Stat_t
+	if unix.Fstatat(dir.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
 	locked, err := dir.lock(name, unix.LOCK_EX, unix.O_CREAT)
 	if err != nil {
 		return err

@@ -298,9 +298,9 @@ func TestRefused(t *testing.T) {
 	}
 	wants := map[string]string{
 		at("shared"):    fmt.Sprintf("@ can be written by others than user %d; run: chown %[1]d @ && chmod 0700 @", os.Geteuid()),
-		at("link"):      "@/hooks.jsonl cannot be opened: too many symbolic links (ELOOP)",
+		at("link"):      "@/hooks.jsonl is not a regular file",
 		at("fifo"):      "@/hooks.jsonl is not a regular file",
-		at("dir"):       "@/hooks.jsonl cannot be opened: a directory is there (EISDIR)",
+		at("dir"):       "@/hooks.jsonl is not a regular file",
 		at("writable"):  fmt.Sprintf("@/hooks.jsonl can be written by others than user %d; run: chown %[1]d @/hooks.jsonl && chmod 0600 @/hooks.jsonl", os.Geteuid()),
 		at("lock"):      "@/.hooks.jsonl.lock cannot be opened: too many symbolic links (ELOOP)",
 		at("file"):      "@ cannot be opened: a part of the path is no directory (ENOTDIR)",
@@ -316,6 +316,14 @@ func TestRefused(t *testing.T) {
 		if want = strings.ReplaceAll(want, "@", filepath.Dir(path)); err == nil || err.Error() != want {
 			t.Errorf("%s: %v\nwant %s", path, err, want)
 		}
+	}
+	// Nothing is left beside what cannot hold records, and /dev/null takes them.
+	if err := Append("/dev/null", full()); err != nil {
+		t.Error(err)
+	}
+	locks, err := filepath.Glob(dir + "/[fd]*/.*.lock")
+	if _, lock := os.Lstat("/dev/.null.lock"); lock == nil || err != nil || len(locks) > 0 {
+		t.Errorf("left: %q, %v, in /dev: %v", locks, err, lock)
 	}
 }
 
@@ -411,6 +419,63 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d records, %d torn", n, l.torn)
 		}
 	})
+}
+
+// A file that is removed and written again is new; those that are left of it have been seen.
+func TestFollowRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hooks.jsonl")
+	write := func(n int, size int64) {
+		t.Helper()
+		if err := appendLine(path, numbered(n).line(), size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(1000, 1<<20)
+	write(1001, 1) // in a file of its own
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	seen := make(chan string)
+	go func() {
+		if _, err := Follow(ctx, path, func(r *Record) error { seen <- r.Container; return nil }); err != nil {
+			t.Error(err)
+		}
+	}()
+	for n := range 8 {
+		if n == 2 || n == 4 {
+			if n == 4 {
+				time.Sleep(2 * followPause) // it is seen to be gone
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n >= 2 {
+			write(1000+n, 1<<20)
+		}
+		if got := <-seen; got != strconv.Itoa(1000+n) {
+			t.Fatalf("record %s, want %d", got, 1000+n)
+		}
+	}
+}
+
+// What cannot have happened is no record: it would be a number out of range to whoever counts nanoseconds since 1970.
+func TestImpossible(t *testing.T) {
+	line := string(full().line())
+	for from, to := range map[string]string{
+		`"seconds":1.234567`: `"seconds":-5`,
+		`1.234567`:           `1e300`,
+		`:1.234567`:          `:1e10`,
+		`"2026-`:             `"1969-`,
+		`"2026-02`:           `"9999-02`,
+		`"2026-0`:            `"0001-0`,
+	} {
+		if r, err := parse([]byte(strings.Replace(line, from, to, 1))); err == nil {
+			t.Errorf("%s: %v, %v s", to, r.Time, r.Seconds)
+		}
+	}
+	if _, err := parse([]byte(strings.Replace(line, "2026-", "1970-", 1))); err != nil { // a clock that is not yet set
+		t.Error(err)
+	}
 }
 
 // Follow comes to see every record, across rotations.

@@ -2,12 +2,14 @@ package hooklog
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,26 +42,15 @@ func Read(path string, each func(*Record) error) (torn int, err error) {
 // Follow does as Read, and then calls each for every record that is appended, until ctx ends.
 func Follow(ctx context.Context, path string, each func(*Record) error) (torn int, err error) {
 	lines := lines{each: each}
-	var current *os.File // that is appended to
-	defer func() { closeAll([]*os.File{current}) }()
+	var known []*os.File // oldest first; the last one is appended to
+	defer func() { closeAll(known) }()
 	for {
 		files, err := openAll(path)
-		if err == nil && current != nil {
-			files, err = since(files, current)
-		}
-		if err == nil {
-			for _, f := range files {
-				if current != nil {
-					err = errors.Join(err, lines.readFrom(current), lines.end())
-					current.Close()
-				}
-				current = f
-			}
-			if err == nil && current != nil {
-				err = lines.readFrom(current)
-			}
-		}
 		if err != nil {
+			closeAll(files)
+			return lines.torn, err
+		}
+		if known, err = lines.readOn(known, files); err != nil {
 			return lines.torn, err
 		}
 		select {
@@ -73,23 +64,46 @@ func Follow(ctx context.Context, path string, each func(*Record) error) (torn in
 // followPause is how often Follow looks for more.
 const followPause = 250 * time.Millisecond
 
-// since returns the files that are newer than current, and closes the others.
-func since(files []*os.File, current *os.File) ([]*os.File, error) {
-	known, err := current.Stat()
-	if err != nil {
-		return files, err
+// readOn reads what has been appended to the last of the files that are known, and those of files that are not, oldest first.
+// It returns the files that are known from then on, open: as long as they are, no other file has their numbers.
+func (l *lines) readOn(known, files []*os.File) (_ []*os.File, err error) {
+	var current *os.File
+	if len(known) > 0 {
+		current = known[len(known)-1]
 	}
-	for i, f := range files {
-		st, err := f.Stat()
-		if err != nil {
-			return files, err
-		}
-		if os.SameFile(st, known) {
-			closeAll(files[:i+1])
-			return files[i+1:], nil
+	var still, fresh []*os.File
+	for _, f := range files {
+		if at := slices.IndexFunc(known, sameFile(f)); at >= 0 {
+			still = append(still, known[at])
+			f.Close()
+		} else {
+			fresh = append(fresh, f)
 		}
 	}
-	return files, nil
+	for _, f := range fresh {
+		if current != nil {
+			err = cmp.Or(err, l.readFrom(current), l.end())
+		}
+		current = f
+	}
+	if current != nil {
+		err = cmp.Or(err, l.readFrom(current))
+	}
+	still = append(still, fresh...)
+	if current != nil && !slices.Contains(still, current) {
+		still = append(still, current) // it was removed, and nothing has been written since
+	}
+	closeAll(slices.DeleteFunc(known, func(f *os.File) bool { return slices.Contains(still, f) }))
+	return still, err
+}
+
+// sameFile returns a function that reports whether a file is f.
+func sameFile(f *os.File) func(*os.File) bool {
+	this, err := f.Stat()
+	return func(other *os.File) bool {
+		st, otherErr := other.Stat()
+		return err == nil && otherErr == nil && os.SameFile(st, this)
+	}
 }
 
 // openAll opens the records' files, oldest first, as they are between two rotations.

@@ -1,7 +1,7 @@
 package hooklog
 
 import (
-	"fmt"
+	"errors"
 	"strconv"
 	"time"
 
@@ -118,18 +118,47 @@ func cut(text string, most int) string {
 	return text
 }
 
+// text returns the member of that name, if it is a text.
+func (r *Record) text(name string) *string {
+	switch name {
+	case "stage":
+		return &r.Stage
+	case "path":
+		return &r.Path
+	case "container":
+		return &r.Container
+	case "podNamespace":
+		return &r.PodNamespace
+	case "podName":
+		return &r.PodName
+	case "containerName":
+		return &r.ContainerName
+	case "bundle":
+		return &r.Bundle
+	case "profile":
+		return &r.Profile
+	case "file":
+		return &r.File
+	case "result":
+		return &r.Result
+	case "signal":
+		return &r.Signal
+	case "error":
+		return &r.Error
+	case "stdout":
+		return &r.Stdout
+	case "stderr":
+		return &r.Stderr
+	}
+	return nil
+}
+
 // parse reads a line of the file. Members that are not known are passed over.
 func parse(line []byte) (*Record, error) {
 	rec := &Record{}
 	r := (&jsonfile.File{Path: "record", Data: line}).Strict()
-	texts := map[string]*string{
-		"stage": &rec.Stage, "path": &rec.Path, "container": &rec.Container, "podNamespace": &rec.PodNamespace,
-		"podName": &rec.PodName, "containerName": &rec.ContainerName, "bundle": &rec.Bundle, "profile": &rec.Profile,
-		"file": &rec.File, "result": &rec.Result, "signal": &rec.Signal, "error": &rec.Error, "stdout": &rec.Stdout,
-		"stderr": &rec.Stderr,
-	}
 	err := r.Object(func(name string) (err error) {
-		switch text := texts[name]; {
+		switch text := rec.text(name); {
 		case text != nil:
 			*text, err = r.String()
 		case name == "time":
@@ -161,8 +190,15 @@ func parse(line []byte) (*Record, error) {
 	if err == nil {
 		err = r.Finish()
 	}
-	if err == nil && (rec.Time.IsZero() || rec.Result == "") {
-		err = fmt.Errorf("the line has no time or no result")
+	if err == nil && (rec.Result == "" || !rec.happened()) {
+		err = errors.New("the line has no result, or no time that can be")
 	}
 	return rec, err
+}
+
+// happened reports whether a hook can have run then, and for so long. Whoever draws the record or sends it on counts the
+// nanoseconds since 1970.
+func (r *Record) happened() bool {
+	const aCentury = 100 * 365 * 24 * 60 * 60 // in seconds
+	return r.Time.Unix() >= 0 && r.Time.Unix() < 2*aCentury && r.Seconds >= 0 && r.Seconds < aCentury
 }

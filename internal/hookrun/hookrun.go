@@ -210,7 +210,7 @@ func plumbing(err error) error {
 // notExecutable says why the program at path could not be executed.
 func notExecutable(path string, err error) error {
 	why := report.Plain(err).Error()
-	if _, statErr := os.Stat(path); errors.Is(err, unix.ENOENT) && statErr == nil {
+	if report.IsOfInterpreter(path, err) {
 		why = "the interpreter that it names is not installed (ENOENT); see its first line"
 	}
 	if errors.Is(err, unix.ENOEXEC) {

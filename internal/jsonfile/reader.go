@@ -232,7 +232,7 @@ type names struct {
 
 // have reports whether name is among the names, and adds it.
 func (n *names) have(name string) bool {
-	const few = 16
+	const few = 32 // a record of a hook has 22
 	switch {
 	case n.many[name], n.many == nil && slices.Contains(n.few, name):
 		return true

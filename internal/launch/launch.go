@@ -109,8 +109,8 @@ func inode(path string) (id, error) {
 // be on the process's first thread: the parent-death signal that an engine set belongs to that thread alone.
 func Exec(path string, args []string) error {
 	err := syscall.Exec(path, append([]string{path}, args...), os.Environ())
-	if errors.Is(err, unix.ENOENT) && unix.Access(path, unix.F_OK) == nil {
-		return fmt.Errorf("the runtime %s cannot be started: its interpreter or its dynamic loader is missing: %w; install that, or correct a script's first line",
+	if report.IsOfInterpreter(path, err) {
+		return fmt.Errorf("the runtime %s cannot be started: the interpreter or loader that it names is not installed: %w; install that, or correct a script's first line",
 			path, report.Plain(err))
 	}
 	return fmt.Errorf("the runtime %s cannot be started: %w; %s", path, report.Plain(err), report.Remedy(err))

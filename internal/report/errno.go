@@ -59,6 +59,12 @@ func Remedy(err error) string {
 	return "see the kernel's log (dmesg)"
 }
 
+// IsOfInterpreter reports whether err, of executing the file at path, is about the interpreter or the dynamic loader that the
+// file names: the kernel says of a missing one what it says of a missing file.
+func IsOfInterpreter(path string, err error) bool {
+	return errors.Is(err, unix.ENOENT) && unix.Access(path, unix.F_OK) == nil
+}
+
 // Plain returns err with a text that no engine misreads, if err is or wraps a system error: words of our own and the
 // error's symbolic name. errors.Is and errors.As see err as before. Any other error is given as it is.
 func Plain(err error) error {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,69 +174,60 @@ func rollOut(t *testing.T, c cluster) {
 	c.isAsBefore("node1", before)
 }
 
-// userNamespace runs a pod that has a user namespace.
+// userNamespace runs pods that have a user namespace.
 func (c cluster) userNamespace() {
-	c.feature("userns", "default", `{
+	c.feature("userNamespaces", "userns", "default", `
 		"hostUsers": false,
 		"volumes": [{"name": "data", "emptyDir": {}}],
 		"containers": [{
 			"name": "main", "image": "busybox:stable", "args": ["sleep", "3600"],
-			"volumeMounts": [{"name": "data", "mountPath": "/data"}]}]}`,
+			"volumeMounts": [{"name": "data", "mountPath": "/data"}]}]`,
 		`read -r first outside rest </proc/self/uid_map && [ $first = 0 ] && [ $outside != 0 ] && touch /data/file`)
 }
 
-// recursiveReadOnly runs a pod with a directory of the node in which something else is mounted.
+// recursiveReadOnly runs pods with a directory of the node in which something else is mounted.
 func (c cluster) recursiveReadOnly() {
 	c.on("node1", "sh", "-c", "mkdir -p /tmp/tree/sub && mount -t tmpfs tmpfs /tmp/tree/sub")
-	c.feature("rro", "kube-system", `{
+	c.feature("recursiveReadOnlyMounts", "rro", "kube-system", `
 		"volumes": [{"name": "tree", "hostPath": {"path": "/tmp/tree"}}],
 		"containers": [{
 			"name": "main", "image": "busybox:stable", "args": ["sleep", "3600"],
-			"volumeMounts": [{"name": "tree", "mountPath": "/tree", "readOnly": true, "recursiveReadOnly": "Enabled"}]}]}`,
+			"volumeMounts": [{"name": "tree", "mountPath": "/tree", "readOnly": true, "recursiveReadOnly": "Enabled"}]}]`,
 		`[ -d /tree/sub ] && ! touch /tree/sub/file`)
 }
 
-// feature runs a pod by runc and by the handler, and in each a command that succeeds if the pod has what it asks for. If it
-// does not start by runc, the test is skipped, with the reason that Kubernetes has.
-func (c cluster) feature(name, namespace, spec, has string) {
+// feature runs a pod by runc and one by the handler, and in each a command that succeeds if the pod has what its spec asks
+// for. If it does not start by runc, the test is skipped, with the reason that Kubernetes has: at once if the node's status
+// does not have the feature.
+func (c cluster) feature(feature, name, namespace, spec, has string) {
 	c.Helper()
-	for _, class := range []string{"", profile} {
-		var pod struct {
-			APIVersion string            `json:"apiVersion"`
-			Kind       string            `json:"kind"`
-			Metadata   map[string]string `json:"metadata"`
-			Spec       map[string]any    `json:"spec"`
+	timeout := "60s"
+	if !strings.Contains(c.handler("runc"), feature) {
+		timeout = "15s"
+	}
+	for _, class := range []string{"null", strconv.Quote(profile)} {
+		if class != "null" {
+			name += "-" + profile
 		}
-		pod.APIVersion, pod.Kind = "v1", "Pod"
-		pod.Metadata = map[string]string{"name": strings.TrimSuffix(name+"-"+class, "-"), "namespace": namespace}
-		if err := json.Unmarshal([]byte(spec), &pod.Spec); err != nil {
+		manifest := filepath.Join(c.TempDir(), "pod.json")
+		text := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": %q, "namespace": %q}, "spec": {"runtimeClassName": %s, %s}}`,
+			name, namespace, class, spec)
+		if err := os.WriteFile(manifest, []byte(text), 0o644); err != nil {
 			c.Fatal(err)
 		}
-		if class != "" {
-			pod.Spec["runtimeClassName"] = class
+		c.kubectl("apply", "-f", manifest)
+		defer c.kubectl("delete", "-f", manifest, "--grace-period=1")
+		waits := exec.Command("./admin.sh", "kubectl", "wait", "--for=condition=Ready", "--timeout="+timeout, "-f", manifest)
+		switch out, err := waits.CombinedOutput(); {
+		case err != nil && class == "null":
+			c.Skip(c.kubectl("-n", namespace, "get", "events", "--field-selector", "type=Warning,reason!=MissingClusterDNS,involvedObject.name="+name,
+				"-o", "jsonpath={.items[*].message}"))
+		case err != nil:
+			c.Fatalf("%s\n%s", out, c.output("./admin.sh", "kubectl", "describe", "-f", manifest))
 		}
-		text, err := json.Marshal(pod)
-		if err != nil {
-			c.Fatal(err)
-		}
-		path := filepath.Join(c.TempDir(), "pod.json")
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			c.Fatal(err)
-		}
-		c.kubectl("apply", "-f", path)
-		pods := []string{"-n", namespace, "pod/" + pod.Metadata["name"]}
-		defer c.kubectl(append([]string{"delete", "--grace-period=1"}, pods...)...)
-		started := exec.Command("./admin.sh", append([]string{"kubectl", "wait", "--for=condition=Ready", "--timeout=60s"}, pods...)...).Run()
-		if started != nil && class == "" {
-			c.Skip(c.kubectl("-n", namespace, "get", "events", "--field-selector", "type=Warning,reason!=MissingClusterDNS,involvedObject.name="+pod.Metadata["name"],
-				"-o", `jsonpath={.items[*].message}`))
-		}
-		if started != nil {
-			c.Fatal(c.output("./admin.sh", append([]string{"kubectl", "describe"}, pods...)...))
-		}
-		c.kubectl("-n", namespace, "exec", pod.Metadata["name"], "--", "sh", "-c", has)
-		if class != "" {
-			c.hasRun(`"io.kubernetes.cri.sandbox-name":"` + pod.Metadata["name"] + `"`)
+		c.kubectl("-n", namespace, "exec", name, "--", "sh", "-c", has)
+		if class != "null" {
+			c.hasRun(`"io.kubernetes.cri.sandbox-name":"` + name + `"`)
 		}
 	}
 }
@@ -283,6 +275,9 @@ func pace(t *testing.T, c cluster) {
 	if ready := c.ready("install"); ready != "2" {
 		t.Errorf("%s nodes are ready, not those 2 whose turn has not come", ready)
 	}
+	c.do("sed", "-i", "s/maxUnavailable: 1/maxUnavailable: 2/", c.deploy+"/install.yaml")
+	c.apply()
+	c.eventually("the rollout takes up another maxUnavailable", func() bool { return c.ready("install") == "1" })
 	c.kubectl("-n", namespace, "rollout", "undo", "daemonset/"+profile+"-install")
 	c.rolledOut("install")
 	for _, node := range c.nodes {

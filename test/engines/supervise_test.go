@@ -189,7 +189,7 @@ func testSupervisedFailure(t *testing.T, e engine, c container) {
 // message, ends with everything that it has started, and is recorded.
 func testSupervisedKillsParent(t *testing.T, e engine, c container) {
 	const script = `echo $$ >DIR/pids; setsid sh -c 'echo $$ >>DIR/pids; sleep 1000; sleep 1000' & until [ $(wc -l <DIR/pids) = 2 ]; do sleep 0.01; done
-		echo last words >&2; exec kill -KILL -- -$PPID`
+		echo last words >&2; kill -KILL -$PPID; sleep 1000`
 	c.profile.supervise(t, true, map[string]string{"createRuntime": strings.ReplaceAll(script, "DIR", c.dir)})
 	wantRefused(t, e, c, c.profile.shows("oci-run-hook: createRuntime hook /bin/sh of "+c.profile.name+": ended by SIGKILL; the signal was sent to its parent process: last words")...)
 	c.wantEnded(t, 2)

@@ -59,13 +59,18 @@ type runner interface {
 
 // Run runs a container, and removes it. When ctx ends, it does so at once.
 func Run(ctx context.Context, opts Options) (proof Proof, err error) {
-	dir, err := os.MkdirTemp("", "hookctl-canary-")
+	reach, err := opts.Engine.Reach(ctx, opts.Runtime)
+	if err != nil {
+		return proof, Impossible(err.Error())
+	}
+	dir, unlock, err := begin(reach)
 	if err != nil {
 		return proof, err
 	}
+	defer unlock()
 	defer os.RemoveAll(dir)
-	image := "localhost/" + filepath.Base(dir) + ":latest"
-	r, err := newRunner(ctx, opts, dir, image)
+	image := imageOf(dir)
+	r, err := newRunner(ctx, reach, opts.Runtime, dir)
 	if err != nil {
 		return proof, err
 	}
@@ -96,16 +101,15 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 	return proof, nil
 }
 
-func newRunner(ctx context.Context, opts Options, dir, image string) (runner, error) {
-	reach, err := opts.Engine.Reach(ctx, opts.Runtime)
-	if err != nil {
-		return nil, Impossible(err.Error())
-	}
+func newRunner(ctx context.Context, reach *engine.Reach, runtime, dir string) (runner, error) {
 	if reach.CRI != nil {
-		return newContainerd(ctx, reach.CRI, opts.Runtime, filepath.Base(dir), image)
+		return newContainerd(ctx, reach.CRI, runtime, filepath.Base(dir), imageOf(dir))
 	}
-	return newClient(reach.Client, dir, image)
+	return newClient(reach.Client, dir, imageOf(dir))
 }
+
+// imageOf returns the name of the image of the canary whose directory is dir.
+func imageOf(dir string) string { return "localhost/" + filepath.Base(dir) + ":latest" }
 
 // prove looks at the running container with that id.
 func (o Options) prove(id string) (proof Proof, err error) {

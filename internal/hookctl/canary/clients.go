@@ -13,15 +13,14 @@ import (
 // client is the command of Docker or Podman, which are told the same.
 type client struct {
 	*engine.Client
-	name, image   string // of the container, of the image
-	loaded, begun bool
+	name, image string // of the container, of the image
 }
 
 func newClient(reached *engine.Client, dir, image string) (*client, error) {
 	c := &client{Client: reached, name: filepath.Base(dir), image: image}
 	if c.NoHooks != "" {
 		none := filepath.Join(dir, "hooks.d")
-		if err := os.Mkdir(none, 0o755); err != nil {
+		if err := os.MkdirAll(none, 0o755); err != nil {
 			return nil, err
 		}
 		c.Global = append(c.Global, c.NoHooks, none)
@@ -35,12 +34,10 @@ func (c *client) call(args ...string) (string, error) {
 
 func (c *client) load(archive string) error {
 	_, err := c.call("load", "--quiet", "--input", archive)
-	c.loaded = err == nil
 	return err
 }
 
 func (c *client) start() (string, error) {
-	c.begun = true
 	args := append([]string{"run", "--detach", "--name", c.name, "--network", "none", "--pull", "never"}, c.Run...)
 	out, err := c.call(append(args, c.image)...)
 	lines := strings.Split(out, "\n")
@@ -52,19 +49,19 @@ func (c *client) runs(string) (bool, error) {
 	return out == "true", err
 }
 
-// remove asks whether there is a container before it judges: a run that failed may have left one or not.
-func (c *client) remove() (err error) {
-	if c.begun {
-		_, err = c.call("rm", "--force", c.name)
-		if _, missing := c.call("container", "inspect", "--format", "{{.Id}}", c.name); missing != nil {
-			err = nil
+// remove asks what there is once it has failed: whatever came before may have left a container or not, and an image.
+func (c *client) remove() error {
+	removed := func(what, name string, args ...string) error {
+		_, err := c.call(append(args, "--force", name)...)
+		if err == nil {
+			return nil
 		}
+		if _, missing := c.call(what, "inspect", "--format", "{{.Id}}", name); missing != nil {
+			return nil
+		}
+		return err
 	}
-	if c.loaded {
-		_, imageErr := c.call("image", "rm", "--force", c.image)
-		err = errors.Join(err, imageErr)
-	}
-	if err != nil {
+	if err := errors.Join(removed("container", c.name, "rm"), removed("image", c.image, "image", "rm")); err != nil {
 		return fmt.Errorf("what the canary left has to be removed by hand: %w", err)
 	}
 	return nil

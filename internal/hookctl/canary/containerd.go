@@ -23,7 +23,6 @@ type containerd struct {
 	runtime              cri.RuntimeServiceClient
 	images               cri.ImageServiceClient
 	conn                 *grpc.ClientConn
-	loaded               bool
 }
 
 func newContainerd(ctx context.Context, reached *engine.CRI, handler, name, image string) (*containerd, error) {
@@ -81,7 +80,6 @@ func (c *containerd) load(archive string) error {
 	if err := c.ctr(append(args, archive)...); err != nil {
 		return err
 	}
-	c.loaded = true
 	for deadline := time.Now().Add(settling); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if there, err := c.has(c.image); err != nil || there { // it hears of it by an event
 			return err
@@ -163,7 +161,7 @@ func (c *containerd) remove() error {
 		_, removeErr := ask(c.runtime.RemovePodSandbox, &cri.RemovePodSandboxRequest{PodSandboxId: pod.Id})
 		err = errors.Join(err, stopErr, removeErr)
 	}
-	if c.loaded {
+	if there, hasErr := c.has(c.image); there || hasErr != nil {
 		err = errors.Join(err, c.ctr("images", "rm", c.image))
 	}
 	err = errors.Join(err, os.RemoveAll(c.logs()))

@@ -5,6 +5,7 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -197,7 +198,9 @@ func (c *checker) hookFile(path string) {
 			if len(read) > 0 {
 				h.supervision, read = read[0].Supervision, read[1:]
 			}
-			c.neverSupervised(root, h)
+			if asked := cmp.Or(h.node.get("supervise"), root.get("supervise")); asked != nil && !asked.is(false) {
+				c.neverSupervised(h, `use createContainer, or write "supervise": false`)
+			}
 			c.hook(h, Error)
 			c.twice(g, h, name, hook.raw)
 		}
@@ -300,6 +303,9 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 	}
 	if !h.inContainer() {
 		h.supervision = g.supervision
+	}
+	if g.supervision != nil && !never {
+		c.neverSupervised(h, "use createContainer")
 	}
 	for _, member := range []string{"stages", "stage"} {
 		for _, stage := range root.get(member).list() {

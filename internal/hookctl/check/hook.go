@@ -36,6 +36,7 @@ func (c *checker) hook(h hook, unrunnable Severity) {
 		c.exposure(h.path, h.path.text())
 	}
 	c.argv0(h)
+	c.oddEnv(h)
 	if h.supervision != nil { // which has bounds and an environment of its own
 		c.patience(h)
 		return
@@ -56,6 +57,21 @@ func (c *checker) hook(h hook, unrunnable Severity) {
 			hint = "write the file in the format 1.0.0, and " + hint
 		}
 		c.warn("timeout", h.node, "no timeout: if the hook hangs, so does the container", hint)
+	}
+}
+
+// oddEnv warns of entries of env that set no variable, or one that is set already.
+func (c *checker) oddEnv(h hook) {
+	var set []string
+	for _, n := range h.env.elements() {
+		name, _, ok := strings.Cut(n.text(), "=")
+		switch {
+		case !ok || name == "":
+			c.warn("environment", n, fmt.Sprintf("%q sets no variable", n.text()), "write NAME=value")
+		case slices.Contains(set, name):
+			c.warn("environment", n, fmt.Sprintf("the variable %s is set twice: which one counts, the program decides", name), "remove one of them")
+		}
+		set = append(set, name)
 	}
 }
 

@@ -30,16 +30,11 @@ func (c *checker) patience(h hook) {
 }
 
 // neverSupervised warns of a hook that runs in the container, where there is no supervisor, and is said to be supervised.
-func (c *checker) neverSupervised(root *node, h hook) {
-	at := h.node.get("supervise")
-	if at == nil {
-		at = root.get("supervise")
+func (c *checker) neverSupervised(h hook, hint string) {
+	if slices.Contains(h.stages, hooks.StartContainer) {
+		c.warn("supervise", h.node, "startContainer hooks run in the container and are never supervised: this one is added as it is, "+
+			"without the time limit, failure policy and record of supervise", hint)
 	}
-	if !slices.Contains(h.stages, hooks.StartContainer) || at == nil || at.is(false) {
-		return
-	}
-	c.warn("supervise", h.node, "startContainer hooks run in the container and are never supervised: time, failure policy and records are not theirs",
-		`use createContainer, or write "supervise": false`)
 }
 
 // supervisor reports that hooks are to be supervised, and the program that does it is not beside oci-add-hooks, which then

@@ -264,3 +264,26 @@ func TestUnknown(t *testing.T) {
 		t.Errorf("%v\nwant %s", err, want)
 	}
 }
+
+// TestPodmanMarkedCRIO shows that a container of Podman's whose user gave it CRI-O's annotations stays one of Podman's.
+func TestPodmanMarkedCRIO(t *testing.T) {
+	const storage = "var/lib/containers/storage/overlay-containers/"
+	sys := system.System{Root: t.TempDir()}
+	add(t, sys, 20, "conmon", "-c", "podman1", "-r", "/usr/bin/runc", "-b", "/"+storage+"podman1/userdata")
+	marks := strings.Replace(crio, `"annotations": {`, `"annotations": {"io.kubernetes.cri-o.RuntimeHandler": "gpu", `, 1)
+	write(t, sys.Path(storage+"podman1/userdata/config.json"), marks)
+	write(t, sys.Path(storage+"crio1/userdata/config.json"), marks)
+	write(t, sys.Path(storage+"containers.json"), `[{"id": "podman1", "names": ["mine"], "metadata": "{\"image-name\": \"a\", \"name\": \"mine\"}"},
+		{"id": "crio1", "names": ["k8s_beep"], "metadata": "{\"image-name\": \"b\", \"pod-id\": \"p\"}"}]`)
+	got := map[string]string{}
+	for _, c := range Look(sys).Containers {
+		got[c.ID] = c.Engine + " " + c.Name
+	}
+	if diff := cmp.Diff(map[string]string{"podman1": "podman mine", "crio1": "cri-o shop/till/beep"}, got); diff != "" {
+		t.Error(diff)
+	}
+	users, err := Look(sys).Using(func(word string) bool { return word == "gpu" })
+	if err != nil || len(users) != 1 || users[0].ID != "crio1" {
+		t.Errorf("%+v, %v", users, err)
+	}
+}

@@ -281,7 +281,7 @@ func (c *Container) describe(a map[string]string) {
 	c.Name = cmp.Or(c.Name,
 		pod(a["io.kubernetes.cri.sandbox-namespace"], a["io.kubernetes.cri.sandbox-name"], a["io.kubernetes.cri.container-name"]),
 		a["nerdctl/name"])
-	if a["io.kubernetes.cri-o.ContainerType"] != "" {
+	if a[crioType] != "" {
 		container := a["io.kubernetes.container.name"]
 		if container == "POD" { // the sandbox
 			container = ""
@@ -507,24 +507,37 @@ func (s *Scan) storage(storage string) {
 			if !s.read(files, path.Join(at, "config.json"), &cfg) {
 				continue
 			}
-			c := Container{ID: id, Engine: "podman", Bundle: filepath.Join(storage, at), files: files, at: at}
-			// Annotations are written by users too; the index by the engine alone.
-			index, indexed := known[id]
-			marked := cfg.Annotations["io.kubernetes.cri-o.ContainerType"] != "" || cfg.Annotations["io.kubernetes.cri-o.RuntimeHandler"] != ""
-			if index.pod || !indexed && marked {
-				c.Engine = "cri-o"
-				c.describe(cfg.Annotations)
-			}
-			c.Name, c.Image = cmp.Or(c.Name, index.name), cmp.Or(c.Image, index.image)
-			c.Dropped = isDropped(cfg.Annotations, id)
-			// CRI-O notes the runtime handler, unless it is the default one. It calls it to delete a container that has ended
-			// too, whose conmon is gone.
-			if handler := cfg.Annotations["io.kubernetes.cri-o.RuntimeHandler"]; handler != "" && c.Engine == "cri-o" {
-				c.Running = true
-				c.calls = []call{{[]string{handler}, s.system()}}
+			entry, indexed := known[id]
+			c := Container{ID: id, Name: entry.name, Image: entry.image, Engine: "podman", Bundle: filepath.Join(storage, at), files: files, at: at}
+			// Whoever runs a container may give it annotations. The index has only what the engine writes; CRI-O's bundles in /run
+			// are in none.
+			if entry.ofPod || !indexed && isMarkedCRIO(cfg.Annotations) {
+				s.ofCRIO(&c, cfg.Annotations)
 			}
 			s.add(c)
 		}
+	}
+}
+
+const (
+	crioType    = "io.kubernetes.cri-o.ContainerType"
+	crioHandler = "io.kubernetes.cri-o.RuntimeHandler"
+)
+
+func isMarkedCRIO(annotations map[string]string) bool {
+	return annotations[crioType] != "" || annotations[crioHandler] != ""
+}
+
+// ofCRIO takes what CRI-O notes about a container in its annotations.
+func (s *Scan) ofCRIO(c *Container, annotations map[string]string) {
+	c.Engine = "cri-o"
+	c.describe(annotations)
+	c.Dropped = isDropped(annotations, c.ID)
+	// CRI-O notes the runtime handler, unless it is the default one. It calls it to delete a container that has ended too, whose
+	// conmon is gone.
+	if handler := annotations[crioHandler]; handler != "" {
+		c.Running = true
+		c.calls = []call{{[]string{handler}, s.system()}}
 	}
 }
 
@@ -540,15 +553,15 @@ func isDropped(annotations map[string]string, id string) bool {
 	return marked && hooks.Container{ID: id, Annotations: annotations}.IsSandbox()
 }
 
-// indexed is what a storage's index has of a container.
-type indexed struct {
+// stored is what a storage's index has of a container.
+type stored struct {
 	name, image string
-	pod         bool // whether CRI-O wrote it
+	ofPod       bool // as CRI-O notes, and Podman does not
 }
 
-// stored returns what a storage's index has, by id.
-func (s *Scan) stored(files files, dir string) map[string]indexed {
-	known := map[string]indexed{}
+// stored returns what a storage's index has, by the ids of containers.
+func (s *Scan) stored(files files, dir string) map[string]stored {
+	known := map[string]stored{}
 	for _, file := range []string{"containers.json", "volatile-containers.json"} {
 		var index []struct {
 			ID       string
@@ -563,11 +576,9 @@ func (s *Scan) stored(files files, dir string) map[string]indexed {
 				Image string `json:"image-name"`
 				Pod   string `json:"pod-id"`
 			}
-			// An image is shown where it is noted; nothing depends on it.
+			// Metadata of another form is another engine's, such as Buildah's.
 			_ = json.Unmarshal([]byte(c.Metadata), &metadata)
-			if len(c.Names) > 0 {
-				known[c.ID] = indexed{c.Names[0], metadata.Image, metadata.Pod != ""}
-			}
+			known[c.ID] = stored{strings.Join(c.Names[:min(1, len(c.Names))], ""), metadata.Image, metadata.Pod != ""}
 		}
 	}
 	return known

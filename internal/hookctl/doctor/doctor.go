@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
@@ -117,7 +118,7 @@ func examine(ctx context.Context, sys system.System, e engine.Engine, exe string
 			found++
 		}
 	}
-	x.records(registered)
+	x.records(ctx, registered)
 	if found == 0 {
 		x.note("", OK, "registration", "no runtime leads to oci-add-hooks", "")
 	}
@@ -415,7 +416,7 @@ func features(stages []hooks.Stage) string {
 }
 
 // records looks at what hookctl has installed.
-func (x *examination) records(registered *engine.Registered) {
+func (x *examination) records(ctx context.Context, registered *engine.Registered) {
 	records, err := registration.Records(x.sys, x.engine)
 	if err != nil {
 		x.note("", Error, "record", err.Error(), "")
@@ -443,8 +444,32 @@ func (x *examination) records(registered *engine.Registered) {
 			x.note(name, Warning, "record", path+" was edited since hookctl installed it",
 				"nothing has to be done: hookctl uninstall takes its own part out and leaves the rest")
 		}
+		if x.overridden(ctx, rec) {
+			continue
+		}
 		if i >= 0 && len(edited) == 0 && registered.Entries[i].Path == rec.Link {
 			x.note(name, OK, "record", "all is as hookctl has installed it", "")
 		}
 	}
+}
+
+// overridden notes that hookctl has made a runtime the default, and that another file says otherwise; it reports whether so.
+func (x *examination) overridden(ctx context.Context, rec *registration.Record) bool {
+	now, err := x.engine.View(ctx)
+	if err != nil || now.Default() == rec.Name {
+		return false // an error has been noted
+	}
+	for _, f := range rec.Files {
+		text, err := change.Read(f.Path)
+		if err != nil || text == nil {
+			continue
+		}
+		tree, err := engine.Tree(f.Path, text)
+		if view := (&engine.View{Tree: tree, Standard: now.Standard}); err == nil && view.Default() == rec.Name {
+			x.note(rec.Name, Warning, "record", fmt.Sprintf("%s makes it the default runtime, but that is %s: another file says so%s", f.Path, now.Default(), now.NamingDefault()),
+				"remove one of the two settings")
+			return true
+		}
+	}
+	return false
 }

@@ -2,7 +2,6 @@
 package engines
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +67,10 @@ func Recorded(sys system.System, name, profile, config string) (engine.Engine, *
 	if record == nil {
 		return nil, nil, nil, fmt.Errorf("hookctl has not installed %s for %s: there is no record of it in %s; remove manually what was registered manually", profile, name, sys.State)
 	}
-	e, err := New(sys, name, cmp.Or(config, record.Config))
+	e, err := New(sys, name, config)
+	if config == "" && (err != nil || e.Config() != record.Config) {
+		e, err = New(sys, name, record.Config)
+	}
 	if err == nil && e.Config() != record.Config {
 		err = fmt.Errorf("%s is installed in %s", profile, record.Config)
 	}

@@ -37,17 +37,26 @@ func (q *Query) Match(r *hooklog.Record) bool {
 		!r.Time.Before(q.Since)
 }
 
-// Read returns the records that are meant of the file at path and of those that it was before, oldest first, and how many
-// lines were passed over because they hold no record.
-func (q *Query) Read(path string) (list []*hooklog.Record, torn int, err error) {
-	list = []*hooklog.Record{}
-	torn, err = hooklog.Read(path, func(r *hooklog.Record) error {
-		if q.Match(r) {
-			list = append(list, r)
+// Found is what a Query came upon.
+type Found struct {
+	Records  int  // that are there
+	Meant    int  // of Records: those that match
+	Profiled bool // some of Records is of the profile that is asked for
+	Torn     int  // lines that hold no record
+}
+
+// Read calls each for the records that are meant of the file at path and of those that it was before, oldest first.
+func (q *Query) Read(path string, each func(*hooklog.Record) error) (f Found, err error) {
+	f.Torn, err = hooklog.Read(path, func(r *hooklog.Record) error {
+		f.Records++
+		f.Profiled = f.Profiled || r.Profile == q.Profile
+		if !q.Match(r) {
+			return nil
 		}
-		return nil
+		f.Meant++
+		return each(r)
 	})
-	return list, torn, err
+	return f, err
 }
 
 func (q *Query) matchContainer(r *hooklog.Record) bool {
@@ -93,7 +102,7 @@ type Stat struct {
 type tally struct {
 	Stat
 	profile string
-	took    []float64 // each run, the shortest first
+	took    []float64 // each run
 }
 
 // Bounds are the upper bounds of buckets of durations, in seconds.
@@ -101,8 +110,14 @@ var Bounds = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 
 // Summarize returns what records come to for each hook and stage, ordered by stage and path.
 func Summarize(records []*hooklog.Record) []Stat {
+	var sums Sums
+	for _, r := range records {
+		sums.add(r, "")
+	}
 	stats := []Stat{}
-	for _, t := range summarize(records, func(*hooklog.Record) string { return "" }) {
+	for _, t := range sums.list {
+		slices.Sort(t.took)
+		t.P50, t.P95, t.P99, t.Max = quantile(t.took, 0.5), quantile(t.took, 0.95), quantile(t.took, 0.99), t.took[len(t.took)-1]
 		stats = append(stats, t.Stat)
 	}
 	slices.SortFunc(stats, func(a, b Stat) int {
@@ -112,35 +127,37 @@ func Summarize(records []*hooklog.Record) []Stat {
 	return stats
 }
 
-// summarize returns what records come to for each profile, as profile has it, hook and stage.
-func summarize(records []*hooklog.Record, profile func(*hooklog.Record) string) (list []*tally) {
-	type key struct{ profile, stage, path string }
-	sums := map[key]*tally{}
-	for _, r := range records {
-		k := key{profile(r), r.Stage, r.Path}
-		s := sums[k]
-		if s == nil {
-			s = &tally{Stat: Stat{Stage: k.stage, Path: k.path, Buckets: make([]int, len(Bounds)+1)}, profile: k.profile}
-			sums[k], list = s, append(list, s)
+// Sums is what records come to for each profile, hook and stage. Its zero value is what none come to. It keeps no record.
+type Sums struct {
+	by   map[[3]string]*tally // profile, stage and path
+	list []*tally
+}
+
+// Add adds a record.
+func (s *Sums) Add(r *hooklog.Record) { s.add(r, r.Profile) }
+
+func (s *Sums) add(r *hooklog.Record, profile string) {
+	key := [3]string{profile, r.Stage, r.Path}
+	t := s.by[key]
+	if t == nil {
+		if s.by == nil {
+			s.by = map[[3]string]*tally{}
 		}
-		s.took = append(s.took, r.Seconds)
-		s.Count++
-		s.Buckets[bucket(r.Seconds)]++
-		if !r.OK() {
-			s.Failed++
-		}
-		if r.Result == "timed out" {
-			s.TimedOut++
-		}
-		if r.Ignored {
-			s.Ignored++
-		}
+		t = &tally{Stat: Stat{Stage: r.Stage, Path: r.Path, Buckets: make([]int, len(Bounds)+1)}, profile: profile}
+		s.by[key], s.list = t, append(s.list, t)
 	}
-	for _, s := range list {
-		slices.Sort(s.took)
-		s.P50, s.P95, s.P99, s.Max = quantile(s.took, 0.5), quantile(s.took, 0.95), quantile(s.took, 0.99), s.took[len(s.took)-1]
+	t.took = append(t.took, r.Seconds)
+	t.Count++
+	t.Buckets[bucket(r.Seconds)]++
+	if !r.OK() {
+		t.Failed++
 	}
-	return list
+	if r.Result == "timed out" {
+		t.TimedOut++
+	}
+	if r.Ignored {
+		t.Ignored++
+	}
 }
 
 // bucket returns the index of a duration's bucket.

@@ -157,10 +157,13 @@ func TestTrace(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	ignored := run("id-2", "prestart", "/h\"\xff", "timed out", 1)
 	ignored.Ignored = true
-	list := []*hooklog.Record{run("id-1", "prestart", "/h\"\xff", "ok", 0.002), ignored, run("id-3", "poststop", "/i", "failed", 100)}
+	var sums Sums
+	for _, r := range []*hooklog.Record{run("id-1", "prestart", "/h\"\xff", "ok", 0.002), ignored, run("id-3", "poststop", "/i", "failed", 100)} {
+		sums.Add(r)
+	}
 	path := filepath.Join(t.TempDir(), "hooks.prom")
 	for range 2 { // there is none before, and then one
-		if err := ReplaceTextfile(path, list, []Containers{{"gpu", "missing", 2}}); err != nil {
+		if err := ReplaceTextfile(path, sums, []Containers{{"gpu", "missing", 2}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -186,7 +189,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%v", now)
 	}
 	var open bytes.Buffer
-	if err := WriteMetrics(&open, list, nil); err != nil {
+	if err := WriteMetrics(&open, sums, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{open.String(), string(text)} {
@@ -198,7 +201,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%s", open.String())
 	}
 	open.Reset()
-	if err := WriteMetrics(&open, nil, nil); err != nil || open.String() != "# EOF\n" {
+	if err := WriteMetrics(&open, Sums{}, nil); err != nil || open.String() != "# EOF\n" {
 		t.Errorf("without records: %v, %s", err, open.String())
 	}
 	st, err := os.Stat(path)
@@ -206,14 +209,14 @@ func TestMetrics(t *testing.T) {
 	if err != nil || st.Mode() != 0o644 || len(entries) != 1 {
 		t.Errorf("%v, %d files, %v", st.Mode(), len(entries), err)
 	}
-	if err := ReplaceTextfile(filepath.Join(path, "x.prom"), list, nil); err == nil {
+	if err := ReplaceTextfile(filepath.Join(path, "x.prom"), sums, nil); err == nil {
 		t.Error("no error where there is no directory")
 	}
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err = ReplaceTextfile(fifo, list, nil)
+	err = ReplaceTextfile(fifo, sums, nil)
 	if st, statErr := os.Lstat(fifo); err == nil || statErr != nil || st.Mode()&os.ModeNamedPipe == 0 {
 		t.Errorf("what is no regular file was replaced: %v, %v", err, statErr)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -13,8 +14,6 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-
-	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 )
 
 // Containers is how many containers of a profile are in a state, as hookctl ps has them.
@@ -25,7 +24,7 @@ type Containers struct {
 
 // families returns the metrics of records and of containers. A container's id is no label: a series for each container would
 // be one too many for every system that collects them.
-func families(records []*hooklog.Record, containers []Containers) []*dto.MetricFamily {
+func families(sums Sums, containers []Containers) []*dto.MetricFamily {
 	duration := &dto.MetricFamily{Name: ptr("oci_hook_duration_seconds"), Help: ptr("How long hooks ran."), Unit: ptr("seconds"), Type: dto.MetricType_HISTOGRAM.Enum()}
 	counters := []struct {
 		family *dto.MetricFamily
@@ -35,7 +34,7 @@ func families(records []*hooklog.Record, containers []Containers) []*dto.MetricF
 		{counter("oci_hook_failures_ignored_total", "Hooks that did not succeed, and whose container started nevertheless."), func(s *tally) int { return s.Ignored }},
 		{counter("oci_hook_timeouts_total", "Hooks that were killed because their time was up."), func(s *tally) int { return s.TimedOut }},
 	}
-	stats := summarize(records, func(r *hooklog.Record) string { return r.Profile })
+	stats := slices.Clone(sums.list)
 	slices.SortFunc(stats, func(a, b *tally) int {
 		return cmp.Or(cmp.Compare(a.profile, b.profile), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Stage, b.Stage))
 	})
@@ -76,8 +75,8 @@ func counter(name, help string) *dto.MetricFamily {
 func ptr[T any](v T) *T { return &v }
 
 // WriteMetrics writes the metrics of records and of containers in the format OpenMetrics.
-func WriteMetrics(w io.Writer, records []*hooklog.Record, containers []Containers) error {
-	return write(w, families(records, containers), expfmt.NewFormat(expfmt.TypeOpenMetrics))
+func WriteMetrics(w io.Writer, sums Sums, containers []Containers) error {
+	return write(w, families(sums, containers), expfmt.NewFormat(expfmt.TypeOpenMetrics))
 }
 
 func write(w io.Writer, families []*dto.MetricFamily, format expfmt.Format) error {
@@ -103,16 +102,20 @@ func write(w io.Writer, families []*dto.MetricFamily, format expfmt.Format) erro
 
 // ReplaceTextfile writes the metrics to the file at path in one step, in the text format that node_exporter's
 // textfile collector reads. The collector reads *.prom alone: the temporary file beside it is none to it. What is there and
-// is no file, such as /dev/null, stays; a link is replaced, and not what it leads to.
-func ReplaceTextfile(path string, records []*hooklog.Record, containers []Containers) (err error) {
+// is no file, such as /dev/null, stays; so does a link, such as /dev/stdout, and what it leads to.
+func ReplaceTextfile(path string, sums Sums, containers []Containers) (err error) {
 	var text bytes.Buffer
-	if err := write(&text, families(records, containers), expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
+	if err := write(&text, families(sums, containers), expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
 		return err
 	}
-	if st, err := os.Lstat(path); err == nil && st.Mode().Type()&^fs.ModeSymlink != 0 {
-		return errors.New("it is not a regular file")
+	if st, err := os.Lstat(path); err == nil && !st.Mode().IsRegular() {
+		return errors.New("it is not a regular file; name the file itself, or leave --textfile out to see the metrics")
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp")
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no directory %s; create it", dir)
+	}
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,15 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// Records are what supervised hooks of containers came to, by the container's id, oldest first.
-type Records map[string][]*hooklog.Record
+// Records are what supervised hooks of containers came to, by the container's id. A container of which there is nothing to say
+// has none: the files may have records of hundreds of thousands.
+type Records map[string]*outcome
+
+// outcome is what the records say of a container.
+type outcome struct {
+	failed []*hooklog.Record // the last run of each hook whose last run failed, oldest first
+	missed *hooklog.Record   // the latest, if poststop hooks are to run yet; else nil
+}
 
 // settling is how old a container's last record is at least, when its poststop hooks are missed: it may be ending just now.
 const settling = 2 * time.Second
@@ -24,10 +31,35 @@ const settling = 2 * time.Second
 func ReadRecords(path string) (Records, int, error) {
 	records := Records{}
 	torn, err := hooklog.Read(path, func(r *hooklog.Record) error {
-		records[r.Container] = append(records[r.Container], r)
+		r.Args, r.Stdout, r.Stderr = nil, "", ""
+		records.add(r)
 		return nil
 	})
 	return records, torn, err
+}
+
+// add takes the next record.
+func (records Records) add(r *hooklog.Record) {
+	o := records[r.Container]
+	if o == nil {
+		o = &outcome{}
+		records[r.Container] = o
+	}
+	o.failed = slices.DeleteFunc(o.failed, func(before *hooklog.Record) bool { return before.Stage == r.Stage && before.Path == r.Path })
+	if r.Result != ok {
+		o.failed = append(o.failed, r)
+	}
+	switch {
+	case r.Stage == string(hooks.Poststop):
+		o.missed = nil // of what begins later, it may be so again
+	case r.Result != ok && !r.Ignored: // the container was not created
+		o.missed = nil
+	default:
+		o.missed = r
+	}
+	if len(o.failed) == 0 && o.missed == nil {
+		delete(records, r.Container)
+	}
 }
 
 // Note adds to the problems of containers what the records say: of each hook, how its last run failed. It returns entries
@@ -36,7 +68,7 @@ func ReadRecords(path string) (Records, int, error) {
 // are looked for.
 func (v *Inventory) Note(list []Entry, records Records, found []container.Container) []Entry {
 	for i := range list {
-		list[i].Problems = append(list[i].Problems, failures(records[list[i].ID])...)
+		list[i].Problems = append(list[i].Problems, records[list[i].ID].failures()...)
 	}
 	exists := map[string]bool{}
 	for _, c := range found {
@@ -59,15 +91,11 @@ func (v *Inventory) Note(list []Entry, records Records, found []container.Contai
 const ok = "ok"
 
 // failures returns how the last run of each hook failed.
-func failures(records []*hooklog.Record) (failures []string) {
-	last := map[[2]string]*hooklog.Record{}
-	for _, r := range records {
-		last[[2]string{r.Stage, r.Path}] = r
+func (o *outcome) failures() (failures []string) {
+	if o == nil {
+		return nil
 	}
-	for _, r := range records {
-		if last[[2]string{r.Stage, r.Path}] != r || r.Result == ok {
-			continue
-		}
+	for _, r := range o.failed {
 		text := fmt.Sprintf("%s hook %s %s", r.Stage, r.Path, r.Result)
 		switch {
 		case r.Error != "":
@@ -86,19 +114,9 @@ func failures(records []*hooklog.Record) (failures []string) {
 }
 
 // missed reports whether the poststop hooks of a container that is gone never ran.
-func (v *Inventory) missed(records []*hooklog.Record) (e Entry, missed bool) {
-	for _, r := range records {
-		switch {
-		case r.Stage == string(hooks.Poststop):
-			missed = false // of what began later, it may be so again
-		case r.Result != ok && !r.Ignored: // the container was not created
-			missed = false
-		default:
-			missed = true
-		}
-	}
-	last := records[len(records)-1]
-	if !missed || time.Since(last.Time) < settling {
+func (v *Inventory) missed(o *outcome) (e Entry, missed bool) {
+	last := o.missed
+	if last == nil || time.Since(last.Time) < settling {
 		return e, false
 	}
 	uses := v.load(named(last.Profile))

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/canary"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
@@ -88,7 +89,13 @@ func (n *Node) take(ctx context.Context) (release func(), err error) {
 	if n.DryRun {
 		return func() {}, nil
 	}
-	return lock.Take(ctx, n.System, n.Say)
+	release, err = lock.Take(ctx, n.System, n.Say)
+	if err == nil {
+		for _, note := range canary.Sweep(ctx) {
+			n.Say(note)
+		}
+	}
+	return release, err
 }
 
 // report reports changes, but for those to hookctl's own records.

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
@@ -79,7 +81,23 @@ func List(sys system.System, exe string) ([]Profile, error) {
 		p.HooksDirs = append(p.HooksDirs, uses.Dirs...)
 		list = append(list, p)
 	}
+	for _, name := range bare(exe, names) {
+		list = append(list, Profile{Name: name, File: sys.Profile(name), Links: program.LinksTo(exe, name), Hooks: map[hooks.Stage]int{}, HooksDirs: []string{},
+			Error: "there is no " + sys.Profile(name) + ": a container by this link does not start, nor can it be stopped; hookctl profile add " + name + " makes it"})
+	}
 	return list, nil
+}
+
+// bare returns the names of the links beside the oci-add-hooks at exe that no profile has.
+func bare(exe string, names []string) (list []string) {
+	entries, _ := os.ReadDir(filepath.Dir(exe)) // of what cannot be read, nothing is known
+	for _, e := range entries {
+		name := e.Name()
+		if exe != "" && e.Type() == fs.ModeSymlink && name != cmdline.Name && profile.ValidName(name) && !slices.Contains(names, name) && program.LeadsTo(Link(exe, name), exe) {
+			list = append(list, name)
+		}
+	}
+	return list
 }
 
 // Missing returns an error if there is neither a profile nor a link of a name.

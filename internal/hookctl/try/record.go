@@ -242,7 +242,9 @@ func (t *task) calls() ([]Call, error) {
 		c.Error = ended.Error
 		c.begin, c.end, c.Held = b.Time, ended.Time, ended.Held
 		if hasEnded && c.Result != NotStarted {
-			c.ExitStatus, c.Signal = &ended.Status, ended.Signal
+			if c.Signal = ended.Signal; c.Signal == "" {
+				c.ExitStatus = &ended.Status
+			}
 		}
 		c.Stdout, c.Truncated = readOutput(dir, filepath.Join(e.Name(), stdoutFile), c.Truncated)
 		c.Stderr, c.Truncated = readOutput(dir, filepath.Join(e.Name(), stderrFile), c.Truncated)
@@ -264,10 +266,6 @@ func (c *Call) take(r *hooklog.Record) {
 	}
 	c.Result, c.ExitStatus, c.Signal, c.Error, c.Ignored = Result(r.Result), r.ExitStatus, r.Signal, r.Error, r.Ignored
 	c.Stdout, c.Stderr, c.Truncated = r.Stdout, r.Stderr, r.Truncated
-	if n := unix.SignalNum(r.Signal); n > 0 {
-		status := 128 + int(n)
-		c.ExitStatus = &status
-	}
 }
 
 func (e end) result(hasEnded bool) Result {

@@ -149,7 +149,7 @@ func TestRecordResults(t *testing.T) {
 			if c.Result != tt.result || c.Signal != tt.signal || r.ProcessState.ExitCode() != tt.status {
 				t.Errorf("%+v, and the recorder gives %v", c, r.ProcessState)
 			}
-			if (c.Error != "") != (tt.result == NotStarted) || (c.ExitStatus == nil) != (tt.result == NotStarted) {
+			if (c.Error != "") != (tt.result == NotStarted) || (c.ExitStatus == nil) != (tt.result == NotStarted || tt.signal != "") {
 				t.Errorf("%+v", c)
 			}
 			if tt.name == "leaves a process" {

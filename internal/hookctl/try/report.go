@@ -31,8 +31,8 @@ type Call struct {
 	Result     Result      `json:"result"`
 	Start      *float64    `json:"startSeconds"` // since the call of create; null if it was never called
 	Took       *float64    `json:"seconds"`      // null if it was never called; a guess if it was killed
-	ExitStatus *int        `json:"exitStatus"`   // null if there is none: see Result
-	Signal     string      `json:"signal"`       // the name of the signal that ended it
+	ExitStatus *int        `json:"exitStatus"`   // null if there is none: see Result, Signal
+	Signal     string      `json:"signal"`       // the name of the signal that ended it, if one did
 	Error      string      `json:"error"`        // why it could not be started
 	Stdout     string      `json:"stdout"`
 	Stderr     string      `json:"stderr"`

@@ -40,8 +40,8 @@ func (r remains) write(dir string) error {
 	return os.Rename(path+"~", path)
 }
 
-// lockDirectory locks a directory without waiting, until the file is closed.
-func lockDirectory(dir string) (*os.File, error) {
+// LockDirectory locks a directory without waiting, until the file is closed.
+func LockDirectory(dir string) (*os.File, error) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func sweep() (notes []string) {
 
 // sweepDirectory removes a directory with what belongs to it, if it is a dead try's.
 func sweepDirectory(dir string) (swept bool, err error) {
-	lock, err := lockDirectory(dir)
+	lock, err := LockDirectory(dir)
 	if err != nil {
 		return false, nil // it lives, or is another's
 	}

@@ -129,7 +129,7 @@ func (c *container) prepare() (err error) {
 	if c.dir, err = makeTemp(); err != nil {
 		return err
 	}
-	if c.lock, err = lockDirectory(c.dir); err != nil {
+	if c.lock, err = LockDirectory(c.dir); err != nil {
 		return err
 	}
 	if err := (remains{}).write(c.dir); err != nil {

@@ -614,7 +614,8 @@ func wantProblems(t *testing.T, r Report, want ...string) {
 // A hook that hangs is ended, with what it started. That it would hold up the start is said too.
 func TestHangingHook(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
-		path := hookFile(t, "createRuntime", sh("echo begun; sleep 4321; true"), "poststop", sh("true"))
+		sleep := fmt.Sprintf("sleep 4321.%d", time.Now().UnixNano()) // known among those of other tests
+		path := hookFile(t, "createRuntime", sh("echo begun; "+sleep+"; true"), "poststop", sh("true"))
 		r, _ := newTrial(t, append(args, path, "--timeout", "1s")...).report(t)
 		if c := r.Hooks[0]; c.Result != Hung || c.Stdout != "begun\n" || *c.Took < 0.9 || *c.Took > 60 || !c.Held {
 			t.Errorf("%+v", c)
@@ -623,7 +624,7 @@ func TestHangingHook(t *testing.T) {
 		if !strings.HasPrefix(r.Problems[0], hook+" left something running that keeps its output open") || r.Problems[1] != hook+" hung: it was ended after 1s (--timeout)" {
 			t.Errorf("problems: %q", r.Problems)
 		}
-		if left := processes(t, func(c string) bool { return strings.Contains(c, "sleep 4321 ") }); len(left) > 0 {
+		if left := processes(t, func(c string) bool { return strings.Contains(c, sleep) }); len(left) > 0 {
 			t.Errorf("left running: %q", left)
 		}
 	})

@@ -83,7 +83,7 @@ func TestHost(t *testing.T) {
 		if err := os.WriteFile(config, []byte(test.config), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		process := &proc.Process{Args: append([]string{"dockerd"}, strings.Fields(test.flags)...)}
+		process := &proc.Process{Letters: true, Args: append([]string{"dockerd"}, strings.Fields(test.flags)...)}
 		host, err := (&docker{config: config, daemon: &engine.Daemon{Process: process}}).host()
 		if err != nil && strings.Contains(err.Error(), test.want) {
 			continue

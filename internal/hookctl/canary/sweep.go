@@ -1,0 +1,77 @@
+package canary
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/try"
+)
+
+// A canary that is killed can remove nothing. The next call does, by what this file in its directory says: how the engine is
+// reached. The directory is locked as long as its canary lives, from before the file is written.
+const reachFile = "canary.json"
+
+const tempPrefix = "hookctl-canary-"
+
+// begin makes a canary's directory.
+func begin(reach *engine.Reach) (dir string, unlock func(), err error) {
+	if dir, err = os.MkdirTemp("", tempPrefix); err != nil {
+		return "", nil, err
+	}
+	lock, err := try.LockDirectory(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	text, err := json.Marshal(reach)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, reachFile), text, 0o600)
+	}
+	return dir, func() { lock.Close() }, err
+}
+
+// Sweep removes what killed canaries of this user have left in engines, and returns what is worth knowing of that.
+func Sweep(ctx context.Context) (notes []string) {
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*"))
+	for _, dir := range dirs {
+		swept, err := sweep(ctx, dir)
+		switch {
+		case err != nil:
+			notes = append(notes, fmt.Sprintf("a canary that was killed has left %s, and perhaps a container and an image of that name, which cannot be removed: %v", dir, err))
+		case swept:
+			notes = append(notes, "a canary that was killed had left "+dir+", which was removed, with its container and its image")
+		}
+	}
+	return notes
+}
+
+// sweep removes a directory with what belongs to it, if it is a dead canary's.
+func sweep(ctx context.Context, dir string) (swept bool, err error) {
+	lock, err := try.LockDirectory(dir)
+	if err != nil {
+		return false, nil // it lives, or is another's
+	}
+	defer lock.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(lock.Fd()), &st); err != nil || int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
+		return false, nil
+	}
+	var reach engine.Reach
+	text, err := os.ReadFile(filepath.Join(dir, reachFile))
+	if err != nil || json.Unmarshal(text, &reach) != nil || reach.CRI == nil && reach.Client == nil {
+		return false, nil
+	}
+	r, err := newRunner(ctx, &reach, "", dir)
+	if err == nil {
+		err = r.remove()
+	}
+	if err == nil {
+		err = os.RemoveAll(dir)
+	}
+	return err == nil, err
+}
