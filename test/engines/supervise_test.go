@@ -327,7 +327,6 @@ func testSupervisedOutput(t *testing.T, b bundle) {
 
 // testSupervisedByHand: a supervisor that was added to a hook manually in config.json is started by the runtime like any
 // hook.
-// any hook.
 func testSupervisedByHand(t *testing.T, b bundle) {
 	b.command(t, "true")
 	b.profile.writeJSON(t, map[string]any{"runtime": b.profile.runtime, "hooks": map[string]any{"createRuntime": []any{map[string]any{
