@@ -141,10 +141,10 @@ func TestTrace(t *testing.T) {
 	if err := WriteTrace(&b, []*hooklog.Record{run("c", "prestart", "/h", "ok", 0.0015), run("d", "poststop", "/i", "timed out", 1), run("c", "poststop", "/i", "ok", 1)}); err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"traceEvents":[{"name":"process_name","ph":"M","ts":0,"pid":1,"tid":0,"args":{"name":"containers"}},` +
-		`{"name":"thread_name","ph":"M","ts":0,"pid":1,"tid":1,"args":{"name":"c"}},` +
+	const want = `{"traceEvents":[{"name":"process_name","ph":"M","pid":1,"tid":0,"args":{"name":"containers"}},` +
+		`{"name":"thread_name","ph":"M","pid":1,"tid":1,"args":{"name":"c"}},` +
 		`{"name":"prestart /h","cat":"ok","ph":"X","ts":1770091506123456,"dur":1500,"pid":1,"tid":1,"args":{"container":"c","exitStatus":0,"ignored":false,"profile":"gpu","result":"ok"}},` +
-		`{"name":"thread_name","ph":"M","ts":0,"pid":1,"tid":2,"args":{"name":"d"}},` +
+		`{"name":"thread_name","ph":"M","pid":1,"tid":2,"args":{"name":"d"}},` +
 		`{"name":"poststop /i","cat":"timed out","ph":"X","ts":1770091506123456,"dur":1000000,"pid":1,"tid":2,"args":{"container":"d","ignored":false,"profile":"gpu","result":"timed out"}},` +
 		`{"name":"poststop /i","cat":"ok","ph":"X","ts":1770091506123456,"dur":1000000,"pid":1,"tid":1,"args":{"container":"c","exitStatus":0,"ignored":false,"profile":"gpu","result":"ok"}}],` +
 		`"displayTimeUnit":"ms"}` + "\n"

@@ -130,8 +130,8 @@ type event struct {
 	Name  string         `json:"name"`
 	Cat   string         `json:"cat,omitempty"`
 	Ph    string         `json:"ph"`
-	Start int64          `json:"ts"`
-	Dur   int64          `json:"dur,omitempty"`
+	Start *int64         `json:"ts,omitempty"`  // of a hook, as is the next
+	Dur   *int64         `json:"dur,omitempty"` // 0 too
 	PID   int            `json:"pid"`
 	TID   int            `json:"tid"`
 	Args  map[string]any `json:"args,omitempty"`
@@ -149,7 +149,8 @@ func WriteTrace(w io.Writer, records []*hooklog.Record) error {
 			rows[r.Container] = row
 			events = append(events, event{Name: "thread_name", Ph: "M", PID: pid, TID: row, Args: map[string]any{"name": Container(r)}})
 		}
-		e := event{Name: name(r), Cat: r.Result, Ph: "X", Start: r.Time.UnixMicro(), Dur: int64(math.Round(r.Seconds * 1e6)), PID: pid, TID: row,
+		start, took := r.Time.UnixMicro(), int64(math.Round(r.Seconds*1e6))
+		e := event{Name: name(r), Cat: r.Result, Ph: "X", Start: &start, Dur: &took, PID: pid, TID: row,
 			Args: map[string]any{"container": r.Container, "profile": r.Profile, "result": r.Result, "ignored": r.Ignored}}
 		if r.ExitStatus != nil {
 			e.Args["exitStatus"] = *r.ExitStatus
