@@ -281,7 +281,8 @@ func (v *Inventory) loadFor(c container.Container, call cmdline.Call) loaded {
 	if l.err == nil {
 		return l
 	}
-	if call.Name == cmdline.Name && len(call.HookFiles)+len(call.HooksDirs) == 0 { // this project's starts no container without a profile
+	// This project's oci-add-hooks starts no container without a profile.
+	if call.Name == cmdline.Name && len(call.HookFiles)+len(call.HooksDirs) == 0 {
 		if _, err := os.Lstat(v.sys.Profile(call.Name)); proc.Gone(err) {
 			l.err = fmt.Errorf("its engine calls a program %s without a profile: it is another program of that name, or the profile was removed: %w", call.Name, l.err)
 			return l
