@@ -195,7 +195,7 @@ func TestUsingUnknown(t *testing.T) {
 		"hostconfig.json": {func(t *testing.T, root string) { write(t, root+"/data/containers/theirs/hostconfig.json", "x") }, "theirs/hostconfig.json: "},
 		"task directory":  {func(t *testing.T, root string) { loop(t, root+"/run/containerd/io.containerd.runtime.v2.task") }, "io.containerd.runtime.v2.task cannot be opened: too many symbolic links (ELOOP)"},
 		"script":          {func(t *testing.T, root string) { loop(t, root+"/data/runtimes/args") }, "/data/runtimes/args cannot be opened: too many symbolic links (ELOOP)"},
-		"script too long": {func(t *testing.T, root string) { write(t, root+"/opt/wrapper", "#!"+strings.Repeat(" ", 64<<10)) }, "/opt/wrapper is longer than the scripts that are looked through (64 KiB)"},
+		"script too long": {func(t *testing.T, root string) { write(t, root+"/opt/wrapper", "#!"+strings.Repeat(" ", 64<<10)) }, "/opt/wrapper is longer than the scripts that are followed (64 KiB)"},
 		"cri-o config.json": {func(t *testing.T, root string) {
 			write(t, root+"/var/lib/containers/storage/x-containers/y/userdata/config.json", "")
 		}, "y/userdata/config.json: "},
