@@ -252,7 +252,7 @@ func Refuse(ctx context.Context, what string, list []engine.Engine, unknown erro
 	case len(lines) > 0:
 		return fmt.Errorf("%s; remove it from the engine first, or give --force:\n  %s", what, strings.Join(lines, "\n  "))
 	case len(doubts) > 0:
-		return fmt.Errorf("%s: whether an engine knows it cannot be told; give --force if you know that none does:\n  %s", what, strings.Join(doubts, "\n  "))
+		return fmt.Errorf("%s: it is unknown whether an engine uses it; give --force if you know that none does:\n  %s", what, strings.Join(doubts, "\n  "))
 	}
 	return nil
 }
