@@ -71,7 +71,7 @@ func TestDeviationMissingProgram(t *testing.T) {
 	dir := files(t, "a.json", rule("MISSING", "a", alwaysTrue, "prestart"), "b.json", rule("PROGRAM", "b", alwaysTrue, "prestart"))
 	theirs, ours := ask(server, dir)
 	expect(t, "library", theirs, "b")
-	expect(t, "ours", ours, `error: a.json:1:35: the hook's program "/no/such/program" cannot be found`)
+	expect(t, "ours", ours, `error: a.json:1:35: the hook's program /no/such/program cannot be found`)
 
 	dir = files(t, "a.json", rule("MISSING", "a", neverTrue, "prestart"), "b.json", rule("PROGRAM", "b", alwaysTrue, "prestart"))
 	theirs, ours = ask(server, dir)
