@@ -12,7 +12,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
-// judge says in what the engine's configuration has become another than p is about.
+// judge returns an error if the engine's configuration has changed in other things than those that p is about.
 func (p *Plan) judge(before, after *engine.View) error {
 	name, is, was := p.runtime.Name, after.Default(), before.Default()
 	wantDefault := p.expected && p.runtime.Default
