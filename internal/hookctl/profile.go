@@ -95,7 +95,7 @@ func printProfiles(u *ui.UI, sys system.System, list []profiles.Profile, exe str
 	}
 	u.Table([]string{"PROFILE", "LINK", "RUNTIME", "HOOKS"}, rows)
 	if exe == "" {
-		u.Printf("\noci-add-hooks is neither beside hookctl nor in PATH: to see the links, say where it is by --bin-dir\n")
+		u.Printf("\noci-add-hooks is neither beside hookctl nor in PATH: to see the links, give its directory with --bin-dir\n")
 	}
 }
 
@@ -179,7 +179,7 @@ func newProfileRemove(u *ui.UI, sys system.System) *cobra.Command {
 			"users NAME): they could no longer be stopped or started again. Containers that a person started by the link are not found: stop " +
 			"them first.\n\n" +
 			"Without --force it also removes no file that hookctl did not write or that was changed since, and no profile that another link NAME to oci-add-hooks " +
-			"needs; it looks for links beside hookctl, in --bin-dir and in PATH. What is called NAME and is no link to oci-add-hooks is never removed.",
+			"needs; it looks for links beside hookctl, in --bin-dir and in PATH. What is called NAME and is not a link to oci-add-hooks is never removed.",
 		Example: "  hookctl profile remove gpu-hooks --dry-run\n" +
 			"  hookctl profile remove gpu-hooks",
 		Args: cobra.ExactArgs(1),
