@@ -20,7 +20,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
-// options say how a command changes the system.
+// options are those of a command that changes the system.
 type options struct{ dryRun, force bool }
 
 func (o *options) define(cmd *cobra.Command, force string) {
@@ -28,8 +28,8 @@ func (o *options) define(cmd *cobra.Command, force string) {
 	cmd.Flags().BoolVar(&o.force, "force", false, force)
 }
 
-// interruptible calls f with a context that ends at an interrupt. An error by that is told as such, and not as a fault of the
-// engine that was asked meanwhile.
+// interruptible calls f with a context that ends at SIGINT, SIGTERM or SIGHUP. An error that this causes is returned as an
+// interruption, not as a fault of the engine that was being asked.
 func interruptible(cmd *cobra.Command, f func(ctx context.Context) error) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	defer stop()
@@ -40,8 +40,8 @@ func interruptible(cmd *cobra.Command, f func(ctx context.Context) error) error 
 	return err
 }
 
-// changing calls f while this call of hookctl alone changes the system. f's context ends at an interrupt, for f to put
-// everything back. A dry run takes no lock.
+// changing calls f while it holds the lock, so that no other hookctl changes the system. The context of f ends at an
+// interrupt; f then restores everything. A dry run takes no lock.
 func changing(cmd *cobra.Command, u *ui.UI, sys system.System, dryRun bool, f func(ctx context.Context) error) error {
 	return interruptible(cmd, func(ctx context.Context) error {
 		if dryRun {
@@ -59,8 +59,8 @@ func changing(cmd *cobra.Command, u *ui.UI, sys system.System, dryRun bool, f fu
 	})
 }
 
-// refuse returns an error that begins with what if containers need a link, with running if containers that run do. Processes
-// that name it and are not believed are noted.
+// refuse returns an error that begins with what if containers need a link; with running, only containers that run count. It
+// prints a note for each process that names the link but is not trusted.
 func refuse(u *ui.UI, sys system.System, link, what string, running bool) error {
 	scan, uses := container.Look(sys), program.Uses(sys, []string{link})
 	noteClaims(u, scan.Claims(uses))
@@ -69,11 +69,11 @@ func refuse(u *ui.UI, sys system.System, link, what string, running bool) error 
 
 // step is a change as it is printed.
 type step struct {
-	Action string `json:"action"` // what is done: keep if nothing has to change
+	Action string `json:"action"` // create, write, link or remove; keep if nothing changes
 	Path   string `json:"path"`
 	Target string `json:"target,omitempty"` // of a link
 	Text   string `json:"text,omitempty"`   // of a file
-	Diff   string `json:"diff,omitempty"`   // of a file of an engine's
+	Diff   string `json:"diff,omitempty"`   // of an engine's file
 }
 
 func stepOf(f change.File) step {
@@ -92,7 +92,7 @@ func stepOf(f change.File) step {
 	return s
 }
 
-// apply makes changes, unless that is not wanted, and prints each.
+// apply makes changes, unless it is a dry run, and prints each.
 func apply(ctx context.Context, u *ui.UI, sys system.System, o options, files []change.File) error {
 	if !o.dryRun {
 		if err := change.Make(ctx, sys, files); err != nil {
@@ -115,7 +115,7 @@ func apply(ctx context.Context, u *ui.UI, sys system.System, o options, files []
 	return nil
 }
 
-// print prints a change that was made; or one that would be, with what it comes to.
+// print prints a change that was made. With would, it prints one that would be made, and the text or diff of the file.
 func (s step) print(u *ui.UI, would bool) {
 	action, what := s.Action, ui.Escape(s.Path)
 	colour := ui.Green

@@ -18,12 +18,12 @@ func newCheck(u *ui.UI) *cobra.Command {
 		Use:   "check [FILE | DIR]...",
 		Short: "find mistakes in hook files and hooks directories",
 		Long: "Finds mistakes in hook files and hooks directories before a container does.\n\n" +
-			"An error keeps containers from starting: oci-add-hooks refuses the file, or a hook cannot be executed. A warning is what works, but is probably a mistake.\n\n" +
+			"An error keeps containers from starting: oci-add-hooks refuses the file, or a hook cannot be executed. A warning is about something that works, but is probably a mistake.\n\n" +
 			"FILE is a hook file, which is checked with the directories that it names, or a file of a hooks directory. DIR is a " +
-			"hooks directory; several are taken in increasing precedence. Without arguments, all that the system has is checked: " +
+			"hooks directory; of several, a later one has precedence. Without arguments, everything on the system is checked: " +
 			"the profiles in " + profile.Dir + ", the directories that they name, " + hooks.DefaultDir + " and " + hooks.OverrideDir + ".\n\n" +
-			"A runtime that a hook file names is asked for its features, by executing it in the directory / with no " +
-			"environment but a PATH: if it is called crun, krun, runc, runsc or youki, and nobody but root may write to it.\n\n" +
+			"check executes a runtime that a hook file names, to ask for its features, only if it is called crun, krun, runc, " +
+			"runsc or youki and only root can write to it. The runtime is executed in the directory / with only PATH in its environment.\n\n" +
 			"Exit status: 1 if there is an error (with --strict, or a warning), else 0.",
 		Example: "  hookctl check\n  hookctl check --strict ./gpu-hooks.json\n  hookctl check /usr/share/containers/oci/hooks.d /etc/containers/oci/hooks.d",
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -31,7 +31,7 @@ func newCheck(u *ui.UI) *cobra.Command {
 				return usageError("the name of a file or directory is empty")
 			}
 			var result check.Result
-			exe, _ := program.Find("") // without it, this tool is all that is not taken for a runtime
+			exe, _ := program.Find("") // without it, only hookctl itself is known not to be a runtime
 			if len(args) > 0 {
 				result = check.Files(exe, args)
 			} else {

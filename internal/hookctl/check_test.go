@@ -12,7 +12,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
-// manyFindings writes a hook file with n hooks and four findings about each, and gives its path.
+// manyFindings writes a hook file with n hooks and four findings about each, and returns its path.
 func manyFindings(tb testing.TB, n int, separator string) string {
 	tb.Helper()
 	var list []string
@@ -27,7 +27,7 @@ func manyFindings(tb testing.TB, n int, separator string) string {
 	return path
 }
 
-// TestCheckManyFindings: none is lost, whether the hooks are in a line each or all in one.
+// TestCheckManyFindings: no finding is lost, whether each hook has its own line or all share one.
 func TestCheckManyFindings(t *testing.T) {
 	const n = 8000
 	for _, separator := range []string{",\n", ","} {
@@ -38,7 +38,7 @@ func TestCheckManyFindings(t *testing.T) {
 	}
 }
 
-// BenchmarkCheck: what a finding costs does not grow with their number, nor with the length of the line.
+// BenchmarkCheck: the cost of a finding does not grow with the number of findings, nor with the length of the line.
 func BenchmarkCheck(b *testing.B) {
 	for _, n := range []int{500, 8000} {
 		for name, separator := range map[string]string{"lines": ",\n", "one-line": ","} {

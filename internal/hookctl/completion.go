@@ -8,8 +8,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
-// withoutPackage has bash split the command line where the package bash-completion, which does that for cobra's script, is
-// not installed. Bash's own COMP_WORDS are split at = and : too.
+// withoutPackage splits the command line for cobra's script where the package bash-completion, which otherwise does that, is
+// not installed. Bash's own COMP_WORDS cannot be used: they are also split at = and :.
 const withoutPackage = `
 __hookctl_init_completion()
 {
@@ -32,9 +32,9 @@ __hookctl_init_completion()
 func newCompletion(u *ui.UI) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
-		Short: "print the script with which a shell completes hookctl's commands and options",
-		Long: "Prints the script with which SHELL (bash, zsh, fish or powershell) completes commands, options, and the names of profiles and " +
-			"engines. The packages of oci-add-hooks have installed it already.",
+		Short: "print a script by which a shell completes commands and options of hookctl",
+		Long: "Prints a script by which SHELL (bash, zsh, fish or powershell) completes commands, options, and the names of profiles and " +
+			"engines. The packages of oci-add-hooks install it.",
 		Example: "  source <(hookctl completion bash)\n" +
 			"  hookctl completion zsh > ~/.zfunc/_hookctl\n" +
 			"  hookctl completion fish > ~/.config/fish/completions/hookctl.fish",
@@ -59,21 +59,21 @@ func newCompletion(u *ui.UI) *cobra.Command {
 	}
 }
 
-// complete has options completed by the names of directories.
+// complete makes the shell complete the values of options with names of directories.
 func complete(cmd *cobra.Command, flags ...string) {
 	for _, flag := range flags {
 		must(cmd.MarkFlagDirname(flag))
 	}
 }
 
-// must panics if an option is not defined: a mistake in this package, which every test would find.
+// must panics if an option is not defined. That is a mistake in this package, which every test would find.
 func must(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
 
-// completion completes the names of profiles.
+// completion returns a function that completes the names of profiles.
 func completion(sys system.System) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		names, err := profiles.Names(sys)
@@ -84,7 +84,7 @@ func completion(sys system.System) cobra.CompletionFunc {
 	}
 }
 
-// completeProfiles has an option completed by the names of profiles.
+// completeProfiles makes the shell complete the value of an option with names of profiles.
 func completeProfiles(cmd *cobra.Command, sys system.System, option string) {
 	must(cmd.RegisterFlagCompletionFunc(option, completion(sys)))
 }

@@ -24,20 +24,20 @@ func newDoctor(u *ui.UI, sys system.System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [ENGINE]",
 		Short: "show which engines use oci-add-hooks, and diagnose problems",
-		Long: "Looks at each engine that is found (docker, containerd, crio, podman), or at ENGINE: its version; the runtimes of its effective " +
-			"configuration that lead to oci-add-hooks, or should, or lead nowhere; the link, the profile, the low-level runtime and the stages that it " +
-			"runs hooks of; and what hookctl has installed. Each line is ok, a warning or an error, with what to do. Nothing is written.\n\n" +
-			"With --canary, each such runtime also runs a container that holds hookctl alone, without a network and without a registry, which is " +
-			"removed again; the hooks that are in the running container's config.json, and the link that its engine calls, prove that oci-add-hooks was in " +
-			"the path. The profile's hooks run for it.\n\n" +
+		Long: "Examines each engine that is found (docker, containerd, crio, podman), or only ENGINE: its version; the runtimes of its effective " +
+			"configuration that lead to oci-add-hooks, should lead there, or lead nowhere; the link, the profile, the low-level runtime and the stages " +
+			"whose hooks it runs; and what hookctl installed. Each line is ok, a warning or an error, with a remedy. Nothing is written.\n\n" +
+			"With --canary, each such runtime also runs a container that holds only hookctl, without a network or a registry, and is removed " +
+			"afterwards. The hooks in the running container's config.json, and the link that its engine calls, prove that oci-add-hooks was in " +
+			"the path. The profile's hooks run for the container.\n\n" +
 			"Exit status: 1 if there is an error, else 0.",
 		Example: "  hookctl doctor\n  hookctl doctor docker --canary --profile gpu-hooks",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && (config != "" || opts.Runtime != "") {
-				return usageError("--config and --profile take an ENGINE")
+				return usageError("--config and --profile need an ENGINE")
 			}
 			if opts.Runtime != "" && !opts.Canary {
-				return usageError("--profile is for --canary")
+				return usageError("--profile needs --canary")
 			}
 			list, unknown := examined(sys, args, config)
 			if unknown != nil && len(list) == 0 {
@@ -64,9 +64,9 @@ func newDoctor(u *ui.UI, sys system.System) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&config, "config", "", "the engine's main configuration `file` (default: where it usually is)")
-	flags.BoolVar(&opts.Canary, "canary", false, "run a container by each runtime that leads to oci-add-hooks")
-	flags.BoolVar(&problemsOnly, "problems-only", false, "print warnings and errors alone")
-	flags.StringVar(&opts.Runtime, "profile", "", "the `name` of the only runtime by which to run a container")
+	flags.BoolVar(&opts.Canary, "canary", false, "run a container with each runtime that leads to oci-add-hooks")
+	flags.BoolVar(&problemsOnly, "problems-only", false, "print only warnings and errors")
+	flags.StringVar(&opts.Runtime, "profile", "", "with --canary, the `name` of the only runtime to run a container with")
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
 	completeProfiles(cmd, sys, "profile")
 	must(cmd.MarkFlagFilename("config"))
@@ -77,7 +77,7 @@ func newDoctor(u *ui.UI, sys system.System) *cobra.Command {
 	return cmd
 }
 
-// examined returns the engines to look at. With an error it may return some all the same.
+// examined returns the engines to examine. It may return some together with an error.
 func examined(sys system.System, args []string, config string) ([]engine.Engine, error) {
 	if len(args) == 0 {
 		return engines.Here(sys)
@@ -112,7 +112,7 @@ func printDoctor(u *ui.UI, list []engine.Engine, lines []doctor.Line, problemsOn
 	return nil
 }
 
-// printDoctorLines prints a table for each engine of which there is anything to print.
+// printDoctorLines prints a table for each engine that has lines.
 func printDoctorLines(u *ui.UI, list []engine.Engine, lines []doctor.Line) {
 	colours := map[doctor.Status]ui.Colour{doctor.OK: ui.Green, doctor.Warning: ui.Yellow, doctor.Error: ui.Red}
 	for _, e := range list {

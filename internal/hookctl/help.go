@@ -28,8 +28,8 @@ func newHelp(root *cobra.Command) *cobra.Command {
 		Short:   "explain a command",
 		Long:    "Explains a command, as `hookctl COMMAND --help` does.",
 		Example: "  hookctl help profile add",
-		RunE: func(_ *cobra.Command, args []string) error { // cobra's own ends with status 0 whatever it is asked for
-			cmd, rest, _ := root.Find(args) // no error: it leaves what it does not know
+		RunE: func(_ *cobra.Command, args []string) error { // cobra's own ends with status 0 even for an unknown command
+			cmd, rest, _ := root.Find(args) // no error: unknown words are in rest
 			if len(rest) > 0 {
 				return unknownCommand(cmd, rest[0])
 			}
@@ -78,7 +78,7 @@ func printHelp(u *ui.UI, cmd *cobra.Command) {
 	}
 }
 
-// Commands returns the commands of a group below cmd, each with what it does.
+// Commands returns the name and the short description of each command of a group below cmd.
 func Commands(cmd *cobra.Command, group string) (list [][2]string) {
 	for _, sub := range cmd.Commands() {
 		if (sub.IsAvailableCommand() || sub.Name() == "help") && sub.GroupID == group {
@@ -88,9 +88,10 @@ func Commands(cmd *cobra.Command, group string) (list [][2]string) {
 	return list
 }
 
-// Options returns the options of a command as they are given, such as "--config FILE", each with what it does.
+// Options returns the options of a command, each in the form in which it is given, such as "--config FILE", and its
+// description.
 func Options(cmd *cobra.Command) (list [][2]string) {
-	cmd.InheritedFlags() // which adds those of the commands above to cmd.Flags
+	cmd.InheritedFlags() // adds those of the commands above to cmd.Flags
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
 		if flag.Hidden {
 			return

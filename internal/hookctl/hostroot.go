@@ -10,11 +10,11 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// defineHostRoot adds the option --host-root to a command. The process moves into that root before the command runs, so
-// that every path, link and program after that is the other system's: hookctl needs nothing of its own.
+// defineHostRoot adds the option --host-root to a command. The process changes its root before the command runs, so that
+// every later path, link and program is the other system's. hookctl needs no file of its own after that.
 func defineHostRoot(cmd *cobra.Command) {
 	var root string
-	cmd.Flags().StringVar(&root, "host-root", "", "the `directory` that is the root of the system meant: all paths lie below it (takes root's rights)")
+	cmd.Flags().StringVar(&root, "host-root", "", "the root `directory` of the system to work on: all paths are below it (needs root)")
 	complete(cmd, "host-root")
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -30,10 +30,10 @@ func defineHostRoot(cmd *cobra.Command) {
 // enterRoot makes a directory the root of this process.
 func enterRoot(root string) error {
 	if err := unix.Chroot(root); err != nil {
-		return fmt.Errorf("%s cannot be made the root: %w; it takes root's rights (CAP_SYS_CHROOT) and a directory", root, report.Plain(err))
+		return fmt.Errorf("%s cannot be made the root: %w; this needs root (CAP_SYS_CHROOT) and a directory", root, report.Plain(err))
 	}
-	// A privileged container may have the root of the whole machine, whose services are then meant. Otherwise systemctl
-	// would do nothing, and report success.
+	// In a privileged container, the new root may be that of the whole machine, and systemctl has to act on its services.
+	// Without this variable, systemctl does nothing in a changed root and reports success.
 	if err := os.Setenv("SYSTEMD_IGNORE_CHROOT", "1"); err != nil {
 		return err
 	}

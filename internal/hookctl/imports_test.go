@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Commands alone parse and draw: no package below this one imports cobra, and none but ui's own package imports ui. The
-// manual pages are made from the commands by a program of its own.
+// Only commands parse and draw: no package below this one imports cobra or ui. The exception is the program that makes the
+// manual pages from the commands.
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...").Output()
 	if err != nil {

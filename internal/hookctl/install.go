@@ -17,7 +17,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
-// enrolment is what install and uninstall are asked for.
+// enrolment holds the options of install and uninstall.
 type enrolment struct {
 	config                    string // empty for the one that the engine's daemon reads, or the usual one
 	profile                   string
@@ -33,7 +33,7 @@ func (r *enrolment) define(cmd *cobra.Command, sys system.System) {
 	flags.StringVar(&r.config, "config", "", "the engine's main configuration `file` (default: the one that its running daemon reads, or else the usual one)")
 	flags.StringVar(&r.binDir, "bin-dir", "", binDirUsage)
 	flags.BoolVar(&r.dryRun, "dry-run", false, "show the change to each file, and do nothing")
-	flags.BoolVar(&r.reload, "reload", false, "have the engine read its configuration, and ask it whether it knows the change (without it, the command to run is printed)")
+	flags.BoolVar(&r.reload, "reload", false, "make the engine reload its configuration, and ask it whether it knows the change (otherwise the command to run is printed)")
 	must(cmd.MarkFlagRequired("profile"))
 	completeProfiles(cmd, sys, "profile")
 	must(cmd.MarkFlagFilename("config"))
@@ -50,11 +50,11 @@ func newInstall(u *ui.UI, sys system.System) *cobra.Command {
 		Use:   "install ENGINE --profile NAME",
 		Short: "register a profile with an engine as a runtime",
 		Long: "Registers a profile with an engine (docker, containerd, crio or podman) as a runtime of that name. No other byte of the engine's configuration " +
-			"changes, and nothing else that the engine itself makes of it; otherwise everything is restored.\n\n" +
-			"The engine is judged as it runs: by its daemon's program, options and configuration, or by what is installed if none runs. Without --reload it is " +
-			"not reloaded.\n\n" +
-			"The files: docker: /etc/docker/daemon.json. containerd: a file of its own in a directory that config.toml imports, or in conf.d beside it; " +
-			"in a configuration of version 2 a marked block at the end of config.toml. crio: a file in /etc/crio/crio.conf.d. podman: a file in /etc/containers/containers.conf.d. " +
+			"changes. If the engine then reads any other setting differently, everything is restored.\n\n" +
+			"hookctl judges the engine as it runs: by its daemon's program, options and configuration, or by what is installed if no daemon runs. " +
+			"Only --reload reloads the engine.\n\n" +
+			"The files: docker: /etc/docker/daemon.json. containerd: a separate file in a directory that config.toml imports, or in conf.d beside it; " +
+			"in a configuration of version 2, a marked block at the end of config.toml. crio: a file in /etc/crio/crio.conf.d. podman: a file in /etc/containers/containers.conf.d. " +
 			"What was changed is recorded in " + sys.State + ".",
 		Example: "  hookctl install docker --profile gpu-hooks --dry-run\n  hookctl install containerd --profile gpu-hooks --pod-annotation 'com.example.*' --reload\n" +
 			"  hookctl install containerd --profile gpu-hooks --print",
@@ -63,9 +63,9 @@ func newInstall(u *ui.UI, sys system.System) *cobra.Command {
 			case err != nil:
 				return err
 			case noCanary && !r.isDefault:
-				return usageError("--no-canary is for --default")
+				return usageError("--no-canary needs --default")
 			case r.prints && (r.dryRun || r.reload):
-				return usageError("--print changes nothing: do without --dry-run and --reload")
+				return usageError("--print changes nothing: omit --dry-run and --reload")
 			}
 			r.canary = r.isDefault && !noCanary
 			return changing(cmd, u, sys, r.dryRun || r.prints, func(ctx context.Context) error {
@@ -74,10 +74,10 @@ func newInstall(u *ui.UI, sys system.System) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&r.isDefault, "default", false, "make it the runtime of containers that ask for none, too, once it has started a container (hookctl doctor --canary)")
-	flags.BoolVar(&noCanary, "no-canary", false, "with --default, start no container first: for an image that is being built")
-	flags.BoolVar(&r.prints, "print", false, "print what to add to the engine's configuration, and do nothing: for a file that hookctl does not change, as a template")
-	flags.BoolVar(&r.force, "force", false, "install a profile with errors that may be gone later, as a missing program; never one that oci-add-hooks itself refuses")
+	flags.BoolVar(&r.isDefault, "default", false, "also make it the default runtime, after it has started a test container (see hookctl doctor --canary)")
+	flags.BoolVar(&noCanary, "no-canary", false, "with --default, do not start a test container first, such as when building an image")
+	flags.BoolVar(&r.prints, "print", false, "print what to add to the engine's configuration, and do nothing: for a file that hookctl does not change, such as a template")
+	flags.BoolVar(&r.force, "force", false, "install a profile even with errors that may be gone later, such as a missing program; never one that oci-add-hooks itself refuses")
 	flags.StringArrayVar(&r.podAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd passes to containers, for conditions to see (repeatable)")
 	r.define(cmd, sys)
 	return cmd
@@ -132,7 +132,7 @@ func install(ctx context.Context, u *ui.UI, sys system.System, name string, r en
 	return perform(ctx, u, sys, e, plan, r)
 }
 
-// perform carries a plan out, unless that is not wanted, and prints it.
+// perform carries out a plan, unless it is a dry run, and prints it.
 func perform(ctx context.Context, u *ui.UI, sys system.System, e engine.Engine, plan *registration.Plan, r enrolment) error {
 	if !r.dryRun {
 		if err := plan.Perform(ctx, r.reload); err != nil {
@@ -142,7 +142,7 @@ func perform(ctx context.Context, u *ui.UI, sys system.System, e engine.Engine, 
 	return printPlan(u, sys, e, plan, r, "")
 }
 
-// steps returns the changes of a plan, as they are printed: of all but hookctl's own records, with what changes in them.
+// steps returns the changes of a plan as they are printed, with a diff for each file but hookctl's own records.
 func steps(sys system.System, plan *registration.Plan) []step {
 	list := []step{}
 	for _, f := range plan.Files {
@@ -164,7 +164,8 @@ func steps(sys system.System, plan *registration.Plan) []step {
 	return list
 }
 
-// printPlan prints a plan that was carried out, or would be. canary is what a container has shown.
+// printPlan prints a plan that was carried out, or that would be. canary is the result of the test container; empty if none
+// ran.
 func printPlan(u *ui.UI, sys system.System, e engine.Engine, plan *registration.Plan, r enrolment, canary string) error {
 	for _, note := range plan.Notes {
 		u.Note(note)
@@ -183,7 +184,7 @@ func printPlan(u *ui.UI, sys system.System, e engine.Engine, plan *registration.
 			Engine  string `json:"engine"`
 			Profile string `json:"profile"`
 			DryRun  bool   `json:"dryRun"`
-			Judged  string `json:"judged,omitempty"` // by what, if no daemon runs
+			Judged  string `json:"judged,omitempty"` // by what the engine was judged, if no daemon runs
 			Files   []step `json:"files"`
 			Command string `json:"reloadCommand,omitempty"`
 			Effect  string `json:"reloadEffect,omitempty"`
@@ -199,7 +200,7 @@ func printPlan(u *ui.UI, sys system.System, e engine.Engine, plan *registration.
 	case canary != "":
 		u.Printf("%s %s\n", u.Paint(ui.Green, "canary"), ui.Escape(canary))
 	case r.dryRun && r.canary:
-		u.Printf("would first start a container by it, which a dry run does not\n")
+		u.Printf("would first start a container with it; a dry run does not\n")
 	}
 	for _, f := range files {
 		f.print(u, r.dryRun)

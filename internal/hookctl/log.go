@@ -22,11 +22,11 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// formats are those in which what hooks did is printed, the values of --format.
+// formats are the values of --format: the formats in which results of hooks are printed.
 var formats = []string{"text", "otlp", "trace"}
 
 func addFormatFlag(cmd *cobra.Command, format *string) {
-	cmd.Flags().StringVar(format, "format", "text", "a `FORMAT`: text, otlp (OpenTelemetry, a line a hook) or trace (Chrome trace events, which Perfetto opens)")
+	cmd.Flags().StringVar(format, "format", "text", "a `FORMAT`: text, otlp (OpenTelemetry, one line per hook) or trace (Chrome trace events, which Perfetto opens)")
 	must(cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)))
 }
 
@@ -48,12 +48,12 @@ func newLog(u *ui.UI, sys system.System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "log",
 		Short: "show what supervised hooks did",
-		Long: `log shows what supervised hooks did, a line each: when, in which container or
-pod, the stage, the hook, how long it took, and what came of it. What a hook
-printed is shown below its line where it failed.
+		Long: `Shows what supervised hooks did, one line per hook: the time, the container or
+pod, the stage, the hook, its duration and its result. If a hook failed, what it
+printed is shown below its line.
 
-Hooks are supervised, and so recorded, if their hook file says "supervise". See
-oci-run-hook(8).`,
+Hooks are supervised, and therefore recorded, if their hook file has the key
+"supervise". See oci-run-hook(8).`,
 		Example: "  hookctl log --failed --since 1h\n" +
 			"  hookctl log --stats --profile gpu\n" +
 			"  hookctl log --format trace > trace.json  # for https://ui.perfetto.dev",
@@ -64,7 +64,7 @@ oci-run-hook(8).`,
 			case q.Stage != "" && !slices.Contains(hooks.Stages(), hooks.Stage(q.Stage)):
 				return usageError(fmt.Sprintf("there is no stage %q; use one of %s", q.Stage, stageList()))
 			case format != "text" && stats:
-				return usageError("--format does not belong to --stats")
+				return usageError("--format and --stats exclude each other")
 			case follow && (stats || format == "trace"):
 				return usageError("--follow has no end, and --stats and --format trace need one")
 			}
@@ -107,7 +107,7 @@ oci-run-hook(8).`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&q.ID, "id", "", "a container's `id`, how it begins, or its name: of one that is gone, a pod's")
+	flags.StringVar(&q.ID, "id", "", "a container's `id`, the beginning of it, or its name; of a container that is gone, its pod's name")
 	flags.StringVar(&q.Profile, "profile", "", "the `name` of a profile")
 	flags.StringVar(&q.Hook, "hook", "", "the `path` of a hook's program")
 	flags.StringVar(&q.Stage, "stage", "", "a `stage`")
@@ -123,7 +123,7 @@ oci-run-hook(8).`,
 }
 
 func addRecordsFlag(cmd *cobra.Command, records *string) {
-	cmd.Flags().StringVar(records, "records", "", "the `file` of records (else the user's own)")
+	cmd.Flags().StringVar(records, "records", "", "the `file` of records (default: the user's own)")
 	must(cmd.MarkFlagFilename("records", "jsonl"))
 }
 
@@ -136,8 +136,8 @@ func stageCompletions() (names []string) {
 
 func stageList() string { return strings.Join(stageCompletions(), ", ") }
 
-// readRecords calls each for the records that are meant of a file and those that it was before, oldest first; path is empty
-// for the user's own. What is named and cannot have records is an error.
+// readRecords calls each for the records of a file and its rotated predecessors that match a query, oldest first. An empty
+// path stands for the user's own file. It is an error to name a file or a profile that cannot have records.
 func readRecords(u *ui.UI, sys system.System, path string, q *history.Query, each func(*hooklog.Record) error) (found history.Found, err error) {
 	if path, err = recordsPath(sys, path); err != nil {
 		return found, err
@@ -151,19 +151,19 @@ func readRecords(u *ui.UI, sys system.System, path string, q *history.Query, eac
 	return found, err
 }
 
-// noteNone says where it was looked, if no record is meant.
+// noteNone prints a note that names the file that was read, if no record matches.
 func noteNone(u *ui.UI, sys system.System, path string, found history.Found) {
 	path, err := recordsPath(sys, path)
 	switch {
 	case err != nil || found.Meant > 0:
 	case found.Records == 0:
-		u.Note("there are no records in " + path + `; hooks are recorded if their hook file says "supervise"`)
+		u.Note("there are no records in " + path + `; hooks are recorded if their hook file has the key "supervise"`)
 	default:
 		u.Note(fmt.Sprintf("none of the %d records in %s matches", found.Records, path))
 	}
 }
 
-// followLog prints the records that are meant, and those that are written, until a signal interrupts it.
+// followLog prints the records that match a query, then new ones as they are written, until a signal interrupts it.
 func followLog(cmd *cobra.Command, u *ui.UI, sys system.System, path string, q *history.Query, format string) error {
 	path, err := recordsPath(sys, path)
 	if err != nil {
@@ -199,7 +199,7 @@ func writeRecords(u *ui.UI, list []*hooklog.Record, format string) error {
 	return nil
 }
 
-// writeRecord prints a record as a line of JSON, of OTLP, or as text.
+// writeRecord prints a record as a line of JSON or OTLP, or as text.
 func writeRecord(u *ui.UI, r *hooklog.Record, format string) error {
 	switch {
 	case u.AsJSON:
@@ -211,7 +211,7 @@ func writeRecord(u *ui.UI, r *hooklog.Record, format string) error {
 	return nil
 }
 
-// recordsPath returns the path of the records: the one that is given, which must be there, or else the system's.
+// recordsPath returns the path of the records: the given one, which must exist, or the system's if none is given.
 func recordsPath(sys system.System, given string) (string, error) {
 	if given != "" {
 		_, err := os.Stat(given)
@@ -233,7 +233,7 @@ func noteTorn(u *ui.UI, path string, torn int) {
 	}
 }
 
-// sinceTime is an option's value: a time, or how long ago it was.
+// sinceTime is the value of --since: a time, or how long ago it was.
 type sinceTime struct {
 	text string
 	at   time.Time

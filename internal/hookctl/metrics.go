@@ -22,16 +22,16 @@ func newMetrics(u *ui.UI, sys system.System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "metrics",
 		Short: "print metrics of supervised hooks and of containers, for Prometheus",
-		Long: `metrics prints what supervised hooks did as OpenMetrics: for each profile, hook
-and stage a histogram of durations, and how many hooks failed, were ignored, and
-timed out. They are counted anew from the records at each call, and fall when
-old records are dropped. It counts containers too, by profile and state, as
-hookctl ps has them, if it may see all of them.`,
+		Long: `Prints what supervised hooks did as OpenMetrics: for each profile, hook and
+stage, a histogram of durations and the numbers of hooks that failed, whose
+failure was ignored, and that timed out. Each call counts the records again, so
+the numbers fall when old records are dropped. It also counts containers by
+profile and state, as hookctl ps lists them, if it can see all of them.`,
 		Example: "  hookctl metrics --textfile /var/lib/node_exporter/textfile/oci-hooks.prom",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if u.AsJSON {
-				return usageError("metrics have a format of their own; use hookctl log --stats --json")
+				return usageError("metrics are not printed as JSON; use hookctl log --stats --json")
 			}
 			var sums history.Sums
 			_, err := readRecords(u, sys, records, &q, func(r *hooklog.Record) error { sums.Add(r); return nil })
@@ -57,8 +57,8 @@ hookctl ps has them, if it may see all of them.`,
 	return cmd
 }
 
-// countContainers returns how many containers there are, by profile and state: of one profile, if it is named. If there may
-// be more than are seen, it says so, and counts none.
+// countContainers returns the number of containers by profile and state; if name is not empty, only those of that profile. If
+// there may be containers that it cannot see, it prints a note and counts none.
 func countContainers(u *ui.UI, sys system.System, name string) (counts []history.Containers) {
 	scan := container.Look(sys)
 	if err := scan.Unknown(); err != nil {

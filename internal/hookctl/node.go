@@ -18,14 +18,14 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// newNode returns the commands that the containers of deploy/kubernetes run. They do on the node, whose file system is
-// mounted in the container, what other commands do; called again, they do what is still missing.
+// newNode returns the commands that the containers of deploy/kubernetes run. They do the work of other commands on the node,
+// whose file system is mounted in the container. They are idempotent: called again, they do only what is still missing.
 func newNode(u *ui.UI, sys system.System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "node",
-		Short: "from a container, install a profile on the Kubernetes node, and remove it again",
+		Short: "from a container, install a profile on a Kubernetes node or remove it",
 		Long: "The commands that a Kubernetes DaemonSet runs on each node: `install` and `remove` in a privileged container that sees the node's processes and has the node's " +
-			"file system mounted, `wait` and `status` in one without rights.",
+			"file system mounted, `wait` and `status` in an unprivileged one.",
 		Example: "  hookctl node install containerd --profile gpu-hooks --hooks /hooks/hooks.json --host-root /host\n" +
 			"  hookctl node status --profile gpu-hooks\n" +
 			"  hookctl node remove containerd --profile gpu-hooks --host-root /host",
@@ -34,7 +34,7 @@ func newNode(u *ui.UI, sys system.System) *cobra.Command {
 	return cmd
 }
 
-// nodeOptions are those of the commands that change the node.
+// nodeOptions are the options of the commands that change the node.
 type nodeOptions struct {
 	node             node.Node
 	hostRoot, config string
@@ -44,15 +44,15 @@ func (o *nodeOptions) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&o.node.Profile, "profile", "", "the `name` of the profile")
 	flags.StringVar(&o.hostRoot, "host-root", "", "the `directory` where the node's file system is mounted")
-	flags.StringVar(&o.node.BinDir, "bin-dir", node.BinDir, "the `directory` of the node for the programs and the link")
-	flags.BoolVar(&o.node.DryRun, "dry-run", false, "look at everything, show what would be done, and do nothing")
+	flags.StringVar(&o.node.BinDir, "bin-dir", node.BinDir, "the `directory` on the node for the programs and the link")
+	flags.BoolVar(&o.node.DryRun, "dry-run", false, "check everything, show what would be done, and do nothing")
 	must(errors.Join(cmd.MarkFlagRequired("profile"), cmd.MarkFlagRequired("host-root")))
 	complete(cmd, "host-root", "bin-dir")
 	cmd.ValidArgs = engines.Names
 	cmd.Args = cobra.ExactArgs(1)
 }
 
-// on has f change the node. What f says is printed at once, errors among it: a pod's log keeps the order.
+// on calls f to change the node. It prints at once what f reports, errors included, so that a pod's log keeps the order.
 func (o *nodeOptions) on(cmd *cobra.Command, u *ui.UI, sys system.System, name string, prepare func() error, f func(context.Context, *node.Node) error) (err error) {
 	if u.AsJSON {
 		return usageError("this command prints no JSON")
@@ -61,7 +61,7 @@ func (o *nodeOptions) on(cmd *cobra.Command, u *ui.UI, sys system.System, name s
 	if err := namesProfile(n.Profile); err != nil {
 		return err
 	}
-	// What the container has is read before the node's file system takes the place of its own.
+	// Files of the container are read before the node's file system replaces the container's.
 	if err := prepare(); err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (o *nodeOptions) on(cmd *cobra.Command, u *ui.UI, sys system.System, name s
 			lines[i] = ui.Escape(line)
 		}
 		u.Printf("%s\n", strings.Join(lines, "\n"))
-		_ = u.Flush() // an error stays, and is told in the end
+		_ = u.Flush() // an error is kept and reported at the end
 	}
 	n.Changed = func(f change.File) {
 		s := stepOf(f)
@@ -98,10 +98,10 @@ func newNodeInstall(u *ui.UI, sys system.System) *cobra.Command {
 		Use:   "install ENGINE --profile NAME --hooks FILE --host-root DIR",
 		Short: "copy the programs to the node, add a profile there and install it",
 		Long: "Checks the hook file on the node. Then copies oci-add-hooks, oci-run-hook and hookctl from the container to the node, adds the profile NAME, and registers it with the node's ENGINE, as " +
-			"`hookctl profile add` and `hookctl install --reload` do. In the end it runs a container by the profile, without a network and a registry, and removes it. " +
-			"If anything fails, everything is put back.\n\n" +
-			"What is so already stays, and if that is all, the engine does not read its configuration again. " +
-			"Programs are replaced in one step, of which running containers notice nothing.",
+			"`hookctl profile add` and `hookctl install --reload` do. Finally it runs a container with the profile, without a network or a registry, and removes it. " +
+			"If anything fails, everything is restored.\n\n" +
+			"Called again, it changes only what differs; if nothing does, the engine does not reload its configuration. " +
+			"Programs are replaced in one step, which running containers do not notice.",
 		Example: "  hookctl node install containerd --profile gpu-hooks --hooks /hooks/hooks.json --host-root /host",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("canary") {
@@ -131,8 +131,8 @@ func newNodeInstall(u *ui.UI, sys system.System) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&hooks, "hooks", "", "the hook `file`, in the container")
 	flags.StringVar(&o.config, "config", "", "the engine's main configuration `file`, on the node (default: where it usually is)")
-	flags.StringArrayVar(&o.node.PodAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd lets through to containers, for conditions to see (repeatable)")
-	flags.BoolVar(&canary, "canary", true, "run a container by the profile before the node is ready; without this option, where the engine has what that takes; =false does without")
+	flags.StringArrayVar(&o.node.PodAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd passes to containers, for conditions to see (repeatable)")
+	flags.BoolVar(&canary, "canary", true, "run a container with the profile before the node is ready (without this option: if the engine has the images that it needs; =false: never)")
 	must(errors.Join(cmd.MarkFlagRequired("hooks"), cmd.MarkFlagFilename("hooks"), cmd.MarkFlagFilename("config")))
 	o.define(cmd)
 	return cmd
@@ -142,7 +142,7 @@ func newNodeRemove(u *ui.UI, sys system.System) *cobra.Command {
 	var o nodeOptions
 	cmd := &cobra.Command{
 		Use:   "remove ENGINE --profile NAME --host-root DIR",
-		Short: "once no container uses a profile, remove it from the node",
+		Short: "remove a profile from the node once no container uses it",
 		Long: "Waits until no container on the node uses the profile NAME, and lists those that do. Then removes what `hookctl node install` put there: the entry in ENGINE's " +
 			"configuration, the link, the profile, and the programs if no other profile needs them.",
 		Example: "  hookctl node remove containerd --profile gpu-hooks --host-root /host",
@@ -159,10 +159,10 @@ func newNodeStatus(u *ui.UI, sys system.System) *cobra.Command {
 	var name, hostRoot string
 	cmd := &cobra.Command{
 		Use:   "status --profile NAME [--host-root DIR]",
-		Short: "report whether a profile is on the node as it was installed",
-		Long: "Looks at what `hookctl node install` put on the node: the programs, the link, the profile, and the entry in the engine's configuration. It only reads, and needs no rights: " +
-			"of the node's file system, /etc, the directory of the programs and /var/lib/oci-add-hooks are enough.\n\n" +
-			"Exit status: 0 if all is as it was installed, else 1.",
+		Short: "report whether a profile is still on the node as installed",
+		Long: "Looks at what `hookctl node install` put on the node: the programs, the link, the profile, and the entry in the engine's configuration. It only reads and needs no privileges. " +
+			"Of the node's file system, it needs only /etc, the directory of the programs and /var/lib/oci-add-hooks.\n\n" +
+			"Exit status: 0 if everything is as installed, else 1.",
 		Example: "  hookctl node status --profile gpu-hooks",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -185,8 +185,8 @@ func newNodeStatus(u *ui.UI, sys system.System) *cobra.Command {
 	return cmd
 }
 
-// printStatus prints the parts of an installation, those that are not as they were on lines of their own: a probe's output
-// is cut.
+// printStatus prints the parts of an installation. It also prints each changed part as an error on its own line, since the
+// output of a probe is truncated.
 func printStatus(u *ui.UI, parts []node.Part) (err error) {
 	var rows [][]ui.Cell
 	for _, p := range parts {
@@ -209,13 +209,13 @@ func printStatus(u *ui.UI, parts []node.Part) (err error) {
 func newNodeWait(u *ui.UI) *cobra.Command {
 	return &cobra.Command{
 		Use:     "wait",
-		Short:   "do nothing, until told to end",
-		Long:    "Does nothing, until SIGTERM or SIGINT tells it to end: for a pod whose work was done by an init container.",
+		Short:   "do nothing until a signal ends it",
+		Long:    "Does nothing until SIGTERM or SIGINT ends it. It is for a pod whose work an init container has done.",
 		Example: "  hookctl node wait",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return interruptible(cmd, func(ctx context.Context) error {
-				u.Printf("nothing more is done until told to end\n")
+				u.Printf("waiting for a signal to end; there is nothing more to do\n")
 				err := u.Flush()
 				<-ctx.Done()
 				return err

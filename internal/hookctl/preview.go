@@ -26,9 +26,9 @@ func newPreview(u *ui.UI, sys system.System) *cobra.Command {
 		Short: "show what would be added to a bundle, or which hooks a container has",
 		Long: "Shows what oci-add-hooks would add to a bundle, and why: a row for each hook, then the change to config.json, as " +
 			"a unified diff of its indented form. Nothing is written. The bundle is the working directory, or DIR.\n\n" +
-			"With --id it shows the hooks that a container has, of Docker, containerd, Podman, CRI-O, runc or crun, and compares them with those that its profile " +
-			"adds today, as hookctl ps does. ID is its id, the beginning of that, or its name. The profile is the one that the container was created by, " +
-			"or the one that is given. With --next it shows what that would add to the container if it were created today.\n\n" +
+			"With --id it shows the hooks of a container of Docker, containerd, Podman, CRI-O, runc or crun, and compares them with those that its profile " +
+			"adds today, as hookctl ps does. ID is the container's id, the beginning of it, or its name. The profile is the one that the container was created with, " +
+			"or the given one. With --next it shows what the profile would add if the container were created today.\n\n" +
 			"Exit status: 1 if the low-level runtime is not found, without which no container starts, or if a container has other hooks than its profile adds, else 0.",
 		Example: "  hookctl preview --bundle ./bundle --hook-config-path ./hooks.json\n" +
 			"  hookctl preview --id web\n" +
@@ -46,7 +46,7 @@ func newPreview(u *ui.UI, sys system.System) *cobra.Command {
 			v := inventory.New(sys, inventory.Options{Exe: exe})
 			switch {
 			case next && id == "":
-				return usageError("--next is for --id: what would be added to a bundle is shown without it")
+				return usageError("--next needs --id: without both, preview shows what would be added to a bundle")
 			case id == "" && !given:
 				return usageError("say which hooks: by --profile NAME, or by --hook-config-path FILE and --hooks-dir DIR")
 			case id == "":
@@ -89,9 +89,9 @@ func newPreview(u *ui.UI, sys system.System) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&bundle, "bundle", ".", "the bundle's `directory`")
-	flags.StringVar(&id, "id", "", "a container's `id`, how it begins, or its name")
+	flags.StringVar(&id, "id", "", "a container's `id`, the beginning of it, or its name")
 	flags.BoolVar(&next, "next", false, "with --id, show what would be added today")
-	flags.StringArrayVar(&roots, "root", nil, "a `directory` of runtimes' state to look for the id in (runc --root), besides the usual ones (repeatable)")
+	flags.StringArrayVar(&roots, "root", nil, "another `directory` of a runtime's state to look for the id in (runc --root; repeatable)")
 	flags.StringVar(&name, "profile", "", "the `name` of a profile")
 	flags.StringArrayVar(&call.HookFiles, "hook-config-path", nil, "a hook `file` (repeatable)")
 	flags.StringArrayVar(&call.HooksDirs, "hooks-dir", nil, "a hooks `directory` (repeatable)")
@@ -109,7 +109,7 @@ func printHooks(u *ui.UI, e inventory.Entry) error {
 		type hook struct {
 			Stage string `json:"stage"`
 			Path  string `json:"path"`
-			File  string `json:"file,omitempty"` // empty if it is not known
+			File  string `json:"file,omitempty"` // empty if unknown
 		}
 		shown := struct {
 			Container inventory.Entry `json:"container"`

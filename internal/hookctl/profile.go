@@ -39,7 +39,7 @@ func newProfileList(u *ui.UI, sys system.System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "list the profiles, with their links, runtimes and hooks",
-		Long: "Lists the profiles in " + profile.Dir + ", with the links that lead to oci-add-hooks, the runtime and the hooks of each.\n\n" +
+		Long: "Lists the profiles in " + profile.Dir + ", each with its links to oci-add-hooks, its runtime and its hooks.\n\n" +
 			"Exit status: 1 if a profile is broken, or its runtime is not found, else 0.",
 		Example: "  hookctl profile list",
 		Args:    cobra.NoArgs,
@@ -99,7 +99,7 @@ func printProfiles(u *ui.UI, sys system.System, list []profiles.Profile, exe str
 	}
 }
 
-// counts returns how many hooks there are at each stage that has any.
+// counts returns a text such as "2 prestart" for each stage that has hooks.
 func counts(at func(hooks.Stage) int) (texts []string) {
 	for _, stage := range hooks.Stages() {
 		if n := at(stage); n > 0 {
@@ -119,10 +119,11 @@ func newProfileAdd(u *ui.UI, sys system.System) *cobra.Command {
 		Long: "Checks the hooks, writes the profile " + filepath.Join(profile.Dir, "NAME.json") + " and makes the link NAME beside oci-add-hooks.\n\n" +
 			"The profile names its runtime first and by its absolute path, so that containers stay under control even if the rest of the file breaks. " +
 			"The runtime is RUNTIME, else the one that FILE names, else runc.\n\n" +
-			"Without --force, hookctl overwrites no file that it did not write or that was changed since, adds no hooks with which containers would not start " +
-			"(hookctl check), and changes no runtime while containers run that engines control by the link (hookctl profile users NAME): they could " +
-			"no longer be stopped. With --force it also replaces a link of that name that leads elsewhere, but never a program or a directory, and " +
-			"never adds hooks that oci-add-hooks itself refuses.",
+			"Without --force, hookctl does not overwrite a file that it did not write or that was changed since. It adds no hooks with which containers would " +
+			"not start (see hookctl check). It does not change the runtime while engines control running containers by the link (see hookctl profile users): " +
+			"these could no longer be stopped.\n\n" +
+			"With --force it also replaces a link NAME that leads elsewhere, but never a program or a directory. It never adds hooks that oci-add-hooks " +
+			"itself refuses.",
 		Example: "  hookctl profile add gpu-hooks --hooks ./gpu-hooks.json --runtime crun\n" +
 			"  hookctl profile add site-hooks --hooks-dir /etc/containers/oci/hooks.d --dry-run",
 		Args: cobra.ExactArgs(1),
@@ -140,7 +141,7 @@ func newProfileAdd(u *ui.UI, sys system.System) *cobra.Command {
 			}
 			return changing(cmd, u, sys, o.dryRun, func(ctx context.Context) error {
 				content, findings, err := profiles.Compose(exe, from, o.force)
-				u.FindingsToStderr(findings) // what this command does goes to standard output
+				u.FindingsToStderr(findings) // standard output is for the changes
 				if err != nil {
 					return err
 				}
@@ -175,11 +176,11 @@ func newProfileRemove(u *ui.UI, sys system.System) *cobra.Command {
 		Aliases: []string{"rm"},
 		Short:   "remove a profile and its link",
 		Long: "Removes the profile " + filepath.Join(profile.Dir, "NAME.json") + " and the link NAME beside oci-add-hooks.\n\n" +
-			"Without --force it refuses while an engine is configured to use the profile, and while an engine controls containers by it (hookctl profile " +
-			"users NAME): they could no longer be stopped or started again. Containers that a person started by the link are not found: stop " +
+			"Without --force it refuses while an engine is configured to use the profile, and while an engine controls containers by it (see hookctl profile " +
+			"users): these could no longer be stopped or started again. It does not find containers that a person started through the link: stop " +
 			"them first.\n\n" +
-			"Without --force it also removes no file that hookctl did not write or that was changed since, and no profile that another link NAME to oci-add-hooks " +
-			"needs; it looks for links beside hookctl, in --bin-dir and in PATH. What is called NAME and is not a link to oci-add-hooks is never removed.",
+			"Without --force it also refuses to remove a file that hookctl did not write or that was changed since, and a profile that another link NAME to " +
+			"oci-add-hooks needs. It looks for links beside hookctl, in --bin-dir and in PATH. It never removes a file called NAME that is not a link to oci-add-hooks.",
 		Example: "  hookctl profile remove gpu-hooks --dry-run\n" +
 			"  hookctl profile remove gpu-hooks",
 		Args: cobra.ExactArgs(1),

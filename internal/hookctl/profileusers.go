@@ -20,12 +20,12 @@ func newProfileUsers(u *ui.UI, sys system.System) *cobra.Command {
 		Use:   "users [NAME]...",
 		Short: "list the containers that engines control by a profile's link",
 		Long: "Lists the containers that an engine controls by the link NAME, or with the profile " + filepath.Join(profile.Dir, "NAME.json") + "; " +
-			"without NAME, by oci-add-hooks in any way. While there are any, their link, their profile and its runtime have to stay as they are.\n\n" +
-			"It finds containers of Docker, of containerd's shim for runc, of Podman and of CRI-O, and of those that are stopped Docker's: they could " +
-			"not be started again. It does not find those that a person started by the link.\n\n" +
-			"It believes an engine's process if that is root's, on the host, and its program is a file that root alone can write. Another process that " +
-			"names the profile is reported on standard error, and counts for nothing.\n\n" +
-			"Exit status: 0 if there are none, 1 if there are some or it cannot be told.",
+			"without NAME, those that it controls through oci-add-hooks in any way. While there are any, do not change or remove their link, their profile or its runtime.\n\n" +
+			"It finds containers of Docker, of containerd's shim for runc, of Podman and of CRI-O. Of stopped containers it finds only Docker's, which could " +
+			"not be started again. It does not find containers that a person started through the link.\n\n" +
+			"It trusts an engine's process only if it is root's and on the host, and only root can write its program. Any other process that " +
+			"names the profile is reported on standard error and not counted.\n\n" +
+			"Exit status: 0 if there are none, 1 if there are some or hookctl cannot find out.",
 		Example: "  hookctl profile users gpu-hooks",
 		RunE: func(_ *cobra.Command, names []string) error {
 			for _, name := range names {
@@ -58,7 +58,7 @@ func newProfileUsers(u *ui.UI, sys system.System) *cobra.Command {
 			}
 			noteClaims(u, claims)
 			if unknown != nil {
-				return fmt.Errorf("which containers there are cannot be told for certain; try as root:%s", container.Inset(unknown))
+				return fmt.Errorf("not all containers can be seen; try as root:%s", container.Inset(unknown))
 			}
 			if len(list) > 0 {
 				return errProblems
@@ -75,7 +75,7 @@ func newProfileUsers(u *ui.UI, sys system.System) *cobra.Command {
 
 func noteClaims(u *ui.UI, claims []container.Claim) {
 	for _, claim := range claims {
-		u.Note(claim.Why + "; what it says of containers is ignored")
+		u.Note(claim.Why + "; what it says about containers is ignored")
 	}
 }
 

@@ -26,17 +26,18 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 	var onlyProblems bool
 	cmd := &cobra.Command{
 		Use:   "ps [--profile NAME]... [--expect NAME] [--problems]",
-		Short: "list containers with their hooks, and those that lack some",
-		Long: "Lists the containers of Docker, containerd, CRI-O and Podman, and those by runc or crun alone, with the hooks that their config.json has. " +
+		Short: "list containers with their hooks, and report missing hooks",
+		Long: "Lists the containers of Docker, containerd, CRI-O and Podman, and those of runc or crun without an engine, with the hooks in their config.json. " +
 			"The state compares these with the hooks that the container's profile adds today:\n\n" +
 			"  complete  it has them all\n" +
-			"  changed   it has others, as of an older version of the profile\n" +
-			"  missing   it goes through the profile, and has none of its hooks\n" +
+			"  changed   it has others, for example those of an older version of the profile\n" +
+			"  missing   it goes through the profile but has none of its hooks\n" +
 			"  none      it does not go through oci-add-hooks\n" +
-			"  unknown   it cannot be told, and why\n\n" +
-			"By which profile a container goes, the shim or conmon says that watches it, or the engine's configuration if it does not run. Nothing says " +
-			"so of a container that a person started by runc or crun, or of one of Podman's that has ended: --profile NAME compares these with a profile.\n\n" +
-			"Of supervised hooks, the last run of each is reported if it failed, also if that was ignored; and a container that is gone without its poststop hooks having run.\n\n" +
+			"  unknown   hookctl cannot find out; the reason is shown\n\n" +
+			"The shim or conmon that watches a running container shows its profile; for a stopped container, the engine's configuration does. Nothing shows " +
+			"the profile of a container that a person started with runc or crun, or of a Podman container that has ended: --profile NAME compares these with a profile.\n\n" +
+			"Of supervised hooks, the last run of each is reported if it failed, even if the failure was ignored. A container that is gone although its poststop " +
+			"hooks did not run is reported too.\n\n" +
 			"--expect NAME reports the containers that should have gone through that profile and did not: those to which it would add hooks.\n\n" +
 			"Exit status: 0 if nothing is wrong, else 1.",
 		Example: "  hookctl ps --problems\n  hookctl ps --expect gpu-hooks --json",
@@ -63,7 +64,7 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 			var unread error
 			path, err := recordsPath(sys, records)
 			if err != nil {
-				u.Note(err.Error() + "; what hooks came to is not shown")
+				u.Note(err.Error() + "; the results of hooks are not shown")
 			} else {
 				ran, torn, unread = inventory.ReadRecords(path)
 			}
@@ -109,7 +110,7 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 				return fmt.Errorf("there may be more containers; try as root:%s", container.Inset(err))
 			}
 			if unread != nil {
-				return fmt.Errorf("what hooks came to is not known: %w", unread)
+				return fmt.Errorf("the results of hooks are not known: %w", unread)
 			}
 			if problems {
 				return errProblems
@@ -118,10 +119,10 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&opts.Profiles, "profile", nil, "only containers of the profile with this `name`, and those that nothing is known of, compared with it (repeatable)")
+	flags.StringArrayVar(&opts.Profiles, "profile", nil, "only containers of the profile with this `name`, and those of an unknown profile, compared with it (repeatable)")
 	flags.StringVar(&opts.Expect, "expect", "", "the `name` of the profile that containers should go through")
-	flags.BoolVar(&onlyProblems, "problems", false, "only containers with which something is wrong")
-	flags.StringArrayVar(&roots, "root", nil, "a `directory` of runtimes' state to look for containers in (runc --root), besides the usual ones (repeatable)")
+	flags.BoolVar(&onlyProblems, "problems", false, "only containers with problems")
+	flags.StringArrayVar(&roots, "root", nil, "another `directory` of a runtime's state to look for containers in (runc --root; repeatable)")
 	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
 	addRecordsFlag(cmd, &records)
 	complete(cmd, "root", "bin-dir")
@@ -162,10 +163,10 @@ func printInventory(u *ui.UI, list []inventory.Entry) {
 	}
 }
 
-// reason is why the states of some containers are what they are.
+// reason is why some containers have their state; of names the containers.
 type reason struct{ of, reason string }
 
-// reasons returns the reasons that are no problems, each once.
+// reasons returns the reasons that are not also problems, each once.
 func reasons(list []inventory.Entry) (reasons []reason) {
 	var order []string
 	of := map[string][]string{}
@@ -189,15 +190,15 @@ func reasons(list []inventory.Entry) (reasons []reason) {
 	return reasons
 }
 
-// areDirectories returns an error if one of the paths of --root is not that of a directory.
+// areDirectories returns an error if a path given by --root is not a directory.
 func areDirectories(roots []string) error {
 	for _, root := range roots {
 		st, err := os.Stat(root)
 		if err == nil && !st.IsDir() {
-			err = errors.New("it is not one")
+			err = errors.New("it is not a directory")
 		}
 		if err != nil {
-			return fmt.Errorf("--root %s names no directory of runtimes' state: %w", root, report.Plain(err))
+			return fmt.Errorf("--root %s: %w; give a directory of a runtime's state", root, report.Plain(err))
 		}
 	}
 	return nil

@@ -1,7 +1,7 @@
-// Package hookctl is the command line of the tool for people who write and ship hooks: what is wrong with hook files,
-// what would be added to a bundle and why, a container to try them in, and the profiles by which an engine uses them.
+// Package hookctl is the command line of the tool for people who write and ship hooks. It finds mistakes in hook files, shows
+// what would be added to a bundle and why, tries hooks in a container, and manages the profiles by which engines use them.
 //
-// It decides nothing about hooks: for that it calls the packages of the runtime, so that it cannot disagree with it.
+// It makes no decision about hooks itself. It calls the packages of the runtime, so that it cannot disagree with the runtime.
 package hookctl
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// New returns the command line of hookctl on a system. Execute runs it.
+// New returns the command line of hookctl for a system. Execute runs it.
 func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	u := ui.New(stdout, stderr)
 	root := &cobra.Command{
@@ -57,14 +57,14 @@ func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Co
 	return root
 }
 
-func init() { cobra.EnableCommandSorting = false } // the help lists them in the order of their use
+func init() { cobra.EnableCommandSorting = false } // the help lists commands in the order of their use
 
-// Execute runs the command line that New returned, reports an error, and returns the exit status: 0, 1 if problems were found
-// or something failed, 2 after wrong usage.
+// Execute runs the command line that New returned, prints an error if there is one, and returns the exit status: 0, 1 if
+// problems were found or something failed, 2 after wrong usage.
 func Execute(root *cobra.Command) int {
 	cmd, err := root.ExecuteC()
 	u := ui.New(nil, root.ErrOrStderr())
-	var lost error // standard output's
+	var lost error // of writing standard output
 	if text, ok := root.OutOrStdout().(*bufio.Writer); ok {
 		lost = text.Flush()
 	}

@@ -20,15 +20,15 @@ func newTry(u *ui.UI) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "try [FILE]... [--rootfs DIR] [-- COMMAND [ARG]...]",
-		Short: "run a throwaway container with hooks, and show what became of each",
+		Short: "run a throwaway container with hooks, and show the result of each",
 		Long: "Runs a throwaway container with the hooks of the given hook files under a real runtime, as root or not. It shows each hook in " +
-			"the order in which it ran: its stage, start and duration, what became of it, and what it printed. Without FILE and --hooks-dir, it " +
+			"the order in which it ran: its stage, start, duration and result, and what it printed. Without FILE and --hooks-dir, it " +
 			"tries an example with a hook in every stage.\n\n" +
-			"The container holds hookctl alone, or it is given by --rootfs, and then it cannot write to it. Conditions of a hooks directory see " +
-			"COMMAND, which is executed only with --rootfs, and what --annotation and --mount give.\n\n" +
-			"Nothing is left behind, not after Ctrl-C either: what hooks leave running is ended, what they leave mounted below the bundle is " +
-			"unmounted. What a killed try has left is removed by the next.\n\n" +
-			"Exit status: 1 if a hook or the container failed or was not called, or a hook would hold the start of a container up, else 0.",
+			"The container's root file system holds only hookctl, or it is DIR, read-only. Conditions of a hooks directory see " +
+			"COMMAND, which is executed only with --rootfs, and the values of --annotation and --mount.\n\n" +
+			"Nothing is left behind, not even after Ctrl-C: processes that hooks leave running are ended, and file systems that they leave mounted below " +
+			"the bundle are unmounted. The next try removes what a killed one left.\n\n" +
+			"Exit status: 1 if a hook or the container failed or was not called, or if a hook would delay the start of a container, else 0.",
 		Example: "  hookctl try\n" +
 			"  hookctl try my-hooks.json --runtime crun\n" +
 			"  hookctl try --hooks-dir ./hooks.d --annotation com.example.gpu=1 -- /bin/sh\n" +
@@ -59,15 +59,15 @@ func newTry(u *ui.UI) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.Runtime, "runtime", "", "the `RUNTIME`, by name or path (else the one that a hook file names, runc or crun)")
+	flags.StringVar(&opts.Runtime, "runtime", "", "the `RUNTIME`, by name or path (default: the one that a hook file names, else runc or crun)")
 	flags.StringArrayVar(&opts.RuntimeArgs, "runtime-arg", nil, "an `ARG` for the runtime, before its command (repeatable)")
 	flags.StringArrayVar(&opts.Dirs, "hooks-dir", nil, "add the hooks of this hooks directory `DIR`, oci-hooks(5), whose conditions hold (repeatable)")
 	flags.StringArrayVar(&annotations, "annotation", nil, "give the container the annotation `KEY=VALUE` (repeatable)")
 	flags.StringArrayVar(&mounts, "mount", nil, "bind `SOURCE:DESTINATION[:ro]` into the container, as docker run --volume does (repeatable)")
-	flags.StringVar(&opts.Rootfs, "rootfs", "", "the `DIR` that is the container's root file system, for COMMAND to run in")
-	flags.Var((*timeLimit)(&opts.Timeout), "timeout", "the `TIME` after which a hook, or COMMAND, is said to hang and is ended")
+	flags.StringVar(&opts.Rootfs, "rootfs", "", "the `DIR` to use as the container's root file system, in which COMMAND runs")
+	flags.Var((*timeLimit)(&opts.Timeout), "timeout", "the `TIME` after which a hook or COMMAND is reported as hanging and is ended")
 	addFormatFlag(cmd, &format)
-	flags.StringVar(&opts.Runtime, "runtime-path", "", "what oci-add-hooks calls --runtime")
+	flags.StringVar(&opts.Runtime, "runtime-path", "", "the name of --runtime in oci-add-hooks")
 	must(flags.MarkHidden("runtime-path"))
 	complete(cmd, "hooks-dir", "rootfs")
 	return cmd
@@ -101,7 +101,7 @@ func parseMounts(list []string) (mounts []try.Mount, err error) {
 	return mounts, nil
 }
 
-// tryHooks tries opts until a signal interrupts it, and prints the report.
+// tryHooks tries hooks until they have run or a signal interrupts it, and prints the report.
 func tryHooks(cmd *cobra.Command, u *ui.UI, opts try.Options, format string) error {
 	if u.Live() && !u.AsJSON && format == "text" {
 		opts.Progress = u.Progress
@@ -128,7 +128,7 @@ func tryHooks(cmd *cobra.Command, u *ui.UI, opts try.Options, format string) err
 	return err
 }
 
-// timeLimit is an option's value: a time of more than 0, in seconds or with a unit.
+// timeLimit is an option's value: a duration of more than 0, in seconds or with a unit.
 type timeLimit time.Duration
 
 func (l *timeLimit) String() string { return time.Duration(*l).String() }

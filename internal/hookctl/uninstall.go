@@ -16,9 +16,9 @@ func newUninstall(u *ui.UI, sys system.System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "uninstall ENGINE --profile NAME",
 		Short: "undo install",
-		Long: "Undoes `hookctl install`. A file that nobody has changed since is as it was before; from another, hookctl's own part is removed alone. " +
+		Long: "Undoes `hookctl install`. A file that nobody has changed since is restored; from any other, only hookctl's own part is removed. " +
 			"The profile and its link stay.\n\n" +
-			"It refuses while a container uses the profile, since its engine could not stop it any more.",
+			"It refuses while a container uses the profile, because its engine could no longer stop it.",
 		Example: "  hookctl uninstall docker --profile gpu-hooks --reload",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := namesProfile(r.profile); err != nil {
@@ -29,7 +29,7 @@ func newUninstall(u *ui.UI, sys system.System) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&r.force, "force", false, "do so even if containers use the profile")
+	cmd.Flags().BoolVar(&r.force, "force", false, "uninstall even if containers use the profile")
 	r.define(cmd, sys)
 	return cmd
 }

@@ -15,17 +15,17 @@ import (
 // errProblems is returned by a command that found problems and has reported them.
 var errProblems = errors.New("problems were found")
 
-// usageError is about how a command was called, found only when it ran.
+// usageError is an error in how a command was called.
 type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
-// failure is an error of a command that was called rightly.
+// failure is an error of a command that was called correctly.
 type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
 
-// prepare has a command and those below it explain wrong usage, and tells it from failure.
+// prepare makes a command and those below it explain wrong usage, and distinguish it from failure.
 func prepare(cmd *cobra.Command) {
 	name, rest, _ := strings.Cut(cmd.Use, " ")
 	if cmd.HasSubCommands() {
@@ -73,7 +73,7 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	return usageError(fmt.Sprintf("unknown command %q%s", word, didYouMean(meant)))
 }
 
-// elsewhere returns the paths of commands called name.
+// elsewhere returns the quoted paths of the commands below cmd that are called name.
 func elsewhere(cmd *cobra.Command, name string) (paths []string) {
 	for _, sub := range cmd.Commands() {
 		if sub.Name() == name || sub.HasAlias(name) {
@@ -98,16 +98,16 @@ func didYouMean(names []string) string {
 	return "; did you mean " + strings.Join(names, " or ") + "?"
 }
 
-// closest returns which of names word is probably meant to be.
+// closest returns those of names that word is probably a misspelling of.
 func closest(word string, names []string) []string {
-	nearby := cobra.Command{SuggestionsMinimumDistance: 2} // which knows how to compare them
+	nearby := cobra.Command{SuggestionsMinimumDistance: 2} // its SuggestionsFor compares names
 	for _, name := range names {
 		nearby.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
 	}
 	return nearby.SuggestionsFor(word)
 }
 
-// wrongOption explains an error about an option. After a word that names no command, it is that which is wrong.
+// wrongOption explains an error about an option. If an unknown command precedes the option, the error is about that command.
 func wrongOption(cmd *cobra.Command, err error) error {
 	if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 {
 		return unknownCommand(cmd, cmd.Flags().Arg(0))
@@ -140,7 +140,7 @@ func wrongOption(cmd *cobra.Command, err error) error {
 	return usageError(err.Error())
 }
 
-// valueOf returns what an option's value is called.
+// valueOf returns the placeholder of an option's value: in upper case, or as its usage has it if that has upper case letters.
 func valueOf(flag *pflag.Flag) string {
 	name, _ := pflag.UnquoteUsage(flag)
 	if strings.ToLower(name) != name {
@@ -149,7 +149,7 @@ func valueOf(flag *pflag.Flag) string {
 	return strings.ToUpper(name)
 }
 
-// wrongArguments returns the error about arguments that a command does not accept: one is missing, or one too many.
+// wrongArguments returns the error about arguments that a command does not accept: one is missing, or there is one too many.
 func wrongArguments(cmd *cobra.Command, accepts cobra.PositionalArgs, args []string) error {
 	for n := range len(args) {
 		if accepts(cmd, args[:n]) == nil {
@@ -163,7 +163,7 @@ func wrongArguments(cmd *cobra.Command, accepts cobra.PositionalArgs, args []str
 	return usageError(message)
 }
 
-// unknownArgument returns the error about a first argument that is none of those that a command accepts.
+// unknownArgument returns the error about a first argument that is not one of those that a command accepts.
 func unknownArgument(cmd *cobra.Command, word string) error {
 	message := fmt.Sprintf("unknown %s %q", strings.ToLower(argument(cmd)), word)
 	if meant := quoted(closest(word, cmd.ValidArgs)); len(meant) > 0 {
@@ -172,7 +172,7 @@ func unknownArgument(cmd *cobra.Command, word string) error {
 	return usageError(message + ": " + orList(cmd.ValidArgs))
 }
 
-// argument returns what a command's line of usage calls its first argument.
+// argument returns the placeholder of the first argument in a command's usage line.
 func argument(cmd *cobra.Command) string {
 	for _, word := range strings.Fields(cmd.Use)[1:] {
 		if word = strings.Trim(word, "[]"); strings.ToUpper(word) == word && !strings.HasPrefix(word, "OPTION") && !strings.HasPrefix(word, "-") {
@@ -182,7 +182,7 @@ func argument(cmd *cobra.Command) string {
 	return "an argument"
 }
 
-// orList returns names as a reader enumerates them.
+// orList returns names as a list in a sentence: "a, b or c".
 func orList(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")
@@ -219,8 +219,8 @@ func excludedOption(cmd *cobra.Command) (err error) {
 	return err
 }
 
-// emptyValue returns an error if an option's value is empty, as that of a variable that is not set: it never means the
-// default.
+// emptyValue returns an error if an option's value is empty, such as that of an unset variable. An empty value never means
+// the default.
 func emptyValue(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		values := []string{flag.Value.String()}

@@ -530,7 +530,7 @@ func testNodeInstall(t *testing.T, n *node) {
 	c, sandbox, id := n.started(t, "")
 	n.want(t, n.begin(t, "install.yaml", images[0], deployedHooks(t)), 1,
 		"write /opt/oci-add-hooks/bin/oci-add-hooks\n", "write /etc/oci-add-hooks/record-stages.json\n",
-		"link /opt/oci-add-hooks/bin/record-stages -> oci-add-hooks\n", "write /etc/containerd/config.toml\n", "containerd reads its configuration again (systemctl restart containerd.service): ",
+		"link /opt/oci-add-hooks/bin/record-stages -> oci-add-hooks\n", "write /etc/containerd/config.toml\n", "containerd reloads its configuration (systemctl restart containerd.service): ",
 		"containerd answers again\n", "canary: a container ran by /opt/oci-add-hooks/bin/record-stages, with the profile's hooks (",
 		"this node is ready: containerd knows record-stages\n")
 	if len(inContainer(t, c)) == 0 {
@@ -694,7 +694,7 @@ func testNodeFeatures(t *testing.T, n *node) {
 func testNodeWait(t *testing.T, n *node) {
 	n.wait(t)
 	eventually(t, "the container to wait", func() string {
-		if said := ok(t, n.docker.command("logs", "wait")).stdout; said != "nothing more is done until told to end\n" {
+		if said := ok(t, n.docker.command("logs", "wait")).stdout; said != "waiting for a signal to end; there is nothing more to do\n" {
 			return "it says " + said
 		}
 		return ""

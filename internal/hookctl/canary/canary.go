@@ -1,12 +1,12 @@
 // Package canary runs a container through an engine, and proves that oci-add-hooks was in the path.
 //
-// The container holds this program alone. While it runs, two things are looked at: what the engine calls for it, which its
-// shim or conmon tells, and the config.json of its bundle, which has to hold the profile's hooks: nobody else can have put
-// them there. That it runs says that its hooks have run; in the place of those whose program lies in the container
-// (startContainer) this program stands.
+// The container holds only this program. While it runs, two things are examined. One is the runtime that the engine calls for
+// it, which its shim or conmon names. The other is the config.json of its bundle, which must hold the profile's hooks: only
+// oci-add-hooks can have put them there. That the container runs shows that its hooks have run. This program replaces the
+// programs of hooks that run in the container (startContainer).
 //
-// It knows how each engine is asked to run a container, and to remove it; the profile and the configuration of the engine
-// are not touched.
+// The package knows how to ask each engine to run and remove a container. It does not touch the profile or the engine's
+// configuration.
 package canary
 
 import (
@@ -30,34 +30,34 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// Options is what to try.
+// Options says which runtime to prove.
 type Options struct {
 	Engine  engine.Engine
 	Runtime string          // the name by which the engine knows it
-	Link    string          // what the engine calls for it, by its configuration
+	Link    string          // what the engine calls for it, according to its configuration
 	Program string          // the path of oci-add-hooks
-	Uses    profile.Profile // what oci-add-hooks adds then
+	Uses    profile.Profile // what oci-add-hooks adds when it is called by Link
 }
 
-// Proof is what a container has shown.
+// Proof is the result of a container that ran.
 type Proof struct {
 	Calls string // what its engine calls
-	Hooks int    // how many hooks of the profile its config.json holds; 0 if none is for this container, so that they prove nothing
+	Hooks int    // the number of the profile's hooks in its config.json; 0 if none is for this container: then they prove nothing
 }
 
 // A runner runs a container through an engine.
 type runner interface {
-	// load makes an image of the archive known to the engine.
+	// load loads the archive into the engine as an image.
 	load(archive string) error
-	// start starts a container of that image, and gives its id.
+	// start starts a container of that image, and returns its id.
 	start() (id string, err error)
-	// runs reports whether it runs still.
+	// runs reports whether the container with that id still runs.
 	runs(id string) (bool, error)
-	// remove removes the container and the image, as far as they are there.
+	// remove removes the container and the image, if they exist.
 	remove() error
 }
 
-// Run runs a container, and removes it. When ctx ends, it does so at once.
+// Run runs a container, examines it, and removes it. When ctx ends, it removes the container at once.
 func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 	reach, err := opts.Engine.Reach(ctx, opts.Runtime)
 	if err != nil {
@@ -111,7 +111,7 @@ func newRunner(ctx context.Context, reach *engine.Reach, runtime, dir string) (r
 // imageOf returns the name of the image of the canary whose directory is dir.
 func imageOf(dir string) string { return "localhost/" + filepath.Base(dir) + ":latest" }
 
-// prove looks at the running container with that id.
+// prove examines the running container with that id.
 func (o Options) prove(id string) (proof Proof, err error) {
 	leads := func(word string) bool {
 		path, err := engine.Lookup(word)
@@ -146,9 +146,9 @@ func (o Options) prove(id string) (proof Proof, err error) {
 	return proof, nil
 }
 
-// running returns the container with that id that runs and whose engine calls what matches says.
+// running returns the running container with that id, if its engine calls a path that matches.
 func running(scan *container.Scan, id string, matches func(string) bool) (use container.Use, found bool) {
-	list, _ := scan.Using(matches) // what could not be examined is not this one
+	list, _ := scan.Using(matches) // a container that cannot be examined is not this one
 	for _, use := range list {
 		if use.ID == id && use.Running && use.Bundle != "" {
 			return use, true
@@ -157,35 +157,36 @@ func running(scan *container.Scan, id string, matches func(string) bool) (use co
 	return use, false
 }
 
-// patience is how long a call of an engine's client may take: hooks of the profile run meanwhile.
+// patience is how long a call of an engine's client may take, including the profile's hooks.
 const patience = 2 * time.Minute
 
-// settling is how long an engine may take until it knows what it has been told.
+// settling is how long an engine may take until it answers or knows a new image.
 const settling = 10 * time.Second
 
-// call runs an engine's client. An interrupt is not for it: what has begun comes to its end, and is removed then.
+// call runs an engine's client and returns its output without surrounding space. An interrupt does not end the client: the
+// container is removed after the call has ended.
 func call(name string, args ...string) (string, error) {
 	path, err := command.Find(name)
 	if err != nil {
-		return "", Impossible(fmt.Sprintf("%s, by which a container is run, is not installed", name))
+		return "", Impossible(fmt.Sprintf("%s, which runs the container, is not installed", name))
 	}
 	text, err := command.OutputWithin(context.Background(), patience, path, args...)
 	return strings.TrimSpace(text), err
 }
 
-// Impossible is why no container can be run: something that it takes is not there, and nothing is known of the runtime.
+// Impossible is why no container can be run: something that this needs is missing. It says nothing about the runtime.
 type Impossible string
 
 func (i Impossible) Error() string { return string(i) }
 
-// role is the first argument with which this program is the container's process, and marker a file that tells it, called
-// in any other way, that it is in such a container.
+// role is the first argument that makes this program the container's process. marker is a file by which this program, called
+// in any other way, recognizes that it is in such a container.
 const (
 	role   = "canary:wait"
 	marker = "/.hookctl-canary"
 )
 
-// IsRole reports whether this process runs in a canary's container. Role then takes the place of the command line.
+// IsRole reports whether this process runs in a canary's container. If so, the caller calls Role instead of the command line.
 func IsRole(argv []string) bool {
 	if len(argv) == 2 && argv[1] == role {
 		return true
@@ -194,8 +195,8 @@ func IsRole(argv []string) bool {
 	return err == nil
 }
 
-// Role waits until the container is ended. If nobody does that, since hookctl was killed, it ends by itself. As a hook, it
-// does nothing.
+// Role waits until a signal ends the container. If none comes because hookctl was killed, it ends after a while. As a hook,
+// it does nothing.
 func Role(argv []string) {
 	if len(argv) != 2 || argv[1] != role {
 		return

@@ -10,7 +10,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 )
 
-// client is the command of Docker or Podman, which are told the same.
+// client is the command-line client of Docker or Podman. Both take the same arguments.
 type client struct {
 	*engine.Client
 	name, image string // of the container, of the image
@@ -49,7 +49,7 @@ func (c *client) runs(string) (bool, error) {
 	return out == "true", err
 }
 
-// remove asks what there is once it has failed: whatever came before may have left a container or not, and an image.
+// remove checks after an error whether the container or the image exists: earlier steps may or may not have left one.
 func (c *client) remove() error {
 	removed := func(what, name string, args ...string) error {
 		_, err := c.call(append(args, "--force", name)...)
@@ -62,7 +62,7 @@ func (c *client) remove() error {
 		return err
 	}
 	if err := errors.Join(removed("container", c.name, "rm"), removed("image", c.image, "image", "rm")); err != nil {
-		return fmt.Errorf("what the canary left has to be removed by hand: %w", err)
+		return fmt.Errorf("the canary's remains have to be removed manually: %w", err)
 	}
 	return nil
 }

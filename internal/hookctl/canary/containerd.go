@@ -15,8 +15,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 )
 
-// containerd runs a pod, as Kubernetes does: by the CRI, with a handler. An image comes in by ctr, since the CRI can only
-// pull one.
+// containerd runs a pod as Kubernetes does: through the CRI, with a handler. It loads the image with ctr, because the CRI can
+// only pull images.
 type containerd struct {
 	*engine.CRI
 	name, image, handler string
@@ -33,7 +33,7 @@ func newContainerd(ctx context.Context, reached *engine.CRI, handler, name, imag
 	c := &containerd{CRI: reached, conn: conn, name: name, image: image, handler: handler,
 		runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn)}
 	var there bool
-	err = engine.Settled(ctx, settling, func(context.Context) (err error) { // it may just have been started
+	err = engine.Settled(ctx, settling, func(context.Context) (err error) { // containerd may just have been started
 		there, err = c.has(reached.SandboxImage)
 		return err
 	})
@@ -42,13 +42,13 @@ func newContainerd(ctx context.Context, reached *engine.CRI, handler, name, imag
 			reached.SandboxImage))
 	}
 	if err != nil {
-		_ = conn.Close() // nothing is lost with it
+		_ = conn.Close() // the first error is the one to report
 		return nil, err
 	}
 	return c, nil
 }
 
-// ask limits the time of a call to the CRI.
+// ask makes a call to the CRI, within patience.
 func ask[Request, Response any](f func(context.Context, Request, ...grpc.CallOption) (Response, error), r Request) (Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -75,23 +75,23 @@ func (c *containerd) load(archive string) error {
 		args = append(args, "--snapshotter", c.Snapshotter)
 	}
 	if c.Version >= 3 {
-		args = append(args, "--local") // containerd 2 itself unpacks for the snapshotters alone that it is told of
+		args = append(args, "--local") // without it, containerd 2 unpacks only for snapshotters in its own configuration
 	}
 	if err := c.ctr(append(args, archive)...); err != nil {
 		return err
 	}
 	for deadline := time.Now().Add(settling); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if there, err := c.has(c.image); err != nil || there { // it hears of it by an event
+		if there, err := c.has(c.image); err != nil || there { // the CRI learns of an image by an event
 			return err
 		}
 	}
-	return errors.New("containerd's CRI does not come to know the image " + c.image)
+	return errors.New("containerd's CRI did not notice the image " + c.image)
 }
 
-// label marks what is the canary's.
+// label marks the canary's pods and containers.
 const label = "hookctl-canary"
 
-// pod returns what the pod is: on the host's network, since nothing has to be made for that.
+// pod returns the configuration of the pod. It is on the host's network, for which nothing has to be set up.
 func (c *containerd) pod() *cri.PodSandboxConfig {
 	p := &cri.PodSandboxConfig{
 		Metadata:     &cri.PodSandboxMetadata{Name: c.name, Uid: c.name, Namespace: "default"},
@@ -105,13 +105,13 @@ func (c *containerd) pod() *cri.PodSandboxConfig {
 	return p
 }
 
-// logs returns the directory of the container's log. A container without a log is not to be: a kubelet takes the canary for a
-// pod to clean up, and removes what has the log's path and more. Of an empty path, that is whatever is in its working
-// directory, which is /, up to the first directory that is not empty: /bin, where that is a link (the pattern in Clean of
-// the kubelet's container log manager; seen with Kubernetes 1.37).
+// logs returns the directory of the container's log. The container must have a log: a kubelet mistakes the canary for a pod to
+// clean up, and removes all files whose path begins with the log's path. For an empty path, these are the files in its working
+// directory /, up to the first directory that is not empty: among them /bin, where that is a link (the pattern in Clean of the
+// kubelet's container log manager; seen with Kubernetes 1.37).
 func (c *containerd) logs() string { return "/run/" + c.name }
 
-// container returns what the pod's container is.
+// container returns the configuration of the pod's container.
 func (c *containerd) container() *cri.ContainerConfig {
 	return &cri.ContainerConfig{
 		Metadata: &cri.ContainerMetadata{Name: c.name},
@@ -132,7 +132,7 @@ func (c *containerd) start() (string, error) {
 	}
 	sandbox, err := ask(c.runtime.RunPodSandbox, &cri.RunPodSandboxRequest{Config: c.pod(), RuntimeHandler: c.handler})
 	if err != nil {
-		return "", fmt.Errorf("%w (systemctl restart containerd has it read its configuration)", err)
+		return "", fmt.Errorf("%w (to make containerd read its configuration, run: systemctl restart containerd)", err)
 	}
 	created, err := ask(c.runtime.CreateContainer, &cri.CreateContainerRequest{
 		PodSandboxId:  sandbox.PodSandboxId,
@@ -151,7 +151,7 @@ func (c *containerd) runs(id string) (bool, error) {
 	return r.GetStatus().GetState() == cri.ContainerState_CONTAINER_RUNNING, err
 }
 
-// remove removes the pods that have our label, whatever became of them; with a pod go its containers.
+// remove removes the pods with the canary's label, in whatever state, and with them their containers.
 func (c *containerd) remove() error {
 	defer c.conn.Close()
 	pods, err := ask(c.runtime.ListPodSandbox, &cri.ListPodSandboxRequest{
@@ -166,7 +166,7 @@ func (c *containerd) remove() error {
 	}
 	err = errors.Join(err, os.RemoveAll(c.logs()))
 	if err != nil {
-		return fmt.Errorf("what the canary left has to be removed by hand: %w", err)
+		return fmt.Errorf("the canary's remains have to be removed manually: %w", err)
 	}
 	return nil
 }

@@ -17,13 +17,13 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// inside is where the image has this program.
+// inside is the path of this program in the image.
 const inside = "hookctl"
 
-// writeImage writes an archive with an image that holds this program alone, as `docker save` would. It is there by the names
-// of the hooks that run in the container, too.
+// writeImage writes an archive, as `docker save` does, with an image that holds only this program. The program also has the
+// names of the hooks that run in the container.
 func writeImage(path, name string, uses profile.Profile) error {
-	const self = "/proc/self/exe" // it is there whatever the root of this process is by now
+	const self = "/proc/self/exe" // it exists even if this process has changed its root
 	if err := try.WantStatic(self); err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func within(uses profile.Profile) (paths []string) {
 			}
 		}
 	}
-	if dirs, err := hooks.ReadDirectories(uses.Dirs); err == nil { // what is wrong with them is said when the container is refused
+	if dirs, err := hooks.ReadDirectories(uses.Dirs); err == nil { // an error is reported when the container is refused
 		decisions, _ := dirs.Decide(hooks.Container{})
 		for _, d := range decisions {
 			if slices.Contains(d.Stages, hooks.StartContainer) {
@@ -86,7 +86,7 @@ type file struct {
 	name string
 	mode int64
 	text []byte
-	link string // the name that it is another one of
+	link string // the name of the file that this is a hard link to; empty if it is not one
 }
 
 func archive(files ...file) ([]byte, error) {

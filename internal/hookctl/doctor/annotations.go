@@ -15,7 +15,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// annotations warns of conditions that containerd's CRI hides the annotations from: of a pod's it hands those on alone that
+// annotations warns of conditions on annotations that containerd's CRI hides. It passes on only those annotations of a pod that
 // a glob of the handler's pod_annotations matches.
 func (x *examination) annotations(entry engine.Entry, dirs []string) {
 	for _, c := range annotationConditions(dirs) {
@@ -28,23 +28,23 @@ func (x *examination) annotations(entry engine.Entry, dirs []string) {
 			}):
 		case isLiteral:
 			x.note(entry.Name, Warning, "annotations",
-				fmt.Sprintf("%s asks for the annotation %s, which pod_annotations does not let through", c.file, key), remedyFor(entry, key))
+				fmt.Sprintf("%s asks for the annotation %s, which pod_annotations does not pass on", c.file, key), remedyFor(entry, key))
 		case len(entry.PodAnnotations) == 0:
 			x.note(entry.Name, Warning, "annotations",
-				fmt.Sprintf("%s asks for annotations that match %s, and pod_annotations lets none through", c.file, c.expression), remedyFor(entry, "GLOB"))
+				fmt.Sprintf("%s asks for annotations that match %s, and pod_annotations passes none on", c.file, c.expression), remedyFor(entry, "GLOB"))
 		}
 	}
 }
 
 func remedyFor(entry engine.Entry, glob string) string {
-	return fmt.Sprintf("hookctl install containerd --profile %s --pod-annotation '%s', or add it to pod_annotations by hand", entry.Name, glob)
+	return fmt.Sprintf("hookctl install containerd --profile %s --pod-annotation '%s', or add it to pod_annotations manually", entry.Name, glob)
 }
 
-// condition is an expression for the key of an annotation.
+// condition is a file of a hooks directory and its expression for the key of an annotation.
 type condition struct{ file, expression string }
 
-// annotationConditions returns the expressions for keys of annotations in hooks directories, in increasing precedence. The
-// files have been checked: what cannot be read is passed over. The old format has no expressions for keys.
+// annotationConditions returns the expressions for keys of annotations in hooks directories, given in increasing precedence.
+// The files have been checked, so it ignores those that cannot be read. The old format has no expressions for keys.
 func annotationConditions(dirs []string) (all []condition) {
 	inForce := map[string]string{}
 	for _, dir := range dirs {
@@ -73,7 +73,8 @@ func annotationConditions(dirs []string) (all []condition) {
 	return all
 }
 
-// literal returns the only text that an expression is for, if there is one: anchored or not, it is meant so.
+// literal returns the only text that an expression matches, if there is one. It ignores missing anchors: an expression without
+// them is usually meant as the whole text.
 func literal(expression string) (text string, ok bool) {
 	expr, err := regexp.Compile(strings.TrimSuffix(strings.TrimPrefix(expression, "^"), "$"))
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// Prove has a runtime of an engine start a container, and returns what that has shown.
+// Prove starts a container with a runtime of an engine, and returns the result as text. It returns an error if oci-add-hooks
+// was not in the path.
 func Prove(ctx context.Context, sys system.System, e engine.Engine, exe, name string) (string, error) {
 	lines, err := canaries(ctx, sys, e, exe, name)
 	switch {
@@ -18,17 +19,17 @@ func Prove(ctx context.Context, sys system.System, e engine.Engine, exe, name st
 	case len(lines) == 0:
 		return "", fmt.Errorf("the engine's configuration cannot be read: hookctl doctor %s says why", e.Name())
 	case lines[0].Status == Error:
-		return "", fmt.Errorf("%s does not become the default: %s; where the engine cannot run, --no-canary does without a container", name, lines[0].Message)
+		return "", fmt.Errorf("%s does not become the default: %s; where the engine cannot run, use --no-canary", name, lines[0].Message)
 	}
 	return lines[0].Message, nil
 }
 
-// canaries runs a container by each runtime of an engine that leads to the oci-add-hooks at exe, or by the one called name,
-// and returns what they have shown. An interrupt is an error.
+// canaries runs a container with each runtime of an engine that leads to the oci-add-hooks at exe, or only with the one called
+// name, and returns the results. An interrupt is an error.
 func canaries(ctx context.Context, sys system.System, e engine.Engine, exe, name string) (lines []Line, err error) {
 	registered, err := e.Registered(ctx)
 	if err != nil {
-		return nil, nil // which examine reports
+		return nil, nil // examine reports the error
 	}
 	line := Line{Engine: e.Name(), Config: e.Config(), About: "canary"}
 	for _, entry := range registered.Entries {
@@ -49,7 +50,7 @@ func canaries(ctx context.Context, sys system.System, e engine.Engine, exe, name
 	return lines, nil
 }
 
-// ofCanary returns the line about a container that is run by a runtime as an engine has it.
+// ofCanary runs a container with a runtime of an engine, and returns line with the result.
 func ofCanary(ctx context.Context, line Line, e engine.Engine, entry engine.Entry, exe string) Line {
 	uses, err := OfEntry(entry, exe)
 	var proof canary.Proof

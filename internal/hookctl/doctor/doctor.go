@@ -1,7 +1,8 @@
-// Package doctor finds out which engines use oci-add-hooks, and what is wrong on the way: what the engine makes of its
-// configuration, the link, the profile, the low-level runtime, and what an installation by hookctl has become.
+// Package doctor finds out which engines use oci-add-hooks, and diagnoses problems: with the engine's effective configuration,
+// the link, the profile, the low-level runtime, and what hookctl installed.
 //
-// It judges what package engine knows of engines and package check of hooks. It writes nothing, and starts no container.
+// It judges the facts that package engine returns about engines and package check about hooks. It writes nothing. It starts a
+// container only as a canary (package canary).
 package doctor
 
 import (
@@ -32,11 +33,11 @@ type Status string
 // The statuses.
 const (
 	OK      Status = "ok"
-	Warning Status = "warning" // containers start, and something is hardly meant
+	Warning Status = "warning" // containers start, but something is probably a mistake
 	Error   Status = "error"   // containers do not start, or start without the hooks
 )
 
-// Line is one thing that was looked at.
+// Line is the result about one thing that was examined.
 type Line struct {
 	Engine  string `json:"engine"`
 	Config  string `json:"config"`            // the engine's main configuration file
@@ -47,15 +48,15 @@ type Line struct {
 	Remedy  string `json:"remedy,omitempty"` // what to do
 }
 
-// Options is what to look at.
+// Options says what to examine.
 type Options struct {
-	Exe     string // the path of oci-add-hooks; empty if it is not known
-	Config  bool   // the engines' main configuration files were asked for, and are to be there
-	Canary  bool   // run a container by each runtime that leads to oci-add-hooks
-	Runtime string // run one by the runtime of this name alone; empty for all
+	Exe     string // the path of oci-add-hooks; empty if unknown
+	Config  bool   // the engines' main configuration files were given explicitly, and must exist
+	Canary  bool   // run a container with each runtime that leads to oci-add-hooks
+	Runtime string // run one only with the runtime of this name; empty for all
 }
 
-// Diagnose looks at engines. An interrupt of a canary is an error.
+// Diagnose examines engines. An interrupt of a canary is an error.
 func Diagnose(ctx context.Context, sys system.System, list []engine.Engine, opts Options) ([]Line, error) {
 	lines := []Line{}
 	for _, e := range list {
@@ -88,7 +89,7 @@ func Count(lines []Line) (errs, warnings int) {
 	return errs, warnings
 }
 
-// examine looks at an engine, and at each of its runtimes that leads to the oci-add-hooks at exe, or should. exe may be
+// examine examines an engine, and each of its runtimes that leads to the oci-add-hooks at exe or should lead there. exe may be
 // empty.
 func examine(ctx context.Context, sys system.System, e engine.Engine, exe string) []Line {
 	x := &examination{sys: sys, engine: e, exe: exe}
@@ -101,7 +102,7 @@ func examine(ctx context.Context, sys system.System, e engine.Engine, exe string
 	for _, f := range registered.Faults {
 		x.fault("", f)
 	}
-	if len(registered.Faults) == 0 { // which would say it better
+	if len(registered.Faults) == 0 { // the faults are more precise
 		if _, err := x.engine.View(ctx); err != nil {
 			x.note("", Error, "registration", err.Error(), "")
 		}
@@ -125,12 +126,12 @@ func examine(ctx context.Context, sys system.System, e engine.Engine, exe string
 	return x.lines
 }
 
-// examination is an engine that is looked at.
+// examination is the examination of one engine.
 type examination struct {
 	sys    system.System
 	engine engine.Engine
-	exe    string             // the path of oci-add-hooks; empty if it is not known
-	known  *engine.Registered // what the running daemon says; nil if that is not known
+	exe    string             // the path of oci-add-hooks; empty if unknown
+	known  *engine.Registered // what the running daemon reports; nil if unknown
 	lines  []Line
 }
 
@@ -160,7 +161,8 @@ func (x *examination) installed(name string) bool {
 	return err == nil && rec != nil && rec.Config == x.engine.Config()
 }
 
-// Concerns reports whether an entry leads to oci-add-hooks, be it by a script, or nowhere, or has the name of a profile.
+// Concerns reports whether an entry leads to oci-add-hooks, possibly by a script, leads to no file, or has the name of a
+// profile.
 func Concerns(sys system.System, entry engine.Entry, exe string) bool {
 	path, err := engine.Lookup(entry.Path)
 	if err != nil {
@@ -181,7 +183,7 @@ func hasProfile(sys system.System, name string) bool {
 	return err == nil && profile.ValidName(name)
 }
 
-// entry looks at a runtime that an engine knows.
+// entry examines a runtime that an engine knows.
 func (x *examination) entry(ctx context.Context, entry engine.Entry) {
 	for _, f := range entry.Faults {
 		x.fault(entry.Name, f)
@@ -204,7 +206,7 @@ func (x *examination) entry(ctx context.Context, entry engine.Entry) {
 	path, err := engine.Lookup(entry.Path)
 	switch {
 	case entry.Path == "":
-		return // what there is to say has been said
+		return // a fault has been reported
 	case err != nil:
 		remedy := "put it there, or remove the runtime from the configuration"
 		if hasProfile(x.sys, filepath.Base(entry.Path)) {
@@ -232,7 +234,7 @@ func (x *examination) entry(ctx context.Context, entry engine.Entry) {
 	x.profile(entry, path, call)
 }
 
-// link notes where a runtime's path leads, and reports whether that is this program.
+// link notes where a runtime's path leads, and reports whether it leads to this program.
 func (x *examination) link(ctx context.Context, entry engine.Entry, path string) bool {
 	message, target := path, path
 	if program.Is(path) || program.LeadsTo(path, x.exe) {
@@ -240,7 +242,7 @@ func (x *examination) link(ctx context.Context, entry engine.Entry, path string)
 			message, target = path+" -> "+end, end
 		}
 	} else {
-		words, _ := program.Words(host, calls(path, entry)) // what could not be read was no hindrance to find it
+		words, _ := program.Words(host, calls(path, entry)) // Call has found the program in spite of an error
 		for _, word := range words {
 			if found, err := engine.Lookup(word); err == nil && program.Is(found) {
 				target = found
@@ -259,7 +261,7 @@ func (x *examination) link(ctx context.Context, entry engine.Entry, path string)
 	return true
 }
 
-// isThis returns an error if a program called oci-add-hooks is another program than this project's.
+// isThis returns an error if a program called oci-add-hooks is not this project's.
 func isThis(ctx context.Context, path string) error {
 	end, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -276,8 +278,8 @@ func isThis(ctx context.Context, path string) error {
 	return nil
 }
 
-// Uses returns what the oci-add-hooks at exe adds to a container by a call of it, the paths of the hook files and
-// directories, and the low-level runtime's path.
+// Uses returns what a call of the oci-add-hooks at exe adds to a container, the paths of the hook files and directories that
+// it reads, and the low-level runtime's path.
 func Uses(call cmdline.Call, exe string) (uses profile.Profile, sources []string, runtime string, err error) {
 	if uses, err = profile.Load(call); err != nil {
 		return uses, nil, "", err
@@ -290,7 +292,7 @@ func Uses(call cmdline.Call, exe string) (uses profile.Profile, sources []string
 	return uses, sources, runtime, err
 }
 
-// OfEntry is Uses for a runtime that an engine knows.
+// OfEntry returns what a container gets from a runtime that an engine knows, as Uses does.
 func OfEntry(entry engine.Entry, exe string) (uses profile.Profile, err error) {
 	path, err := engine.Lookup(entry.Path)
 	if err != nil {
@@ -306,7 +308,7 @@ func OfEntry(entry engine.Entry, exe string) (uses profile.Profile, err error) {
 	return uses, err
 }
 
-// profile looks at the profile that a call chooses.
+// profile examines the profile that a call selects.
 func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call) {
 	for _, path := range slices.Concat(call.HookFiles, call.HooksDirs) {
 		if !filepath.IsAbs(path) {
@@ -327,7 +329,7 @@ func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call
 			place += fmt.Sprintf(":%d:%d", f.Line, f.Column)
 		}
 		switch {
-		case f.Kind == "runtime" || f.Kind == "loop": // which is looked at below
+		case f.Kind == "runtime" || f.Kind == "loop": // reported below
 		case f.Severity == check.Error:
 			x.note(entry.Name, Error, "profile", place+": "+f.Problem, f.Hint)
 		case f.Kind == "feature":
@@ -351,11 +353,11 @@ func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call
 		return
 	}
 	chain, first, file := []string{path}, path, sources[0]
-	if call.Runtime != "" { // which takes the place of the hook file's
+	if call.Runtime != "" { // it overrides the hook file's
 		chain, first, file = append(chain, runtime), runtime, x.sys.Profile(filepath.Base(runtime))
 	}
 	if more, loop := check.Chain(first, file); loop {
-		x.note(entry.Name, Error, "runtime", "it never comes to a runtime: "+strings.Join(append(chain, more...), " calls "), "name a runtime in one of these profiles")
+		x.note(entry.Name, Error, "runtime", "it never reaches a low-level runtime: "+strings.Join(append(chain, more...), " calls "), "name a runtime in one of these profiles")
 		return
 	}
 	x.note(entry.Name, OK, "runtime", runtime+", "+features(check.Features(runtime)), "")
@@ -366,8 +368,8 @@ func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call
 	}
 }
 
-// features warns of features that the engine knows the low-level runtime to have and not the entry that leads to it: it may
-// not have asked it yet. Nor does it make use of them then.
+// features warns of features that the engine knows of the low-level runtime, but not of the entry that leads to it. The engine
+// may not have asked the entry yet, and does not use the features then.
 func (x *examination) features(entry engine.Entry, runtime string) {
 	if x.known == nil || x.known.Entry(entry.Name) == nil {
 		return
@@ -387,12 +389,12 @@ func (x *examination) features(entry engine.Entry, runtime string) {
 	}
 }
 
-// sandboxes warns of hooks whose program a pod's sandbox would have to have.
+// sandboxes warns of hooks whose program would have to be in a pod's sandbox image.
 func (x *examination) sandboxes(entry engine.Entry, files []*hooks.File) {
 	for _, f := range files {
 		for _, h := range f.Hooks {
 			if h.Stage == hooks.StartContainer && !f.SkipSandboxes {
-				x.note(entry.Name, Warning, "hooks", fmt.Sprintf("%s adds the startContainer hook %s to the sandboxes of pods too, whose image hardly has it: no pod starts then", f.Path, h.Path),
+				x.note(entry.Name, Warning, "hooks", fmt.Sprintf("%s adds the startContainer hook %s to the sandboxes of pods too, whose image probably does not have it: then no pod starts", f.Path, h.Path),
 					`write "skipSandboxes": true`)
 			}
 		}
@@ -415,7 +417,7 @@ func features(stages []hooks.Stage) string {
 	return "which runs hooks of the stages " + strings.Join(has, ", ")
 }
 
-// records looks at what hookctl has installed.
+// records examines what hookctl installed.
 func (x *examination) records(ctx context.Context, registered *engine.Registered) {
 	records, err := registration.Records(x.sys, x.engine)
 	if err != nil {

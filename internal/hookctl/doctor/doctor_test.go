@@ -44,7 +44,7 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// TestFeatures: what the engine knows of runc counts for a runtime that leads there, and for no other.
+// TestFeatures: features that the engine knows of runc are expected of a runtime that leads to runc, and of no other.
 func TestFeatures(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string {

@@ -1,7 +1,7 @@
-// Package history answers questions about what supervised hooks did, from their records: which ones, how long they took, and
-// in the words of tools that draw, count and trace.
+// Package history answers questions about what supervised hooks did, from their records. It selects records, computes
+// statistics, and converts records to the formats of metrics and tracing tools.
 //
-// It knows nothing of how records are written and stored, and prints nothing.
+// It does not know how records are written and stored, and it prints nothing.
 package history
 
 import (
@@ -16,18 +16,18 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// A Query says which records are meant. What is empty is not asked for.
+// A Query selects records. An empty field selects all.
 type Query struct {
-	ID      string   // a container's id, how it begins, or the name of a pod's: NAMESPACE/POD/CONTAINER, or the end of that
-	IDs     []string // besides, the whole ids of containers
+	ID      string   // the beginning of a container's id; or NAMESPACE/POD/CONTAINER, or the end of that
+	IDs     []string // full ids of containers that are selected besides ID
 	Profile string
 	Hook    string // the path of its program
 	Stage   string
-	Failed  bool // those alone that did not succeed
+	Failed  bool // only hooks that did not succeed
 	Since   time.Time
 }
 
-// Match reports whether a record is meant.
+// Match reports whether q selects a record.
 func (q *Query) Match(r *hooklog.Record) bool {
 	return q.matchContainer(r) &&
 		(q.Profile == "" || r.Profile == q.Profile) &&
@@ -37,15 +37,15 @@ func (q *Query) Match(r *hooklog.Record) bool {
 		!r.Time.Before(q.Since)
 }
 
-// Found is what a Query came upon.
+// Found counts what a Query found.
 type Found struct {
-	Records  int  // that are there
+	Records  int  // all records
 	Meant    int  // of Records: those that match
-	Profiled bool // some of Records is of the profile that is asked for
+	Profiled bool // a record of the query's profile is among Records
 	Torn     int  // lines that hold no record
 }
 
-// Read calls each for the records that are meant of the file at path and of those that it was before, oldest first.
+// Read calls each for the selected records of the file at path and its rotated predecessors, oldest first.
 func (q *Query) Read(path string, each func(*hooklog.Record) error) (f Found, err error) {
 	f.Torn, err = hooklog.Read(path, func(r *hooklog.Record) error {
 		f.Records++
@@ -63,7 +63,7 @@ func (q *Query) matchContainer(r *hooklog.Record) bool {
 	return strings.HasPrefix(r.Container, q.ID) || slices.Contains(q.IDs, r.Container) || strings.HasSuffix("/"+Container(r), "/"+q.ID)
 }
 
-// Container returns how a person calls the container of a record: by its pod, or by the beginning of its id.
+// Container returns a name for the container of a record: NAMESPACE/POD/CONTAINER, or the beginning of its id.
 func Container(r *hooklog.Record) string {
 	name := ""
 	if r.PodName != "" {
@@ -73,19 +73,19 @@ func Container(r *hooklog.Record) string {
 		}
 	}
 	if name == "" {
-		if name = r.Container; len(name) == 64 { // as engines shorten them
+		if name = r.Container; len(name) == 64 { // engines show the first 12 characters of a full id
 			name = name[:12]
 		}
 	}
 	return name
 }
 
-// Stat is what the runs of one hook at one stage came to. Durations are in seconds.
+// Stat holds statistics of the runs of one hook at one stage. Durations are in seconds.
 type Stat struct {
 	Stage    string  `json:"stage"`
 	Path     string  `json:"path"`
 	Count    int     `json:"count"`
-	Failed   int     `json:"failed"`   // of Count: those that did not succeed
+	Failed   int     `json:"failed"`   // of Count: runs that did not succeed
 	TimedOut int     `json:"timedOut"` // of Failed
 	Ignored  int     `json:"ignored"`  // of Failed
 	P50      float64 `json:"p50"`
@@ -93,12 +93,12 @@ type Stat struct {
 	P99      float64 `json:"p99"`
 	Max      float64 `json:"max"`
 
-	// Buckets counts runs by duration: the nth those that took at most Bounds[n], and more than the bound before; the
-	// last one those that took longer than all bounds.
+	// Buckets counts runs by duration. Buckets[n] counts those that took at most Bounds[n] and more than Bounds[n-1]. The
+	// last one counts those that took longer than all bounds.
 	Buckets []int `json:"buckets"`
 }
 
-// tally is a Stat of one profile's runs, or of all.
+// tally is a Stat of the runs of one profile, or of all profiles.
 type tally struct {
 	Stat
 	profile string
@@ -108,7 +108,7 @@ type tally struct {
 // Bounds are the upper bounds of buckets of durations, in seconds.
 var Bounds = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}
 
-// Summarize returns what records come to for each hook and stage, ordered by stage and path.
+// Summarize returns the statistics of records for each hook and stage, ordered by stage and path.
 func Summarize(records []*hooklog.Record) []Stat {
 	var sums Sums
 	for _, r := range records {
@@ -127,7 +127,8 @@ func Summarize(records []*hooklog.Record) []Stat {
 	return stats
 }
 
-// Sums is what records come to for each profile, hook and stage. Its zero value is what none come to. It keeps no record.
+// Sums holds the counts and durations of records for each profile, hook and stage, but not the records themselves. Its zero
+// value is empty and ready to use.
 type Sums struct {
 	by   map[[3]string]*tally // profile, stage and path
 	list []*tally
@@ -166,13 +167,13 @@ func bucket(seconds float64) int {
 	return i
 }
 
-// quantile returns the smallest of sorted values that at least the fraction q of them does not exceed.
+// quantile returns the smallest of the sorted values such that at least the fraction q of them are not greater.
 func quantile(sorted []float64, q float64) float64 {
 	return sorted[max(int(math.Ceil(q*float64(len(sorted))))-1, 0)]
 }
 
-// ParseSince returns the time that text means: a time of RFC 3339, a day or a time here, or a duration before now, for which
-// d is 24 hours.
+// ParseSince parses a time of RFC 3339, a local date or time, or a duration before now. In a duration, "7d" means 7 times
+// 24 hours.
 func ParseSince(text string, now time.Time) (t time.Time, ok bool) {
 	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02T15:04:05", time.DateOnly} {
 		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {

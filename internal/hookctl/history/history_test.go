@@ -91,7 +91,7 @@ func TestParseSince(t *testing.T) {
 	}
 }
 
-// TestOTLP: the line has the form of OpenTelemetry's protocol; a container's hooks are one trace.
+// TestOTLP: a line has the form of OpenTelemetry's protocol. The hooks of a container are one trace.
 func TestOTLP(t *testing.T) {
 	r := run("c", "prestart", "/h", "failed", 0.25)
 	r.ExitStatus, r.Error, r.Stderr, r.Ignored, r.PodNamespace, r.PodName = ptr(3), "why", "no device\n", true, "ns", "p"
@@ -153,7 +153,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// TestMetrics: Prometheus's own parser reads what is written, and no label is a container's id.
+// TestMetrics: Prometheus's own parser reads the metrics. No label is a container's id.
 func TestMetrics(t *testing.T) {
 	ignored := run("id-2", "prestart", "/h\"\xff", "timed out", 1)
 	ignored.Ignored = true
@@ -162,7 +162,7 @@ func TestMetrics(t *testing.T) {
 		sums.Add(r)
 	}
 	path := filepath.Join(t.TempDir(), "hooks.prom")
-	for range 2 { // there is none before, and then one
+	for range 2 { // the first creates the file, the second replaces it
 		if err := ReplaceTextfile(path, sums, []Containers{{"gpu", "missing", 2}}); err != nil {
 			t.Fatal(err)
 		}

@@ -16,14 +16,14 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// Containers is how many containers of a profile are in a state, as hookctl ps has them.
+// Containers is the number of containers of a profile that are in a state, as hookctl ps defines it.
 type Containers struct {
 	Profile, State string
 	Count          int
 }
 
-// families returns the metrics of records and of containers. A container's id is no label: a series for each container would
-// be one too many for every system that collects them.
+// families returns the metrics of records and of containers. A container's id is not a label: a series for each container
+// would be too many for any system that collects them.
 func families(sums Sums, containers []Containers) []*dto.MetricFamily {
 	duration := &dto.MetricFamily{Name: ptr("oci_hook_duration_seconds"), Help: ptr("How long hooks ran."), Unit: ptr("seconds"), Type: dto.MetricType_HISTOGRAM.Enum()}
 	counters := []struct {
@@ -74,7 +74,7 @@ func counter(name, help string) *dto.MetricFamily {
 
 func ptr[T any](v T) *T { return &v }
 
-// WriteMetrics writes the metrics of records and of containers in the format OpenMetrics.
+// WriteMetrics writes the metrics of records and of containers in the OpenMetrics format.
 func WriteMetrics(w io.Writer, sums Sums, containers []Containers) error {
 	return write(w, families(sums, containers), expfmt.NewFormat(expfmt.TypeOpenMetrics))
 }
@@ -83,10 +83,10 @@ func write(w io.Writer, families []*dto.MetricFamily, format expfmt.Format) erro
 	enc := expfmt.NewEncoder(w, format)
 	for _, f := range families {
 		if len(f.Metric) == 0 {
-			continue // which is no family to the encoder
+			continue // the encoder refuses an empty family
 		}
 		for _, m := range f.Metric {
-			for _, l := range m.Label { // the format holds UTF-8 alone
+			for _, l := range m.Label { // the format allows only UTF-8
 				l.Value = ptr(strings.ToValidUTF8(l.GetValue(), "\ufffd"))
 			}
 		}
@@ -100,9 +100,9 @@ func write(w io.Writer, families []*dto.MetricFamily, format expfmt.Format) erro
 	return nil
 }
 
-// ReplaceTextfile writes the metrics to the file at path in one step, in the text format that node_exporter's
-// textfile collector reads. The collector reads *.prom alone: the temporary file beside it is none to it. What is there and
-// is no file, such as /dev/null, stays; so does a link, such as /dev/stdout, and what it leads to.
+// ReplaceTextfile writes the metrics to the file at path in one step, in the text format that node_exporter's textfile
+// collector reads. The collector reads only *.prom, so it ignores the temporary file beside it. If path is not a regular
+// file, such as /dev/null or the link /dev/stdout, it is an error, and neither path nor the target of a link changes.
 func ReplaceTextfile(path string, sums Sums, containers []Containers) (err error) {
 	var text bytes.Buffer
 	if err := write(&text, families(sums, containers), expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {

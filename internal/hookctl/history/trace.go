@@ -11,7 +11,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 )
 
-// otlp is a line of OTLP in JSON, as OpenTelemetry's file exporter writes and its collector's receiver reads it.
+// otlp is a line of OTLP in JSON, the format that OpenTelemetry's file exporter writes and its collector's receiver reads.
 type otlp struct {
 	ResourceSpans []resourceSpans `json:"resourceSpans"`
 }
@@ -55,7 +55,7 @@ type attribute struct {
 
 type value struct {
 	String *string `json:"stringValue,omitempty"`
-	Int    *string `json:"intValue,omitempty"` // 64 bits are a string in JSON, as protocol buffers have it
+	Int    *string `json:"intValue,omitempty"` // 64-bit integers are strings in the JSON of protocol buffers
 	Bool   *bool   `json:"boolValue,omitempty"`
 }
 
@@ -65,11 +65,11 @@ const (
 	statusError  = 2
 )
 
-// WriteOTLP writes a record as a line of OTLP: a span for the hook, in a trace for the container.
+// WriteOTLP writes a record as a line of OTLP. The hook is a span, the container a trace.
 func WriteOTLP(w io.Writer, r *hooklog.Record) error {
 	begin := r.Time.UnixNano()
 	key := r.Container
-	if key == "" { // a trace of its own
+	if key == "" { // without a container, the hook is its own trace
 		key = r.Path + strconv.FormatInt(begin, 10)
 	}
 	trace := sha256.Sum256([]byte(key))
@@ -100,7 +100,7 @@ func WriteOTLP(w io.Writer, r *hooklog.Record) error {
 	}}})
 }
 
-// name returns what a hook is called where it is drawn.
+// name returns the name of a hook's span.
 func name(r *hooklog.Record) string {
 	if r.Stage == "" {
 		return r.Path
@@ -108,7 +108,7 @@ func name(r *hooklog.Record) string {
 	return r.Stage + " " + r.Path
 }
 
-// texts returns attributes of pairs of names and texts, without those that are empty.
+// texts returns attributes from pairs of names and texts. Empty texts are omitted.
 func texts(pairs ...string) []attribute {
 	list := []attribute{}
 	for i := 0; i < len(pairs); i += 2 {

@@ -1,4 +1,4 @@
-// Manpages writes the manual pages into a directory: those of hookctl, made from its commands, and those in
+// Manpages writes the manual pages into a directory: those of hookctl, which it makes from the commands, and those in
 // docs/man. `make man` runs it in the project's directory.
 //
 //	manpages VERSION DIR
@@ -145,11 +145,11 @@ func pageOf(cmd *cobra.Command, name string) string {
 // exitStatus begins the paragraph of a command's help that explains its exit status.
 const exitStatus = "Exit status: "
 
-// file is a file or a directory that commands read or write.
+// file describes files or directories that commands read or write.
 type file struct {
 	paths    string // several are separated by a comma and a space
 	what     string // in Markdown
-	commands string // the words after hookctl
+	commands string // their first words after hookctl, separated by spaces
 }
 
 var files = []file{
@@ -158,14 +158,14 @@ var files = []file{
 	{"/etc/docker/daemon.json, /etc/containerd/config.toml, /etc/crio/crio.conf.d, /etc/containers/containers.conf.d",
 		"The engines' configuration.", "install uninstall doctor node"},
 	{"/opt/oci-add-hooks/bin", "The programs and the link on a node.", "node"},
-	{"/var/lib/oci-add-hooks", "The lock, and what **hookctl** changed, to undo it.", "profile install uninstall doctor node"},
+	{"/var/lib/oci-add-hooks", "The lock, and the records of changes by which **hookctl** undoes them.", "profile install uninstall doctor node"},
 	{"/var/log/oci-add-hooks/hooks.jsonl",
 		"The records of supervised hooks. For a user who is not root, *oci-add-hooks/hooks.jsonl* in **$XDG_STATE_HOME** or *~/.local/state*.", "ps log metrics"},
-	{"/tmp/hookctl-try-NUMBER", "The container while it runs, in **$TMPDIR** if that is set. It is removed at the end, or by the next **hookctl try**.", "try"},
+	{"/tmp/hookctl-try-NUMBER", "The container while it runs; in **$TMPDIR** if that is set. It is removed at the end or by the next **hookctl try**.", "try"},
 	{"/usr/share/bash-completion/completions/hookctl", "The script for bash that the packages install.", "completion"},
 }
 
-// filesOf returns the files of a command, or all for hookctl itself.
+// filesOf returns the files of a command; all for hookctl itself.
 func filesOf(cmd *cobra.Command) []file {
 	words := strings.Fields(cmd.CommandPath())
 	if len(words) == 1 {
@@ -174,10 +174,10 @@ func filesOf(cmd *cobra.Command) []file {
 	return slices.DeleteFunc(slices.Clone(files), func(f file) bool { return !slices.Contains(strings.Fields(f.commands), words[1]) })
 }
 
-// placeholder matches what stands for a value in a line of usage.
+// placeholder matches a placeholder of a value in a usage line.
 var placeholder = regexp.MustCompile("[A-Z]{2,}")
 
-// escaped returns text for Markdown, in which only code between backquotes means something.
+// escaped returns text as Markdown in which only code between backquotes is markup.
 func escaped(text string) string {
 	parts := strings.Split(text, "`")
 	for i := 0; i < len(parts); i += 2 {
@@ -200,7 +200,7 @@ func fromMarkdown(path, dir, source string, date time.Time) error {
 	return write(dir, name, section, string(text), source, date)
 }
 
-// write writes a page, which is given in Markdown without its title.
+// write writes a page. text is in Markdown, without the title.
 func write(dir, name, section, text, source string, date time.Time) error {
 	title := fmt.Sprintf("%% %q %q %q %q %q\n", strings.ToUpper(name), section, date.Format("Jan 2006"), source, "oci-add-hooks")
 	return os.WriteFile(filepath.Join(dir, name+"."+section), md2man.Render([]byte(title+text)), 0o644)

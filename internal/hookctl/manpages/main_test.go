@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The pages are there, are the same whenever they are made, and groff has nothing to say about them.
+// The pages exist, are the same each time they are made, and groff reports nothing about them.
 func TestPages(t *testing.T) {
 	t.Chdir("../../..") // the project's directory
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
@@ -50,7 +50,7 @@ func TestPages(t *testing.T) {
 		}
 	}
 	wantLines(t, filepath.Join(dir, "hookctl-install.1"), `\fB--config\fP \fIFILE\fP`, `\fB--json\fP`, `\fBhookctl install\fP [\fIOPTION\fP]\&... \fIENGINE\fP --profile \fINAME\fP`)
-	wantLines(t, filepath.Join(dir, "hookctl.1"), `\fBtry\fP`, "run a throwaway container with hooks, and show what became of each")
+	wantLines(t, filepath.Join(dir, "hookctl.1"), `\fBtry\fP`, "run a throwaway container with hooks, and show the result of each")
 	wantLines(t, filepath.Join(dir, "hookctl-check.1"), ".SH EXIT STATUS", "1 if there is an error (with --strict, or a warning), else 0; 2 after wrong usage.",
 		".SH FILES", `\fI/etc/oci-add-hooks/NAME.json\fP`)
 	wantLines(t, filepath.Join(dir, "hookctl-profile.1"), ".SH COMMANDS", `\fBadd\fP`, "write a profile and make its link")

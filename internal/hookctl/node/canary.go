@@ -13,9 +13,9 @@ import (
 // Canary reports whether an installation ends by running a pod with the handler.
 type Canary int
 
-// The possibilities.
+// When an installation runs a canary.
 const (
-	CanaryIfPossible Canary = iota // where the engine has what it takes, as the sandbox image
+	CanaryIfPossible Canary = iota // if the engine has what this needs, such as the sandbox image
 	CanaryAlways
 	CanaryNever
 )
@@ -35,7 +35,7 @@ func (n *Node) canary(ctx context.Context) error {
 	case errors.As(err, &impossible) && n.Canary == CanaryIfPossible:
 		n.Say("no canary: " + err.Error())
 	case err != nil:
-		return fmt.Errorf("the canary by the handler %s failed: %w", n.Profile, err)
+		return fmt.Errorf("the canary with the handler %s failed: %w", n.Profile, err)
 	case proof.Hooks == 0:
 		n.Say("canary: a container ran by " + proof.Calls + "; no hook of the profile is for it")
 	default:

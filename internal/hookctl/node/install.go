@@ -19,8 +19,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// Install puts on the node what is missing there. It looks at everything first, and changes nothing if anything is wrong.
-// If a later step fails, or ctx ends, everything is put back.
+// Install installs on the node what is missing there. It checks everything first, and changes nothing if anything is wrong. If
+// a later step fails, or ctx ends, everything is restored.
 func (n *Node) Install(ctx context.Context, programs []Program, hookFile HookFile) error {
 	release, err := n.take(ctx)
 	if err != nil {
@@ -55,7 +55,7 @@ func (n *Node) Install(ctx context.Context, programs []Program, hookFile HookFil
 	return nil
 }
 
-// HookFile is a hook file as it was read in the container, at Path.
+// HookFile is a hook file that was read at Path in the container.
 type HookFile struct {
 	Path string
 	Text []byte
@@ -67,10 +67,10 @@ func (n *Node) planFiles(programs []Program, hookFile HookFile) ([]change.File, 
 	known := exe
 	for _, p := range programs {
 		if _, err := os.Stat(filepath.Join(n.BinDir, p.Name)); err != nil {
-			known = "" // some are yet to be copied, and hooks may ask for them
+			known = "" // some programs are not copied yet, and hooks may need them
 		}
 	}
-	// The hook file is checked on the node, where its hooks are to be.
+	// The hook file is checked on the node, where its hooks will run.
 	copied := filepath.Join(run, "oci-add-hooks-"+n.Profile+".json")
 	if err := os.Remove(copied); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s cannot be removed: %w", copied, report.Plain(err))
@@ -110,7 +110,7 @@ func (n *Node) planFiles(programs []Program, hookFile HookFile) ([]change.File, 
 	return append(files, plan.Files...), nil
 }
 
-// withoutForce returns an error without the remedy that these commands have no option for.
+// withoutForce returns err without the remedy --force, an option that these commands do not have.
 func withoutForce(err error) error {
 	var refused profiles.Refused
 	if errors.As(err, &refused) {
@@ -119,17 +119,17 @@ func withoutForce(err error) error {
 	return err
 }
 
-// refuseRuntime returns an error if containers run by the profile, whose runtime is to be another one.
+// refuseRuntime returns an error if containers run with the profile, whose runtime is about to change from before.
 func (n *Node) refuseRuntime(before string) error {
 	list, err := n.users()
 	list = slices.DeleteFunc(list, func(use container.Use) bool { return !use.Running })
 	what := fmt.Sprintf("the profile %s names the runtime %s, which cannot be changed", n.Profile, before)
 	if len(list) > 0 {
-		return fmt.Errorf("%s while these containers run by it, for they could not be stopped any more; end their pods first, or choose another name for the profile:%s",
+		return fmt.Errorf("%s while these containers run with it, because they could no longer be stopped; end their pods first, or choose another name for the profile:%s",
 			what, inset(describe(list)))
 	}
 	if err != nil {
-		return fmt.Errorf("%s: whether containers run by it is not known: %w", what, err)
+		return fmt.Errorf("%s: whether containers run with it is not known: %w", what, err)
 	}
 	return nil
 }

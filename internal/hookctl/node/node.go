@@ -1,9 +1,9 @@
-// Package node does on a Kubernetes node what its DaemonSet is for: it copies the programs there, adds a profile and
-// registers it with the node's engine; it removes all that once no container needs it; and it looks whether it is so.
+// Package node does the work of the DaemonSet on a Kubernetes node. It copies the programs there, adds a profile and registers
+// it with the node's engine. It removes all of this once no container needs it. It checks whether all is still as installed.
 //
-// It knows the order in which that is safe, and how it is undone at any moment. It runs after the node's file system has
-// become the root of this process; what the container has is read before (Programs). It does not know how profiles are
-// composed, how an engine is configured, or how anything is printed.
+// It knows the safe order of these steps, and how to undo them at any moment. It runs after the node's file system has become
+// the root of this process; files of the container are read before (Programs). It does not know how profiles are composed,
+// how an engine is configured, or how anything is printed.
 package node
 
 import (
@@ -29,13 +29,13 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// BinDir is the usual directory for the programs on a node: /opt can mostly be written to, even where /usr cannot.
+// BinDir is the default directory for the programs on a node: /opt is usually writable, even where /usr is not.
 const BinDir = "/opt/oci-add-hooks/bin"
 
-// run is a directory of the node that is empty after each start of it.
+// run is a directory of the node that is empty after each boot.
 const run = "/run"
 
-// Node is a node, and what is to be there.
+// Node is a node and what to install on it.
 type Node struct {
 	System  system.System
 	Engine  engine.Engine
@@ -46,7 +46,7 @@ type Node struct {
 	PodAnnotations []string // of an installation: see engine.Runtime
 	DryRun         bool     // change nothing
 
-	// What happens is reported as it happens: what is done, what a change was, and what was found in the hook file.
+	// These report events as they happen: messages, changes to files, and findings in the hook file.
 	Say      func(text string)
 	Changed  func(change.File)
 	Findings func([]check.Finding)
@@ -61,7 +61,7 @@ type Program struct {
 	Text []byte
 }
 
-// Programs reads the programs of this container: this one, and those beside the runtime that is at exe.
+// Programs reads the programs of this container: this one, and those beside the oci-add-hooks at exe.
 func Programs(exe string) (programs []Program, err error) {
 	for _, name := range programNames {
 		path := filepath.Join(filepath.Dir(exe), name)
@@ -70,7 +70,7 @@ func Programs(exe string) (programs []Program, err error) {
 		}
 		text, err := os.ReadFile(path)
 		if name == supervisor && errors.Is(err, fs.ErrNotExist) {
-			continue // only hooks that ask for it need it, and the check of the hook file says so
+			continue // only supervised hooks need it; then the check of the hook file reports that it is missing
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s cannot be read: %w", path, report.Plain(err))
@@ -84,7 +84,7 @@ const supervisor = inject.Supervisor
 
 var programNames = []string{cmdline.Name, supervisor, "hookctl"}
 
-// take takes the lock.
+// take takes the lock, unless it is a dry run.
 func (n *Node) take(ctx context.Context) (release func(), err error) {
 	if n.DryRun {
 		return func() {}, nil
@@ -98,7 +98,7 @@ func (n *Node) take(ctx context.Context) (release func(), err error) {
 	return release, err
 }
 
-// report reports changes, but for those to hookctl's own records.
+// report reports changes, except those to hookctl's own records.
 func (n *Node) report(files []change.File) {
 	for _, f := range files {
 		if !strings.HasPrefix(f.Path, n.System.State+"/") {
@@ -117,7 +117,7 @@ func (n *Node) carryOut(ctx context.Context, plan *registration.Plan, steps ...r
 	return err
 }
 
-// reloading returns the step by which the engine reads what is planned; none if it knows that already.
+// reloading returns the step that makes the engine read what is planned; none if the engine already knows it.
 func (n *Node) reloading(ctx context.Context, plan *registration.Plan) ([]registration.Step, error) {
 	if !plan.Changes() {
 		if unread, err := plan.Unread(ctx); err != nil || !unread {
@@ -136,13 +136,13 @@ func (n *Node) reloading(ctx context.Context, plan *registration.Plan) ([]regist
 	}}, err
 }
 
-// reload has the engine read its configuration, and waits until it answers again: what is printed meanwhile may be lost
-// with the container's output, which the engine itself takes up.
+// reload makes the engine reload its configuration, and waits until it answers again. The engine itself reads the container's
+// output, so what is printed in the meantime may be lost.
 func (n *Node) reload(ctx context.Context, reload engine.Reload, read func(context.Context) error) error {
 	if reload.Command == "" {
 		return nil
 	}
-	n.Say(fmt.Sprintf("%s reads its configuration again (%s): %s", n.Engine.Name(), reload.Command, reload.Effect))
+	n.Say(fmt.Sprintf("%s reloads its configuration (%s): %s", n.Engine.Name(), reload.Command, reload.Effect))
 	if err := read(ctx); err != nil {
 		return err
 	}

@@ -20,20 +20,20 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// Remove removes from the node what Install put there, once no container uses it.
+// Remove removes from the node what Install installed, once no container uses it.
 func (n *Node) Remove(ctx context.Context) error {
-	// What could not be removed in the end is said before anything is.
+	// Files that could not be removed later are reported before anything is removed.
 	if _, err := n.planRemoval(); err != nil {
 		return err
 	}
 	if err := n.whileUnused(ctx, n.unregister); err != nil {
 		return err
 	}
-	// A container may have been started meanwhile. Now that the engine does not know the profile, none will be.
+	// A container may have been started in the meantime. Now that the engine does not know the profile, none will be.
 	return n.whileUnused(ctx, n.removeFiles)
 }
 
-// whileUnused waits until no container uses the profile, and calls f then, with the lock held.
+// whileUnused waits until no container uses the profile, then calls f with the lock held.
 func (n *Node) whileUnused(ctx context.Context, f func(context.Context) error) error {
 	for {
 		if err := n.waitUntilUnused(ctx); err != nil {
@@ -44,7 +44,7 @@ func (n *Node) whileUnused(ctx context.Context, f func(context.Context) error) e
 			return err
 		}
 		if list, err := n.users(); err == nil && len(list) > 0 && !n.DryRun {
-			release() // one was started just now
+			release() // one has just been started
 			continue
 		}
 		defer release()
@@ -52,7 +52,7 @@ func (n *Node) whileUnused(ctx context.Context, f func(context.Context) error) e
 	}
 }
 
-// unregister has the engine forget the profile.
+// unregister removes the profile from the engine.
 func (n *Node) unregister(ctx context.Context) error {
 	record, text, err := registration.ReadRecord(n.System, n.Engine.Name(), n.Profile)
 	if err != nil {
@@ -79,14 +79,14 @@ func (n *Node) unregister(ctx context.Context) error {
 	return n.carryOut(ctx, plan, reload...)
 }
 
-// forget has the engine read its configuration if it knows the profile, of which that has nothing: an installation may have
-// been killed, and undone.
+// forget makes the engine reload its configuration if the engine knows the profile but the configuration does not have it: an
+// installation may have been killed and undone.
 func (n *Node) forget(ctx context.Context) error {
 	plan := registration.Gone(n.System, n.Engine, engine.Runtime{Name: n.Profile, Link: n.link()})
 	reload, err := n.reloading(ctx, plan)
 	switch {
 	case err != nil:
-		n.Say(fmt.Sprintf("whether %s still knows %s cannot be told: %v", n.Engine.Name(), n.Profile, err))
+		n.Say(fmt.Sprintf("whether %s still knows %s is not known: %v", n.Engine.Name(), n.Profile, err))
 		return nil
 	case n.DryRun:
 		return nil
@@ -101,7 +101,7 @@ func (n *Node) removeFiles(ctx context.Context) error {
 		return err
 	}
 	if len(records) > 0 && !n.DryRun {
-		return fmt.Errorf("%s stays on this node, for %s knows it too: hookctl node remove %[2]s --profile %[1]s", n.Profile, records[0].Engine)
+		return fmt.Errorf("%s stays on this node, because %s knows it too: hookctl node remove %[2]s --profile %[1]s", n.Profile, records[0].Engine)
 	}
 	files, err := n.planRemoval()
 	if err != nil {
@@ -116,7 +116,7 @@ func (n *Node) removeFiles(ctx context.Context) error {
 		return err
 	}
 	n.report(files)
-	_ = os.Remove(n.System.Profiles) // fails if there are others
+	_ = os.Remove(n.System.Profiles) // fails if there are other profiles
 	n.Say(fmt.Sprintf("nothing of %s is left on this node", n.Profile))
 	return nil
 }
@@ -165,7 +165,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// waitUntilUnused waits until no container uses the profile, and reports which do, whenever these are others. A dry run
+// waitUntilUnused waits until no container uses the profile. It reports the containers that do whenever they change. A dry run
 // does not wait.
 func (n *Node) waitUntilUnused(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
@@ -193,12 +193,12 @@ func (n *Node) waitUntilUnused(ctx context.Context) error {
 	}
 }
 
-// users returns the containers that use the profile. With an error, there may be more.
+// users returns the containers that use the profile. If it also returns an error, there may be more.
 func (n *Node) users() ([]container.Use, error) {
 	return container.Look(n.System).Using(program.Uses(n.System, program.Known(n.program(), n.Profile)))
 }
 
-// describe returns a line for each container, those of a pod together.
+// describe returns a line for each container, sorted so that those of a pod are together.
 func describe(list []container.Use) (lines []string) {
 	for _, use := range list {
 		lines = append(lines, use.String())

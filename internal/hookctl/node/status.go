@@ -20,8 +20,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// receipt is what an installation has put on the node, for anyone to read: whoever looks whether it is still so has no
-// rights there (the record of package registration holds the engine's configuration, and is root's).
+// receipt describes what an installation changed on the node. Anyone can read it, because status runs without privileges. (The
+// record of package registration holds the engine's configuration, and only root can read it.)
 type receipt struct {
 	Engine        string            `json:"engine"`
 	Link          string            `json:"link"`
@@ -30,10 +30,10 @@ type receipt struct {
 }
 
 func receiptPath(sys system.System, profile string) string {
-	return filepath.Join(sys.State, "node-"+profile+".json") // not in a directory of its own, which is an engine's
+	return filepath.Join(sys.State, "node-"+profile+".json") // not in a subdirectory: those are engines'
 }
 
-// withReceipt adds the receipt to the changes of an installation, of which the record is r.
+// withReceipt adds the receipt to the changes of an installation whose record is r.
 func (n *Node) withReceipt(files []change.File, r *registration.Record) ([]change.File, error) {
 	f := change.File{Path: receiptPath(n.System, n.Profile), Mode: 0o644, Own: true}
 	var err error
@@ -57,11 +57,11 @@ func (n *Node) withReceipt(files []change.File, r *registration.Record) ([]chang
 type Part struct {
 	Name    string `json:"name"` // programs, link, profile or handler
 	Path    string `json:"path"`
-	Problem string `json:"problem,omitempty"` // empty if it is as it was installed
+	Problem string `json:"problem,omitempty"` // empty if it is as installed
 }
 
-// Status looks whether a profile is on a node as it was installed. It needs no rights but to read what anyone may, and runs
-// nothing. The node's file system is the machine's root.
+// Status returns the parts of a profile's installation on a node, each with the problem if it is not as installed. It reads only
+// files that anyone can read, and runs nothing. The node's file system is at sys.Root.
 func Status(sys system.System, profile string) ([]Part, error) {
 	path := sys.Path(receiptPath(sys, profile))
 	text, err := change.Read(path)
@@ -101,7 +101,7 @@ func (s *status) note(name, path, problem string) {
 	s.parts = append(s.parts, Part{Name: name, Path: path, Problem: problem})
 }
 
-// file notes what is wrong with a file: that it cannot be read, or what judge says of its text.
+// file notes a problem with a file: that it cannot be read, or what judge returns about its text.
 func (s *status) file(name, path string, judge func(text []byte) string) {
 	file, err := jsonfile.Read(s.sys.Path(path))
 	switch {
@@ -129,7 +129,7 @@ func (s *status) programs() {
 		case err != nil:
 			s.note("programs", path, plain(err))
 		case !st.Mode().IsRegular() || st.Mode().Perm()&0o111 != 0o111 || st.Size() == 0:
-			s.note("programs", path, "it is no program that anyone can execute")
+			s.note("programs", path, "it is not a program that anyone can execute")
 		default:
 			s.note("programs", path, "")
 		}
@@ -148,8 +148,8 @@ func (s *status) link() {
 	}
 }
 
-// handler judges a file of the engine's configuration: it is as it was installed; or somebody has changed it since, and it
-// still has the handler, or still names the file that has it.
+// handler returns the problem with a file of the engine's configuration. There is none if the file is as installed, or if
+// somebody has changed it since but it still has the handler, or still names the file that has it.
 func (s *status) handler(path string, text []byte) string {
 	if change.Digest(text) == s.receipt.Configuration[path] || s.hasHandler(path, text) {
 		return ""
@@ -162,13 +162,13 @@ func (s *status) handler(path string, text []byte) string {
 	return fmt.Sprintf("it was changed since, and does not have what registers %s with %s", s.profile, s.receipt.Engine)
 }
 
-// hasHandler reports whether a configuration has, below the profile's name, the link.
+// hasHandler reports whether a configuration has the link below the profile's name.
 func (s *status) hasHandler(path string, text []byte) bool {
 	tree, err := engine.Tree(path, text)
 	return err == nil && names(tree, s.profile, s.receipt.Link)
 }
 
-// names reports whether a value named name is, or holds, the text link.
+// names reports whether tree has a value named name that is, or holds, the text link.
 func names(tree any, name, link string) bool {
 	switch v := tree.(type) {
 	case map[string]any:

@@ -40,10 +40,10 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	return err
 }
 
-// A span is text of one style, as it is on the screen.
+// A span is text of one style on the screen.
 type span struct{ style, text string }
 
-// styles are those of hookctl's output (ECMA-48, Select Graphic Rendition), as attributes of SVG.
+// styles maps the styles of hookctl's output (ECMA-48, Select Graphic Rendition) to attributes of SVG.
 var styles = map[string]string{
 	"":   ``,
 	"0":  ``,
@@ -57,8 +57,8 @@ var styles = map[string]string{
 
 var control = regexp.MustCompile(`\x1b(?:\[([^A-Za-z]*)([A-Za-z]))?`)
 
-// read returns the lines that the screen shows in the end. Of the control sequences it knows those that hookctl writes: styles,
-// and Cursor Up with Erase in Page.
+// read returns the lines that the screen shows at the end. It knows only the control sequences that hookctl writes: styles,
+// and Cursor Up with Erase in Page. Any other is an error.
 func read(written string) (screen [][]span, err error) {
 	style, line := "", []span(nil)
 	text := func(s string) {
@@ -112,7 +112,7 @@ const (
 	margin     = 16
 )
 
-// draw returns the SVG of a screen. Each span has its own place and length, so that columns stay columns in any font.
+// draw returns the SVG of a screen. Each word has its own position and length, so that columns are aligned in any font.
 func draw(title string, screen [][]span) []byte {
 	var body bytes.Buffer
 	columns := 0
@@ -145,7 +145,7 @@ func draw(title string, screen [][]span) []byte {
 
 var blank = regexp.MustCompile(`^ +| {2,}| +$`)
 
-// words returns a text in parts: the spaces of which SVG would draw one or none, and what is between them.
+// words splits text into runs of spaces that SVG would collapse or drop, and the parts between them.
 func words(text string) (parts []string) {
 	at := 0
 	for _, m := range blank.FindAllStringIndex(text, -1) {

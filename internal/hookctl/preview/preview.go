@@ -1,6 +1,6 @@
-// Package preview makes the plan that oci-add-hooks would carry out on a bundle, and carries nothing out.
+// Package preview makes the plan that oci-add-hooks would carry out on a bundle, without carrying it out.
 //
-// It knows what is shown of a plan. It does not know how containers are found, nor how this is drawn.
+// It knows which parts of a plan are shown. It does not know how containers are found or how the result is drawn.
 package preview
 
 import (
@@ -23,14 +23,14 @@ import (
 type Preview struct {
 	Config    string               `json:"config"`
 	Container *container.Container `json:"container,omitempty"`
-	Runtime   string               `json:"runtime"`         // the path of the low-level runtime; empty if it is not found
-	Error     string               `json:"error,omitempty"` // why it is not found: nothing is added then
+	Runtime   string               `json:"runtime"`         // the path of the low-level runtime; empty if not found
+	Error     string               `json:"error,omitempty"` // why it is not found; nothing is added then
 	Hooks     []Decision           `json:"hooks"`
 	Changes   bool                 `json:"changes"`
-	Diff      string               `json:"diff"` // of config.json with each member and element in a line of its own
+	Diff      string               `json:"diff"` // of config.json with each member and element on its own line
 }
 
-// Decision is what becomes of one hook.
+// Decision is whether one hook would be added, and why.
 type Decision struct {
 	Stage   string         `json:"stage"` // empty if the hook names none
 	Path    string         `json:"path"`
@@ -45,12 +45,12 @@ type Decision struct {
 type Supervised struct {
 	Timeout       int    `json:"timeout"` // in seconds
 	FailurePolicy string `json:"failurePolicy"`
-	Reason        string `json:"reason,omitempty"` // why a failure is ignored, where the container decides it
+	Reason        string `json:"reason,omitempty"` // why a failure is ignored, if that depends on the container
 
-	Text string `json:"-"` // the same in words
+	Text string `json:"-"` // all of it in words
 }
 
-// Bundle returns what a call would add to the bundle in a directory.
+// Bundle returns what a call would add to the bundle in the directory dir.
 func Bundle(v *inventory.Inventory, call cmdline.Call, dir string) (*Preview, error) {
 	at, err := filepath.Abs(dir)
 	if err != nil {
@@ -60,11 +60,11 @@ func Bundle(v *inventory.Inventory, call cmdline.Call, dir string) (*Preview, er
 		at = filepath.Dir(at)
 	}
 	config := filepath.Join(dir, "config.json")
-	return plan(v, call, Preview{Config: config}, config, filepath.Base(at)) // engines name the directory by the container's id
+	return plan(v, call, Preview{Config: config}, config, filepath.Base(at)) // engines name the directory after the container's id
 }
 
-// Next returns what would be added to a container if it were created today: by the call that is given, or if that is nil, by
-// the one that it was created by.
+// Next returns what a call would add to a container if it were created today. If call is nil, it is the call that created the
+// container.
 func Next(v *inventory.Inventory, call *cmdline.Call, c container.Container) (*Preview, error) {
 	if call == nil {
 		created, through, err := v.Call(c)
@@ -84,7 +84,7 @@ func Next(v *inventory.Inventory, call *cmdline.Call, c container.Container) (*P
 	return plan(v, *call, Preview{Config: filepath.Join(c.Bundle, "config.json"), Container: &c}, path, c.ID)
 }
 
-// plan plans what a call would add to the config.json at path, of the container with that id.
+// plan completes p with what a call would add to the config.json at path of the container id.
 func plan(v *inventory.Inventory, call cmdline.Call, p Preview, path, id string) (*Preview, error) {
 	uses, err := v.Load(call)
 	if err != nil {
@@ -127,7 +127,7 @@ func plan(v *inventory.Inventory, call cmdline.Call, p Preview, path, id string)
 	return &p, nil
 }
 
-// indented returns JSON with each member and element in a line of its own, and all else as it was.
+// indented returns JSON with each member and element on its own line, otherwise unchanged.
 func indented(text []byte) ([]byte, error) {
 	v := jsontext.Value(text).Clone()
 	if err := v.Indent(jsontext.WithIndent("    ")); err != nil {

@@ -12,7 +12,7 @@ import (
 func (u *UI) FindingsToStderr(findings []check.Finding) {
 	onStderr := New(u.err, u.err)
 	onStderr.Findings(findings)
-	_ = onStderr.Flush() // there is no place to report it
+	_ = onStderr.Flush() // an error of standard error cannot be reported
 }
 
 // Findings prints findings, each followed by an empty line.
@@ -41,7 +41,7 @@ func (u *UI) Findings(findings []check.Finding) {
 	}
 }
 
-// How much is shown of a line, in characters, and how far it is indented.
+// The most and the least of a line that an excerpt shows, and its indent, in characters.
 const (
 	excerptWidth  = 100
 	minExcerpt    = 20
@@ -54,12 +54,12 @@ func (u *UI) excerpt(line string, offset int, caret Colour) {
 	room := excerptWidth
 	if width := u.width(); width > 0 {
 		room = max(min(room, width-excerptIndent), minExcerpt)
-		if blank := len(line) - len(strings.TrimLeft(line, " \t")); blank <= offset { // nobody knows how wide a tab is
+		if blank := len(line) - len(strings.TrimLeft(line, " \t")); blank <= offset { // the width of a tab is not known
 			line, offset = line[blank:], offset-blank
 		}
 	}
 	start, end := 0, len(line)
-	// A line may be as long as a file, and have thousands of findings: no more of it is looked at than is shown.
+	// A line may be as long as a file and have thousands of findings. So only the part that is shown is examined.
 	if len(line) > utf8.UTFMax*room || utf8.RuneCountInString(line) > room {
 		start = offset
 		for n := 0; start > 0 && n < room/2; n++ {

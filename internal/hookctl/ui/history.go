@@ -10,7 +10,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 )
 
-// Record prints a record: a line, and what the hook printed where it failed.
+// Record prints a record in one line and, if the hook failed, what it printed.
 func (u *UI) Record(r *hooklog.Record) {
 	container := history.Container(r)
 	if container == "" {
@@ -42,7 +42,7 @@ func (u *UI) Record(r *hooklog.Record) {
 	u.printed(r.Stdout, r.Stderr, r.Truncated)
 }
 
-// Stats prints what the runs of hooks came to, with a histogram of their durations on a terminal.
+// Stats prints statistics of the runs of hooks, on a terminal with a histogram of their durations.
 func (u *UI) Stats(stats []history.Stat) {
 	if len(stats) == 0 {
 		u.Printf("no records\n")
@@ -74,13 +74,13 @@ func (u *UI) Stats(stats []history.Stat) {
 	u.Table(heading, rows)
 }
 
-// bounds names the first and the last bound of histograms.
+// bounds returns the first and the last bound of histograms as text.
 func bounds() string {
 	first, last := history.Bounds[0], history.Bounds[len(history.Bounds)-1]
 	return toDuration(first).String() + " to " + toDuration(last).Round(time.Second).String()
 }
 
-// bars draws a histogram, a character a bucket.
+// bars returns a histogram with one character for each bucket.
 func bars(counts []int) string {
 	levels := []rune("▁▂▃▄▅▆▇█")
 	most := 1

@@ -16,11 +16,11 @@ func (c Colour) Cell(text string) Cell {
 	return Cell{strings.ReplaceAll(Escape(text), "\t", `\t`), c}
 }
 
-// gap is how far columns are apart.
+// gap is the space between columns, in characters.
 const gap = 2
 
-// Table prints rows of cells below a heading. A terminal that is too narrow for them gets each cell in lines that are broken
-// between words, and if not even the longest words fit side by side, each cell below the other.
+// Table prints rows of cells below a heading. On a narrow terminal, the text of a cell is broken between words. If not even
+// the longest words fit side by side, each row is printed as a block with one cell below the other.
 func (u *UI) Table(heading []string, rows [][]Cell) {
 	head := make([]Cell, len(heading))
 	for i, h := range heading {
@@ -38,7 +38,8 @@ func (u *UI) Table(heading []string, rows [][]Cell) {
 	}
 }
 
-// fit returns the widths of columns with which rows fit into width characters. It reports whether there are any.
+// fit returns widths of columns with which rows fit into width characters, and reports whether there are any. A width of 0
+// means no limit.
 func fit(rows [][]Cell, width int) (widths []int, fits bool) {
 	whole, least := make([]int, len(rows[0])), make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -53,7 +54,7 @@ func fit(rows [][]Cell, width int) (widths []int, fits bool) {
 		return whole, true
 	}
 	widths = make([]int, len(whole))
-	// The widest columns give way first.
+	// The widest columns become narrower first.
 	for level := width; level >= 0; level-- {
 		sum := -gap
 		for i := range widths {
@@ -67,7 +68,7 @@ func fit(rows [][]Cell, width int) (widths []int, fits bool) {
 	return nil, false
 }
 
-// row prints a row, each cell in as many lines as it takes.
+// row prints a row; each cell takes as many lines as it needs.
 func (u *UI) row(row []Cell, widths []int) {
 	cells := make([][]string, len(row))
 	lines := 1
@@ -92,7 +93,7 @@ func (u *UI) row(row []Cell, widths []int) {
 	}
 }
 
-// records prints rows as blocks, with a line for each cell that has a text.
+// records prints rows as blocks, with a line for each cell that is not empty.
 func (u *UI) records(head []Cell, rows [][]Cell, width int) {
 	name := 0
 	for _, h := range head {
@@ -110,7 +111,7 @@ func (u *UI) records(head []Cell, rows [][]Cell, width int) {
 	}
 }
 
-// wrap returns text in lines of at most width characters, broken between words. A longer word has a line to itself.
+// wrap returns text in lines of at most width characters, broken between words. A longer word has its own line.
 func wrap(text string, width int) (lines []string) {
 	if utf8.RuneCountInString(text) <= width {
 		return []string{text}

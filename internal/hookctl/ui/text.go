@@ -6,11 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// textWidth returns how wide text is here: on a terminal at most 100 characters, since longer lines are hard to read.
+// textWidth returns the width of running text, in characters: that of the terminal, or 80 without one, but at most 100
+// because longer lines are hard to read.
 func (u *UI) textWidth() int { return min(cmp.Or(u.width(), 80), 100) }
 
-// Text prints paragraphs, one a line of text, whose lines are broken between words. A line that begins with a space is a
-// row of a list, and printed as it is if it fits.
+// Text prints paragraphs, broken between words. Each line of text is one paragraph. A line that begins with a space is a row
+// of a list; it is printed unchanged if it fits.
 func (u *UI) Text(text string) {
 	for paragraph := range strings.Lines(text) {
 		hanging := 0
@@ -28,8 +29,8 @@ func (u *UI) Text(text string) {
 	}
 }
 
-// flow prints cells one after the other below indent spaces, with a space between them. A terminal gets lines that are broken
-// between words; those after the first begin farther to the right.
+// flow prints cells one after the other, indented by indent spaces, with a space between them. On a terminal, lines are broken
+// between words, and those after the first are indented further.
 func (u *UI) flow(indent int, cells ...Cell) {
 	width := u.width()
 	u.Printf("%s", strings.Repeat(" ", indent))
@@ -67,7 +68,7 @@ func (u *UI) flow(indent int, cells ...Cell) {
 // Heading prints the heading of a section of text.
 func (u *UI) Heading(text string) { u.Printf("\n%s\n", u.Paint(Bold, text+":")) }
 
-// Definitions prints terms, each with what it means beside it or below.
+// Definitions prints terms, each with its explanation beside it or below.
 func (u *UI) Definitions(list [][2]string) {
 	const indent, most = 2, 26
 	column := 0

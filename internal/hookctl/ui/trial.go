@@ -16,8 +16,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// Trial prints what became of the hooks that were tried: a time line with a row for each, what each printed, and what is
-// wrong.
+// Trial prints the results of the hooks that were tried: a time line with a row for each call, what each printed, and the
+// problems.
 func (u *UI) Trial(r *try.Report) {
 	u.clear()
 	u.timeline(r)
@@ -43,7 +43,7 @@ func (u *UI) Trial(r *try.Report) {
 	}
 }
 
-// Progress draws the time line of what has begun so far on a terminal, over the one that it drew before.
+// Progress draws on a terminal the time line of the calls that have begun so far, over the one that it drew before.
 func (u *UI) Progress(r *try.Report) {
 	_, height := u.size()
 	var now bytes.Buffer
@@ -52,7 +52,7 @@ func (u *UI) Progress(r *try.Report) {
 	drawn.Flush()
 	lines := bytes.SplitAfter(now.Bytes(), []byte("\n"))
 	lines = lines[:len(lines)-1]
-	if most := max(height-1, 1); len(lines) > most { // what has left the screen cannot be drawn over
+	if most := max(height-1, 1); len(lines) > most { // lines that have left the screen cannot be drawn over
 		lines = lines[len(lines)-most:]
 	}
 	u.clear()
@@ -79,8 +79,8 @@ const (
 	maxBar     = 100
 )
 
-// timeline prints a table with a row for each call, and in it a bar on a line that stands for all of the time. A terminal
-// that is too narrow for all columns gets no bar, then no start, then no duration.
+// timeline prints a table with a row for each call. Each row has a bar on a line that stands for the total time. On a terminal
+// that is too narrow for all columns, first the bar is omitted, then the start, then the duration.
 func (u *UI) timeline(r *try.Report) {
 	calls := r.InOrder()
 	longest, outcomes := len("HOOK"), len("RESULT")
@@ -147,7 +147,7 @@ func duration(d time.Duration) string {
 	return d.Round(time.Minute).String()
 }
 
-// ruler is the head of the time line.
+// ruler returns the heading of the time line.
 func ruler(width int, total string) string {
 	line := width - len("0 ") - len(" ") - len(total)
 	if line < 1 {
@@ -167,7 +167,7 @@ func barOf(width int, start, took, total time.Duration) string {
 	return strings.Repeat(" ", from) + strings.Repeat("━", to-from) + strings.Repeat(" ", width-to)
 }
 
-// outcome returns the exit status or what there is in its place, in few words.
+// outcome returns the exit status, the signal or the result of a call, in few words.
 func outcome(c *try.Call) string {
 	ignored := ""
 	if c.Ignored {
@@ -202,8 +202,8 @@ func colourOf(c *try.Call) Colour {
 	return Red
 }
 
-// titles returns the commands by which the reader knows calls: with the name of a program, or where that is the same as
-// another's, its path; and the hook file where even so two are the same.
+// titles returns commands by which a reader recognizes calls. A command has the name of the program, or its path if another
+// program has the same name. If two are still equal, the hook file is added.
 func titles(calls []try.Call) []string {
 	title := func(c try.Call, program string) string {
 		return oneLine(strings.Join(append([]string{program}, c.Args[min(1, len(c.Args)):]...), " "))
@@ -223,8 +223,8 @@ func titles(calls []try.Call) []string {
 	return names
 }
 
-// tellApart returns titles in at most width characters. Where what is cut off is all in which some differ, what they have in
-// common is left out instead.
+// tellApart returns titles shortened to at most width characters. Titles that would become equal when cut at the end lose
+// their common beginning instead.
 func tellApart(titles []string, width int) []string {
 	shown, starts := slices.Clone(titles), make([]int, len(titles))
 	for {
@@ -260,7 +260,7 @@ func tellApart(titles []string, width int) []string {
 	}
 }
 
-// commonPrefix returns how many bytes a and b have in common, in whole characters.
+// commonPrefix returns the length in bytes of the common beginning of a and b, in whole characters.
 func commonPrefix(a, b string) (n int) {
 	for i, r := range a {
 		if !strings.HasPrefix(b[min(i, len(b)):], string(r)) {
@@ -270,7 +270,7 @@ func commonPrefix(a, b string) (n int) {
 	return len(a)
 }
 
-// oneLine replaces what would take other room than one character each, visible or not.
+// oneLine replaces each character that is not printable, and so may not be one column wide.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !strconv.IsPrint(r) {
@@ -288,7 +288,7 @@ func cut(s string, width int) string {
 	return s
 }
 
-// output prints what the call printed, if it printed anything.
+// output prints what the call printed, if anything.
 func (u *UI) output(c try.Call) {
 	if c.Stdout == "" && c.Stderr == "" {
 		return
@@ -302,7 +302,7 @@ func (u *UI) output(c try.Call) {
 	u.printed(c.Stdout, c.Stderr, c.Truncated)
 }
 
-// printed prints what a program printed, which is cut short if truncated says so.
+// printed prints what a program printed. If truncated, it adds that there was more.
 func (u *UI) printed(stdout, stderr string, truncated bool) {
 	for _, stream := range []struct {
 		name, text string

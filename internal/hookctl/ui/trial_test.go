@@ -14,7 +14,7 @@ import (
 
 func ptr[T any](v T) *T { return &v }
 
-// ran is a call that began and took so long, in seconds.
+// ran returns a successful call. start and took are in seconds.
 func ran(stage hooks.Stage, start, took float64, args ...string) try.Call {
 	return try.Call{Stage: stage, Path: "/opt/" + args[0], Args: args, File: "h.json", Result: try.OK, Start: &start, Took: &took, ExitStatus: ptr(0)}
 }
@@ -94,7 +94,8 @@ startContainer   never      never called
 	}
 }
 
-// Whatever the terminal's width, no line is longer, and each bar lies where its time is. The numbers go after the bar.
+// At each width of the terminal, no line is longer and each bar is at its time. As the terminal gets narrower, the numbers
+// are omitted after the bar.
 func TestTimelineFits(t *testing.T) {
 	for width := 45; width < 240; width++ {
 		all := timelineOf(t, sample(), width)
@@ -165,7 +166,7 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-// In a column of any width, hooks that differ are shown as such.
+// In a column of any width, hooks that differ look different.
 func TestTellApart(t *testing.T) {
 	for _, tt := range []struct {
 		titles []string
@@ -200,7 +201,7 @@ func TestTellApart(t *testing.T) {
 	}
 }
 
-// A hook is named as briefly as it can be told from all others.
+// A hook has the shortest title that distinguishes it from all others.
 func TestTitles(t *testing.T) {
 	call := func(path, file string, args ...string) try.Call {
 		return try.Call{Stage: hooks.Prestart, Path: path, File: file, Args: append([]string{"argv0"}, args...)}

@@ -1,17 +1,17 @@
 // Package ui draws all that hookctl prints.
 //
-// It knows terminals and what a reader needs. It opens no file, runs nothing and decides nothing: commands hand it data.
+// It knows terminals and what a reader needs. It opens no file, runs nothing and decides nothing: commands pass data to it.
 //
 // The rules of output:
 //
-//   - Standard output has what was asked for, as text or with --json as one JSON value, and nothing else. Notes, hints and
-//     errors go to standard error, each on lines of its own that begin with "hookctl: ".
-//   - Text that comes from elsewhere, as paths, names of containers and output of programs do, is escaped: nobody but this
-//     package sends a control character to the terminal.
-//   - Colours are shown on a terminal alone, and not if NO_COLOR is set or TERM is dumb. What a colour says, a word says too.
-//   - Lines fit the terminal: a table's and a message's are broken between words, or between columns, never in a word.
-//     Elsewhere, as in a pipe, a row or a message is one line.
-//   - What is drawn while something runs is drawn on a terminal alone.
+//   - Standard output has only the requested result, as text or, with --json, as one JSON value. Notes and errors go to
+//     standard error, each on its own lines that begin with "hookctl: ".
+//   - Text from elsewhere, such as paths, names of containers and output of programs, is escaped. Only this package sends
+//     control characters to the terminal.
+//   - Colours are shown only on a terminal, and not if NO_COLOR is set or TERM is dumb. A word always says what a colour says.
+//   - Lines fit the terminal. Tables and messages are broken between words or columns, never within a word. Elsewhere, such
+//     as in a pipe, a row or a message is one line.
+//   - Progress is drawn only on a terminal.
 //   - Output that cannot be written is an error.
 package ui
 
@@ -28,18 +28,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UI is what a command writes to. Its methods that draw write to standard output, unless they say otherwise.
+// UI is what a command writes to. Its methods write to standard output unless their comment says otherwise.
 type UI struct {
 	AsJSON bool // --json was given
 
 	text   *bufio.Writer // standard output
 	err    io.Writer
 	colour bool                       // colours are shown
-	size   func() (width, height int) // of the terminal that standard output is, in characters; 0 if it is none
-	drawn  int                        // how many lines are to be drawn over
+	size   func() (width, height int) // of the terminal, in characters; 0 if standard output is not a terminal
+	drawn  int                        // the number of lines that the next drawing replaces
 }
 
-// New returns a UI of these streams. Colours are shown to a user who wants them (https://no-color.org).
+// New returns a UI that writes to out as standard output and to err as standard error. NO_COLOR turns colours off
+// (https://no-color.org).
 func New(out, err io.Writer) *UI {
 	u := &UI{text: bufio.NewWriter(out), err: err, size: func() (width, height int) { return terminal(out) }}
 	u.colour = u.Live() && os.Getenv("NO_COLOR") == ""
@@ -55,7 +56,7 @@ func (u *UI) width() int {
 // Out returns the buffered standard output.
 func (u *UI) Out() io.Writer { return u.text }
 
-// Flush writes what is buffered. An error stays, and is returned by each later call too.
+// Flush writes buffered output. After an error, each later call returns the same error.
 func (u *UI) Flush() error { return u.text.Flush() }
 
 // Printf prints text. It escapes nothing: see Escape and Paint.
@@ -86,7 +87,7 @@ func (u *UI) Error(message string) {
 	fmt.Fprintf(u.err, "hookctl: %s\n", strings.Join(lines, "\n"))
 }
 
-// Note prints what is worth knowing on standard error.
+// Note prints a note on standard error.
 func (u *UI) Note(message string) { u.Error("note: " + message) }
 
 // Colour is a colour of text on a terminal (ECMA-48, Select Graphic Rendition).
@@ -112,10 +113,10 @@ func (u *UI) Paint(c Colour, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
-// Live reports whether what is drawn while something runs can be drawn over: on a terminal that moves its cursor.
+// Live reports whether progress can be drawn: standard output is a terminal that can move its cursor.
 func (u *UI) Live() bool { return u.width() > 0 && os.Getenv("TERM") != "dumb" }
 
-// terminal returns the size of the terminal that w is: 80 by 24 if it does not say, 0 if it is none.
+// terminal returns the size of the terminal w in characters: 80 by 24 if the size is not known, 0 by 0 if w is not a terminal.
 func terminal(w io.Writer) (width, height int) {
 	f, isFile := w.(*os.File)
 	if !isFile {
@@ -131,7 +132,8 @@ func terminal(w io.Writer) (width, height int) {
 	return int(size.Col), int(size.Row)
 }
 
-// Escape returns text with what a terminal might act upon escaped as in a Go string, a line feed too. A tab stays.
+// Escape returns text in which all that a terminal might interpret, including line feeds, is escaped as in a Go string. Tabs
+// are kept.
 func Escape(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); {
@@ -149,7 +151,7 @@ func Escape(text string) string {
 	return b.String()
 }
 
-// Count returns a number with its noun.
+// Count returns a number with its noun, in the plural unless n is 1.
 func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

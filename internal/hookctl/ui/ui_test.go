@@ -11,7 +11,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 )
 
-// drawn returns what draw prints, without colours or with.
+// drawn returns what draw prints on a terminal of that width, or in a pipe if width is 0.
 func drawn(t *testing.T, colour bool, width int, draw func(*UI)) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -79,7 +79,7 @@ STATUS   error
 	}
 }
 
-// From 20 characters on, no word is broken, and no line is longer than the terminal unless it is one word below a heading.
+// From 20 characters on, no word is broken. A line is longer than the terminal only if it is one word after a heading.
 func TestTableFits(t *testing.T) {
 	head := []string{"CONTAINER", "STATE", "CALLED BY"}
 	rows := [][]Cell{{Plain.Cell(strings.Repeat("0a", 6)), Plain.Cell("stopped since yesterday"), Plain.Cell("one two three four five six /a/path/of/some/length")}}
@@ -132,7 +132,7 @@ func TestError(t *testing.T) {
 	}
 }
 
-// Paragraphs are broken between words, a list keeps its columns where there is room, and a term that is too long has its
+// Paragraphs are broken between words. A list keeps its columns where there is room. A term that is too long has its
 // explanation below it.
 func TestText(t *testing.T) {
 	long := strings.Repeat("word ", 20)
@@ -157,7 +157,7 @@ word word word word
 	}
 }
 
-// A message is one line but on a terminal, where it is broken between words and keeps its colours.
+// A message is one line, except on a narrow terminal: there it is broken between words and keeps its colours.
 func TestFlow(t *testing.T) {
 	cells := []Cell{Red.Cell("error:"), Plain.Cell("this is a message of several words"), Dim.Cell(""), Dim.Cell("(/hooks/x)")}
 	for width, want := range map[int]string{
