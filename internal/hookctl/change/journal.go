@@ -74,7 +74,7 @@ func Recover(sys system.System) (note string, err error) {
 		note += "; " + j.Advice
 	}
 	if err := j.undo(j.Unfinished, nil); err != nil {
-		return "", fmt.Errorf("an earlier call of hookctl was killed, and what it left half done cannot be undone: %w", err)
+		return "", fmt.Errorf("an earlier call of hookctl was killed, and its incomplete change cannot be undone: %w", err)
 	}
 	return note, nil
 }
@@ -86,7 +86,7 @@ func readJournal(sys system.System) (*journal, error) {
 		return j, err
 	}
 	if err := json.Unmarshal(text, j); err != nil {
-		return nil, fmt.Errorf("%s is not as hookctl wrote it (%w): see whether anything is half done, then remove that file", j.path, err)
+		return nil, fmt.Errorf("%s is not as hookctl wrote it (%w): check whether a change is incomplete, then remove that file", j.path, err)
 	}
 	return j, nil
 }

@@ -81,7 +81,7 @@ func output(ctx context.Context, limit time.Duration, bare bool, program string,
 	}
 	switch {
 	case stdout.full || stderr.full:
-		return "", fmt.Errorf("%s: it prints more than %d MiB, and was killed", call, MaxOutput>>20)
+		return "", fmt.Errorf("%s: it printed more than %d MiB, and was killed", call, MaxOutput>>20)
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("%s: interrupted: %w", call, context.Cause(ctx))
 	case within.Err() != nil:

@@ -15,8 +15,8 @@ func TestOutput(t *testing.T) {
 		{"standard output", "echo yes; echo no >&2", "yes\n", ""},
 		{"failure", "echo half; echo why >&2; exit 3", "", "/bin/sh -c echo half; echo why >&2; exit 3: exit status 3: why"},
 		{"failure in silence", "exit 3", "", "/bin/sh -c exit 3: exit status 3"},
-		{"too much", "yes", "", "/bin/sh -c yes: it prints more than 16 MiB, and was killed"},
-		{"too much on standard error", "yes >&2", "", "/bin/sh -c yes >&2: it prints more than 16 MiB, and was killed"},
+		{"too much", "yes", "", "/bin/sh -c yes: it printed more than 16 MiB, and was killed"},
+		{"too much on standard error", "yes >&2", "", "/bin/sh -c yes >&2: it printed more than 16 MiB, and was killed"},
 		{"a child that keeps the output open", "sleep 60 & echo done", "done\n", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

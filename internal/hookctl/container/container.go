@@ -170,14 +170,14 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		case len(found) == 1:
 			return found[0], nil
 		case len(found) > 1: // of several engines, or in several namespaces of one
-			return Container{}, fmt.Errorf("several containers have the id or name %q; give the bundle by --bundle:%s", id, lines(found))
+			return Container{}, fmt.Errorf("several containers have the id or name %q; give the bundle with --bundle:%s", id, lines(found))
 		}
 	}
 	switch {
 	case len(begin) == 1:
 		return begin[0], nil
 	case len(begin) > 1:
-		return Container{}, fmt.Errorf("%q is the beginning of several ids; give more of it, or the bundle by --bundle:%s", id, lines(begin))
+		return Container{}, fmt.Errorf("%q is the beginning of several ids; give more of it, or the bundle with --bundle:%s", id, lines(begin))
 	case len(ended) == 1:
 		return Container{}, fmt.Errorf("%s does not run, and %s keeps no config.json for it; start it first", ended[0].Title(), ended[0].Engine)
 	case len(bare) == 1:
@@ -186,7 +186,7 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		return Container{}, fmt.Errorf("no container has the name %[1]q, or an id that begins with it, as far as this user can see; try as root:%s",
 			id, Inset(s.Unknown()))
 	}
-	err := fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle by --bundle", id)
+	err := fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle with --bundle", id)
 	for _, why := range s.Strangers() {
 		err = fmt.Errorf("%w\n  %s; its containers are not searched", err, why)
 	}

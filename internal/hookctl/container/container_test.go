@@ -133,7 +133,7 @@ func TestFind(t *testing.T) {
 func TestNotFound(t *testing.T) {
 	sys := machine(t)
 	for id, want := range map[string]string{
-		"docker":  `"docker" is the beginning of several ids; give more of it, or the bundle by --bundle:`,
+		"docker":  `"docker" is the beginning of several ids; give more of it, or the bundle with --bundle:`,
 		"nothing": `no container has the name "nothing", or an id that begins with it; is it running?`,
 		"gone1":   `no container has the name "gone1"`, // its bundle has no config.json
 		"web":     `several containers have the id or name "web"`,
@@ -181,7 +181,7 @@ func TestSameID(t *testing.T) {
 		}
 		bundles = append(bundles, "\n  web (containerd, namespace "+namespace+", "+dir+")")
 	}
-	want := `several containers have the id or name "web"; give the bundle by --bundle:` + strings.Join(bundles, "")
+	want := `several containers have the id or name "web"; give the bundle with --bundle:` + strings.Join(bundles, "")
 	if got, err := Find(system.System{Root: root}, "web", nil); err == nil || err.Error() != want {
 		t.Errorf("%v, %v; want %s", got, err, want)
 	}

@@ -88,7 +88,7 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 				several.Configs = append(several.Configs, reads[p.PID])
 			}
 		}
-		remedy := "choose one by --config FILE"
+		remedy := "choose one with --config FILE"
 		if len(several.Configs) == 1 {
 			remedy = "a change of that file is judged by one of them: start each with a file of its own, or stop the others meanwhile"
 		}
@@ -151,7 +151,7 @@ func (k Kind) examine(p *proc.Process) (config string, err error) {
 	}
 	sees, err := p.Sees(config)
 	if err == nil && !sees {
-		err = fmt.Errorf("process %d (%s) has another file at %s, by a mount of its own", p.PID, k.Program, config)
+		err = fmt.Errorf("process %d (%s) has another file at %s, because of a mount of its own", p.PID, k.Program, config)
 	}
 	return config, err
 }

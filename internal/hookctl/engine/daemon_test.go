@@ -41,7 +41,7 @@ func TestFind(t *testing.T) {
 		{"Docker's is no other's", []string{own}, "", "", "/etc/containerd/config.toml"},
 		{"Docker's, asked for", []string{own}, "/var/run/docker/containerd/containerd.toml", "0", "/var/run/docker/containerd/containerd.toml"},
 		{"beside Docker's", []string{own, k3s}, "", "1", "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"},
-		{"two", []string{k3s, other}, "", "several daemons containerd run:\n  process 100 reads /var/lib/rancher/k3s/agent/etc/containerd/config.toml\n  process 101 reads /srv/config.toml; choose one by --config FILE", ""},
+		{"two", []string{k3s, other}, "", "several daemons containerd run:\n  process 100 reads /var/lib/rancher/k3s/agent/etc/containerd/config.toml\n  process 101 reads /srv/config.toml; choose one with --config FILE", ""},
 		{"one of two", []string{k3s, other}, "/srv/config.toml", "1", "/srv/config.toml"},
 		{"twice the same", []string{other, other}, "", "several daemons containerd run:\n  process 100 reads /srv/config.toml\n  process 101 reads /srv/config.toml; a change of that file", ""},
 		{"from its directory", []string{dir}, "/srv/config.toml", "0", "/srv/config.toml"},
@@ -118,7 +118,7 @@ func TestFindStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, err := containerd.Find(system.System{Root: root}, "")
-	if err != nil || d.Process != nil || !strings.Contains(d.Judged(), "process 100 (containerd) is not believed: it is of the user with the ID 4242") {
+	if err != nil || d.Process != nil || !strings.Contains(d.Judged(), "process 100 (containerd) is not believed: it is a process of the user with the ID 4242") {
 		t.Errorf("%+v, %v: %s", d, err, d.Judged())
 	}
 }

@@ -169,11 +169,11 @@ func (e *Entry) OfType(kind string) {
 	case RuncV2:
 	case RuncV1:
 		e.Faults = append(e.Faults, Fault{
-			Problem: "the type " + RuncV1 + " is not there any more from containerd 2.0 on",
+			Problem: "the type " + RuncV1 + " no longer exists since containerd 2.0",
 			Remedy:  "write " + RuncV2})
 	default:
 		e.Faults = append(e.Faults, Fault{Fatal: true,
-			Problem: fmt.Sprintf("the type is %q, whose shim does not heed BinaryName", kind),
+			Problem: fmt.Sprintf("the type is %q, whose shim ignores BinaryName", kind),
 			Remedy:  "write " + RuncV2})
 	}
 }
@@ -203,7 +203,7 @@ func Lookup(path string) (string, error) {
 }
 
 // ErrNoAnnotations is the error of an engine without globs for annotations if it gets some.
-var ErrNoAnnotations = errors.New("--pod-annotation is for containerd alone: this engine lets a container's annotations through")
+var ErrNoAnnotations = errors.New("--pod-annotation is only for containerd: this engine lets a container's annotations through")
 
 // BuiltIn are the built-in runtimes of CRI-O and Podman. A profile with such a name would replace the runtime for
 // everyone.
@@ -219,7 +219,7 @@ func ForRuntimeClass(name string) string {
 	if label.MatchString(name) {
 		return ""
 	}
-	return fmt.Sprintf("no pod can choose %s: the handler of a RuntimeClass is a DNS label (a-z, 0-9 and -, at most 63 characters); give the profile such a name, unless it is for the default runtime alone", name)
+	return fmt.Sprintf("no pod can choose %s: the handler of a RuntimeClass is a DNS label (a-z, 0-9 and -, at most 63 characters); give the profile such a name, unless it is only for the default runtime", name)
 }
 
 var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)

@@ -207,7 +207,7 @@ func (p Process) examine(dir int) error {
 	}
 	for _, uid := range uids { // all of them, because anyone may call a set-user-ID program dockerd
 		if !isOurs(uid) {
-			return fmt.Errorf("it is of the user with the ID %d", uid)
+			return fmt.Errorf("it is a process of the user with the ID %d", uid)
 		}
 	}
 	// Rootless engines have a user namespace of their own, so it is no reason against a process of that user.
@@ -225,9 +225,9 @@ func (p Process) examine(dir int) error {
 	}
 	switch {
 	case !isOurs(exe.Uid) || exe.Mode&0o022 != 0:
-		return fmt.Errorf("others than root can write its program %s", p.Exe)
+		return fmt.Errorf("users other than root can write its program %s", p.Exe)
 	case exe.Mode&(unix.S_ISUID|unix.S_ISGID) != 0:
-		return fmt.Errorf("its program %s is set-user-ID or set-group-ID: anyone may call it anything", p.Exe)
+		return fmt.Errorf("its program %s is set-user-ID or set-group-ID: anyone may run it under any name", p.Exe)
 	}
 	shares, err := p.sharesRoot(dir)
 	if err != nil {

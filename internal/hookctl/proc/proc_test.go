@@ -119,16 +119,16 @@ func TestTrusted(t *testing.T) {
 		{"root's", "", nil, nil},
 		{"root's, upgraded since", "", nil, func(path string) error { return nil }},
 		{"root's, with mounts of its own", "", &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}, nil},
-		{"nobody's", "it is of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}, nil},
-		{"root's of a user namespace of nobody's", "it is of the user with the ID 65534", mapped(nobody), nil},
+		{"nobody's", "it is a process of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}, nil},
+		{"root's of a user namespace of nobody's", "it is a process of the user with the ID 65534", mapped(nobody), nil},
 		{"root's in another user namespace", "it is in another user namespace", mapped(0), nil},
 		{"in another PID namespace", "it is in another pid namespace", &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}, nil},
-		{"nobody's by a set-user-ID program", "it is of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}},
+		{"nobody's by a set-user-ID program", "it is a process of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}},
 			func(path string) error { return os.Chmod(path, 0o755|os.ModeSetuid) }},
 		{"a set-user-ID program", "is set-user-ID or set-group-ID", nil, func(path string) error { return os.Chmod(path, 0o755|os.ModeSetuid) }},
-		{"a program that a group can write", "others than root can write its program", nil, func(path string) error { return os.Chmod(path, 0o775) }},
-		{"a program that anyone can write", "others than root can write its program", nil, func(path string) error { return os.Chmod(path, 0o757) }},
-		{"a program of nobody's", "others than root can write its program", nil, func(path string) error { return os.Chown(path, nobody, 0) }},
+		{"a program that a group can write", "users other than root can write its program", nil, func(path string) error { return os.Chmod(path, 0o775) }},
+		{"a program that anyone can write", "users other than root can write its program", nil, func(path string) error { return os.Chmod(path, 0o757) }},
+		{"a program of nobody's", "users other than root can write its program", nil, func(path string) error { return os.Chown(path, nobody, 0) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -56,7 +56,7 @@ func Compose(exe string, from Source, force bool) (*Content, []check.Finding, er
 	if from.HookFile != "" {
 		file := checked.File(from.HookFile)
 		if file == nil {
-			return nil, checked.Findings, fmt.Errorf("%s is not a hook file; give a hooks directory by --hooks-dir", from.HookFile)
+			return nil, checked.Findings, fmt.Errorf("%s is not a hook file; give a hooks directory with --hooks-dir", from.HookFile)
 		}
 		if err := content.take(file); err != nil {
 			return nil, checked.Findings, err

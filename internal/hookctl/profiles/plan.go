@@ -97,7 +97,7 @@ func examine(path string) (e existing, err error) {
 	case fs.ModeNamedPipe:
 		e.file.Before, e.file.Mode = []byte{}, st.Mode()
 	case fs.ModeDir:
-		return e, fmt.Errorf("%s is a directory, in the place of the profile: move it away", path)
+		return e, fmt.Errorf("%s is a directory, in place of the profile: move it away", path)
 	default:
 		return e, fmt.Errorf("%s is neither a file nor a link: move it away", path)
 	}
@@ -131,7 +131,7 @@ func planLink(exe, runtime, name string, force bool) (change.File, error) {
 	case program.LeadsTo(path, exe), st.Mode().Type() == fs.ModeSymlink && linksTo(path, target): // the program may be missing
 		return change.Link(path, target, target), nil
 	case st.IsDir():
-		return change.File{}, fmt.Errorf("%s is a directory, in the place of the link: choose another name or --bin-dir", path)
+		return change.File{}, fmt.Errorf("%s is a directory, in place of the link: choose another name or --bin-dir", path)
 	case program.LeadsTo(path, runtime):
 		return change.File{}, fmt.Errorf("%s is the runtime of this profile: choose another name or --bin-dir", path)
 	case self != "" && program.LeadsTo(path, self):
@@ -139,7 +139,7 @@ func planLink(exe, runtime, name string, force bool) (change.File, error) {
 	case st.Mode().Type() != fs.ModeSymlink:
 		return change.File{}, fmt.Errorf("%s is a program, not a link: choose another name or --bin-dir", path)
 	case !force:
-		return change.File{}, Refused{path + " exists, and is no link to oci-add-hooks", "replaces it"}
+		return change.File{}, Refused{path + " exists, and is not a link to oci-add-hooks", "replaces it"}
 	}
 	old, err := os.Readlink(path)
 	if err != nil {

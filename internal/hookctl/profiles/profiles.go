@@ -112,10 +112,10 @@ func Missing(sys system.System, exe, name string) error {
 func Ready(sys system.System, exe, name string, force bool) (link string, findings []check.Finding, err error) {
 	path := sys.Profile(name)
 	if _, err := os.Stat(path); err != nil {
-		return "", nil, fmt.Errorf("there is no profile %s: make it by hookctl profile add %s", path, name)
+		return "", nil, fmt.Errorf("there is no profile %s: make it with hookctl profile add %s", path, name)
 	}
 	if link = Link(exe, name); !program.LeadsTo(link, exe) {
-		return "", nil, fmt.Errorf("%s is no link to %s: make it by hookctl profile add %s, or say where it is by --bin-dir", link, exe, name)
+		return "", nil, fmt.Errorf("%s is not a link to %s: make it with hookctl profile add %s, or give its directory with --bin-dir", link, exe, name)
 	}
 	findings = check.Files(exe, []string{path}).Findings
 	if err := Judge(findings, name+" is not installed", "installs it all the same", force); err != nil {

@@ -41,7 +41,7 @@ func Find(binDir string) (string, error) {
 	if path, err := exec.LookPath(cmdline.Name); err == nil {
 		return filepath.Abs(path)
 	}
-	return "", errors.New("oci-add-hooks is neither beside hookctl nor in PATH; say where it is by --bin-dir DIR")
+	return "", errors.New("oci-add-hooks is neither beside hookctl nor in PATH; give its directory with --bin-dir DIR")
 }
 
 // FindRuntime returns the path of the runtime called name, as oci-add-hooks at program finds it. If program is empty,

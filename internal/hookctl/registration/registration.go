@@ -300,7 +300,7 @@ func (p *Plan) advice() string {
 	if command == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s may have read it: to have it read what there is again, run: %s", p.engine.Name(), command)
+	return fmt.Sprintf("%s may have read it: to make it read the current files again, run: %s", p.engine.Name(), command)
 }
 
 const (
@@ -437,14 +437,14 @@ func (p *Plan) apply(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s was not asked about the result, for it did not take its configuration before: %v", p.engine.Name(), err))
+		p.Notes = append(p.Notes, fmt.Sprintf("%s was not asked about the result, because it did not accept its configuration before: %v", p.engine.Name(), err))
 	}
 	if err := p.change.Apply(ctx, p.Files); err != nil || before == nil {
 		return err
 	}
 	after, err := p.engine.View(ctx)
 	if err != nil {
-		return fmt.Errorf("%s does not take the change: %w", p.engine.Name(), err)
+		return fmt.Errorf("%s does not accept the change: %w", p.engine.Name(), err)
 	}
 	return p.judge(before, after)
 }

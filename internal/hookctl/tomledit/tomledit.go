@@ -26,10 +26,10 @@ func Decode(path string, text []byte) (tree Table, err error) {
 	var at *toml.DecodeError
 	if errors.As(err, &at) {
 		line, column := at.Position()
-		return nil, fmt.Errorf("%s:%d:%d: not valid TOML: %s; mend it first", path, line, column, strings.TrimPrefix(at.Error(), "toml: "))
+		return nil, fmt.Errorf("%s:%d:%d: not valid TOML: %s; fix it first", path, line, column, strings.TrimPrefix(at.Error(), "toml: "))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: not valid TOML: %s; mend it first", path, strings.TrimPrefix(err.Error(), "toml: "))
+		return nil, fmt.Errorf("%s: not valid TOML: %s; fix it first", path, strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	return tree, nil
 }

@@ -18,9 +18,9 @@ func (c *containerd) planBlock(now *effective, r engine.Runtime, main []byte) ([
 	}
 	switch version, _ := tree["version"].(int64); {
 	case version > 2:
-		return nil, fmt.Errorf("%s is of version %d, of which this containerd takes nothing for its CRI plugin: its own is version 2", c.config, version)
+		return nil, fmt.Errorf("%s has version %d, from which this containerd reads nothing for its CRI plugin: its own is version 2", c.config, version)
 	case version < 2 && len(tree) > 0:
-		return nil, fmt.Errorf("%s is of an older version than 2: write `version = 2` at its beginning, and the names of plugins as version 2 has them", c.config)
+		return nil, fmt.Errorf("%s has an older version than 2: write `version = 2` at its beginning, and use the plugin names of version 2", c.config)
 	}
 	h, err := now.handler(r, main)
 	if err != nil {

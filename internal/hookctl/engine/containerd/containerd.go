@@ -126,7 +126,7 @@ func (c *containerd) ask(ctx context.Context) (*effective, error) {
 	if err != nil || e.plugin != "" {
 		return e, err
 	}
-	return nil, errors.New("this containerd has no CRI plugin, or it is among the disabled_plugins of " + c.config + "; it is by its handlers that Kubernetes chooses a runtime, " +
+	return nil, errors.New("this containerd has no CRI plugin, or it is among the disabled_plugins of " + c.config + "; Kubernetes chooses a runtime by its handlers, " +
 		"and without Kubernetes nothing has to be registered: ctr run --runc-binary LINK, nerdctl run --runtime LINK")
 }
 
@@ -217,9 +217,9 @@ func (e *effective) handler(r engine.Runtime, main []byte) (tomledit.Table, erro
 	switch {
 	case like == nil || kind == engine.RuncV2:
 	case kind == "":
-		return nil, fmt.Errorf("containerd's handler %s has no runtime_type, so that no container starts by it; write runtime_type = %q first", name, engine.RuncV2)
+		return nil, fmt.Errorf("containerd's handler %s has no runtime_type, so that no container starts with it; write runtime_type = %q first", name, engine.RuncV2)
 	default:
-		return nil, fmt.Errorf("containerd's handler %s is of the type %s, not %s, and there is none called runc: its settings are of no use to a runtime like runc", name, kind, engine.RuncV2)
+		return nil, fmt.Errorf("containerd's handler %s has the type %s, not %s, and there is none called runc: its settings do not suit a runtime like runc", name, kind, engine.RuncV2)
 	}
 	h := tomledit.Settings(like)
 	h["runtime_type"] = engine.RuncV2
@@ -312,7 +312,7 @@ func (c *containerd) Without(path string, text []byte, was engine.Installed) ([]
 	}
 	handlers := tomledit.Dig(block, "plugins", plugin, "containerd", "runtimes")
 	if handlers[was.Name] == nil {
-		return nil, fmt.Errorf("%s: the lines around hookctl's part (%q) are gone, so that what it is is unknown: remove the tables of the handler %s manually, then remove %s",
+		return nil, fmt.Errorf("%s: the lines around hookctl's part (%q) are gone, so that its extent is unknown: remove the tables of the handler %s manually, then remove %s",
 			c.config, strings.TrimSpace(beginBlock), was.Name, was.Record)
 	}
 	delete(handlers, was.Name)

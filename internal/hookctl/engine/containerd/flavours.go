@@ -60,5 +60,5 @@ func (c *containerd) refuseTemplate(main []byte) error {
 	if !isTemplate {
 		return nil
 	}
-	return fmt.Errorf("%s is a template, of which the configuration is made; %sadd that to it, and have the configuration made from it", c.config, printed)
+	return fmt.Errorf("%s is a template for the configuration; %sadd that to it, and generate the configuration from it", c.config, printed)
 }

@@ -59,7 +59,7 @@ func (e *effective) entry(name string, isDefault bool) engine.Entry {
 	}
 	if older, _ := h["runtime_engine"].(string); older != "" {
 		entry.Faults = append(entry.Faults, engine.Fault{Fatal: true,
-			Problem: fmt.Sprintf("runtime_engine is %q, which is for shims of containerd 1.0 alone", older),
+			Problem: fmt.Sprintf("runtime_engine is %q, which is only for shims of containerd 1.0", older),
 			Remedy:  "remove it, and put the link into BinaryName, below options"})
 	}
 	return entry

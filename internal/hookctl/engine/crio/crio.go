@@ -80,7 +80,7 @@ func (c *crio) Plan(ctx context.Context, r engine.Runtime, read func(string) ([]
 		return nil, engine.Unremembered(path)
 	}
 	if flags := c.daemon.Options(defaultFlag); r.Default && len(flags) > 0 {
-		return nil, fmt.Errorf("crio (process %d) was started with %s %s, which outweighs its files; start it without that flag, then retry", c.daemon.Process.PID, defaultFlag, flags[len(flags)-1])
+		return nil, fmt.Errorf("crio (process %d) was started with %s %s, which overrides its files; start it without that flag, then retry", c.daemon.Process.PID, defaultFlag, flags[len(flags)-1])
 	}
 	block, err := c.Block(ctx, r)
 	if err != nil {
@@ -118,7 +118,7 @@ func (c *crio) Block(ctx context.Context, r engine.Runtime) (text string, err er
 func handler(now *engine.View, r engine.Runtime) (tomledit.Table, error) {
 	h := tomledit.Settings(tomledit.Dig(now.Tree, slices.Concat(now.Runtimes, []string{now.Default()})...))
 	if h["runtime_type"] == "vm" {
-		return nil, fmt.Errorf(`crio's default handler %s has the runtime_type "vm": its settings are of no use to a runtime like runc; name another default_runtime first`, now.Default())
+		return nil, fmt.Errorf(`crio's default handler %s has the runtime_type "vm": its settings do not suit a runtime like runc; name another default_runtime first`, now.Default())
 	}
 	for _, key := range []string{"inherit_default_runtime", "platform_runtime_paths"} { // each selects another program
 		delete(h, key)
@@ -254,7 +254,7 @@ func registered(now *engine.View) *engine.Registered {
 		}
 		if kind, _ := t["runtime_type"].(string); kind == "vm" {
 			entry.Faults = append(entry.Faults, engine.Fault{Fatal: true,
-				Problem: `the runtime_type is "vm", for which CRI-O takes runtime_path for a shim`, Remedy: `write runtime_type = "oci"`})
+				Problem: `the runtime_type is "vm", with which CRI-O uses runtime_path as a shim`, Remedy: `write runtime_type = "oci"`})
 		}
 		if fault := monitor(t, tomledit.Dig(handlers, now.Default())); fault != nil {
 			entry.Faults = append(entry.Faults, *fault)
@@ -308,5 +308,5 @@ func (c *crio) Known(ctx context.Context) (*engine.Registered, error) {
 }
 
 func (*crio) Reach(context.Context, string) (*engine.Reach, error) {
-	return nil, errors.New("there is no canary for crio: run a container by it, and see hookctl preview --id ID")
+	return nil, errors.New("there is no canary for crio: run a container with it, then see hookctl preview --id ID")
 }

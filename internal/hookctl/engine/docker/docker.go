@@ -187,7 +187,7 @@ func (d *docker) View(ctx context.Context) (*engine.View, error) {
 		return nil, err
 	}
 	if !strings.Contains(help, "--validate") && bytes.HasPrefix(text, byteOrderMark) {
-		return nil, fmt.Errorf("%s begins with a byte order mark, which this dockerd refuses (23.0 and later take it): save it without", d.config)
+		return nil, fmt.Errorf("%s begins with a byte order mark, which this dockerd refuses (23.0 and later accept it): save it without one", d.config)
 	}
 	if strings.Contains(help, "--validate") {
 		if _, err := command.Output(ctx, program, append([]string{"--validate", "--config-file", d.config}, d.args()...)...); err != nil {

@@ -56,7 +56,7 @@ func byShell(e *engine.Entry) {
 	for _, word := range append([]string{e.Path}, e.Args...) {
 		if word == "" || strings.Trim(word, plainInShell) != "" {
 			e.Faults = append(e.Faults, engine.Fault{Fatal: true,
-				Problem: fmt.Sprintf("dockerd hands %q in runtimeArgs to a shell, which splits, expands or drops it", word),
+				Problem: fmt.Sprintf("dockerd passes %q in runtimeArgs to a shell, which splits, expands or drops it", word),
 				Remedy:  "register the link of a profile by path alone"})
 		}
 	}

@@ -68,7 +68,7 @@ func (p *podman) files() ([]string, error) {
 // refuse returns an error if Podman does not read the files, or does not accept their content.
 func (p *podman) refuse(ctx context.Context, tree tomledit.Table) error {
 	if path := os.Getenv("CONTAINERS_CONF"); path != "" {
-		return fmt.Errorf("CONTAINERS_CONF is set: Podman then reads %s alone, and nothing of %s; unset it, for hookctl and for whoever calls Podman", path, filepath.Dir(p.file()))
+		return fmt.Errorf("CONTAINERS_CONF is set: Podman then reads only %s, and nothing in %s; unset it for hookctl and for every caller of Podman", path, filepath.Dir(p.file()))
 	}
 	name, _ := tomledit.Dig(tree, "engine")["runtime"].(string)
 	if name != "" && !filepath.IsAbs(name) && tomledit.Dig(tree, "engine", "runtimes")[name] == nil && !slices.Contains(engine.BuiltIn, name) {
@@ -79,7 +79,7 @@ func (p *podman) refuse(ctx context.Context, tree tomledit.Table) error {
 		return nil // no Podman to ask, or it reads other files
 	}
 	if _, err := command.Output(ctx, program, "version"); err != nil {
-		return fmt.Errorf("podman does not take its configuration: %w", err)
+		return fmt.Errorf("podman does not accept its configuration: %w", err)
 	}
 	return nil
 }
@@ -277,7 +277,7 @@ func (*podman) Reload([]change.File) engine.Reload {
 
 func (p *podman) Reach(_ context.Context, runtime string) (*engine.Reach, error) {
 	if p.config != usual {
-		return nil, fmt.Errorf("Podman reads %s, and cannot be made to read %s by hookctl: no container can be run by that", usual, p.config)
+		return nil, fmt.Errorf("Podman reads %s, and hookctl cannot make it read %s: no container can be run with that", usual, p.config)
 	}
 	// Podman adds hooks itself. An empty directory keeps it from that, so that a hook in config.json proves something.
 	return &engine.Reach{Client: &engine.Client{Command: "podman", Global: []string{"--runtime", runtime}, NoHooks: "--hooks-dir"}}, nil
