@@ -1,14 +1,14 @@
-// Package examples_test holds README.md and the pages in docs to the program: every JSON block parses, hook files are
-// accepted, the commands do what the pages say, and the demonstration runs.
+// Package examples_test checks README.md and the pages in docs against the program: every JSON block parses, hook files
+// are accepted, the commands do what the pages say, and the demonstration runs.
 //
-// A comment on the line before a block says what it is:
+// A comment on the line before a block gives its mark:
 //
-//	<!-- hook file -->           JSON: a hook file that is accepted; with a path, that file to the letter
-//	<!-- refused PATH -->        JSON: a hook file that is not, and the page has the message about it, read at PATH
-//	<!-- hooks directory file --> JSON: a file of a hooks directory that is accepted
+//	<!-- hook file -->           JSON: an accepted hook file; with a path, the text of that file
+//	<!-- refused PATH -->        JSON: a refused hook file; the page has the message about it, read at PATH
+//	<!-- hooks directory file --> JSON: an accepted file of a hooks directory
 //	<!-- docker -->              JSON: a daemon.json with runtimes
-//	<!-- run -->                 sh: commands, run in order, in a copy of this checkout (README.md, docs/engines.md)
-//	<!-- output -->              what the commands before print
+//	<!-- run -->                 sh: commands that run in order in a copy of this checkout (README.md, docs/engines.md)
+//	<!-- output -->              the output of the previous commands
 package examples_test
 
 import (
@@ -39,7 +39,7 @@ import (
 // A block is a fenced block of a page.
 type block struct {
 	page  string
-	line  int // where it begins
+	line  int // on which it begins
 	mark  string
 	lang  string
 	text  string
@@ -94,7 +94,7 @@ func blocks(t *testing.T) []block {
 			all = append(all, b)
 		}
 		if fences != 0 || comments != 0 {
-			t.Errorf("%s: %d fences belong to no block, and %d comments stand before none", page, fences, comments)
+			t.Errorf("%s: %d fences belong to no block, and %d comments precede none", page, fences, comments)
 		}
 	}
 	return all
@@ -133,7 +133,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// Links within the project lead somewhere.
+// TestLinks: links within the project lead to a file and a heading.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
 	headings := regexp.MustCompile(`(?m)^#+ (.*)$`)
@@ -155,7 +155,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// What the pages name in code is there: targets of make, and paths of the checkout.
+// TestNames: what the pages name in code exists: targets of make, and paths of the checkout.
 func TestNames(t *testing.T) {
 	makefile, err := os.ReadFile("../Makefile")
 	if err != nil {
@@ -186,7 +186,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// docs/design.md has a row for every package, and for no other.
+// TestHouse: docs/design.md has a row for every package, and no other rows.
 func TestHouse(t *testing.T) {
 	text, err := os.ReadFile("../docs/design.md")
 	if err != nil {
@@ -197,7 +197,8 @@ func TestHouse(t *testing.T) {
 	if !found {
 		t.Fatal("docs/design.md has no section about the house")
 	}
-	// A row names a package by its path, or by its path below that of its table, and an engine's in the row of engine.
+	// A row names a package by its path, or by its path below that of its table. An engine's package is in the row of
+	// engine.
 	var rows []string
 	under := ""
 	for line := range strings.Lines(house) {
@@ -301,8 +302,8 @@ func wantReadable(t *testing.T, b block) {
 	}
 }
 
-// wantRuntimes checks that the call that dockerd makes of each entry is one that adds hooks, from the profile or the
-// hook file that is named, and leaves the runtime nothing of ours.
+// wantRuntimes checks that dockerd's call of each entry adds hooks, from the profile or hook file that the page names,
+// and passes none of this program's options to the runtime.
 func wantRuntimes(t *testing.T, b block) {
 	t.Helper()
 	var daemon struct {
@@ -343,7 +344,8 @@ func wantRuntimes(t *testing.T, b block) {
 	}
 }
 
-// The manual page of hook files has every member of the page's table, and the one of the program every option.
+// TestManualPages: the manual page of hook files has every member of the page's table, and that of the program every
+// option.
 func TestManualPages(t *testing.T) {
 	texts := pages(t)
 	row := regexp.MustCompile("(?m)^\\| `(-*[a-zA-Z-]+)[^|]*\\|")
@@ -372,7 +374,8 @@ func TestManualPages(t *testing.T) {
 	}
 }
 
-// The JSON in the manual pages is accepted: hook files, a file of a hooks directory, and dockerd's configuration.
+// TestManualPagesJSON: the JSON in the manual pages is accepted: hook files, a file of a hooks directory, and dockerd's
+// configuration.
 func TestManualPagesJSON(t *testing.T) {
 	manuals, err := filepath.Glob("../docs/man/*.md")
 	if err != nil || len(manuals) == 0 {
@@ -402,7 +405,7 @@ func TestManualPagesJSON(t *testing.T) {
 	}
 }
 
-// Every hook file in this directory is accepted, and has hooks.
+// TestHookFiles: every hook file in this directory is accepted, and has hooks.
 func TestHookFiles(t *testing.T) {
 	files, err := filepath.Glob("*.json")
 	if err != nil || len(files) == 0 {
@@ -417,7 +420,8 @@ func TestHookFiles(t *testing.T) {
 	}
 }
 
-// TestExamplesChecked: hookctl check has nothing against the examples, but that a program of theirs is not installed here.
+// TestExamplesChecked: hookctl check reports nothing about the examples, except that a program of theirs is not
+// installed here.
 func TestExamplesChecked(t *testing.T) {
 	paths, err := filepath.Glob("*.json")
 	if err != nil || len(paths) == 0 {
@@ -425,13 +429,13 @@ func TestExamplesChecked(t *testing.T) {
 	}
 	for _, f := range check.Files("", paths).Findings {
 		missing := f.Severity == check.Error && f.Kind == "program" && strings.HasPrefix(f.Problem, "the hook's program /usr/local/bin/gpu-")
-		if !missing && f.Kind != "writable" { // which is about this checkout
+		if !missing && f.Kind != "writable" { // it is about this checkout
 			t.Errorf("%s:%d:%d: %s: %s", f.File, f.Line, f.Column, f.Severity, f.Problem)
 		}
 	}
 }
 
-// The metrics and the states that alerts.yaml asks for are those of hookctl.
+// TestAlerts: hookctl has the metrics and states that alerts.yaml queries.
 func TestAlerts(t *testing.T) {
 	rules, err := os.ReadFile("alerts.yaml")
 	if err != nil {
@@ -458,8 +462,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// The commands of README.md and docs/engines.md run in a copy of the checkout, with the system's directories moved into a
-// temporary one and without sudo, and print what the page says.
+// TestCommands: the commands of README.md and docs/engines.md print what the page says. They run in a copy of the
+// checkout, with the system's directories moved into a temporary one and without sudo.
 func TestCommands(t *testing.T) {
 	need(t, "make")
 	dir := t.TempDir()
@@ -505,7 +509,7 @@ func TestCommands(t *testing.T) {
 		}
 	}
 
-	// The profile that was installed is the one that its link uses.
+	// The link uses the profile that was installed.
 	bundle := t.TempDir()
 	if err := os.WriteFile(bundle+"/config.json", []byte(`{}`), 0o644); err != nil {
 		t.Fatal(err)
@@ -518,7 +522,7 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(config, []byte("gpu-setup")) {
-		t.Errorf("called by its link, the program made of config.json\n%s", config)
+		t.Errorf("called by its link, the program wrote this config.json\n%s", config)
 	}
 }
 
@@ -557,7 +561,7 @@ func copyCheckout(t *testing.T, to string) {
 	}
 }
 
-// profileDir has the program read its profiles in dir.
+// profileDir makes the program read its profiles from dir.
 func profileDir(t *testing.T, source, dir string) {
 	t.Helper()
 	text, err := os.ReadFile(source)
@@ -574,8 +578,8 @@ func profileDir(t *testing.T, source, dir string) {
 	}
 }
 
-// Each containerd finds the program in the page's block for its version: the one that is installed, and the newer one
-// that test/newer pins.
+// TestContainerdConfig: each containerd finds the program in the page's block for its version: the installed
+// containerd, and the newer one that test/newer pins.
 func TestContainerdConfig(t *testing.T) {
 	t.Run("installed", func(t *testing.T) {
 		need(t, "containerd")
@@ -590,9 +594,9 @@ func TestContainerdConfig(t *testing.T) {
 	})
 }
 
-// The blocks for engines' TOML files name the link of the page.
+// TestTOML: the blocks for engines' TOML files name the link of the page.
 func TestTOML(t *testing.T) {
-	want := map[string]string{ // the table of the runtime, and its member, by what the block begins with
+	want := map[string]string{ // the table of the runtime and its member, by the beginning of the block
 		"version = 2\n":     "plugins/io.containerd.grpc.v1.cri/containerd/runtimes/gpu-hooks/options/BinaryName",
 		"version = 3\n":     "plugins/io.containerd.cri.v1.runtime/containerd/runtimes/gpu-hooks/options/BinaryName",
 		"[crio.runtime.":    "crio/runtime/runtimes/gpu-hooks/runtime_path",
@@ -629,7 +633,7 @@ func TestTOML(t *testing.T) {
 	}
 }
 
-// wantHandler has a containerd read its block, from containerd 2 on in an imported file as well.
+// wantHandler has a containerd read its block, since containerd 2 also from an imported file.
 func wantHandler(t *testing.T, containerd string) {
 	t.Helper()
 	out, err := exec.Command(containerd, "--version").Output()
@@ -660,12 +664,12 @@ func wantHandler(t *testing.T, containerd string) {
 			t.Fatalf("%v: %v\n%s", b, err, out)
 		}
 		if !want.Match(out) {
-			t.Errorf("%v: containerd makes of %s\n%s", b, filepath.Base(config), out)
+			t.Errorf("%v: containerd reads %s as\n%s", b, filepath.Base(config), out)
 		}
 	}
 }
 
-// The demonstration shows a hook of each stage that ran, and what config.json gains.
+// TestDemo: the demonstration shows that a hook of each stage ran, and the additions to config.json.
 func TestDemo(t *testing.T) {
 	need(t, "runc", "unshare")
 	if err := exec.Command("unshare", "--mount", "--pid", "--fork", "true").Run(); err != nil {
@@ -686,12 +690,12 @@ func TestDemo(t *testing.T) {
 	}
 	for _, stage := range hooks.Stages() {
 		if !regexp.MustCompile(`(?m)^` + string(stage) + ` .* exit 0$`).Match(out) {
-			t.Errorf("the demonstration doesn't show that %s ran:\n%s", stage, out)
+			t.Errorf("the demonstration does not show that %s ran:\n%s", stage, out)
 		}
 	}
 	for _, words := range []string{"\nfine: ", "\n+    \"hooks\": {\n"} {
 		if !bytes.Contains(out, []byte(words)) {
-			t.Errorf("the demonstration doesn't show %q:\n%s", words, out)
+			t.Errorf("the demonstration does not show %q:\n%s", words, out)
 		}
 	}
 	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {

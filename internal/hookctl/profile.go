@@ -95,7 +95,7 @@ func printProfiles(u *ui.UI, sys system.System, list []profiles.Profile, exe str
 	}
 	u.Table([]string{"PROFILE", "LINK", "RUNTIME", "HOOKS"}, rows)
 	if exe == "" {
-		u.Printf("\noci-add-hooks is neither beside hookctl nor in PATH: to see the links, say where it is by --bin-dir\n")
+		u.Printf("\noci-add-hooks is neither beside hookctl nor in PATH: to see the links, give its directory with --bin-dir\n")
 	}
 }
 

@@ -10,13 +10,14 @@ if ! alive dockerd; then
 	cp "$pki/ca.crt" "$docker/etc/docker/certs.d/registry.example.com/"
 	cp "$CLUSTER/hosts" "$docker/etc/hosts"
 	rm -f "$docker/docker.pid"
-	# Its /etc lies over the machine's, which stays as it is. A second dockerd must not touch the bridge and the rules of another.
+	# Its /etc is an overlay on the machine's, which does not change. A second dockerd must not touch another's bridge
+	# and rules.
 	start dockerd unshare --mount --propagation private sh -c "
 		mount -t overlay overlay -o lowerdir=/etc,upperdir=$docker/etc,workdir=$docker/work /etc &&
 		exec dockerd --data-root $docker/data --exec-root $docker/exec --pidfile $docker/docker.pid -H unix://$docker/docker.sock \
 			--bridge=none --iptables=false --ip6tables=false"
-	until_true 60 'dockerd answers' docker -H "unix://$docker/docker.sock" version
+	until_true 180 'dockerd answers' docker -H "unix://$docker/docker.sock" version
 fi
-# The classic builder needs no BuildKit, which not every package of Docker has.
+# The classic builder does not need BuildKit, which some packages of Docker lack.
 export DOCKER_HOST=unix://$docker/docker.sock DOCKER_BUILDKIT=0 KUBECONFIG=$pki/admin.kubeconfig PATH=$PROGRAMS:$PATH
 exec nsenter --net="$run/net" "$@"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds Kubernetes' programs as this module pins them, the runc of test/newer, a registry and a pause program, and takes etcd
-# from Debian's package, into PROGRAMS. It takes some 20 minutes once, and nothing when all is built.
+# Builds into PROGRAMS what the cluster needs: Kubernetes' programs as this module pins them, the runc of test/newer, a
+# registry and a pause program, and etcd from Debian's package. The first run takes some 20 minutes; later ones do
+# nothing.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"

@@ -2,9 +2,9 @@
 # cluster.sh up 1|2 [NODES]   starts a Kubernetes cluster of one node, or more, with containerd 1 or 2: etcd, the API server,
 #                             the controller manager, the scheduler and a registry in a network namespace of their own, and
 #                             node.sh's nodes, node1 and so on.
-# cluster.sh down             ends what it started, and removes what it wrote.
+# cluster.sh down             stops what it started, and removes what it wrote.
 #
-# It takes root, and what build.sh builds. Nothing of the machine is changed, and nothing leaves the namespaces.
+# It needs root, and what build.sh builds. It changes nothing on the machine outside of these namespaces.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
@@ -19,12 +19,12 @@ network() {
 		ip link add node0 type bridge
 		ip addr add 10.97.0.1/24 dev node0
 		ip link set node0 up
-		ip route add default via 10.97.0.254 dev node0 # what Kubernetes takes for its address has a default route
+		ip route add default via 10.97.0.254 dev node0 # Kubernetes takes the address that has a default route
 		sysctl -qw net.ipv4.ip_forward=1'
 	printf '127.0.0.1 localhost\n10.97.0.1 registry.example.com registry-1.docker.io registry.k8s.io docker.io\n' >"$CLUSTER/hosts"
 }
 
-# certificates makes a CA, the certificates of each part and node, and the files by which they reach the API server.
+# certificates makes a CA, the certificates of each component and node, and their files for access to the API server.
 certificates() { # NODE...
 	local user
 	mkdir -p "$pki"
@@ -65,7 +65,8 @@ certificates() { # NODE...
 control_plane() {
 	mkdir -p "$CLUSTER/blobs"
 	mkdir -m 700 "$CLUSTER/etcd"
-	# Admission as a hardened cluster has it: what is privileged is refused, or warned of, but where a namespace allows it.
+	# Admission as in a hardened cluster: privileged pods are refused or warned of, except where a namespace allows
+	# them.
 	cat >"$run/admission.yaml" <<-END
 		apiVersion: apiserver.config.k8s.io/v1
 		kind: AdmissionConfiguration
@@ -88,7 +89,7 @@ control_plane() {
 		--service-account-key-file="$pki/accounts.pub" --service-account-signing-key-file="$pki/accounts.key" \
 		--service-account-issuer=https://kubernetes.default.svc \
 		--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --admission-control-config-file="$run/admission.yaml"
-	until_true 120 'the API server is ready' "$here/admin.sh" kubectl get --raw /readyz
+	until_true 300 'the API server is ready' "$here/admin.sh" kubectl get --raw /readyz
 	start controller-manager "$PROGRAMS/kube-controller-manager" --kubeconfig="$pki/controller-manager.kubeconfig" \
 		--service-account-private-key-file="$pki/accounts.key" --root-ca-file="$pki/ca.crt" --use-service-account-credentials \
 		--leader-elect=false --bind-address=127.0.0.1 --authentication-skip-lookup
@@ -96,7 +97,7 @@ control_plane() {
 		--bind-address=127.0.0.1 --authentication-skip-lookup
 }
 
-# images puts busybox, made of Debian's static one, and the pause program into the registry.
+# images pushes busybox, made of Debian's static one, and the pause program to the registry.
 images() {
 	local busybox=$CLUSTER/images/busybox pause=$CLUSTER/images/pause applet
 	mkdir -p "$busybox/root/"{bin,etc,tmp} "$pause"
@@ -131,13 +132,13 @@ up\ [12] | up\ [12]\ [1-9])
 		"$here/node.sh" create "$name" "$2"
 		"$here/node.sh" start "$name"
 	done
-	until_true 180 'the nodes are Ready' are_ready "${nodes[@]}"
+	until_true 300 'the nodes are Ready' are_ready "${nodes[@]}"
 	;;
 down)
 	for name in "$CLUSTER"/node[1-9]; do
 		[ -d "$name" ] && "$here/node.sh" stop "$(basename "$name")"
 	done
-	for name in scheduler controller-manager apiserver etcd registry dockerd; do # the API server before etcd, for which it would wait
+	for name in scheduler controller-manager apiserver etcd registry dockerd; do # the API server before etcd, or it waits for etcd
 		end $name
 	done
 	umount "$run/net" 2>/dev/null || :

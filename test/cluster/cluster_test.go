@@ -1,8 +1,9 @@
-// Package cluster takes docs/kubernetes.md step by step through real Kubernetes clusters, of one node and of three: etcd,
-// API server, controller manager, scheduler, and for each node kubelet, systemd and containerd, in namespaces of their own
-// (cluster.sh, node.sh).
+// Package cluster takes docs/kubernetes.md step by step through real Kubernetes clusters, of one node and of three. A
+// cluster is etcd, API server, controller manager and scheduler, and for each node kubelet, systemd and containerd, in
+// namespaces of their own (cluster.sh, node.sh).
 //
-// It is not part of `make test`: its programs take some 20 minutes to build, once. `make test-cluster` runs it.
+// `make test-cluster` runs it. It is not part of `make test`, because building its programs takes some 20 minutes,
+// once.
 package cluster
 
 import (
@@ -34,10 +35,10 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// TestManyNodes is docs/kubernetes.md's section of that name.
+// TestManyNodes follows the section of that name in docs/kubernetes.md.
 func TestManyNodes(t *testing.T) { pace(t, start(t, "2", 3)) }
 
-// cluster is a cluster that runs, and the copy of deploy/kubernetes that is applied to it.
+// cluster is a running cluster, and the copy of deploy/kubernetes that is applied to it.
 type cluster struct {
 	*testing.T
 	deploy string
@@ -62,7 +63,7 @@ func start(t *testing.T, containerd string, nodes int) cluster {
 	return c
 }
 
-// rollOut is the life of a profile on a cluster of one node, in the order of docs/kubernetes.md.
+// rollOut takes a profile through its life on a cluster of one node, in the order of docs/kubernetes.md.
 func rollOut(t *testing.T, c cluster) {
 	before := c.snapshot("node1")
 	c.kubectl("run", "plain", "--image=busybox:stable", "--restart=Never", "--", "sleep", "3600")
@@ -75,16 +76,16 @@ func rollOut(t *testing.T, c cluster) {
 	c.rolledOut("install")
 	log := c.kubectl("-n", namespace, "logs", "daemonset/"+profile+"-install", "-c", "install")
 	if !strings.Contains(log, "/opt/oci-add-hooks/bin/oci-add-hooks") || !strings.Contains(log, "this node is ready") {
-		t.Errorf("the log of the installer is not whole:\n%s", log)
+		t.Errorf("the log of the installer is incomplete:\n%s", log)
 	}
 	c.kubectl("apply", "-f", c.deploy+"/example/pod.yaml")
 	c.kubectl("wait", "--for=condition=Ready", "pod/example", "--timeout=120s")
 	c.hasRun("createRuntime")
 
-	// As the kubelet has it from containerd: what pods may ask of the handler is what they may ask of runc. containerd 1.6
-	// says nothing of either.
+	// The features come from containerd through the kubelet: pods may ask of the handler what they may ask of runc.
+	// containerd 1.6 reports none for either.
 	if own, runc := c.handler(profile), c.handler("runc"); own != runc {
-		t.Errorf("the node's status has %q of the handler, and %q of runc", own, runc)
+		t.Errorf("the node's status has %q for the handler and %q for runc", own, runc)
 	}
 	c.Run("user namespace", func(t *testing.T) { c.with(t).userNamespace() })
 	c.Run("recursive read-only mount", func(t *testing.T) { c.with(t).recursiveReadOnly() })
@@ -104,11 +105,11 @@ func rollOut(t *testing.T, c cluster) {
 	c.apply()
 	c.rolledOut("install")
 	if now := c.pid("example"); now != pid {
-		t.Errorf("the pod that ran is now process %s, and was %s", now, pid)
+		t.Errorf("the running pod is now process %s, and was %s", now, pid)
 	}
 	c.run("third")
 
-	t.Log("hook file broken: nothing is copied, neither it nor the programs of another image")
+	t.Log("hook file broken: neither it nor the programs of another image are copied")
 	installed := c.installed("node1")
 	broken := c.hooks()
 	broken.Hooks["poststart"] = []hook{{Path: "relative/path"}}
@@ -119,12 +120,12 @@ func rollOut(t *testing.T, c cluster) {
 	if diff := cmp.Diff(installed, c.installed("node1")); diff != "" {
 		t.Errorf("the node was changed:\n%s", diff)
 	}
-	c.run("fourth") // by the profile that the node had
+	c.run("fourth") // with the profile that the node had
 	c.setHooks(changed)
 	c.apply()
 	c.rolledOut("install")
 
-	t.Log("hook that fails: the canary keeps it off the node")
+	t.Log("failing hook: the canary keeps it off the node")
 	installed = c.installed("node1")
 	c.setHooks(failing())
 	c.apply()
@@ -148,7 +149,7 @@ func rollOut(t *testing.T, c cluster) {
 		t.Errorf("hookctl node status does not say what differs:\n%s", status)
 	}
 	if pods := c.kubectl("get", "pods"); !strings.Contains(pods, "second") {
-		t.Errorf("the pod second has ended without its runtime:\n%s", pods)
+		t.Errorf("the pod second ended without its runtime:\n%s", pods)
 	}
 	c.on("node1", "rm", file)
 	c.kubectl("-n", namespace, "delete", "pods", "-l", "app.kubernetes.io/component=install")
@@ -163,14 +164,14 @@ func rollOut(t *testing.T, c cluster) {
 	c.kubectl("delete", "pod", "example", "third", "fourth", "fifth", "--grace-period=1")
 	c.rolledOut("remove")
 	c.kubectl("label", "nodes", "-l", label+"=remove", label+"-")
-	c.setHooks(failing()) // edited, and not applied: its ConfigMap has another name
+	c.setHooks(failing()) // edited but not applied: its ConfigMap has another name
 	c.kubectl("delete", "-k", c.deploy, "--ignore-not-found")
 	c.kubectl("wait", "--for=condition=Ready", "pod/plain", "--timeout=60s")
 	c.kubectl("delete", "pod", "plain", "--grace-period=1")
 	c.eventually("the pods' directories are gone", func() bool {
 		return c.kubectl("get", "pods", "-A", "-o", "name") == ""
 	})
-	c.on("node1", "rm", "-f", records) // the example's hooks wrote it
+	c.on("node1", "rm", "-f", records) // written by the example's hooks
 	c.isAsBefore("node1", before)
 }
 
@@ -196,9 +197,9 @@ func (c cluster) recursiveReadOnly() {
 		`[ -d /tree/sub ] && ! touch /tree/sub/file`)
 }
 
-// feature runs a pod by runc and one by the handler, and in each a command that succeeds if the pod has what its spec asks
-// for. If it does not start by runc, the test is skipped, with the reason that Kubernetes has: at once if the node's status
-// does not have the feature.
+// feature runs a pod with runc and one with the handler, and in each a command that succeeds if the pod has what its spec
+// asks for. If the pod does not start with runc, the test is skipped, with the reason from Kubernetes. It waits for less
+// time if the node's status does not have the feature.
 func (c cluster) feature(feature, name, namespace, spec, has string) {
 	c.Helper()
 	timeout := "60s"
@@ -232,7 +233,7 @@ func (c cluster) feature(feature, name, namespace, spec, has string) {
 	}
 }
 
-// pace is the rollout on several nodes, one at a time.
+// pace rolls a profile out to several nodes, one at a time.
 func pace(t *testing.T, c cluster) {
 	before := map[string]string{}
 	for _, node := range c.nodes {
@@ -246,7 +247,7 @@ func pace(t *testing.T, c cluster) {
 	}
 	c.pushImage("1")
 
-	t.Log("hold: a node that cannot be installed says so, and none is touched")
+	t.Log("hold: a node that cannot be installed reports that, and no node is changed")
 	const file = "/etc/oci-add-hooks/" + profile + ".json"
 	c.on("node2", "sh", "-c", "mkdir /etc/oci-add-hooks && echo {} >"+file)
 	c.hold(true)
@@ -264,7 +265,7 @@ func pace(t *testing.T, c cluster) {
 	c.rolledOut("install")
 	c.oneAtATime("install")
 
-	t.Log("hooks that fail stop the rollout, which goes back")
+	t.Log("failing hooks stop the rollout, which is undone")
 	installed := map[string]string{}
 	for _, node := range c.nodes {
 		installed[node] = c.installed(node)
@@ -273,7 +274,7 @@ func pace(t *testing.T, c cluster) {
 	c.apply()
 	c.installerSays("the canary", "no device")
 	if ready := c.ready("install"); ready != "2" {
-		t.Errorf("%s nodes are ready, not those 2 whose turn has not come", ready)
+		t.Errorf("%s nodes are ready, not the 2 whose turn has not come", ready)
 	}
 	c.do("sed", "-i", "s/maxUnavailable: 1/maxUnavailable: 2/", c.deploy+"/install.yaml")
 	c.apply()
@@ -303,12 +304,12 @@ func pace(t *testing.T, c cluster) {
 	c.kubectl("label", "nodes", "--all", label+"-")
 	c.kubectl("delete", "-k", c.deploy, "--ignore-not-found")
 	for _, node := range c.nodes {
-		c.on(node, "rm", "-f", records) // the canary's hooks wrote it
+		c.on(node, "rm", "-f", records) // written by the canary's hooks
 	}
 	untouched()
 }
 
-// hold has the kustomization use the component hold, or not.
+// hold adds the component hold to the kustomization, or removes it.
 func (c cluster) hold(on bool) {
 	held, released := "\ncomponents:\n  - hold\n", "\n# components:\n#   - hold\n"
 	if on {
@@ -327,8 +328,8 @@ func (c cluster) hold(on bool) {
 	}
 }
 
-// oneAtATime checks that each node has restarted its containerd while it had its turn, which is from the creation of its pod
-// until that is ready, and that no two had theirs at once.
+// oneAtATime checks that each node restarted its containerd during its turn, which lasts from the creation of its pod
+// until the pod is ready, and that no two turns overlapped.
 func (c cluster) oneAtATime(which string) {
 	c.Helper()
 	var pods struct {
@@ -366,18 +367,18 @@ func (c cluster) oneAtATime(which string) {
 		restarted := time.Unix(seconds, 0)
 		c.Logf("%s: created %s, containerd restarted %s, ready %s", node, created.Format(time.TimeOnly), restarted.UTC().Format(time.TimeOnly), ready.Format(time.TimeOnly))
 		if created.Before(last) || restarted.Before(created) || ready.Before(restarted) {
-			c.Errorf("%s was not alone", node)
+			c.Errorf("the turn of %s overlapped with another", node)
 		}
 		last = ready
 	}
 }
 
-// ready returns how many nodes a DaemonSet's pods are ready on.
+// ready returns on how many nodes a DaemonSet's pods are ready.
 func (c cluster) ready(which string) string {
 	return c.kubectl("-n", namespace, "get", "daemonset", profile+"-"+which, "-o", "jsonpath={.status.numberReady}")
 }
 
-// hookFile is deploy/kubernetes/hooks.json.
+// hookFile holds the members of deploy/kubernetes/hooks.json that are used here.
 type hookFile struct {
 	Runtime       string            `json:"runtime,omitempty"`
 	SkipSandboxes bool              `json:"skipSandboxes,omitempty"`
@@ -414,21 +415,21 @@ func (c cluster) setHooks(f hookFile) {
 	}
 }
 
-// failing is a hook file whose hook fails.
+// failing returns a hook file whose hook fails.
 func failing() hookFile {
 	return hookFile{Runtime: "runc", Hooks: map[string][]hook{
 		"createRuntime": {{Path: "/bin/sh", Args: []string{"sh", "-c", "echo no device >&2; exit 3"}}},
 	}}
 }
 
-// pushImage builds the image with a tag, and has the manifests use it.
+// pushImage builds the image with a tag, pushes it, and has the manifests use it.
 func (c cluster) pushImage(tag string) {
 	c.do("./admin.sh", "make", "-C", "../..", "image", "IMAGE="+image+":"+tag, "VERSION=v0.0."+tag)
 	c.do("./admin.sh", "docker", "push", image+":"+tag)
 	c.do("sed", "-i", `s/newTag: .*/newTag: "`+tag+`"/`, c.deploy+"/kustomization.yaml")
 }
 
-// apply applies the manifests, of which the API server must not warn.
+// apply applies the manifests. The API server must not warn about them.
 func (c cluster) apply() {
 	c.Helper()
 	if said := c.output("./admin.sh", "kubectl", "apply", "-k", c.deploy); strings.Contains(said, "Warning") || !strings.HasSuffix(said, "<nil>") {
@@ -436,7 +437,7 @@ func (c cluster) apply() {
 	}
 }
 
-// installerSays waits until `kubectl describe pods` shows that an installer has failed, and why.
+// installerSays waits until `kubectl describe pods` shows that an installer has failed, and the reason.
 func (c cluster) installerSays(words ...string) {
 	c.Helper()
 	c.eventually(fmt.Sprintf("an installer fails, and says %q", words), func() bool {
@@ -450,14 +451,14 @@ func (c cluster) installerSays(words ...string) {
 	})
 }
 
-// snapshot returns what there is on a node.
+// snapshot returns the files of a node.
 func (c cluster) snapshot(node string) string { return c.do("./node.sh", "snapshot", node) }
 
-// isAsBefore checks that a node has what it had.
+// isAsBefore checks that a node has the same files as before.
 func (c cluster) isAsBefore(node, before string) {
 	c.Helper()
 	if diff := cmp.Diff(strings.Split(before, "\n"), strings.Split(c.snapshot(node), "\n")); diff != "" {
-		c.Errorf("%s is not as it was:\n%s", node, diff)
+		c.Errorf("%s was not restored:\n%s", node, diff)
 	}
 }
 
@@ -472,19 +473,19 @@ func (c cluster) on(node string, command ...string) string {
 	return c.do("./node.sh", append([]string{"enter", node}, command...)...)
 }
 
-// with returns the cluster for a part of the test.
+// with returns the cluster for a subtest.
 func (c cluster) with(t *testing.T) cluster {
 	c.T = t
 	return c
 }
 
-// rolledOut waits until a DaemonSet's pods are as it has them now, and ready.
+// rolledOut waits until a DaemonSet's pods have its current template and are ready.
 func (c cluster) rolledOut(which string) {
 	c.kubectl("-n", namespace, "rollout", "status", "daemonset/"+profile+"-"+which, "--timeout=300s")
 }
 
-// run starts a pod by the handler, and waits until it is ready. While a canary tries other hooks, its container may have to
-// be started again.
+// run starts a pod with the handler, and waits until it is ready. While a canary tries other hooks, its container may
+// have to be started again.
 func (c cluster) run(name string) {
 	c.kubectl("run", name, "--image=busybox:stable", "--overrides", c.overrides(), "--", "sleep", "3600")
 	c.kubectl("wait", "--for=condition=Ready", "pod/"+name, "--timeout=120s")
@@ -504,12 +505,12 @@ func (c cluster) hasRun(words ...string) {
 	}
 }
 
-// handler returns the features that the node's status has of a handler.
+// handler returns the features of a handler in the node's status.
 func (c cluster) handler(name string) string {
 	return c.kubectl("get", "node", "node1", "-o", `jsonpath={.status.runtimeHandlers[?(@.name=="`+name+`")].features}`)
 }
 
-// pid returns the process that a pod's container is on the node.
+// pid returns the PID of a pod's container on the node.
 func (c cluster) pid(pod string) string {
 	id := c.kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].containerID}")
 	id = strings.TrimPrefix(id, "containerd://")
@@ -532,13 +533,13 @@ func (c cluster) do(name string, args ...string) string {
 	return stdout.String()
 }
 
-// output runs a command, and returns what it prints, whatever becomes of it.
+// output runs a command and returns its output, also if it fails.
 func (c cluster) output(name string, args ...string) string {
 	out, err := exec.Command(name, args...).CombinedOutput()
 	return fmt.Sprintf("%s%v", out, err)
 }
 
-// eventually waits until something holds, 5 minutes at most.
+// eventually waits until holds returns true, for at most 5 minutes.
 func (c cluster) eventually(what string, holds func() bool) {
 	c.Helper()
 	for deadline := time.Now().Add(5 * time.Minute); !holds(); time.Sleep(time.Second) {

@@ -1,18 +1,19 @@
-# shellcheck shell=bash disable=SC2034 # the scripts that read this use what is set here
-# Where the cluster's parts lie. CLUSTER holds what one cluster has written, PROGRAMS what is built once.
+# shellcheck shell=bash disable=SC2034 # the scripts that source this file use the variables
+# Paths of the cluster's parts. CLUSTER holds the files of one cluster, PROGRAMS what is built once.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(cd "$here/../.." && pwd)
 export CLUSTER=${CLUSTER:-/tmp/oci-add-hooks-cluster}
 export PROGRAMS=${PROGRAMS:-/var/cache/oci-add-hooks-test/cluster}
 pki=$CLUSTER/pki run=$CLUSTER/run logs=$CLUSTER/logs
 
-# address NODE: its address in the cluster's network, where what is not a node is 10.97.0.1.
+# address NODE: prints the node's address in the cluster's network. What does not run on a node has 10.97.0.1.
 address() { echo "10.97.0.$((10 + ${1#node}))"; }
 
-# alive NAME: whether the process that was started as NAME runs.
+# alive NAME: reports whether the process started as NAME runs.
 alive() { [ -f "$run/$1.pid" ] && kill -0 "$(cat "$run/$1.pid")" 2>/dev/null; }
 
-# start NAME COMMAND...: starts it in the cluster's network, in a session of its own, with its output in logs/NAME.log.
+# start NAME COMMAND...: starts a command in the cluster's network and a session of its own, with its output in
+# logs/NAME.log.
 start() {
 	local name=$1
 	shift
@@ -21,7 +22,7 @@ start() {
 	echo $! >"$run/$name.pid"
 }
 
-# end NAME [SIGNAL]: ends what was started as NAME, and waits for it: 10 seconds, then by SIGKILL.
+# end NAME [SIGNAL]: ends the process started as NAME, and waits 10 seconds for its end before it sends SIGKILL.
 end() {
 	local name=$1 pid
 	[ -f "$run/$name.pid" ] || return 0

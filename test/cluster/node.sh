@@ -2,13 +2,13 @@
 # node.sh create NODE 1|2    makes the files of a node (node1 to node9): this machine's /usr below an overlay, its /etc as a copy,
 #                            containerd 1 or 2.
 # node.sh start NODE         starts it: systemd as pid 1 of namespaces of its own, which starts containerd and the kubelet.
-# node.sh stop NODE          ends it as a power failure does.
+# node.sh stop NODE          stops it as a power failure does.
 # node.sh enter NODE CMD...  runs a command on it.
-# node.sh snapshot NODE      prints what there is on it, outside of what containerd, the kubelet and systemd keep for themselves.
+# node.sh snapshot NODE      prints its files, without those that containerd, the kubelet and systemd keep for themselves.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
-name=${2:-} # the node's
+name=${2:-} # the node's name
 node=$CLUSTER/$name
 cgroup=oci-add-hooks-cluster-$name
 controllers='cpu cpuacct cpuset memory devices freezer blkio pids'
@@ -29,7 +29,7 @@ create() {
 	echo >>"$node/etc/machine-id"
 	units=$node/etc/systemd/system
 	ln -sf /lib/systemd/system/multi-user.target "$units/default.target"
-	# What needs the machine itself, or would run a second time on it.
+	# Units that need the machine itself, or would run a second time on it.
 	for unit in systemd-{logind,networkd,resolved,timesyncd,udevd,udev-trigger,hwdb-update,remount-fs,firstboot,modules-load,update-utmp,network-generator}.service \
 		getty@tty1.service console-getty.service {docker,podman}.{service,socket} systemd-tmpfiles-clean.timer apt-daily.timer; do
 		ln -sf /dev/null "$units/$unit"
@@ -45,7 +45,7 @@ create() {
 	END
 }
 
-# unit NAME AFTER COMMAND [LINE]...: a service that is started with the node.
+# unit NAME AFTER COMMAND [LINE]...: a service that starts with the node.
 unit() {
 	local name=$1 after=$2 command=$3
 	shift 3
@@ -56,7 +56,7 @@ unit() {
 	ln -s "/etc/systemd/system/$name.service" "$units/multi-user.target.wants/"
 }
 
-# containerd1 is the machine's own, whose configuration has version 2.
+# containerd1 installs the machine's containerd, whose configuration has version 2.
 containerd1() {
 	cat >"$node/etc/containerd/config.toml" <<-'END'
 		# The node's containerd, as its administrator wrote it.
@@ -78,8 +78,8 @@ containerd1() {
 	containerd_service /usr/bin/containerd
 }
 
-# containerd2 is the one that test/newer pins, in the place of the machine's, with the runc that it pins, by which pods can have
-# user namespaces.
+# containerd2 installs the containerd that test/newer pins, instead of the machine's, with the pinned runc, with which
+# pods can have user namespaces.
 containerd2() {
 	local program
 	mkdir -p "$node/usr-upper/local/sbin"
@@ -120,7 +120,7 @@ containerd_service() {
 		printf 'server = "https://%s"\n[host."https://registry.example.com"]\n  capabilities = ["pull", "resolve"]\n  ca = "/etc/kubernetes/pki/ca.crt"\n' \
 			$host >"$node/etc/containerd/certs.d/$host/hosts.toml"
 	done
-	# As the unit of the project's own packages, less what takes CAP_SYS_RESOURCE.
+	# Like the unit of the project's own packages, without what needs CAP_SYS_RESOURCE.
 	unit containerd dbus.service "$1" Type=notify Delegate=yes KillMode=process TasksMax=infinity
 }
 
@@ -153,7 +153,7 @@ kubelet() {
 	unit kubelet containerd.service "/usr/local/bin/kubelet --config=/etc/kubernetes/kubelet.yaml --kubeconfig=/etc/kubernetes/kubelet.kubeconfig --node-ip=$(address "$name") --hostname-override=$name"
 }
 
-# hierarchies prints the cgroup hierarchies that the machine has, by the names of their directories; one for cgroup 2 alone.
+# hierarchies prints the machine's cgroup hierarchies, by the names of their directories; "." for cgroup 2 only.
 hierarchies() {
 	local name
 	if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
@@ -172,7 +172,7 @@ start_node() {
 	for h in $(hierarchies); do
 		mkdir -p "/sys/fs/cgroup/$h/$cgroup"
 	done
-	if [ -d /sys/fs/cgroup/cpuset ]; then # a child of version 1 begins with no processor, and no memory
+	if [ -d /sys/fs/cgroup/cpuset ]; then # a child in version 1 starts without processors and memory
 		for h in cpuset.cpus cpuset.mems; do
 			cat "/sys/fs/cgroup/cpuset/$h" >"/sys/fs/cgroup/cpuset/$cgroup/$h"
 		done
@@ -181,9 +181,9 @@ start_node() {
 	fi
 	setsid "$here/node.sh" unshare "$name" >>"$logs/$name.log" 2>&1 </dev/null &
 	outer=$!
-	until_true 20 "$name has a first process" pgrep -P $outer
+	until_true 60 "$name has a first process" pgrep -P $outer
 	pgrep -P $outer >"$run/$name.pid"
-	until_true 60 "systemd has started $name" is_up
+	until_true 180 "systemd has started $name" is_up
 }
 
 # network joins the node to the cluster's network.
@@ -218,7 +218,7 @@ is_up() {
 	esac
 }
 
-# init makes the node's root, as the first process of its namespaces, and becomes systemd.
+# init is the first process of the node's namespaces: it makes the node's root, and becomes systemd.
 init() {
 	local d
 	hostname "$name"
@@ -270,7 +270,7 @@ init() {
 
 stop() {
 	local h
-	end "$name" KILL # with it goes all that runs in its pid namespace
+	end "$name" KILL # everything in its PID namespace ends with it
 	for h in $(hierarchies); do
 		find "/sys/fs/cgroup/$h/$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || :
 	done
@@ -278,7 +278,7 @@ stop() {
 }
 
 snapshot() {
-	# shellcheck disable=SC2016 # it is the node's shell that expands this
+	# shellcheck disable=SC2016 # the node's shell expands this
 	"$here/node.sh" enter "$name" bash -c '
 		cd /
 		own=$(printf -- "-path %s -o " var/lib/{containerd,kubelet,kube,cni,systemd,dpkg} run/{containerd,systemd,netns,log,dbus,user,credentials} \

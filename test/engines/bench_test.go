@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// What a whole container costs with the program, beside one without it. It is no test: times are printed, and only
-// that every container and every hook ran is required.
+// BenchmarkContainers measures what a whole container costs with the program, compared with one without it. It is not a
+// test: it prints times, and requires only that every container and every hook ran.
 //
 //	go test -run '^$' -bench Containers -benchtime 1x -timeout 30m
 //
@@ -24,7 +24,7 @@ import (
 const (
 	rounds = 30  // of each way to run a container
 	crowd  = 200 // containers at once
-	crowds = 3   // rounds of those
+	crowds = 3   // rounds of such crowds
 )
 
 func BenchmarkContainers(b *testing.B) {
@@ -39,13 +39,13 @@ func BenchmarkContainers(b *testing.B) {
 	fmt.Printf("\nMedians of interleaved pairs; ratio and difference are medians over the pairs, quartiles and interval those of the ratio.\n%s\n", &table)
 }
 
-// A way runs one container to its end, and returns the command that did with the time it took.
+// A way runs one container to its end, and returns the command that ran it and the time it took.
 type way struct {
 	run        func(b *testing.B) (*exec.Cmd, time.Duration)
 	taken, cpu []float64 // seconds, one for each round
 }
 
-// interleave runs each way once a round, in random order.
+// interleave runs each way once per round, in random order.
 func interleave(b *testing.B, ways ...*way) {
 	for b.Loop() {
 		for range rounds {
@@ -58,12 +58,12 @@ func interleave(b *testing.B, ways ...*way) {
 	}
 }
 
-// cpu is how many seconds of processor time an ended command took, with all that it waited for.
+// cpu returns the processor time of an ended command in seconds, including the children that it waited for.
 func cpu(cmd *exec.Cmd) float64 {
 	return (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 }
 
-// compare adds a line to the table: the pairs of one way without the program, and one with it.
+// compare adds a line to the table, from the pairs of a way without the program and one with it.
 func compare(b *testing.B, w *tabwriter.Writer, what string, without, with []float64) {
 	var ratios, differences []float64
 	for i := range without {
@@ -94,10 +94,10 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
 }
 
-// intervalRank is the rank, from either end of n sorted values, at which the 95 % confidence interval of the median
-// ends: how many of them lie below the true median is binomial. It is 0 if there are too few.
+// intervalRank returns the rank, from either end of n sorted values, at which the 95 % confidence interval of the
+// median ends: the number of values below the true median has a binomial distribution. It returns 0 for too few values.
 func intervalRank(n int) int {
-	probability, below := 1.0, 0.0 // of k values, of fewer or as many
+	probability, below := 1.0, 0.0 // of k values; of at most k
 	for range n {
 		probability /= 2
 	}
@@ -110,7 +110,7 @@ func intervalRank(n int) int {
 	return 0
 }
 
-// unmatched writes a hooks directory whose hooks no container here gets, and returns the hook file that names it.
+// unmatched writes a hooks directory whose hooks match no container here, and returns the hook file that names it.
 func unmatched(b *testing.B, runtime string) map[string]any {
 	b.Helper()
 	dir := scratch(b)
@@ -124,13 +124,13 @@ func unmatched(b *testing.B, runtime string) map[string]any {
 	return map[string]any{"runtime": runtime, "hooksDirs": []string{dir}, "hooks": map[string]any{}}
 }
 
-// benchRunc calls runc, and the program in its place, as a person would.
+// benchRunc calls runc directly, and the program in its place, as a person would.
 func benchRunc(b *testing.B, w *tabwriter.Writer) {
 	const rt = "runc"
 	profiles := map[string]profile{}
 	for name, file := range map[string]map[string]any{
 		"bench-unmatched": unmatched(b, rt),
-		"bench-one-hook":  nil, // by newRun
+		"bench-one-hook":  nil, // written by newRun
 	} {
 		profiles[name] = newProfile(b, name, rt)
 		if file != nil {
@@ -138,8 +138,8 @@ func benchRunc(b *testing.B, w *tabwriter.Writer) {
 		}
 	}
 
-	// newRun is a container of its own, with or without a hook that leaves a file behind: in config.json if no profile
-	// adds it.
+	// newRun returns a way to run a container of its own, with or without a hook that creates a file. The hook is in
+	// config.json if no profile adds it.
 	newRun := func(name, runtime string, withHook bool, p *profile) *way {
 		bundle := newBundle(b, rt, name)
 		bundle.command(b, "echo started")
@@ -183,7 +183,7 @@ func benchRunc(b *testing.B, w *tabwriter.Writer) {
 	compare(b, w, "processor time, one hook", there.cpu, added.cpu)
 }
 
-// benchDocker has no line with a hook: without the program, Docker has no way to give a container one.
+// benchDocker has no line with a hook: without the program, Docker cannot give a container a hook.
 func benchDocker(b *testing.B, w *tabwriter.Writer) {
 	need(b, "dockerd", "docker", "containerd")
 	const rt = "runc"
@@ -228,7 +228,7 @@ func writeFile(b *testing.B, path string, text []byte) {
 	}
 }
 
-// setHooks returns config.json with these hooks, and no others.
+// setHooks returns config.json with these hooks and no others.
 func setHooks(b *testing.B, config []byte, hooks map[string]any) []byte {
 	b.Helper()
 	var all map[string]any
@@ -267,15 +267,15 @@ func benchCrowd(b *testing.B, w *tabwriter.Writer) {
 	compare(b, w, fmt.Sprintf("processor time, %d at once", crowd), without.cpu, with.cpu)
 }
 
-// crowdTimes are, in seconds, how long it took until all containers of a crowd ran side by side, until all had ended,
-// and the processor time of all together.
+// crowdTimes holds, in seconds, the time until all containers of a crowd ran side by side, the time until all had
+// ended, and the processor time of all together.
 type crowdTimes struct{ running, gone, cpu []float64 }
 
 func (t *crowdTimes) add(running, gone, cpu float64) {
 	t.running, t.gone, t.cpu = append(t.running, running), append(t.gone, gone), append(t.cpu, cpu)
 }
 
-// runCrowd starts many containers at once, each with one hook: in config.json, or added to it by the profile.
+// runCrowd starts many containers at once, each with one hook: in config.json, or added by the profile.
 func runCrowd(b *testing.B, runtime string, p profile, added bool) (running, gone, processor float64) {
 	b.Helper()
 	const limit = 10 * time.Minute
@@ -350,11 +350,11 @@ func runCrowd(b *testing.B, runtime string, p profile, added bool) (running, gon
 		b.Fatalf("%d of %d containers ran\nstderr: %s", seen, crowd, contents(b, stderr))
 	}
 	if len(wrappers) > 0 {
-		b.Errorf("with all containers running, the program still is: %v", wrappers)
+		b.Errorf("with all containers running, processes of the program remain: %v", wrappers)
 	}
 	for _, call := range recorded(b, template.dir) {
 		if !ids[call.State.ID] {
-			b.Fatalf("a hook ran twice, or for no container of these: %+v", call)
+			b.Fatalf("a hook ran twice, or for another container: %+v", call)
 		}
 		delete(ids, call.State.ID)
 	}

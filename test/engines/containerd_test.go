@@ -14,19 +14,19 @@ import (
 func TestContainerd(t *testing.T) {
 	withEach(t, func(t *testing.T) {
 		c := startContainerd(t, strings.Trim(cgroup, "/"), imageArchive(t), `disabled_plugins = ["io.containerd.grpc.v1.cri"]`)
-		suite(t, c, "containerd-"+path.Base(t.Name())) // records of hooks name the profile
+		suite(t, c, "containerd-"+path.Base(t.Name())) // the records of hooks name the profile
 	}, "containerd", "containerd-shim-runc-v2", "ctr")
 }
 
 type containerd struct{ config, socket, namespace string }
 
-// containerdMajor is the containerd's major version, with which its configuration changes.
+// containerdMajor returns containerd's major version: the configuration format depends on it.
 func containerdMajor(t *testing.T) int {
 	t.Helper()
 	said := ok(t, exec.Command("containerd", "--version")).stdout
 	version := regexp.MustCompile(` v?([0-9]+)\.[0-9]`).FindStringSubmatch(said)
 	if version == nil {
-		t.Fatalf("no version: %s", said)
+		t.Fatalf("no version in the output of containerd: %s", said)
 	}
 	major, err := strconv.Atoi(version[1])
 	if err != nil {
@@ -35,8 +35,8 @@ func containerdMajor(t *testing.T) int {
 	return major
 }
 
-// startContainerd starts a containerd with an image in a namespace, which is also the name of the containers' cgroups'
-// parent unless they ask for another. The plugins' part of its configuration is the caller's.
+// startContainerd starts a containerd with an image in a namespace. The namespace is also the name of the parent of the
+// containers' cgroups, unless they ask for another. The caller provides the plugins' part of the configuration.
 func startContainerd(t *testing.T, namespace, archive, plugins string) containerd {
 	t.Helper()
 	c := configureContainerd(t, namespace, plugins)
@@ -65,7 +65,7 @@ state = "` + dir + `/state"
 	return c
 }
 
-// start starts the containerd, until the test ends.
+// start starts the containerd, which runs until the test ends.
 func (c containerd) start(t *testing.T, archive string) {
 	t.Helper()
 	startDaemon(t, exec.Command("containerd", "--config", c.config), func() string {
@@ -82,12 +82,12 @@ func (c containerd) load(t *testing.T, archive string) {
 	t.Helper()
 	args := []string{"images", "import", "--snapshotter", "native"}
 	if containerdMajor(t) > 1 {
-		args = append(args, "--local") // the daemon's own way knows but the snapshotter that it chooses itself
+		args = append(args, "--local") // the daemon's own import knows only the snapshotter that it chooses itself
 	}
 	ok(t, c.command(append(args, archive)...))
 }
 
-// command is a ctr command.
+// command returns a ctr command.
 func (c containerd) command(args ...string) *exec.Cmd {
 	return exec.Command("ctr", append([]string{"--address", c.socket, "--namespace", c.namespace}, args...)...)
 }
@@ -119,7 +119,7 @@ func (c containerd) end(t *testing.T, ctr container) string {
 	return text + do(t, c.command("task", "delete", ctr.name)).said() + do(t, c.command("container", "delete", ctr.name)).said()
 }
 
-// running returns the task's line in ctr's list if it runs.
+// running returns the task's line in ctr's list, "" if it does not run.
 func (c containerd) running(t *testing.T, name string) string {
 	t.Helper()
 	for line := range strings.Lines(ok(t, c.command("task", "list")).stdout) {

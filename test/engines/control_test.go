@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// A breakage is something that befalls the profile of a running container.
+// A breakage is a way to break the profile of a running container.
 type breakage struct {
 	name string
-	// do breaks it.
+	// do breaks the profile.
 	do func(t *testing.T, p profile)
-	// harmless: the container can be stopped and removed all the same, for the runtime can still be told from
-	// the file. Otherwise it either goes, or the engine says in our words why not.
+	// harmless reports whether the container can still be stopped and removed, because the file still names the
+	// runtime. Otherwise the container either goes, or the engine reports the reason in our words.
 	harmless bool
 }
 
@@ -49,8 +49,9 @@ func replaced(by func(path string) error) func(*testing.T, profile) {
 	}
 }
 
-// testControl breaks the profile of a running container, then stops and removes it. Whatever an engine does when its
-// runtime fails, the container must not run on without anybody being told, nor once the profile has been mended.
+// testControl breaks the profile of a running container, then stops and removes it. What an engine does when its
+// runtime fails differs. In any case the container must not run on without a message, nor once the profile has been
+// repaired.
 func testControl(t *testing.T, e engine, c container, b breakage) {
 	c = c.command(sleeping(c.dir))
 	ok(t, e.run(c, true))
@@ -62,9 +63,9 @@ func testControl(t *testing.T, e engine, c container, b breakage) {
 		const ours = "oci-add-hooks: "
 		switch i := strings.Index(said, ours); {
 		case b.harmless:
-			t.Fatalf("the container must go, and there still is\n%s\nThe engine said: %s", remains, said)
+			t.Fatalf("the container must go, but this remains:\n%s\nThe engine said: %s", remains, said)
 		case i < 0:
-			t.Fatalf("there still is\n%s\nand no word why. The engine said: %s", remains, said)
+			t.Fatalf("this remains, and no reason is given:\n%s\nThe engine said: %s", remains, said)
 		case !strings.Contains(said[i:], c.profile.file):
 			t.Errorf("the reason does not name %s: %s", c.profile.file, said)
 		}
@@ -81,7 +82,12 @@ func testControl(t *testing.T, e engine, c container, b breakage) {
 	}
 	if !b.harmless && e.leavesShim() { // nor has it had the runtime delete the container
 		for _, l := range lives(t, c.dir) {
-			do(t, l.call("delete", "--force", l.id))
+			eventually(t, "the runtime to delete the container", func() string {
+				if o := do(t, l.call("delete", "--force", l.id)); l.isListed(t) {
+					return o.said()
+				}
+				return ""
+			})
 		}
 	}
 }

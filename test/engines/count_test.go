@@ -9,17 +9,17 @@ import (
 	"testing"
 )
 
-// noSandbox says why no test can run here, if so.
+// noSandbox is the reason why no test can run here, "" if tests can.
 var noSandbox string
 
-// counted is what summarize tells.
+// counted holds what summarize prints.
 var counted struct {
 	sync.Mutex
 	ran     int
 	skipped []string
 }
 
-// leaf runs a subtest that is counted.
+// leaf runs a subtest and counts it.
 func leaf(t *testing.T, name string, test func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) {
 		t.Cleanup(func() {
@@ -71,7 +71,7 @@ func debianPackage(program string) string {
 	return program
 }
 
-// summarize ends the run's output, so that what was skipped is never overlooked.
+// summarize ends the run's output, so that skipped tests are not overlooked.
 func summarize() {
 	fmt.Fprintf(os.Stdout, "test/engines: %d tests ran, %d skipped", counted.ran, len(counted.skipped))
 	if len(counted.skipped) > 0 {

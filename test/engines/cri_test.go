@@ -14,7 +14,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// criCases are what there is to show of pods. Each has a runtime handler of its own, whose BinaryName is a profile link.
+// criCases are the tests of pods. Each has a runtime handler of its own, whose BinaryName is a profile link.
 var criCases = []struct {
 	name string
 	test func(t *testing.T, k kubelet, c container)
@@ -30,14 +30,14 @@ var criCases = []struct {
 	{"container-refused", testPodContainerRefused},
 }
 
-// TestCRI comes in by Kubernetes' own way: a pod is a sandbox and the containers in it, each started by the runtime that
-// the pod's handler names.
+// TestCRI reaches the program as Kubernetes does: a pod is a sandbox and its containers, each started by the runtime
+// that the pod's handler names.
 func TestCRI(t *testing.T) {
 	withEach(t, testCRI, "containerd", "containerd-shim-runc-v2", "ctr")
 }
 
 func testCRI(t *testing.T) {
-	engine := "cri-" + path.Base(t.Name()) // records of hooks name the profile
+	engine := "cri-" + path.Base(t.Name()) // the records of hooks name the profile
 	var registered []profile
 	for _, rt := range runtimes {
 		for _, test := range criCases {
@@ -62,7 +62,7 @@ func testCRI(t *testing.T) {
 					})
 					test.test(t, k, c)
 					if left := k.has(t, c); len(left) > 0 {
-						t.Errorf("there still is %s", left)
+						t.Errorf("%s remains", left)
 					}
 					wantDeleted(t, c.dir)
 				})
@@ -72,14 +72,15 @@ func testCRI(t *testing.T) {
 	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t, "containerd") })
 }
 
-// A kubelet asks of a containerd what Kubernetes' node agent asks of it.
+// A kubelet makes the calls to containerd that Kubernetes' node agent makes.
 type kubelet struct {
 	cri.RuntimeServiceClient
 	containerd containerd
 }
 
-// criConfig is what a major version of containerd has to be told for its CRI, less the handlers, and the plugin that has
-// these. Sandboxes ("pause" containers) run the image that it has already, so that no registry is needed.
+// criConfig is, for a major version of containerd, the CRI configuration without the handlers, and the name of the
+// plugin that holds the handlers. Sandboxes ("pause" containers) run the image that is already there, so that no
+// registry is needed.
 var criConfig = map[int]struct{ plugin, config string }{
 	1: {`plugins."io.containerd.grpc.v1.cri"`, `
 [plugins."io.containerd.grpc.v1.cri"]
@@ -106,7 +107,7 @@ func startKubelet(t *testing.T, registered []profile) kubelet {
 	major := containerdMajor(t)
 	plugin, config := criConfig[major].plugin, criConfig[major].config
 	if plugin == "" {
-		t.Fatalf("how the CRI of containerd %d is configured is not known here", major)
+		t.Fatalf("this test has no CRI configuration for containerd %d", major)
 	}
 	for _, p := range registered {
 		config += `
@@ -122,7 +123,7 @@ func startKubelet(t *testing.T, registered []profile) kubelet {
 	return connect(t, c)
 }
 
-// connect returns the kubelet of a containerd that has the image.
+// connect returns a kubelet for a containerd that has the image.
 func connect(t *testing.T, c containerd) kubelet {
 	t.Helper()
 	conn, err := grpc.NewClient("unix://"+c.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -143,7 +144,7 @@ func connect(t *testing.T, c containerd) kubelet {
 	return kubelet{cri.NewRuntimeServiceClient(conn), c}
 }
 
-// patient limits the time of a call to the daemon to that of a command.
+// patient limits a call to the daemon to the time of a command.
 func patient(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -151,10 +152,10 @@ func patient(t testing.TB) context.Context {
 	return ctx
 }
 
-// hostNetwork is that of a pod for which no network has to be made.
+// hostNetwork is for a pod that needs no network of its own.
 var hostNetwork = &cri.NamespaceOption{Network: cri.NamespaceMode_NODE, Pid: cri.NamespaceMode_CONTAINER}
 
-// pod is the pod for a container: both have the container's name.
+// pod returns the pod for a container; both have the container's name.
 func pod(c container) *cri.PodSandboxConfig {
 	return &cri.PodSandboxConfig{
 		Metadata:    &cri.PodSandboxMetadata{Name: c.name, Uid: c.name, Namespace: "default"},
@@ -166,14 +167,14 @@ func pod(c container) *cri.PodSandboxConfig {
 	}
 }
 
-// runSandbox makes the container's pod, and starts its sandbox.
+// runSandbox creates the container's pod and starts its sandbox.
 func (k kubelet) runSandbox(t *testing.T, c container) (id string, err error) {
 	t.Helper()
 	r, err := k.RunPodSandbox(patient(t), &cri.RunPodSandboxRequest{Config: pod(c), RuntimeHandler: c.profile.name})
 	return r.GetPodSandboxId(), err
 }
 
-// runContainer starts a container in a sandbox. What fails after its creation leaves it there.
+// runContainer starts a container in a sandbox. If the start fails after the creation, the container remains.
 func (k kubelet) runContainer(t *testing.T, sandbox string, c container) (id string, err error) {
 	t.Helper()
 	var mounts []*cri.Mount
@@ -201,7 +202,7 @@ func (k kubelet) runContainer(t *testing.T, sandbox string, c container) (id str
 	return created.ContainerId, err
 }
 
-// runPod runs a pod with a container, each until it is stopped, and removes them. It returns the two's ids.
+// runPod runs a pod with a container until each is stopped, and removes them. It returns the ids of both.
 func (k kubelet) runPod(t *testing.T, c container) (sandbox, container string) {
 	t.Helper()
 	sandbox, container = k.startPod(t, c)
@@ -210,7 +211,7 @@ func (k kubelet) runPod(t *testing.T, c container) (sandbox, container string) {
 	return sandbox, container
 }
 
-// startPod starts a pod with a container, and returns the two's ids.
+// startPod starts a pod with a container, and returns the ids of both.
 func (k kubelet) startPod(t *testing.T, c container) (sandbox, container string) {
 	t.Helper()
 	sandbox, err := k.runSandbox(t, c)
@@ -232,8 +233,8 @@ func (k kubelet) startPod(t *testing.T, c container) (sandbox, container string)
 	return sandbox, container
 }
 
-// removeContainer tries again, as the kubelet does: on a busy machine a stop may find the shim gone, and containerd 2.4 may
-// say for a moment after it that the container still runs.
+// removeContainer retries, as the kubelet does: on a busy machine a stop may find the shim gone, and containerd 2.4 may
+// report for a moment that the container still runs.
 func (k kubelet) removeContainer(t *testing.T, id string) {
 	t.Helper()
 	eventually(t, "the container to be removed", func() string {
@@ -256,7 +257,7 @@ func (k kubelet) removePod(t *testing.T, id string) {
 	}
 }
 
-// sandboxes are the ids of the container's pods.
+// sandboxes returns the ids of the container's pods.
 func (k kubelet) sandboxes(t *testing.T, c container) []string {
 	t.Helper()
 	r, err := k.ListPodSandbox(patient(t), &cri.ListPodSandboxRequest{})
@@ -272,7 +273,7 @@ func (k kubelet) sandboxes(t *testing.T, c container) []string {
 	return ids
 }
 
-// has says what there is of a container and its pod.
+// has lists what exists of a container and its pod.
 func (k kubelet) has(t *testing.T, c container) []string {
 	t.Helper()
 	var what []string
@@ -294,7 +295,7 @@ func (k kubelet) has(t *testing.T, c container) []string {
 	return what
 }
 
-// removeAll removes the container's pods, with all that is in them.
+// removeAll removes the container's pods with everything in them.
 func (k kubelet) removeAll(t *testing.T, c container) {
 	t.Helper()
 	for _, id := range k.sandboxes(t, c) {
@@ -302,12 +303,12 @@ func (k kubelet) removeAll(t *testing.T, c container) {
 	}
 }
 
-// wantCalls waits for as many hooks to have run, and checks that they were these, each for the right container.
+// wantCalls waits until that many hooks have run, and checks that they are these, each for the right container.
 func wantCalls(t *testing.T, c container, names map[string]string, want []string) {
 	t.Helper()
 	eventually(t, "the hooks to run", func() string {
 		if calls := recorded(t, c.dir); len(calls) < len(want) {
-			return fmt.Sprintf("want %q, and these ran: %+v", want, calls)
+			return fmt.Sprintf("want %q, these ran: %+v", want, calls)
 		}
 		return ""
 	})
@@ -315,7 +316,7 @@ func wantCalls(t *testing.T, c container, names map[string]string, want []string
 	for _, call := range recorded(t, c.dir) {
 		who, known := names[call.State.ID]
 		if !known {
-			t.Errorf("a hook was told of the container %q, which is none of the pod's", call.State.ID)
+			t.Errorf("a hook got the state of the container %q, which is not in the pod", call.State.ID)
 		}
 		got = append(got, call.Label+" of the "+who)
 	}
@@ -324,7 +325,8 @@ func wantCalls(t *testing.T, c container, names map[string]string, want []string
 	}
 }
 
-// The poststop hooks run when the pod's container and its sandbox are removed, and the low-level runtime has neither any more.
+// testPodCreateToDelete: the poststop hooks run when the pod's container and its sandbox are removed, and the low-level
+// runtime no longer has either.
 func testPodCreateToDelete(t *testing.T, k kubelet, c container) {
 	follow(t, c)
 	sandbox, container := k.startPod(t, c)
@@ -339,8 +341,8 @@ func testPodCreateToDelete(t *testing.T, k kubelet, c container) {
 	wantDeleted(t, c.dir)
 }
 
-// A pod's annotation decides for its container, if the handler's pod_annotations let it through. The sandbox, which has
-// the same annotations, gets no hook.
+// testPodAnnotation: a pod's annotation selects hooks for its container, if the handler's pod_annotations let it
+// through. The sandbox has the same annotations and gets no hook.
 func testPodAnnotation(t *testing.T, k kubelet, c container) {
 	readRules(t, c, map[string]string{
 		"10-always.json": `"when": {"always": true}, "stages": ["createContainer"]`,
@@ -369,7 +371,8 @@ func testPodAnnotation(t *testing.T, k kubelet, c container) {
 	}
 }
 
-// What the CRI plugin mounts into every container of a pod is none of the user's bind mounts.
+// testPodBindMounts: the mounts that the CRI plugin adds to every container of a pod do not count as the user's bind
+// mounts.
 func testPodBindMounts(t *testing.T, k kubelet, c container) {
 	readRules(t, c, map[string]string{
 		"10-always.json": `"when": {"always": true}, "stages": ["createContainer"]`,
@@ -389,7 +392,8 @@ func testPodBindMounts(t *testing.T, k kubelet, c container) {
 	}
 }
 
-// readRules writes a hook file that names a hooks directory, of whose files only the conditions and stages are given.
+// readRules writes a hook file that names a hooks directory. The caller gives only the conditions and stages of the
+// directory's files.
 func readRules(t *testing.T, c container, rules map[string]string) {
 	t.Helper()
 	dir := c.dir + "/hooks.d"
@@ -400,8 +404,8 @@ func readRules(t *testing.T, c container, rules map[string]string) {
 	c.profile.writeJSON(t, map[string]any{"runtime": c.profile.runtime, "hooksDirs": []string{dir}})
 }
 
-// writeHooks writes a hook file with hooks of its own, but none at startContainer, since a sandbox has nothing mounted,
-// and with a directory that has another for every container.
+// writeHooks writes a hook file with hooks of its own and a directory that has another hook for every container. It has
+// no startContainer hook, since a sandbox has nothing mounted.
 func writeHooks(t *testing.T, c container, skipSandboxes bool) {
 	t.Helper()
 	readRules(t, c, map[string]string{"10-always.json": `"when": {"always": true}, "stages": ["createRuntime"]`})
@@ -418,8 +422,8 @@ func writeHooks(t *testing.T, c container, skipSandboxes bool) {
 	})
 }
 
-// A hook file's hooks run twice for a pod with one container, and those of a directory once: sandboxes have the
-// former too,
+// testPodHookFile: a hook file's hooks run twice for a pod with one container, because sandboxes get them too. Those of
+// a directory run once.
 func testPodHookFile(t *testing.T, k kubelet, c container) {
 	writeHooks(t, c, false)
 	sandbox, container := k.runPod(t, c)
@@ -430,7 +434,7 @@ func testPodHookFile(t *testing.T, k kubelet, c container) {
 	})
 }
 
-// unless it says that they shall not.
+// testPodSkipSandboxes: with skipSandboxes, sandboxes do not get the hook file's hooks.
 func testPodSkipSandboxes(t *testing.T, k kubelet, c container) {
 	writeHooks(t, c, true)
 	sandbox, container := k.runPod(t, c)
@@ -439,7 +443,7 @@ func testPodSkipSandboxes(t *testing.T, k kubelet, c container) {
 	})
 }
 
-// wantCRIError checks that an error of the CRI, which is what kubectl describe pod shows, has the given words.
+// wantCRIError checks that an error of the CRI, which kubectl describe pod shows, contains the given words.
 func wantCRIError(t *testing.T, err error, message ...string) {
 	t.Helper()
 	if err == nil {
@@ -458,7 +462,8 @@ func testPodRefused(t *testing.T, k kubelet, c container) {
 	wantCRIError(t, err, brokenMessage(c.profile)...)
 }
 
-// Nor is there a sandbox that would have no hook from the directory.
+// testPodRefusedByDirectory: a broken directory also keeps a sandbox from starting, although it would get no hook from
+// it.
 func testPodRefusedByDirectory(t *testing.T, k kubelet, c container) {
 	rules := c.dir + "/hooks.d"
 	writeRule(t, rules, "10-malformed.json", malformed)
@@ -467,7 +472,8 @@ func testPodRefusedByDirectory(t *testing.T, k kubelet, c container) {
 	wantCRIError(t, err, malformedMessage(rules+"/10-malformed.json")...)
 }
 
-// A directory that is broken when the sandbox runs already: the container does not start, and the pod can be removed.
+// testPodContainerRefused: the directory breaks while the sandbox runs. The container does not start, and the pod can
+// be removed.
 func testPodContainerRefused(t *testing.T, k kubelet, c container) {
 	rules := c.dir + "/hooks.d"
 	writeRule(t, rules, "README", "empty so far")

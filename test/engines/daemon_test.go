@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// startDaemon starts an engine's daemon, waits until ready returns "", and stops it at the end of the test. The end of
-// its log is shown if the test fails.
+// startDaemon starts an engine's daemon, waits until ready returns "", and stops it at the end of the test. If the test
+// fails, it shows the end of the daemon's log.
 func startDaemon(t testing.TB, cmd *exec.Cmd, ready func() string) {
 	t.Helper()
 	log := outputFile(t)

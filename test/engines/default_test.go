@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// hookctl install --default: a profile becomes the default runtime once it has started a container, and then starts those
-// that ask for none; one that starts none leaves the engine as it was.
+// TestInstallDefaultDocker tests hookctl install --default: a profile becomes the default runtime once it has started a
+// container, and then starts the containers that ask for none. If it starts none, the engine is unchanged.
 func TestInstallDefaultDocker(t *testing.T) {
 	need(t, "dockerd", "docker", "containerd", "runc")
-	// Docker 20.10 keeps what it knows of runtimes if the file says nothing of them any more.
+	// Docker 20.10 keeps the runtimes that it knows if the file no longer has the member.
 	d := startDocker(t, map[string]any{"default-runtime": "runc", "runtimes": map[string]any{"other": map[string]any{"path": "runc"}}})
 	t.Setenv("PATH", filepath.Dir(d.cli)+":"+os.Getenv("PATH"))
 	before, err := os.ReadFile(d.config)
@@ -34,7 +34,7 @@ func TestInstallDefaultDocker(t *testing.T) {
 		o := i.do(i.call("install", "--default", "--reload")...)
 		if o.code != 1 || !strings.Contains(o.stderr, "does not become the default: the container did not start: ") ||
 			!strings.Contains(o.stderr, "everything was restored") {
-			t.Errorf("want it refused: %v", o)
+			t.Errorf("want an error: %v", o)
 		}
 		wantBytes(t, d.config, before)
 		eventually(t, "dockerd to forget the runtime", func() string {
@@ -53,7 +53,7 @@ func TestInstallDefaultDocker(t *testing.T) {
 		c.profile.writeJSON(t, map[string]any{"runtime": "runc", "hooks": map[string]any{
 			"createRuntime": []any{hook(recorder(t, c.dir), "createRuntime")}}})
 		if o := i.ok(i.call("install", "--default", "--reload")...); !strings.Contains(o.stdout, "canary a container ran; its engine calls "+c.profile.link) {
-			t.Errorf("want it told that a container ran: %v", o)
+			t.Errorf("the output does not say that a container ran: %v", o)
 		}
 		eventually(t, "dockerd to have the runtime by default", func() string {
 			if got := defaultRuntime(); got != name {
@@ -64,7 +64,7 @@ func TestInstallDefaultDocker(t *testing.T) {
 		forget(t, c.dir)
 		ok(t, d.command("run", "--rm", "--network", "none", image, "sh", "-c", ":"))
 		if calls := recorded(t, c.dir); len(calls) != 1 {
-			t.Errorf("a container that asks for no runtime had these hooks run: %+v", calls)
+			t.Errorf("these hooks ran for a container that asks for no runtime: %+v", calls)
 		}
 		i.uninstall("--reload")
 		wantBytes(t, d.config, before)

@@ -10,11 +10,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// directories are two hooks directories, the second of which takes precedence, for a container that runs sh, has a
-// bind mount of the user's, and is annotated. HOOK records under the name that follows it.
+// directories holds two hooks directories, of which the second takes precedence. They are for a container that runs sh,
+// has a bind mount of the user's, and is annotated. HOOK stands for a hook that records under its file's label.
 var directories = map[string]map[string]string{
 	"vendor": {
-		// First, for an old Podman leaves it at prestart.
+		// First, because an old Podman leaves it at prestart.
 		"00-Prestart.json": `{"version": "1.0.0", "hook": HOOK, "when": {"always": true}, "stages": ["prestart"]}`,
 
 		"20-Bind.json":       `{"version": "1.0.0", "hook": HOOK, "when": {"hasBindMounts": true}, "stages": ["createRuntime"]}`,
@@ -43,7 +43,7 @@ var directories = map[string]map[string]string{
 	},
 }
 
-// directoriesRun are their hooks as such a container meets them, each with what it takes.
+// directoriesRun lists their hooks in the order in which they run for such a container, each with what it requires.
 var directoriesRun = []struct{ label, takes string }{
 	{"vendor/00-Prestart.json", ""},
 	{"admin/10-first.json", ""},
@@ -64,13 +64,13 @@ var directoriesRun = []struct{ label, takes string }{
 	{"vendor/80-Twice.json", ""},
 }
 
-// The only hooks at startContainer and poststart. They may overlap.
+// The only hooks at startContainer and poststart. Their runs may overlap.
 const (
 	startContainerLabel = "vendor/70-container.json"
 	poststartLabel      = "vendor/80-Twice.json"
 )
 
-// wantLabels are those of directoriesRun for a container that has the given things.
+// wantLabels returns the labels of directoriesRun for a container that has the given things.
 func wantLabels(has ...string) []string {
 	var labels []string
 	for _, h := range directoriesRun {
@@ -113,11 +113,11 @@ func writeRule(t testing.TB, dir, name, text string) {
 	}
 }
 
-// hookFileLabel is that of the hook that the hook file has itself.
+// hookFileLabel is the label of the hook in the hook file itself.
 const hookFileLabel = "hook file"
 
-// readDirectories writes a hook file that names hooks directories, and has a hook itself, at createRuntime. Hook files'
-// hooks come before those of directories, so it shows that prestart of a directory is createRuntime.
+// readDirectories writes a hook file that names hooks directories and has one hook itself, at createRuntime. Hook
+// files' hooks come before those of directories, so the order shows that a directory's prestart becomes createRuntime.
 func (p profile) readDirectories(t *testing.T, dir string, directories []string) {
 	t.Helper()
 	p.writeJSON(t, map[string]any{
@@ -132,7 +132,7 @@ func wantRan(t *testing.T, dir string, want []string) {
 	t.Helper()
 	eventually(t, "the hooks to run", func() string {
 		if calls := recorded(t, dir); len(calls) < len(want) {
-			return fmt.Sprintf("want %d, and these ran: %+v", len(want), calls)
+			return fmt.Sprintf("want %d hooks, these ran: %+v", len(want), calls)
 		}
 		return ""
 	})
@@ -149,14 +149,15 @@ func wantRan(t *testing.T, dir string, want []string) {
 	}
 }
 
-// The conditions on the command and on bind mounts, and all that has to do with files, under every engine.
+// testDirectories tests the conditions on the command and on bind mounts, and everything about files, under every
+// engine.
 func testDirectories(t *testing.T, e engine, c container) {
 	c.profile.readDirectories(t, c.dir, writeDirectories(t, c.dir))
 	ok(t, e.run(c.command("true"), false))
 	wantRan(t, c.dir, append([]string{hookFileLabel}, wantLabels("sh", "mount")...))
 }
 
-// The same, for a container with annotations.
+// testDirectoriesAnnotation tests the same for a container with annotations.
 func testDirectoriesAnnotation(t *testing.T, e engine, c container) {
 	if reason := e.cannotAnnotate(); reason != "" {
 		skip(t, "%s", reason)
@@ -167,8 +168,8 @@ func testDirectoriesAnnotation(t *testing.T, e engine, c container) {
 	wantRan(t, c.dir, append([]string{hookFileLabel}, wantLabels("sh", "mount", "annotations")...))
 }
 
-// A container whose user writes the marks of a Kubernetes sandbox, all of them, is none: it has its hooks, those of a
-// hook file with skipSandboxes too.
+// testSandboxClaimed: a container whose user writes all marks of a Kubernetes sandbox is not treated as one. It gets
+// its hooks, also those of a hook file with skipSandboxes.
 func testSandboxClaimed(t *testing.T, e engine, c container) {
 	if reason := e.cannotAnnotate(); reason != "" {
 		skip(t, "%s", reason)
@@ -185,7 +186,8 @@ func testSandboxClaimed(t *testing.T, e engine, c container) {
 	wantRan(t, c.dir, []string{"file", "always"})
 }
 
-// A container for which no condition holds but "always": the engine's mounts are not the user's.
+// testDirectoriesNoMatch: only the condition "always" holds for this container, because the engine's mounts are not the
+// user's.
 func testDirectoriesNoMatch(t *testing.T, e engine, c container) {
 	c.unmounted = true
 	c.args = []string{"echo", "hello"}
@@ -194,7 +196,7 @@ func testDirectoriesNoMatch(t *testing.T, e engine, c container) {
 	wantRan(t, c.dir, append([]string{hookFileLabel}, wantLabels()...))
 }
 
-// malformed is a file of a hooks directory with an expression that is none.
+// malformed is a file of a hooks directory with an invalid regular expression.
 const malformed = `{
 	"version": "1.0.0",
 	"hook": {"path": "/bin/true"},
@@ -202,12 +204,13 @@ const malformed = `{
 	"stages": ["createRuntime"]
 }`
 
-// malformedMessage is what a message about it must say.
+// malformedMessage returns the words that a message about it must contain.
 func malformedMessage(file string) []string {
 	return []string{"oci-add-hooks: " + file + ":4:34: ", "^(sh$"}
 }
 
-// A malformed file, among others that are not, fails the container, and the engine says where it is wrong.
+// testDirectoriesMalformed: a malformed file among valid ones fails the container, and the engine reports the place of
+// the fault.
 func testDirectoriesMalformed(t *testing.T, e engine, c container) {
 	dirs := writeDirectories(t, c.dir)
 	writeRule(t, dirs[0], "90-malformed.json", malformed)
@@ -216,7 +219,8 @@ func testDirectoriesMalformed(t *testing.T, e engine, c container) {
 	wantGone(t, e, c)
 }
 
-// One directory, one container: what Podman runs when it reads the directories itself, the program makes it run too.
+// testPodmanDirectories: for one directory and one container, Podman runs the same hooks whether it reads the
+// directories itself or the program does.
 func testPodmanDirectories(t *testing.T, e engine, c container) {
 	dirs := writeDirectories(t, c.dir)
 	c.annotations = map[string]string{"com.example.gpu": "all"}

@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// dockerCases are what there is to show of Docker alone.
+// dockerCases are the tests of Docker only.
 var dockerCases = []suiteCase{
 	{"read-only-mounts", testDockerReadOnly},
 	{"compose", testDockerCompose},
 }
 
-// From Docker 25 on a read-only bind mount is so with all that is mounted in it, where the runtime's features say that it
-// knows how. dockerd asks for them at its start, but only for runtimes that have a path.
+// testDockerReadOnly: since Docker 25, a read-only bind mount is recursively read-only if the runtime's features
+// include that. dockerd asks for the features when it starts, but only from runtimes that are registered with a path.
 func testDockerReadOnly(t *testing.T, e engine, c container) {
 	const since = 25
 	d := e.(docker)
@@ -41,11 +41,11 @@ func testDockerReadOnly(t *testing.T, e engine, c container) {
 	wantAllStages(t, c.dir)
 	_, err := os.Stat(inner + "/written")
 	if byPath, recursive := !strings.HasPrefix(c.profile.name, "BinaryName-"), err != nil; byPath != recursive {
-		t.Errorf("registered with a path: %v, and what is mounted in a read-only mount is read-only: %v", byPath, recursive)
+		t.Errorf("registered with a path: %v; a mount within a read-only mount is read-only: %v", byPath, recursive)
 	}
 }
 
-// A service of docker compose names its runtime.
+// testDockerCompose: a service of docker compose names its runtime.
 func testDockerCompose(t *testing.T, e engine, c container) {
 	d := e.(docker)
 	if o := do(t, d.command("compose", "version")); o.code != 0 {
@@ -79,7 +79,8 @@ func testDockerCompose(t *testing.T, e engine, c container) {
 	wantAllStages(t, c.dir)
 }
 
-// Docker keeps images in containerd's store, the only one from Docker 29 on for a new daemon, where it is told to.
+// TestDockerImageStore: Docker keeps images in containerd's store if it is configured to. For new daemons this is the
+// only store since Docker 29.
 func TestDockerImageStore(t *testing.T) {
 	need(t, "dockerd", "docker", "containerd")
 	const since = 24
@@ -103,8 +104,9 @@ func TestDockerImageStore(t *testing.T) {
 	runCases(t, d, "store", some)
 }
 
-// dockerd's BuildKit calls runc for a RUN instruction, whatever runtimes daemon.json has. DOCKER_BUILDKIT_RUNC_COMMAND in
-// dockerd's environment names another program, without arguments: a profile's link.
+// TestDockerBuild: dockerd's BuildKit calls runc for a RUN instruction, whichever runtimes daemon.json has.
+// DOCKER_BUILDKIT_RUNC_COMMAND in dockerd's environment names another program, without arguments: here a profile's
+// link.
 func TestDockerBuild(t *testing.T) {
 	need(t, "dockerd", "docker", "containerd")
 	const since = 26
@@ -122,7 +124,7 @@ func TestDockerBuild(t *testing.T) {
 			path := recorder(t, dir)
 			hooks := map[string]any{}
 			host := slices.DeleteFunc(slices.Clone(stages), func(stage string) bool { return stage == "startContainer" })
-			for _, stage := range host { // a build mounts nothing: there is no hook in its container
+			for _, stage := range host { // a build mounts nothing, so no hook exists in its container
 				hooks[stage] = []any{hook(path, stage)}
 			}
 			p.writeJSON(t, map[string]any{"runtime": rt, "hooks": hooks})

@@ -13,10 +13,10 @@ import (
 	"testing"
 )
 
-// dockerWays are the ways to register the program in daemon.json, each with what it makes of a profile.
+// dockerWays are the ways to register the program in daemon.json, each with the entry that it makes for a profile.
 var dockerWays = []struct {
 	name  string
-	since int // Docker's major version
+	since int // the first major version of Docker
 	entry func(p profile) map[string]any
 }{
 	{"README", 0, func(p profile) map[string]any {
@@ -48,8 +48,8 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-// testDockerDefault runs a container that asks for no runtime, and has dockerd read the default runtime's --version:
-// that of oci-add-hooks in Docker 20.10, which leaves the arguments out, and runc's in later ones.
+// testDockerDefault runs a container that asks for no runtime, and has dockerd read the --version of the default
+// runtime. Docker 20.10 leaves out the arguments and reads that of oci-add-hooks; later versions read runc's.
 func testDockerDefault(t *testing.T, d docker) {
 	c := newContainer(t, d, dockerDefault, "runc")
 	ok(t, d.command("run", "--detach", "--name", c.name, "--network", "none", "--volume", c.dir+":"+c.dir, image, "sh", "-c", sleeping(c.dir)))
@@ -74,7 +74,7 @@ type docker struct {
 	version int    // the daemon's major version
 }
 
-// dockerRuntimes are the profiles of all cases, as daemon.json has them.
+// dockerRuntimes returns the profiles of all cases, as entries of daemon.json.
 func dockerRuntimes(t testing.TB) map[string]any {
 	t.Helper()
 	registered := map[string]any{dockerDefault: dockerWays[0].entry(newProfile(t, dockerDefault, "runc"))}
@@ -89,8 +89,8 @@ func dockerRuntimes(t testing.TB) map[string]any {
 	return registered
 }
 
-// startDocker starts a dockerd with both programs on its PATH. Its daemon.json and its environment are completed by the
-// caller.
+// startDocker starts a dockerd with both programs on its PATH. The caller adds members to its daemon.json and variables
+// to its environment.
 func startDocker(t testing.TB, more map[string]any, env ...string) docker {
 	t.Helper()
 	dir := scratch(t)
@@ -124,7 +124,7 @@ func startDocker(t testing.TB, more map[string]any, env ...string) docker {
 	return d
 }
 
-// connect finds the client that the daemon understands: there may be several of different age on PATH.
+// connect finds a client that the daemon understands: PATH may have several of different versions.
 func (d *docker) connect(t testing.TB) string {
 	t.Helper()
 	var said []string
@@ -171,7 +171,7 @@ func (d docker) knows(t *testing.T, name string) bool {
 
 func (d docker) daemons() []string { return []string{"dockerd", "containerd"} }
 
-// Seen with Docker 20.10, and not for the program to mend: the container is gone, its shim waits for a second delete.
+// Seen with Docker 20.10, and not caused by the program: the container is gone, but its shim waits for a second delete.
 func (docker) leavesShim() bool { return true }
 
 func (d docker) cannotAnnotate() string {

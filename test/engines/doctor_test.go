@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// A canary's case is what became of a profile, and what hookctl doctor --canary must say of it.
+// A canaryCase is a change to a profile, and what hookctl doctor --canary must print about it.
 type canaryCase struct {
 	name    string
 	breakIt func(t *testing.T, p profile)
@@ -23,7 +23,7 @@ type canaryCase struct {
 
 var canaryCases = []canaryCase{
 	{"well", func(*testing.T, profile) {}, "ok", "config.json holds a hook of the profile"},
-	{"hook-within", func(t *testing.T, p profile) { // its program is not there in the canary's image
+	{"hook-within", func(t *testing.T, p profile) { // the program does not exist in the canary's image
 		p.writeJSON(t, map[string]any{"runtime": p.runtime, "skipSandboxes": true, "hooks": map[string]any{"createRuntime": []any{trueHook}, "startContainer": []any{
 			map[string]any{"path": "/opt/some/where/within", "args": []string{"within", "--option"}, "timeout": 5}}}})
 	}, "ok", "config.json holds 2 hooks of the profile"},
@@ -40,7 +40,7 @@ var canaryCases = []canaryCase{
 			t.Fatal(err)
 		}
 	}, "error", "does not lead to oci-add-hooks"},
-	{"taken-out", func(t *testing.T, p profile) { // what is called after oci-add-hooks takes the hooks out again
+	{"taken-out", func(t *testing.T, p profile) { // the program called after oci-add-hooks removes the hooks
 		runtime := filepath.Join(scratch(t), p.runtime)
 		script := `#!/bin/sh
 for arg; do
@@ -62,7 +62,7 @@ exec ` + runtimePath(t, p.runtime) + ` "$@"
 	}, "error", "the container did not start: "},
 }
 
-// oneHook is what the profiles have, a hook that every container gets.
+// oneHook is the content of the profiles: a hook for every container.
 var oneHook = map[string]any{"createRuntime": []any{trueHook}}
 
 var trueHook = map[string]any{"path": "/bin/true", "env": []string{}, "timeout": 5}
@@ -76,7 +76,7 @@ func runtimePath(t *testing.T, name string) string {
 	return path
 }
 
-// relink has a link lead elsewhere, or takes it away.
+// relink makes a link lead to target, or removes it if target is empty.
 func relink(t *testing.T, link, target string) {
 	t.Helper()
 	if err := os.Remove(link); err != nil {
@@ -101,12 +101,12 @@ func canaryProfiles(t *testing.T, engine string) map[string]profile {
 	return all
 }
 
-// doctored is as much of what hookctl doctor --json prints as is read here.
+// doctored holds the members of the output of hookctl doctor --json that are read here.
 type doctored struct {
 	Lines []struct{ Runtime, Status, About, Message string }
 }
 
-// canary has hookctl run a container by a profile, and gives the line about it.
+// canary has hookctl run a container by a profile, and returns the status and message of the row about it.
 func canary(t *testing.T, cmd *exec.Cmd) (status, message string, o outcome) {
 	t.Helper()
 	o = do(t, cmd)
@@ -119,12 +119,12 @@ func canary(t *testing.T, cmd *exec.Cmd) (status, message string, o outcome) {
 			return l.Status, l.Message, o
 		}
 	}
-	t.Fatalf("nothing is said of a canary: %v", o)
+	t.Fatalf("the output has no row about a canary: %v", o)
 	return "", "", o
 }
 
-// testCanary tries each case. doctor gives the command that examines the engine, and left says what there is in it of a
-// canary's.
+// testCanary runs each case. doctor returns the command that examines the engine. left returns what remains of a canary
+// in the engine.
 func testCanary(t *testing.T, all map[string]profile, doctor func(args ...string) *exec.Cmd, left func(t *testing.T) string) {
 	for _, c := range canaryCases {
 		leaf(t, c.name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func testCanary(t *testing.T, all map[string]profile, doctor func(args ...string
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { os.WriteFile(p.file, before, 0o644) }) // for the cases to come, which look at it too
+			t.Cleanup(func() { os.WriteFile(p.file, before, 0o644) }) // for the later cases, which also examine it
 			c.breakIt(t, p)
 			status, message, o := canary(t, doctor("doctor", "--json", "--canary", "--profile", p.name, "--bin-dir", bin))
 			if status != c.status || !strings.Contains(message, c.says) {
@@ -174,7 +174,7 @@ func TestDoctorDocker(t *testing.T) {
 	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t, d.daemons()...) })
 }
 
-// testInterrupted has a hook interrupt hookctl, as Ctrl-C would, while the container is made.
+// testInterrupted has a hook interrupt hookctl, as Ctrl-C would, while the container is created.
 func testInterrupted(t *testing.T, p profile, doctor func(args ...string) *exec.Cmd, left func(t *testing.T) string) {
 	dir := scratch(t)
 	p.writeJSON(t, map[string]any{"runtime": p.runtime, "hooks": map[string]any{"createRuntime": []any{map[string]any{
@@ -183,7 +183,7 @@ func testInterrupted(t *testing.T, p profile, doctor func(args ...string) *exec.
 	shell := exec.Command("/bin/sh", append([]string{"-c", "echo $$ >" + dir + `/pid; exec "$0" "$@"`}, cmd.Args...)...)
 	shell.Env = cmd.Env
 	if o := do(t, shell); o.code != 1 || !strings.Contains(o.stderr, "hookctl: interrupted") {
-		t.Errorf("want it interrupted: %v", o)
+		t.Errorf("want an interrupted command: %v", o)
 	}
 	if what := left(t); strings.Contains(what, "hookctl-canary") {
 		t.Errorf("left: %s", what)
@@ -221,8 +221,8 @@ func TestDoctorPodman(t *testing.T) {
 	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t) })
 }
 
-// usualPodman has Podman's usual files be such that it runs here for whoever calls it without options. What is given of the
-// configuration goes into the table engine.
+// usualPodman writes Podman's usual files, so that it runs here when called without options. engine is added to the
+// table engine of the configuration.
 func usualPodman(t *testing.T, engine string) {
 	t.Helper()
 	const etc = "/etc/containers" // the sandbox's own
@@ -235,7 +235,7 @@ func usualPodman(t *testing.T, engine string) {
 		}
 	})
 	dir := scratch(t)
-	// Podman raises limits to its own defaults, which not every machine allows.
+	// Podman raises limits to its defaults, which some machines do not allow.
 	for name, text := range map[string]string{
 		"policy.json":  `{"default": [{"type": "insecureAcceptAnything"}]}`,
 		"storage.conf": "[storage]\ndriver = \"vfs\"\nrunroot = \"" + dir + "/run\"\ngraphroot = \"" + dir + "/root\"\n",

@@ -14,10 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// stages are the six, in the order in which a container meets them.
+// stages are the six stages, in the order in which a container reaches them.
 var stages = []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
 
-// A profile is a link to the program with the hook file that is read for it.
+// A profile is a link to the program, and the hook file that the program reads when called by it.
 type profile struct {
 	name    string // the link's base name
 	link    string
@@ -25,7 +25,8 @@ type profile struct {
 	runtime string // the name of the low-level runtime
 }
 
-// newProfile makes a profile that adds no hooks. Its link stays: an engine keeps it as long as a container lives.
+// newProfile makes a profile that adds no hooks. Its link stays, because an engine needs it as long as a container
+// exists.
 func newProfile(t testing.TB, name, runtime string) profile {
 	t.Helper()
 	p := profile{name, filepath.Join(bin, name), filepath.Join(profiles, name+".json"), runtime}
@@ -36,7 +37,7 @@ func newProfile(t testing.TB, name, runtime string) profile {
 	return p
 }
 
-// write replaces the hook file, whatever stands in its place.
+// write replaces the hook file, or any other file at its path.
 func (p profile) write(t testing.TB, text string) {
 	t.Helper()
 	p.remove(t)
@@ -53,8 +54,8 @@ func (p profile) remove(t testing.TB) {
 	}
 }
 
-// record writes a hook file that records all six stages in dir, which the container must have mounted at its own
-// path: startContainer's hook lies in the container.
+// record writes a hook file that records all six stages in dir. The container must mount dir at the same path, because
+// startContainer's hook runs in the container.
 func (p profile) record(t testing.TB, dir string) {
 	t.Helper()
 	path := recorder(t, dir)
@@ -65,7 +66,7 @@ func (p profile) record(t testing.TB, dir string) {
 	p.writeJSON(t, map[string]any{"hooks": hooks, "runtime": p.runtime})
 }
 
-// writeJSON replaces the hook file, which names a runtime. That comes first, as in what hookctl writes.
+// writeJSON replaces the hook file. The member runtime comes first, as in files that hookctl writes.
 func (p profile) writeJSON(t testing.TB, file map[string]any) {
 	t.Helper()
 	rest := maps.Clone(file)
@@ -77,7 +78,8 @@ func (p profile) writeJSON(t testing.TB, file map[string]any) {
 	p.write(t, fmt.Sprintf("{\n  \"runtime\": %q,%s", file["runtime"], text[1:]))
 }
 
-// recorder writes a program that records its calls in dir, and returns its path. In the container there is no tr.
+// recorder writes a program that records its calls in dir, and returns its path. In the container, which has no tr, the
+// caller is empty.
 func recorder(t testing.TB, dir string) string {
 	t.Helper()
 	path := dir + "/hook"
@@ -95,12 +97,12 @@ func hook(path, label string) map[string]any {
 	return map[string]any{"path": path, "args": []string{"hook", label}}
 }
 
-// A call is one hook's run.
+// A call is one run of a hook.
 type call struct {
-	Label      string   // in the hook file of record, the stage
-	Caller     string   // the command line of the hook's parent: of the low-level runtime, unless it runs in the container or is supervised
+	Label      string   // in the hook file of record: the stage
+	Caller     string   // the command line of its parent: of the runtime, if the hook is unsupervised and outside the container
 	RuntimeDir string   // $XDG_RUNTIME_DIR
-	State      struct { // what the hook found on its standard input
+	State      struct { // what the hook read from its standard input
 		OCIVersion string
 		ID         string
 		Status     string
@@ -124,7 +126,7 @@ func recorded(t testing.TB, dir string) []call {
 	for d := json.NewDecoder(f); ; {
 		var c call
 		err := d.Decode(&c)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // the latter while a hook is writing
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // the latter while a hook writes
 			return calls
 		}
 		if err != nil {
@@ -134,7 +136,7 @@ func recorded(t testing.TB, dir string) []call {
 	}
 }
 
-// forget forgets what the hooks recorded in dir.
+// forget removes the records of hooks in dir.
 func forget(t testing.TB, dir string) {
 	t.Helper()
 	if err := os.Remove(dir + "/record"); err != nil {
@@ -142,14 +144,15 @@ func forget(t testing.TB, dir string) {
 	}
 }
 
-// wantAllStages checks that the six hooks ran once each, in order, each with the container's state, and that the low-level
-// runtime no longer has the container. It waits for the last: engines delete a container after they have said that it ended.
+// wantAllStages checks that the six hooks ran once each, in order, each with the container's state, and that the
+// low-level runtime no longer has the container. It waits for the last hook: engines report the end of a container
+// before they delete it.
 func wantAllStages(t testing.TB, dir string) {
 	t.Helper()
 	wantStages(t, dir, stages...)
 }
 
-// wantStages checks the same of a runtime that knows these stages alone.
+// wantStages checks the same for a runtime that supports only these stages.
 func wantStages(t testing.TB, dir string, stages ...string) {
 	t.Helper()
 	eventually(t, "all hooks to run", func() string {
@@ -163,7 +166,7 @@ func wantStages(t testing.TB, dir string, stages ...string) {
 	for _, c := range calls {
 		got = append(got, c.Label)
 	}
-	// runc start does not wait for the container to have run its startContainer hooks, and the two overlap.
+	// runc start does not wait for the container's startContainer hooks, so that they and poststart overlap.
 	if i := slices.Index(got, "poststart"); i >= 0 && i+1 < len(got) && got[i+1] == "startContainer" {
 		got[i], got[i+1] = got[i+1], got[i]
 	}
@@ -173,14 +176,14 @@ func wantStages(t testing.TB, dir string, stages ...string) {
 	for _, c := range calls {
 		if s := c.State; s.OCIVersion == "" || s.ID == "" || s.ID != calls[0].State.ID || s.Bundle == "" ||
 			!slices.Contains(statuses[c.Label], s.Status) || s.Pid == 0 && hasPid[c.Label] {
-			t.Errorf("the %s hook was given the state %+v", c.Label, s)
+			t.Errorf("the %s hook got the state %+v", c.Label, s)
 		}
 	}
 	wantDeleted(t, dir)
 }
 
-// statuses are those that runc and crun give each stage's hooks. The specification names "creating" up to
-// createContainer, then "created", "running" and "stopped".
+// statuses are the values of status that runc and crun pass to each stage's hooks. The specification has "creating" up
+// to createContainer, then "created", "running" and "stopped".
 var statuses = map[string][]string{
 	"prestart":        {"creating", "created"},
 	"createRuntime":   {"creating", "created"},
@@ -190,6 +193,6 @@ var statuses = map[string][]string{
 	"poststop":        {"stopped"},
 }
 
-// hasPid are the stages whose hooks must be told the container's pid. crun tells it only to those that run in its
-// own namespaces.
+// hasPid are the stages whose hooks must get the container's pid. crun passes it only to hooks that run in crun's own
+// namespaces.
 var hasPid = map[string]bool{"prestart": true, "createRuntime": true, "poststart": true}

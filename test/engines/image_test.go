@@ -16,10 +16,10 @@ import (
 	"testing"
 )
 
-// image is the name under which every engine knows the root file system.
+// image is the name by which every engine knows the root file system.
 const image = "localhost/oci-add-hooks-test:latest"
 
-// noRootfs says why there is no root file system, if so.
+// noRootfs is the reason why there is no root file system, "" if there is one.
 var noRootfs string
 
 // makeRootfs makes the root file system: busybox and its links.
@@ -60,8 +60,8 @@ func makeRootfs() error {
 	return nil
 }
 
-// imageArchive writes the root file system as docker save would, which all three engines read, and returns its path.
-// The image runs the given command; none means a shell.
+// imageArchive writes the root file system in the format of docker save, which all three engines read, and returns its
+// path. The image runs the given command, or a shell if there is none.
 func imageArchive(t testing.TB, command ...string) string {
 	t.Helper()
 	path := filepath.Join(scratch(t), "image.tar")

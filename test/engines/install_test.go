@@ -10,19 +10,19 @@ import (
 	"testing"
 )
 
-// A person's way from a hook file to a container, and back: hookctl profile add, hookctl install, a container by the runtime's
-// name, hookctl uninstall, hookctl profile remove. Nothing else is done to the engine.
+// These tests take a user's way from a hook file to a container and back: hookctl profile add, hookctl install, a
+// container by the runtime's name, hookctl uninstall, hookctl profile remove. Nothing else is done to the engine.
 
-// installed is a profile that only hookctl has made.
+// installed is a profile that only hookctl has written.
 type installed struct {
 	t       *testing.T
 	hookctl string
 	engine  string
 	profile profile
-	config  string // the engine's; empty for the usual one
+	config  string // the path of the engine's configuration; empty for the default one
 }
 
-// addProfile has hookctl make a profile of runc's whose hooks record the given stages in dir.
+// addProfile has hookctl make a profile with runc as its runtime, whose hooks record the given stages in dir.
 func addProfile(t *testing.T, engine, config, name, dir string, stages ...string) installed {
 	t.Helper()
 	i := installed{t, hookctl(t), engine, newProfile(t, name, "runc"), config}
@@ -61,16 +61,16 @@ func (i installed) call(command string, more ...string) []string {
 	return args
 }
 
-// wantInUse wants uninstall to refuse, and to name a container.
+// wantInUse checks that uninstall refuses and names a container.
 func (i installed) wantInUse(id string) {
 	i.t.Helper()
 	if o := i.do(i.call("uninstall")...); o.code != 1 || !strings.Contains(o.stderr, id) {
-		i.t.Errorf("want it refused because of the container %s: %v", id, o)
+		i.t.Errorf("want an error that names the container %s: %v", id, o)
 	}
 }
 
-// uninstall waits until no container uses the profile, as hookctl sees it: a shim or a conmon may end a moment later than the
-// container. Then it is to succeed.
+// uninstall waits until hookctl sees no container that uses the profile, because a shim or a conmon may end a moment
+// later than the container. Then it requires that uninstall succeeds.
 func (i installed) uninstall(more ...string) {
 	i.t.Helper()
 	eventually(i.t, "nobody to use the profile", func() string {
@@ -82,7 +82,7 @@ func (i installed) uninstall(more ...string) {
 	i.ok(i.call("uninstall", more...)...)
 }
 
-// removeProfile is the last step back.
+// removeProfile removes the profile, the last step of the way back.
 func (i installed) removeProfile() {
 	i.t.Helper()
 	i.ok("profile", "remove", i.profile.name, "--bin-dir", bin)
@@ -93,7 +93,7 @@ func (i installed) removeProfile() {
 	}
 }
 
-// dockerd reads the changed daemon.json on SIGHUP, with its containers running.
+// TestInstallDocker: dockerd reads the changed daemon.json on SIGHUP, while its containers run.
 func TestInstallDocker(t *testing.T) {
 	need(t, "dockerd", "docker", "containerd", "runc")
 	const name = "install-docker"
@@ -109,7 +109,7 @@ func TestInstallDocker(t *testing.T) {
 	wantSleeping(t, other.dir)
 
 	if o := do(t, d.run(c.command("true"), false)); o.code == 0 {
-		t.Fatalf("the runtime is known before it is installed: %v", o)
+		t.Fatalf("Docker knows the runtime before it is installed: %v", o)
 	}
 	i.ok(i.call("install", "--dry-run")...)
 	wantBytes(t, config, before)
@@ -140,13 +140,13 @@ func TestInstallDocker(t *testing.T) {
 	})
 	i.removeProfile()
 	if !d.knows(t, "other") || len(inContainer(t, other)) == 0 {
-		t.Error("the other container did not run on")
+		t.Error("the other container has ended")
 	}
 	d.end(t, other)
 	wantNothingLeft(t, d.daemons()...)
 }
 
-// lacks says what runtimes there are if one is not.
+// lacks returns "" if Docker has no such runtime, else the runtimes that it has.
 func (d docker) lacks(t *testing.T, runtime string) string {
 	t.Helper()
 	var known map[string]any
@@ -160,7 +160,7 @@ func (d docker) lacks(t *testing.T, runtime string) string {
 	return ""
 }
 
-// oddlySetOut writes a JSON file anew, as nobody would have set it out, and gives its text.
+// oddlySetOut rewrites a JSON file in an unusual layout, and returns its text.
 func oddlySetOut(t *testing.T, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -182,16 +182,18 @@ func oddlySetOut(t *testing.T, path string) []byte {
 func wantBytes(t *testing.T, path string, want []byte) {
 	t.Helper()
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%s is, %v,\n%s\nnot\n%s", path, err, got, want)
+		t.Errorf("%s (%v) has the text\n%s\nnot\n%s", path, err, got, want)
 	}
 }
 
-// containerd reads the changed configuration when it starts anew, and Kubernetes chooses the handler by its name.
+// TestInstallContainerd: containerd reads the changed configuration when it restarts, and Kubernetes selects the
+// handler by its name.
 func TestInstallContainerd(t *testing.T) {
 	withEach(t, func(t *testing.T) { testInstallContainerd(t, "") }, "containerd", "containerd-shim-runc-v2", "ctr")
 }
 
-// containerd 2 merges what it imports, table by table, and may be told of the handler in a file of its own.
+// TestInstallContainerdDropIn: containerd 2 merges imported files table by table, so that the handler can have a file
+// of its own.
 func TestInstallContainerdDropIn(t *testing.T) {
 	withEach(t, func(t *testing.T) {
 		if major := containerdMajor(t); major < 2 {
@@ -201,7 +203,7 @@ func TestInstallContainerdDropIn(t *testing.T) {
 	}, "containerd", "containerd-shim-runc-v2", "ctr")
 }
 
-// testInstallContainerd has a containerd that imports the files in a directory, if one is given.
+// testInstallContainerd runs a containerd that imports the files in a directory; "" means none.
 func testInstallContainerd(t *testing.T, imported string) {
 	const name = "install-containerd"
 	archive := imageArchive(t, "/bin/sleep", "1000")
@@ -237,9 +239,9 @@ func testInstallContainerd(t *testing.T, imported string) {
 		i.wantInUse(sandbox)
 		k.removePod(t, sandbox)
 
-		// The default, once a pod of its own has shown that it works.
+		// The default, once a pod by it has shown that it works.
 		if o := i.ok(i.call("install", "--default")...); !strings.Contains(o.stdout, "canary ") {
-			t.Errorf("no container has shown anything: %v", o)
+			t.Errorf("no canary ran: %v", o)
 		}
 		if text, err := os.ReadFile(d.config); imported == "" && (err != nil || bytes.Equal(text, before)) {
 			t.Errorf("%s has not changed (%v)", d.config, err)
@@ -258,13 +260,14 @@ func testInstallContainerd(t *testing.T, imported string) {
 		k := connect(t, d)
 		k.runPod(t, plain)
 		if _, err := k.runSandbox(t, c); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("the handler is still known: %v", err)
+			t.Errorf("containerd still knows the handler: %v", err)
 		}
 	})
 	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t) })
 }
 
-// Podman, whose configuration is the sandbox's own, knows the runtime by its name at the next call.
+// TestInstallPodman: Podman, whose configuration is the sandbox's own, knows the runtime by its name from the next call
+// on.
 func TestInstallPodman(t *testing.T) {
 	need(t, "podman", "runc")
 	for _, isDefault := range []bool{false, true} {
@@ -279,7 +282,7 @@ func TestInstallPodman(t *testing.T) {
 			c.profile = i.profile
 			run := func(detached bool) *exec.Cmd {
 				cmd := p.run(c, detached)
-				for n, arg := range cmd.Args { // by its name, or not at all
+				for n, arg := range cmd.Args { // by name, or without the option
 					if arg == c.profile.link && isDefault {
 						cmd.Args = append(cmd.Args[:n-1:n-1], cmd.Args[n+1:]...)
 						break
@@ -329,7 +332,7 @@ func TestInstallPodman(t *testing.T) {
 	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t) })
 }
 
-// withoutEnv takes a variable out of a command's environment.
+// withoutEnv removes a variable from a command's environment.
 func withoutEnv(cmd *exec.Cmd, prefix string) *exec.Cmd {
 	var env []string
 	for _, v := range cmd.Env {

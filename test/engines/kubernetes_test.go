@@ -19,12 +19,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestKubernetes does on one node what deploy/kubernetes does on each: the image is built by Docker, which also runs it as
-// its DaemonSets' manifests say. The sandbox is the node, with a containerd at its usual places; pods come by the CRI. The
-// steps build on each other.
+// TestKubernetes does on one node what deploy/kubernetes does on each. Docker builds the image and runs it as the
+// manifests of the DaemonSets say. The sandbox is the node, with a containerd at its usual paths; pods are started
+// through the CRI. The steps build on each other.
 func TestKubernetes(t *testing.T) {
 	need(t, "dockerd", "docker", "runc", "make", "go")
-	d := startDocker(t, nil) // before withEach, for it has the containerd that belongs to it
+	d := startDocker(t, nil) // before withEach, because it needs the containerd that belongs to it
 	leaf(t, "image", func(t *testing.T) { testNodeImage(t, d) })
 	if t.Failed() {
 		return
@@ -48,7 +48,7 @@ func testNode(t *testing.T, n *node) {
 		{"upgrade-and-remove-under-a-pod", testNodeUpgradeAndRemove},
 		{"nothing-left", func(t *testing.T, n *node) {
 			if diff := cmp.Diff(before, listing(t)); diff != "" {
-				t.Errorf("the node is not as it was (-before +after):\n%s", diff)
+				t.Errorf("the node was not restored (-before +after):\n%s", diff)
 			}
 		}},
 		{"runc-after", testNodeRunc},
@@ -63,21 +63,22 @@ func testNode(t *testing.T, n *node) {
 	}
 }
 
-// A node is the sandbox as a node of a cluster, less its kubelet.
+// A node is the sandbox as a node of a cluster, without a kubelet.
 type node struct {
-	t      *testing.T // by which what is started in a step outlives it
+	t      *testing.T // what a step starts belongs to it, and so outlives the step
 	docker docker
 	cri    kubelet
 	ctr    containerd
 	daemon *exec.Cmd   // containerd
-	asked  chan string // what systemctl is asked for
-	done   *os.File    // tells systemctl that it is done
+	asked  chan string // the arguments of each call of systemctl
+	done   *os.File    // tells systemctl that the test has done what it asked
 }
 
-// images are those that are built: the one of deploy/kubernetes, and the one after it.
+// images are the images that are built: that of deploy/kubernetes, and the next version.
 var images = []string{"localhost/oci-add-hooks:one", "localhost/oci-add-hooks:two"}
 
-// startNode puts directories of the sandbox over those of this machine that are changed, and starts containerd. In the place of systemctl is a program that asks the test: nothing here is run by systemd.
+// startNode mounts directories of the sandbox over the machine's directories that the tests change, and starts
+// containerd. A program that asks the test replaces systemctl, because systemd runs nothing here.
 func startNode(t *testing.T, d docker) *node {
 	t.Helper()
 	dir := scratch(t)
@@ -97,7 +98,7 @@ func startNode(t *testing.T, d docker) *node {
 			}
 		})
 	}
-	// As systemd has it, and mountPropagation takes.
+	// As systemd mounts it, and as mountPropagation requires.
 	propagate(t, syscall.MS_SHARED)
 	t.Cleanup(func() { propagate(t, syscall.MS_PRIVATE) })
 	major := containerdMajor(t)
@@ -114,7 +115,7 @@ echo "$*" >%[1]s/asked && read -r answer <%[1]s/done
 	} {
 		write(t, path, text)
 	}
-	for _, name := range []string{"containerd", "containerd-shim-runc-v2", "ctr"} { // where the node's programs are looked for
+	for _, name := range []string{"containerd", "containerd-shim-runc-v2", "ctr"} { // the usual path
 		path, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
@@ -129,7 +130,7 @@ echo "$*" >%[1]s/asked && read -r answer <%[1]s/done
 		}
 	}
 	for _, path := range []string{"/etc/oci-add-hooks", "/var/lib/oci-add-hooks", "/opt/oci-add-hooks", "/etc/containerd/conf.d"} {
-		if err := os.RemoveAll(path); err != nil { // of this machine
+		if err := os.RemoveAll(path); err != nil { // the machine's
 			t.Fatal(err)
 		}
 	}
@@ -173,7 +174,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// start starts containerd, in a cgroup that is called as systemd calls that of its unit.
+// start starts containerd in a cgroup with the name that systemd gives the cgroup of its unit.
 func (n *node) start(t *testing.T) {
 	t.Helper()
 	n.daemon = exec.Command("containerd")
@@ -190,7 +191,7 @@ func (n *node) start(t *testing.T) {
 	write(t, root+cgroup+"/containerd.service/cgroup.procs", fmt.Sprint(n.daemon.Process.Pid))
 }
 
-// restart does what systemd does. A shim lives on.
+// restart restarts containerd as systemd does: the shims stay.
 func (n *node) restart(t *testing.T) {
 	t.Helper()
 	pid := n.daemon.Process.Pid
@@ -221,7 +222,7 @@ func (n *node) wantReady(t *testing.T) {
 	})
 }
 
-// A manifest is as much of a DaemonSet of deploy/kubernetes as is read here.
+// A manifest holds the members of a DaemonSet of deploy/kubernetes that are read here.
 type manifest struct {
 	HostPID        bool
 	InitContainers []manifestContainer
@@ -243,7 +244,7 @@ type manifestContainer struct {
 	ReadinessProbe struct{ Exec struct{ Command []string } }
 }
 
-// source is the path of a volume; empty if it is the ConfigMap.
+// source returns the path of a volume; empty for the ConfigMap.
 func (m manifest) source(volume string) string {
 	for _, v := range m.Volumes {
 		if v.Name == volume {
@@ -268,7 +269,7 @@ func readManifest(t *testing.T, name string) manifest {
 	return set.Spec.Template.Spec
 }
 
-// A nodeWork is an init container of deploy/kubernetes that runs.
+// A nodeWork is a running init container of deploy/kubernetes.
 type nodeWork struct {
 	*exec.Cmd
 	name           string
@@ -276,7 +277,7 @@ type nodeWork struct {
 	ended          chan error
 }
 
-// begin runs the init container of a DaemonSet, with hooks in the place of its ConfigMap.
+// begin runs the init container of a DaemonSet, with hooks in place of its ConfigMap.
 func (n *node) begin(t *testing.T, name, image, hooks string) *nodeWork {
 	t.Helper()
 	pod := readManifest(t, name)
@@ -310,7 +311,8 @@ func (n *node) begin(t *testing.T, name, image, hooks string) *nodeWork {
 	return w
 }
 
-// privileged returns Docker's options for it. On a machine that lacks capabilities itself, no container can have them all.
+// privileged returns Docker's options for a privileged container. Where the machine itself lacks capabilities, no
+// container can have all of them.
 func privileged(t *testing.T) []string {
 	t.Helper()
 	const sysResource = 24 // capabilities(7), as numbered in linux/capability.h
@@ -329,7 +331,8 @@ func privileged(t *testing.T) []string {
 	return []string{"--cap-add", "SYS_ADMIN", "--cap-add", "SYS_PTRACE", "--security-opt", "seccomp=unconfined"}
 }
 
-// end waits for a container's end, and serves its systemctl meanwhile: how often it did is returned.
+// end waits for the end of a container, and meanwhile serves its calls of systemctl. It returns how often it restarted
+// containerd.
 func (n *node) end(t *testing.T, w *nodeWork) (o outcome, restarts int) {
 	t.Helper()
 	timeout := patient(t)
@@ -351,7 +354,7 @@ func (n *node) end(t *testing.T, w *nodeWork) (o outcome, restarts int) {
 	}
 }
 
-// want runs a container that must succeed, restart containerd so often, and say the given words.
+// want runs a container that must succeed, restart containerd that often, and print the given words.
 func (n *node) want(t *testing.T, w *nodeWork, restarts int, words ...string) {
 	t.Helper()
 	o, n2 := n.end(t, w)
@@ -360,12 +363,12 @@ func (n *node) want(t *testing.T, w *nodeWork, restarts int, words ...string) {
 	}
 	for _, text := range words {
 		if !strings.Contains(o.stdout, text) {
-			t.Errorf("not said: %q in %v", text, o)
+			t.Errorf("want %q in the output: %v", text, o)
 		}
 	}
 }
 
-// deployedHooks is the hook file of deploy/kubernetes.
+// deployedHooks returns the hook file of deploy/kubernetes.
 func deployedHooks(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/kubernetes/hooks.json")
@@ -375,7 +378,7 @@ func deployedHooks(t *testing.T) string {
 	return string(text)
 }
 
-// listing is what there is in the directories that an installation may write to, with the text of the configuration.
+// listing returns the files in the directories that an installation may write to, with the text of those in /etc.
 func listing(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -401,7 +404,7 @@ func listing(t *testing.T) map[string]string {
 	return files
 }
 
-// make image, twice: the image holds the programs alone.
+// testNodeImage runs make image, twice. The image holds only the programs.
 func testNodeImage(t *testing.T, d docker) {
 	for i, name := range images {
 		cmd := exec.Command("make", "-C", "../..", "image", "IMAGE="+name, fmt.Sprintf("VERSION=v%d", i+1))
@@ -426,7 +429,7 @@ func testNodeImage(t *testing.T, d docker) {
 	}
 }
 
-// podOf is a pod of a handler, which runs until it is stopped.
+// podOf returns a pod with a handler, which runs until it is stopped.
 func podOf(t *testing.T, handler string) container {
 	t.Helper()
 	c := container{name: "node-pod-" + handler, profile: profile{name: handler}, dir: scratch(t)}
@@ -453,7 +456,7 @@ func (n *node) stop(t *testing.T, c container, sandbox, id string) {
 	runc := runtimeState{"runc", "/run/containerd/runc/k8s.io"}
 	both := []string{sandbox, id}
 	if !runc.knows(sandbox) || !runc.knows(id) {
-		t.Errorf("runc does not know both of %q, which run", both)
+		t.Errorf("both of %q run, but runc does not know both", both)
 	}
 	n.cri.removeContainer(t, id)
 	n.cri.removePod(t, sandbox)
@@ -461,11 +464,11 @@ func (n *node) stop(t *testing.T, c container, sandbox, id string) {
 		t.Errorf("runc still knows one of %q", both)
 	}
 	if left := n.cri.has(t, c); len(left) > 0 {
-		t.Errorf("there still is %s", left)
+		t.Errorf("%s remains", left)
 	}
 }
 
-// wantHooks checks which hooks have run, and forgets them.
+// wantHooks checks which hooks have run, and removes the records.
 func wantHooks(t *testing.T, want ...string) {
 	t.Helper()
 	const log = "/var/log/container-stages.log"
@@ -476,7 +479,7 @@ func wantHooks(t *testing.T, want ...string) {
 		}
 		for line := range strings.Lines(string(text)) {
 			stage, state, _ := strings.Cut(line, " ")
-			if strings.Contains(state, "hookctl-canary-") { // the installer's own, by its annotations
+			if strings.Contains(state, "hookctl-canary-") { // the installer's own canary, recognized by its annotations
 				continue
 			}
 			var s struct{ ID string }
@@ -501,7 +504,7 @@ func wantHooks(t *testing.T, want ...string) {
 	}
 }
 
-// A pod without a RuntimeClass runs, and there is no other.
+// testNodeRunc: a pod without a RuntimeClass runs, and no other handler exists.
 func testNodeRunc(t *testing.T, n *node) {
 	c, sandbox, id := n.started(t, "")
 	n.stop(t, c, sandbox, id)
@@ -510,7 +513,7 @@ func testNodeRunc(t *testing.T, n *node) {
 	wantCRIError(t, err, "no runtime for", "record-stages")
 }
 
-// A hook file that would be refused: nothing is changed, and the container's log says why.
+// testNodeRefused: a hook file that the program would refuse changes nothing, and the container's log gives the reason.
 func testNodeRefused(t *testing.T, n *node) {
 	before := listing(t)
 	o, restarts := n.end(t, n.begin(t, "install.yaml", images[0], broken))
@@ -522,7 +525,7 @@ func testNodeRefused(t *testing.T, n *node) {
 	}
 }
 
-// A pod that runs meanwhile runs on.
+// testNodeInstall: a pod that runs during the installation runs on.
 func testNodeInstall(t *testing.T, n *node) {
 	c, sandbox, id := n.started(t, "")
 	n.want(t, n.begin(t, "install.yaml", images[0], deployedHooks(t)), 1,
@@ -536,7 +539,8 @@ func testNodeInstall(t *testing.T, n *node) {
 	n.stop(t, c, sandbox, id)
 }
 
-// After a restart of the node, or an upgrade: nothing is to be done, and containerd is left alone.
+// testNodeInstallAgain: after a restart of the node, or an upgrade, nothing needs to be done, and containerd is not
+// restarted.
 func testNodeInstallAgain(t *testing.T, n *node) {
 	before := listing(t)
 	n.want(t, n.begin(t, "install.yaml", images[0], deployedHooks(t)), 0,
@@ -546,7 +550,7 @@ func testNodeInstallAgain(t *testing.T, n *node) {
 	}
 }
 
-// A pod of the RuntimeClass has the hooks, and another does not.
+// testNodePod: a pod of the RuntimeClass has the hooks, and another does not.
 func testNodePod(t *testing.T, n *node) {
 	c, sandbox, id := n.started(t, "record-stages")
 	n.stop(t, c, sandbox, id)
@@ -556,7 +560,7 @@ func testNodePod(t *testing.T, n *node) {
 	wantHooks(t)
 }
 
-// A pod outlives an upgrade, and is waited for by the removal.
+// testNodeUpgradeAndRemove: a pod survives an upgrade, and the removal waits for it.
 func testNodeUpgradeAndRemove(t *testing.T, n *node) {
 	c, sandbox, id := n.started(t, "record-stages")
 	n.want(t, n.begin(t, "install.yaml", images[1], strings.ReplaceAll(deployedHooks(t), "createRuntime", "createContainer")), 0,
@@ -588,7 +592,8 @@ func testNodeRemoveAgain(t *testing.T, n *node) {
 	n.want(t, n.begin(t, "remove.yaml", images[1], ""), 0, "nothing of record-stages is left on this node\n")
 }
 
-// The installer is killed when containerd has a new configuration and has not read it: the next one has it read.
+// testNodeInterrupted: the installer is killed when containerd has a new configuration that it has not read. The next
+// installer has it read.
 func testNodeInterrupted(t *testing.T, n *node) {
 	before := listing(t)
 	for _, manifest := range []string{"install.yaml", "remove.yaml"} {
@@ -603,12 +608,12 @@ func testNodeInterrupted(t *testing.T, n *node) {
 		n.want(t, n.begin(t, manifest, images[0], deployedHooks(t)), 1)
 	}
 	if diff := cmp.Diff(before, listing(t)); diff != "" {
-		t.Errorf("the node is not as it was (-before +after):\n%s", diff)
+		t.Errorf("the node was not restored (-before +after):\n%s", diff)
 	}
 	testNodeRunc(t, n)
 }
 
-// wait runs the container that stays, as Kubernetes does.
+// wait runs the DaemonSet's permanent container, as Kubernetes does.
 func (n *node) wait(t *testing.T) manifestContainer {
 	t.Helper()
 	pod := readManifest(t, "install.yaml")
@@ -625,7 +630,8 @@ func (n *node) wait(t *testing.T) manifestContainer {
 	return wait
 }
 
-// The probe of the container that stays, which has no rights, finds that the node is as it was installed, or says why not.
+// testNodeStatus: the probe of the permanent container, which has no rights, reports that the node matches the
+// installation, or why it does not.
 func testNodeStatus(t *testing.T, n *node) {
 	wait := n.wait(t)
 	defer func() { ok(t, n.docker.command("rm", "--force", "wait")) }()
@@ -660,13 +666,13 @@ func testNodeStatus(t *testing.T, n *node) {
 			t.Errorf("want exit status 1 and %q: %v", step.said, o)
 		}
 		if o := probe(); o.code != 0 {
-			t.Errorf("put back, the node is not ready: %v", o)
+			t.Errorf("the node is not ready after the file was restored: %v", o)
 		}
 	}
 }
 
-// What the kubelet tells of the handlers (its node's status.runtimeHandlers) is the same of the profile as of runc. containerd
-// tells it from 2.0 on.
+// testNodeFeatures: the kubelet reports the same features for the profile's handler as for runc (status.runtimeHandlers
+// of the node). containerd provides them since 2.0.
 func testNodeFeatures(t *testing.T, n *node) {
 	status, err := n.cri.Status(patient(t), &cri.StatusRequest{})
 	if err != nil {
@@ -684,7 +690,7 @@ func testNodeFeatures(t *testing.T, n *node) {
 	}
 }
 
-// The container that stays ends when it is told to.
+// testNodeWait: the permanent container ends when it is told to.
 func testNodeWait(t *testing.T, n *node) {
 	n.wait(t)
 	eventually(t, "the container to wait", func() string {

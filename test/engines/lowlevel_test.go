@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// A lowLevel is a runtime that is tried with a few containers, called directly and by containerd.
+// A lowLevel is a runtime that is tested with a few containers, called directly and by containerd.
 type lowLevel struct {
 	path   string
-	stages []string // that it runs
+	stages []string // the stages that it runs
 }
 
-// TestNewerRunc tries the runc that test/newer pins.
+// TestNewerRunc tests the runc that test/newer pins.
 func TestNewerRunc(t *testing.T) {
 	need(t)
 	path, err := filepath.Abs(filepath.Join(newer, "runtimes", "runc"))
@@ -27,8 +27,9 @@ func TestNewerRunc(t *testing.T) {
 	testLowLevel(t, "newer-runc", lowLevel{path, stages})
 }
 
-// TestRunsc tries gVisor, which runs no startContainer hooks, and in the version of 2024 that Debian has no createContainer
-// ones. It makes no network in the machine's network namespace, and no cgroups where they are hybrid.
+// TestRunsc tests gVisor, which runs no startContainer hooks. Debian's version of 2024 runs no createContainer hooks
+// either. In this test runsc makes no network, because it shares the machine's network namespace, and no cgroups where
+// they are hybrid.
 func TestRunsc(t *testing.T) {
 	need(t, "runsc")
 	path := scratch(t) + "/runsc"

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// newer holds the engines that test/newer pins, once they are built.
+// newer is the directory of the engines that test/newer pins, once they are built.
 const newer = "../../bin/newer"
 
-// newerSpec is the version of the runtime specification that they write into config.json.
+// newerSpec is the version of the runtime specification that these engines write into config.json.
 const newerSpec = "1.3.0"
 
 // withEach runs a test with the engine that is installed, and again with the newer one.
@@ -38,8 +38,8 @@ func withEach(t *testing.T, test func(t *testing.T), programs ...string) {
 	})
 }
 
-// needRuntime skips the test unless a low-level runtime is installed, and takes what the engine writes: crun 1.8, which
-// Debian 12 has, knows no version of the specification but 1.0.
+// needRuntime skips the test unless a low-level runtime is installed and accepts the engine's config.json: crun 1.8, in
+// Debian 12, accepts only version 1.0 of the specification.
 func needRuntime(t *testing.T, runtime string) {
 	t.Helper()
 	need(t, runtime)
@@ -50,7 +50,7 @@ func needRuntime(t *testing.T, runtime string) {
 	b.command(t, "true")
 	config := regexp.MustCompile(`"ociVersion": "[^"]*"`).ReplaceAll(b.config(t), []byte(`"ociVersion": "`+newerSpec+`"`))
 	if !bytes.Contains(config, []byte(newerSpec)) {
-		t.Fatalf("no ociVersion: %s", config)
+		t.Fatalf("config.json has no ociVersion: %s", config)
 	}
 	if err := os.WriteFile(b.dir+"/config.json", config, 0o644); err != nil {
 		t.Fatal(err)

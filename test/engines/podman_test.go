@@ -25,9 +25,9 @@ func TestPodman(t *testing.T) {
 
 type podman struct {
 	dir    string
-	global []string            // more global options
+	global []string            // further global options
 	user   *syscall.Credential // root if nil
-	conf   string              // containers.conf; the engine's own if empty
+	conf   string              // the path of containers.conf; the engine's own if empty
 }
 
 func newPodman(t *testing.T) podman {
@@ -35,7 +35,7 @@ func newPodman(t *testing.T) podman {
 	return newPodmanOf(t, nil)
 }
 
-// newPodmanOf is a user's.
+// newPodmanOf returns the Podman of a user.
 func newPodmanOf(t *testing.T, user *syscall.Credential) podman {
 	t.Helper()
 	p := podman{dir: scratch(t), user: user}
@@ -44,7 +44,7 @@ func newPodmanOf(t *testing.T, user *syscall.Credential) podman {
 			t.Fatal(err)
 		}
 	}
-	// Files of its own keep the machine's configuration out.
+	// These files replace the machine's configuration.
 	storage := "[storage]\ndriver = \"vfs\"\nrunroot = \"" + p.dir + "/run\"\ngraphroot = \"" + p.dir + "/root\"\n"
 	for name, text := range map[string]string{"containers.conf": "", "storage.conf": storage} {
 		if err := os.WriteFile(p.dir+"/"+name, []byte(text), 0o644); err != nil {
@@ -79,7 +79,7 @@ func (p podman) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// testPodmanName is the way by containers.conf, from create to delete.
+// testPodmanName registers the profile in containers.conf, and runs a container from create to delete.
 func testPodmanName(t *testing.T, e engine, c container) {
 	conf := e.(podman).dir + "/" + c.name + ".conf"
 	text := fmt.Sprintf("[engine]\nruntime_supports_json = [%q, \"runc\", \"crun\"]\n\n[engine.runtimes]\n%s = [%q]\n", c.profile.name, c.profile.name, c.profile.link)
@@ -93,7 +93,7 @@ func testPodmanName(t *testing.T, e engine, c container) {
 }
 
 func (p podman) run(c container, detached bool) *exec.Cmd {
-	// Podman raises limits to its own defaults, which not every machine allows.
+	// Podman raises limits to its defaults, which some machines do not allow.
 	args := []string{"--runtime", c.profile.link, "run", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"}
 	if p.user == nil {
 		args = append(args, "--cgroup-parent", cgroup)
@@ -104,18 +104,18 @@ func (p podman) run(c container, detached bool) *exec.Cmd {
 	return cmd
 }
 
-// end does not remove what would not stop: Podman would drop the container from its list, and let it run on.
+// end does not remove a container that did not stop: Podman would drop it from its list and let it run on.
 func (p podman) end(t *testing.T, c container) string {
 	t.Helper()
 	o := do(t, p.command("--runtime", c.profile.link, "stop", "-t", "1", c.name))
 	if o.code != 0 {
-		// Podman 5 drops what the runtime says to stop, and passes on what it says to kill.
+		// Podman 5 drops what the runtime prints on stop, and passes on what it prints on kill.
 		return o.said() + do(t, p.command("--runtime", c.profile.link, "kill", "--signal", "TERM", c.name)).said()
 	}
 	return o.said() + do(t, p.command("--runtime", c.profile.link, "rm", c.name)).said()
 }
 
-// knows asks for one container: podman ps would wait for every other one that is being stopped.
+// knows asks about one container: podman ps would wait for every other container that is being stopped.
 func (p podman) knows(t *testing.T, name string) bool {
 	t.Helper()
 	o := do(t, p.command("container", "exists", name))
@@ -125,7 +125,7 @@ func (p podman) knows(t *testing.T, name string) bool {
 	return o.code == 0
 }
 
-// A user's Podman keeps a process, which holds their user namespace.
+// daemons: a user's Podman keeps a process that holds the user namespace.
 func (p podman) daemons() []string {
 	if p.user == nil {
 		return nil
@@ -137,7 +137,8 @@ func (podman) leavesShim() bool { return false }
 
 func (podman) cannotAnnotate() string { return "" }
 
-// Where the link has the name of a runtime that Podman knows to write its log as JSON, Podman shows what the log says.
+// testPodmanLog: if the link has the name of a runtime that Podman knows to log in JSON, Podman shows what the log
+// says.
 func testPodmanLog(t *testing.T, e engine, c container) {
 	dir := scratch(t)
 	if err := os.Symlink(program, dir+"/crun"); err != nil {
@@ -147,7 +148,8 @@ func testPodmanLog(t *testing.T, e engine, c container) {
 	testRefused(t, e, c)
 }
 
-// Podman gives create the user's PATH, and kill and delete none: all must find the same runtime.
+// testPodmanPath: Podman passes the user's PATH to create, and no PATH to kill and delete. All must find the same
+// runtime.
 func testPodmanPath(t *testing.T, e engine, c container) {
 	run := e.run(c.command(sleeping(c.dir)), true)
 	run.Env = append(run.Env, "PATH="+decoy(t, c.profile.runtime)+":"+os.Getenv("PATH"))
@@ -158,7 +160,8 @@ func testPodmanPath(t *testing.T, e engine, c container) {
 	wantAllStages(t, c.dir)
 }
 
-// A quadlet names the runtime among Podman's global options. What systemd would start and stop by it, the test does.
+// testPodmanQuadlet: a quadlet names the runtime among Podman's global options. The test starts and stops what systemd
+// would.
 func testPodmanQuadlet(t *testing.T, e engine, c container) {
 	generator := ""
 	for _, path := range []string{"/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet"} {
@@ -207,7 +210,7 @@ Exec=sh %[5]s/script
 				return
 			}
 		}
-		t.Fatalf("no %s in\n%s", key, unit)
+		t.Fatalf("the unit has no %s:\n%s", key, unit)
 	}
 	systemd("ExecStart")
 	wantSleeping(t, c.dir)

@@ -14,23 +14,25 @@ import (
 	"time"
 )
 
-// patience is when a command is taken to hang. On a busy machine it may take many times what it does on a quiet one.
+// patience is the time after which a command counts as hanging. A busy machine may take many times longer than a quiet
+// one.
 const patience = 4 * time.Minute
 
-// An outcome is what a command came to.
+// An outcome is the result of a command.
 type outcome struct {
 	stdout, stderr string
 	code           int
 }
 
-// said is all that a person would have seen.
+// said returns everything that a person would have seen.
 func (o outcome) said() string { return o.stdout + o.stderr }
 
 func (o outcome) String() string {
 	return fmt.Sprintf("exit status %d\nstdout: %s\nstderr: %s", o.code, o.stdout, o.stderr)
 }
 
-// do runs a command to its end. Its output goes to files: a container left running would hold a pipe open.
+// do runs a command to its end. Its output goes to files, because a container that is left running would hold a pipe
+// open.
 func do(t testing.TB, cmd *exec.Cmd) outcome {
 	t.Helper()
 	stdout, stderr := outputFile(t), outputFile(t)
@@ -82,7 +84,7 @@ func contents(t testing.TB, f *os.File) string {
 	return string(text)
 }
 
-// scratch makes a directory with a short name.
+// scratch makes a directory with a short path.
 func scratch(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(work, "t")
@@ -109,7 +111,7 @@ func eventually(t testing.TB, what string, problem func() string) {
 	}
 }
 
-// A process is one of the sandbox's.
+// A process is a process of the sandbox.
 type process struct {
 	pid     int
 	exe     string
@@ -118,7 +120,7 @@ type process struct {
 
 func (p process) String() string { return fmt.Sprintf("%d (%s): %.200s", p.pid, p.exe, p.cmdline) }
 
-// processes returns the processes for which keep returns true. Zombies have no exe, and are left out.
+// processes returns the processes for which keep returns true. It leaves out zombies, which have no exe.
 func processes(t testing.TB, keep func(p process) bool) []process {
 	t.Helper()
 	dirs, err := filepath.Glob("/proc/[0-9]*")
@@ -147,7 +149,7 @@ func kill(processes []process) {
 	}
 }
 
-// markEnv is the variable by which a container's processes are known, whatever their engine thinks of them.
+// markEnv is the variable that marks a container's processes, independent of their engine.
 const markEnv = "OCI_ADD_HOOKS_TEST_CONTAINER"
 
 // inContainer returns the container's processes.
@@ -159,8 +161,8 @@ func inContainer(t testing.TB, c container) []process {
 	})
 }
 
-// monitors returns the engine's processes that watch over a container: shims, and Podman's conmon. They have the
-// container's id on their command line.
+// monitors returns the engine's processes that watch a container: shims, and Podman's conmon. They have the container's
+// id on their command line.
 func monitors(t testing.TB, c container) []process {
 	t.Helper()
 	calls := recorded(t, c.dir)
@@ -170,8 +172,8 @@ func monitors(t testing.TB, c container) []process {
 	return processes(t, func(p process) bool { return strings.Contains(p.cmdline, " "+calls[0].State.ID+" ") })
 }
 
-// wantNothingLeft waits until nothing but the sandbox's own processes and the given daemons runs: no container, no
-// shim or monitor, and nothing of ours; nor has a low-level runtime a container.
+// wantNothingLeft waits until only the sandbox's own processes and the given daemons run: no container, no shim or
+// monitor, and no process of this project. It also checks that no low-level runtime has a container.
 func wantNothingLeft(t testing.TB, daemons ...string) {
 	t.Helper()
 	eventually(t, "nothing to be left running", func() string {

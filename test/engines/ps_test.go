@@ -8,14 +8,15 @@ import (
 	"testing"
 )
 
-// row is as much of what hookctl ps --json prints about a container as is read here.
+// row holds the members of hookctl ps --json about a container that are read here.
 type row struct {
 	ID, Name, Engine, Bundle, Profile, State, Reason string
 	Hooks                                            map[string][]struct{ Path string }
 	Problems                                         []string
 }
 
-// ps returns the row of the container with that id. The exit status is about all containers here, other tests' too.
+// ps returns the row of the container with that id. It ignores the exit status, which is about all containers here,
+// including those of other tests.
 func ps(t *testing.T, id string, options ...string) row {
 	t.Helper()
 	o := do(t, exec.Command(hookctl(t), append([]string{"ps", "--json", "--bin-dir", bin}, options...)...))
@@ -30,7 +31,7 @@ func ps(t *testing.T, id string, options ...string) row {
 	return list.Containers[i]
 }
 
-// wantAllHooks wants a row to have one hook at each stage, beside the engine's own.
+// wantAllHooks checks that a row has one hook at each stage, apart from the engine's own.
 func (r row) wantAllHooks(t *testing.T, dir string) {
 	t.Helper()
 	for _, stage := range stages {
@@ -40,8 +41,8 @@ func (r row) wantAllHooks(t *testing.T, dir string) {
 	}
 }
 
-// hookctl ps tells of a running container which hooks it has, by which profile, and what has become of that since; hookctl
-// preview finds it by its name.
+// testPs: hookctl ps lists the hooks of a running container, the profile that added them, and whether the profile has
+// changed since. hookctl preview finds the container by its name.
 func testPs(t *testing.T, e engine, c container) {
 	hookctl := hookctl(t)
 	id := strings.TrimSpace(ok(t, e.run(c.command(sleeping(c.dir)), true)).stdout)
@@ -77,18 +78,18 @@ func testPs(t *testing.T, e engine, c container) {
 	c.profile.write(t, `{"runtime": "`+c.profile.runtime+`", "hooks": {"poststop": [{"path": "/bin/true"}]}}`)
 	r := ps(t, id)
 	if r.State != "changed" || len(r.Problems) != 1+len(stages) || r.Problems[0] != "poststop lacks /bin/true, which "+c.profile.file+" adds today" {
-		t.Errorf("want it changed: %+v", r)
+		t.Errorf("want the state changed: %+v", r)
 	}
 	c.profile.write(t, `{"runtime": "`+c.profile.runtime+`", "hooks": [`)
 	if r := ps(t, id); r.State != "unknown" || len(r.Problems) != 1 || !strings.HasPrefix(r.Problems[0], c.profile.file+":1:") {
-		t.Errorf("want it unknown: %+v", r)
+		t.Errorf("want the state unknown: %+v", r)
 	}
 	c.profile.record(t, c.dir)
 	e.end(t, c)
 	wantGone(t, e, c)
 }
 
-// testPsAlone shows a container that a person started: nothing says by what, so that it is compared on demand.
+// testPsAlone shows a container that a person started: no witness names its profile, so hookctl compares it on demand.
 func testPsAlone(t *testing.T, b bundle) {
 	b.command(t, sleeping(b.dir))
 	ok(t, b.create())

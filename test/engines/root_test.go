@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// A mount has mount(2)'s arguments.
+// A mount holds the arguments of mount(2).
 type mount struct {
 	source, target, fstype string
 	flags                  uintptr
@@ -25,10 +25,10 @@ func mountAll(mounts ...mount) error {
 	return nil
 }
 
-// toolchain are the variables that name Go's own directories.
+// toolchain lists the variables that name Go's own directories.
 var toolchain = []string{"GOROOT", "GOMODCACHE", "GOCACHE"}
 
-// shareToolchain sets the toolchain's variables for the sandbox, where they are Go's only configuration.
+// shareToolchain sets the toolchain's variables for the sandbox, in which they are Go's only configuration.
 func shareToolchain() error {
 	out, err := exec.Command("go", append([]string{"env", "-json"}, toolchain...)...).Output()
 	if err != nil {
@@ -44,8 +44,8 @@ func shareToolchain() error {
 	return nil
 }
 
-// enterRoot makes a directory the root of this process. A layer above it takes what is written and ends with the sandbox.
-// The repository and Go's directories are at their own paths in it, and /dev and /sys are the machine's.
+// enterRoot makes a directory the root of this process. Writes go to an overlay that ends with the sandbox. The
+// repository and Go's directories keep their paths in it, and /dev and /sys are the machine's.
 func enterRoot(root string) error {
 	repository, err := filepath.Abs("../..")
 	if err != nil {
@@ -88,7 +88,7 @@ func enterRoot(root string) error {
 	if err := os.WriteFile(merged+"/etc/resolv.conf", resolv, 0o644); err != nil {
 		return err
 	}
-	const images = merged + "/var/lib/containers" // Podman's own, which it refuses to have on an overlay
+	const images = merged + "/var/lib/containers" // Podman's storage, which must not be on an overlay
 	if err := os.MkdirAll(images, 0o755); err != nil {
 		return err
 	}
@@ -97,11 +97,11 @@ func enterRoot(root string) error {
 	}
 	for _, step := range []func() error{
 		func() error { return os.Chdir(merged) },
-		// The old root comes to lie on the new one, so that it needs no directory there, and is taken off.
+		// The old root is stacked on the new one, so that it needs no directory there, and is then unmounted.
 		func() error { return syscall.PivotRoot(".", ".") },
 		func() error { return syscall.Unmount(".", syscall.MNT_DETACH) },
 		func() error { return os.Chdir(cwd) },
-		func() error { return os.Unsetenv("TMPDIR") }, // need not exist there
+		func() error { return os.Unsetenv("TMPDIR") }, // the directory may not exist there
 		func() error { return os.Setenv("PATH", os.Getenv("PATH")+":"+os.Getenv("GOROOT")+"/bin") },
 	} {
 		if err := step(); err != nil {

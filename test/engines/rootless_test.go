@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// TestPodmanRootless has another user than root run containers in a user namespace, by a profile of root's and by one of
-// their own.
+// TestPodmanRootless has a user other than root run containers in a user namespace, by a profile of root's and by one
+// of the user's own.
 func TestPodmanRootless(t *testing.T) {
 	need(t, "podman", "newuidmap")
-	// Every Debian has this user, which no program runs as.
+	// Every Debian system has this user, and no program runs as it.
 	const name = "games"
 	u, err := osuser.Lookup(name)
 	if err != nil {
@@ -56,7 +56,7 @@ func TestPodmanRootless(t *testing.T) {
 	})
 }
 
-// giveSubordinateIDs gives a user uids and gids for containers, in the sandbox's own files.
+// giveSubordinateIDs assigns a user subordinate uids and gids, in the sandbox's own files.
 func giveSubordinateIDs(t *testing.T, name string) {
 	t.Helper()
 	own := scratch(t) + "/subordinate"
@@ -78,8 +78,8 @@ func giveSubordinateIDs(t *testing.T, name string) {
 	}
 }
 
-// A user who cannot write to /etc/oci-add-hooks makes a program that names the hook file. Podman's own option for that,
-// --runtime-flag, is not there any more when the container is deleted.
+// testOwnProfile: a user who cannot write to /etc/oci-add-hooks writes a script that names the hook file. Podman's own
+// option for that, --runtime-flag, is no longer in effect when the container is deleted.
 func testOwnProfile(t *testing.T, e engine, c container) {
 	text, err := os.ReadFile(c.profile.file)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestRuntime calls the program as an engine or a person would call a runtime.
+// TestRuntime calls the program as an engine or a person calls a runtime.
 func TestRuntime(t *testing.T) {
 	need(t)
 	for _, rt := range runtimes {
@@ -49,8 +49,8 @@ func TestRuntime(t *testing.T) {
 	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t) })
 }
 
-// A bundle is a container in a directory of its own, which it has mounted at its own path, with a profile whose hooks
-// record there.
+// A bundle is a container in a directory of its own, which the container mounts at the same path, with a profile whose
+// hooks record there.
 type bundle struct {
 	dir     string // holds config.json, log, pid and the runtime's state
 	id      string
@@ -101,18 +101,18 @@ func (b bundle) config(t testing.TB) []byte {
 	return text
 }
 
-// call is a call of the profile link, with the global options that containerd's shim gives.
+// call returns a call of the profile link, with the global options that containerd's shim passes.
 func (b bundle) call(args ...string) *exec.Cmd {
 	global := []string{"--root", b.dir + "/state", "--log", b.dir + "/log", "--log-format", "json"}
 	return exec.Command(b.profile.link, append(global, args...)...)
 }
 
-// create is the shim's call of create.
+// create returns the shim's call of create.
 func (b bundle) create() *exec.Cmd {
 	return b.call("create", "--bundle", b.dir, "--pid-file", b.dir+"/pid", b.id)
 }
 
-// wantEnded waits until the container's process, whose pid create has written, is no more.
+// wantEnded waits until the container's process, whose pid create has written, has ended.
 func (b bundle) wantEnded(t *testing.T) {
 	t.Helper()
 	pid, err := os.ReadFile(b.dir + "/pid")
@@ -142,7 +142,7 @@ func testLifecycle(t *testing.T, b bundle) {
 	b.wantListed(t)
 }
 
-// wantListed checks that the low-level runtime lists these containers, and no others.
+// wantListed checks that the low-level runtime lists exactly these containers.
 func (b bundle) wantListed(t *testing.T, want ...string) {
 	t.Helper()
 	got := strings.Fields(ok(t, exec.Command(b.profile.runtime, "--root", b.dir+"/state", "list", "-q")).stdout)
@@ -151,7 +151,7 @@ func (b bundle) wantListed(t *testing.T, want ...string) {
 	}
 }
 
-// testArguments: the hook file, a hooks directory and the runtime are options, as dockerd or a person gives them.
+// testArguments passes the hook file, a hooks directory and the runtime as options, as dockerd or a person does.
 func testArguments(t *testing.T, b bundle) {
 	path, dir := recorder(t, b.dir), scratch(t)
 	writeRule(t, dir, "10-deleted.json", fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": %q, "args": ["hook", "directory"]},
@@ -162,7 +162,7 @@ func testArguments(t *testing.T, b bundle) {
 	wantRan(t, b.dir, []string{"created", "deleted", "directory"})
 }
 
-// testCalledAsRuntime: the link has the low-level runtime's name, and stands before it in PATH.
+// testCalledAsRuntime: the link has the low-level runtime's name, and precedes the runtime in PATH.
 func testCalledAsRuntime(t *testing.T, b bundle) {
 	dir := scratch(t)
 	if err := os.Symlink(program, dir+"/"+b.profile.runtime); err != nil {
@@ -177,7 +177,7 @@ func testCalledAsRuntime(t *testing.T, b bundle) {
 	wantAllStages(t, b.dir)
 }
 
-// whole runs a container from create to delete, by a command that stands for the runtime.
+// whole runs a container from create to delete, with a command in place of the runtime.
 func (b bundle) whole(t *testing.T, command ...string) {
 	t.Helper()
 	b.command(t, sleeping(b.dir))
@@ -195,7 +195,7 @@ func (b bundle) whole(t *testing.T, command ...string) {
 	b.wantListed(t)
 }
 
-// quiet runs a call that must succeed and say nothing, neither to whoever calls nor in the log.
+// quiet runs a call that must succeed and print nothing, neither to the caller nor into the log.
 func quiet(t *testing.T, b bundle, cmd *exec.Cmd) {
 	t.Helper()
 	o := ok(t, cmd)
@@ -204,20 +204,21 @@ func quiet(t *testing.T, b bundle, cmd *exec.Cmd) {
 	}
 }
 
-// A person runs a container in the directory where they stand.
+// testRun: a person runs a container in the current directory.
 func testRun(t *testing.T, b bundle) {
 	b.command(t, `read -r line && echo "heard $line"; exit 42`)
 	cmd := exec.Command(b.profile.link, "--root", b.dir+"/state", "run", b.id)
 	cmd.Dir = b.dir
 	cmd.Stdin = strings.NewReader("hello\n")
 	if o := do(t, cmd); o.code != 42 || o.stdout != "heard hello\n" {
-		t.Errorf("the container was told hello and exits with 42, and this comes through: %v", o)
+		t.Errorf("want the output hello and exit status 42: %v", o)
 	}
 	wantAllStages(t, b.dir)
 	b.wantListed(t)
 }
 
-// A broken hook file: one message where engines read it and one where people do, no container, the bundle untouched.
+// testRefusedDirectly: a broken hook file causes one message, in the log for engines and on stderr for people. No
+// container is created, and the bundle is untouched.
 func testRefusedDirectly(t *testing.T, b bundle) {
 	b.command(t, "echo started >"+b.dir+"/started")
 	b.profile.write(t, broken)
@@ -247,14 +248,15 @@ func testRefusedDirectly(t *testing.T, b bundle) {
 		t.Errorf("config.json was changed:\n%s", b.config(t))
 	}
 	if o := do(t, exec.Command(b.profile.runtime, "--root", b.dir+"/state", "state", b.id)); o.code == 0 {
-		t.Errorf("there is a container: %v", o)
+		t.Errorf("a container exists: %v", o)
 	}
 	if _, err := os.Stat(b.dir + "/started"); err == nil {
 		t.Error("the container was started")
 	}
 }
 
-// Podman gives create the user's PATH, and start, kill and delete none: all must find the same runtime.
+// testWithoutPath: Podman passes the user's PATH to create, and no PATH to start, kill and delete. All must find the
+// same runtime.
 func testWithoutPath(t *testing.T, b bundle) {
 	b.command(t, sleeping(b.dir))
 	create := b.create()

@@ -18,31 +18,31 @@ import (
 )
 
 const (
-	// work holds everything the tests write. It lies in the sandbox's own /run, so that nothing of it outlives
-	// the sandbox, and its short name leaves room for socket paths.
+	// work holds everything that the tests write. It is in the sandbox's own /run, so that nothing in it outlives the
+	// sandbox. Its short name leaves room for socket paths.
 	work = "/run/oci-add-hooks-test"
 
 	program  = work + "/bin/oci-add-hooks" // the program under test
-	bin      = work + "/bin"               // it and its profile links
+	bin      = work + "/bin"               // the program and its profile links
 	profiles = work + "/profiles"          // in place of /etc/oci-add-hooks
-	rootfs   = work + "/rootfs"            // what every container's image holds
+	rootfs   = work + "/rootfs"            // the content of every container's image
 
-	// cgroups begins the name of the cgroup in which a run keeps those of its containers. Cgroups alone are not
-	// the sandbox's own.
+	// cgroups begins the name of the cgroup in which a run keeps the cgroups of its containers. Only cgroups are shared
+	// with the machine.
 	cgroups = "/oci-add-hooks-test."
 
-	roleEnv = "OCI_ADD_HOOKS_TEST_ROLE" // what this process is to do
+	roleEnv = "OCI_ADD_HOOKS_TEST_ROLE" // the role of this process
 	runEnv  = "OCI_ADD_HOOKS_TEST_RUN"  // the number of the run
 )
 
-// rootEnv names the root directory in which the sandbox is, for a caller to set. Empty: the machine's own.
+// rootEnv names the root directory of the sandbox; a caller sets it. Empty means the machine's own.
 const rootEnv = "OCI_ADD_HOOKS_TEST_ROOT"
 
 // cgroup is the parent of every container's cgroup.
 var cgroup = cgroups + os.Getenv(runEnv)
 
-// TestMain runs the tests in a sandbox, which takes two more processes of this test binary: the sandbox's first
-// process ("init"), which reaps what engines leave behind, and the one that runs the tests ("tests").
+// TestMain runs the tests in a sandbox, with two more processes of this test binary: the sandbox's first process
+// ("init"), which reaps what engines leave behind, and the one that runs the tests ("tests").
 func TestMain(m *testing.M) {
 	var code int
 	var err error
@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 	case "init":
 		code, err = initProcess()
 	case "tests":
-		flag.Set("test.parallel", "8") // the tests mostly wait; what the command line says goes before
+		flag.Set("test.parallel", "8") // the tests mostly wait; the command line takes precedence
 		if err = prepare(); err == nil {
 			code = m.Run()
 			summarize()
@@ -66,8 +66,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// enterSandbox builds the program and starts the sandbox. Where there can be none, it runs the tests all the same,
-// for each to be skipped and counted.
+// enterSandbox builds the program and starts the sandbox. Where no sandbox is possible, it runs the tests anyway, so
+// that each is skipped and counted.
 func enterSandbox(m *testing.M) (int, error) {
 	if os.Geteuid() != 0 {
 		noSandbox = "engines need root (sudo go test)"
@@ -110,8 +110,8 @@ func enterSandbox(m *testing.M) (int, error) {
 // builtPrograms are the programs that containers need, in the order in which build returns them.
 var builtPrograms = []string{"oci-add-hooks", "oci-run-hook"}
 
-// build builds the programs as they are shipped, but with profiles in the sandbox, and returns them as open files without
-// names.
+// build builds the programs as they are shipped, but with profiles in the sandbox, and returns them as open files
+// without names.
 func build() (built []*os.File, err error) {
 	dir, err := os.MkdirTemp("", "oci-add-hooks-test-")
 	if err != nil {
@@ -133,7 +133,7 @@ func build() (built []*os.File, err error) {
 	return built, nil
 }
 
-// self is a command that runs this test binary again in another role.
+// self returns a command that runs this test binary in another role.
 func self(role string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
@@ -142,8 +142,8 @@ func self(role string) *exec.Cmd {
 	return cmd
 }
 
-// initProcess is the sandbox's first process. It gives the sandbox its own /proc, /run and /dev/shm, puts the
-// program in place, and reaps every orphan until the tests end.
+// initProcess is the sandbox's first process. It gives the sandbox its own /proc, /run and /dev/shm, installs the
+// programs, and reaps every orphan until the tests end.
 func initProcess() (int, error) {
 	if err := mountAll(mount{"none", "/", "", syscall.MS_REC | syscall.MS_PRIVATE, ""}); err != nil {
 		return 0, err
@@ -199,7 +199,7 @@ func install(from io.Reader, to string) error {
 
 // prepare makes what all tests share.
 func prepare() error {
-	// The parents of root's PATH, which su and sudo may have cut.
+	// The parents of root's PATH, which su and sudo may have shortened.
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	if err := os.Mkdir(profiles, 0o755); err != nil {
 		return err
@@ -214,7 +214,7 @@ func prepare() error {
 func ownPodmanConfig() error {
 	const etc, own = "/etc/containers", work + "/etc-containers"
 	if _, err := os.Stat(etc); err != nil {
-		return nil // Podman's tests will say so
+		return nil // Podman's tests report it
 	}
 	if err := os.CopyFS(own, os.DirFS(etc)); err != nil {
 		return err
@@ -228,13 +228,13 @@ func ownLogs() error {
 	return cmp.Or(os.Mkdir(own, 0o755), syscall.Mount(own, "/var/log", "", syscall.MS_BIND, ""))
 }
 
-// shimCrun makes crun run on a host with hybrid cgroups, which it refuses: it then sees a cgroup2 of its own and
-// leaves cgroups alone. The shim takes crun's place at its own path, so that it is found as crun is.
+// shimCrun makes crun run on a host with hybrid cgroups, which it refuses: with the shim it sees a cgroup2 of its own
+// and leaves cgroups alone. The shim replaces crun at its path, so that it is found as crun is.
 func shimCrun() error {
 	const hybrid = "/sys/fs/cgroup/unified"
 	path, err := exec.LookPath("crun")
 	if err != nil {
-		return nil // its tests will say so
+		return nil // crun's tests report it
 	}
 	if _, err := os.Stat(hybrid); err != nil {
 		return nil
@@ -259,8 +259,8 @@ exec unshare --mount --cgroup sh -c '
 	return syscall.Mount(shim, path, "", syscall.MS_BIND, "")
 }
 
-// removeCgroups removes the cgroups left by this run, and by any that was interrupted. One that is in use cannot be
-// removed, and is not.
+// removeCgroups removes the cgroups left by this run and by interrupted ones. A cgroup in use cannot be removed, and
+// stays.
 func removeCgroups() {
 	var dirs []string
 	for _, pattern := range []string{"/sys/fs/cgroup" + cgroups + "*", "/sys/fs/cgroup/*" + cgroups + "*"} {

@@ -9,38 +9,38 @@ import (
 	"testing"
 )
 
-// runtimes are the low-level runtimes over which every engine is tried.
+// runtimes are the low-level runtimes with which every engine is tested.
 var runtimes = []string{"runc", "crun"}
 
-// An engine is what Docker, containerd and Podman have in common here.
+// An engine is what Docker, containerd and Podman have in common in these tests.
 type engine interface {
-	// run is the command that runs a container, in the background if detached, else in the foreground and
-	// removing it in the end.
+	// run returns the command that runs a container: in the background if detached, else in the foreground, and it then
+	// removes the container at the end.
 	run(c container, detached bool) *exec.Cmd
-	// end stops and removes a container as far as it can be done, and returns what the engine said.
+	// end stops and removes a container as far as possible, and returns what the engine printed.
 	end(t *testing.T, c container) string
 	// knows reports whether the engine has a container of that name, running or not.
 	knows(t *testing.T, name string) bool
-	// daemons are the base names of the programs that stay while the engine is up.
+	// daemons returns the base names of the programs that run as long as the engine is up.
 	daemons() []string
-	// leavesShim reports whether the engine forgets its shim when the runtime's delete fails.
+	// leavesShim reports whether the engine leaves a shim behind when the runtime's delete fails.
 	leavesShim() bool
-	// cannotAnnotate says why containers cannot be given annotations, if so.
+	// cannotAnnotate returns the reason why containers cannot have annotations, "" if they can.
 	cannotAnnotate() string
 }
 
-// A container is one that an engine is to run.
+// A container is a container that an engine runs.
 type container struct {
 	name        string
 	profile     profile
 	dir         string // mounted at its own path, writable
-	unmounted   bool   // dir is not mounted, and nothing else either
+	unmounted   bool   // dir is not mounted, nor anything else
 	annotations map[string]string
 	args        []string
 	stdin       string
 }
 
-// annotationOptions are those that give a container its annotations. All engines have the same.
+// annotationOptions returns the options that annotate a container. All engines have the same.
 func (c container) annotationOptions() []string {
 	var options []string
 	for _, key := range slices.Sorted(maps.Keys(c.annotations)) {
@@ -49,7 +49,7 @@ func (c container) annotationOptions() []string {
 	return options
 }
 
-// runOptions are the options of `docker run` and `podman run`, which are the same, for the container.
+// runOptions returns the options for the container of `docker run` and `podman run`, which are the same.
 func (c container) runOptions(detached bool) []string {
 	options := []string{"--name", c.name, "--env", markEnv + "=" + c.name}
 	options = append(options, c.annotationOptions()...)
@@ -67,13 +67,13 @@ func (c container) runOptions(detached bool) []string {
 	return options
 }
 
-// suite shows what must be so under every engine, and what else the engine has to show. Each case has a profile of
-// its own; name tells the engine's ways of being registered apart.
+// suite runs the tests that apply to every engine, and the engine's own. Each case has a profile of its own. name
+// distinguishes the ways in which an engine is registered.
 func suite(t *testing.T, e engine, name string, more ...suiteCase) {
 	runCases(t, e, name, append(cases(), more...))
 }
 
-// runCases shows these alone.
+// runCases runs only these cases.
 func runCases(t *testing.T, e engine, name string, cases []suiteCase) {
 	for _, rt := range runtimes {
 		t.Run(rt, func(t *testing.T) {
@@ -89,7 +89,7 @@ func runCases(t *testing.T, e engine, name string, cases []suiteCase) {
 	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t, e.daemons()...) })
 }
 
-// A suiteCase is one thing that must be so under every engine.
+// A suiteCase is a test that applies to every engine.
 type suiteCase struct {
 	name string
 	test func(t *testing.T, e engine, c container)
@@ -117,7 +117,7 @@ func cases() []suiteCase {
 	return all
 }
 
-// profileName is what the profile of one case is called. Docker must know them all before it starts.
+// profileName returns the name of a case's profile. Docker must know all of them before it starts.
 func profileName(engine, runtime, test string) string { return engine + "-" + runtime + "-" + test }
 
 func newContainer(t *testing.T, e engine, name, runtime string) container {
@@ -125,7 +125,7 @@ func newContainer(t *testing.T, e engine, name, runtime string) container {
 	c := container{name: name, profile: newProfile(t, name, runtime), dir: scratch(t)}
 	c.profile.record(t, c.dir)
 	t.Cleanup(func() {
-		if t.Failed() { // let it not fail the tests to come
+		if t.Failed() { // keep it from failing later tests
 			c.profile.record(t, c.dir)
 			e.end(t, c)
 			kill(append(inContainer(t, c), monitors(t, c)...))
@@ -140,12 +140,12 @@ func (c container) command(script string) container {
 	return c
 }
 
-// sleeping is a script that runs until it is told to end, and then ends at once.
+// sleeping returns a script that runs until it gets a signal to end, and then ends at once.
 func sleeping(dir string) string {
 	return `trap "exit 0" TERM; echo >` + dir + `/sleeping; sleep 1000 & wait`
 }
 
-// wantSleeping waits until a script by sleeping can be told to end.
+// wantSleeping waits until a script of sleeping is ready for that signal.
 func wantSleeping(t *testing.T, dir string) {
 	t.Helper()
 	eventually(t, "the container to run", func() string {
@@ -164,25 +164,25 @@ func testStages(t *testing.T, e engine, c container) {
 	wantAllStages(t, c.dir)
 }
 
-// broken is a hook file with a stage that there is not.
+// broken is a hook file with an unknown stage.
 const broken = `{
 	"hooks": {
 		"prestrat": [{"path": "/bin/true"}]
 	}
 }`
 
-// brokenMessage is what a message about it must say.
+// brokenMessage returns the words that a message about it must contain.
 func brokenMessage(p profile) []string {
 	return []string{"oci-add-hooks: " + p.file + ":3:3: ", "prestrat"}
 }
 
-// A broken hook file: the engine's own output says what is wrong with it, and no container starts.
+// testRefused: with a broken hook file, the engine's own output says what is wrong with it, and no container starts.
 func testRefused(t *testing.T, e engine, c container) {
 	c.profile.write(t, broken)
 	wantRefused(t, e, c, brokenMessage(c.profile)...)
 }
 
-// wantRefused runs the container, which must fail with the given words in what the engine says.
+// wantRefused runs the container, which must fail with the given words in the engine's output.
 func wantRefused(t *testing.T, e engine, c container, message ...string) {
 	t.Helper()
 	o := do(t, e.run(c.command("echo started >"+c.dir+"/started"), false))
@@ -208,9 +208,9 @@ func testExitStatus(t *testing.T, e engine, c container) {
 
 func testStdin(t *testing.T, e engine, c container) {
 	c.stdin = "over the wire\n"
-	// It reads a line, not to the end: ctr run never closes a container's standard input.
+	// The script reads one line, not to the end: ctr run never closes a container's standard input.
 	if o := ok(t, e.run(c.command(`read -r line && echo "$line"`), false)); o.stdout != c.stdin {
-		t.Errorf("the container was given %q and gave back %v", c.stdin, o)
+		t.Errorf("the container got %q and returned %v", c.stdin, o)
 	}
 }
 
@@ -220,7 +220,7 @@ func wantGone(t *testing.T, e engine, c container) {
 	eventually(t, "the container to be gone", func() string { return present(t, e, c) })
 }
 
-// present says what there still is of a container.
+// present lists what remains of a container.
 func present(t *testing.T, e engine, c container) string {
 	t.Helper()
 	var what []string

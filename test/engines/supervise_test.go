@@ -17,10 +17,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// records is where supervised hooks are recorded, in the sandbox's own /var/log.
+// records is the file in which supervised hooks are recorded, in the sandbox's own /var/log.
 const records = "/var/log/oci-add-hooks/hooks.jsonl"
 
-// superviseCases are supervised hooks under every engine.
+// superviseCases are the tests of supervised hooks under every engine.
 func superviseCases() []suiteCase {
 	return []suiteCase{
 		{"supervised", testSupervised},
@@ -32,7 +32,7 @@ func superviseCases() []suiteCase {
 	}
 }
 
-// A hookRecord is as much of a record as is read here.
+// A hookRecord holds the members of a record that are read here.
 type hookRecord struct {
 	Time                                    time.Time
 	Seconds                                 float64
@@ -44,8 +44,8 @@ type hookRecord struct {
 	PodNamespace, PodName, ContainerName    string
 }
 
-// hookRecords reads the records of a profile's hooks, since its hook file was written: another test may have had a profile
-// of that name.
+// hookRecords reads the records of a profile's hooks since its hook file was written: another test may have had a
+// profile of that name.
 func hookRecords(t *testing.T, p profile) []hookRecord {
 	t.Helper()
 	return hookRecordsIn(t, records, p)
@@ -83,7 +83,7 @@ func hookRecordsIn(t *testing.T, records string, p profile) (list []hookRecord) 
 	return list
 }
 
-// supervise writes a hook file whose member supervise is given, with hooks by stage that are shell scripts.
+// supervise writes a hook file with the given member supervise, and with hooks by stage that are shell scripts.
 func (p profile) supervise(t *testing.T, supervise any, scripts map[string]string) {
 	t.Helper()
 	hooks := map[string]any{}
@@ -93,8 +93,8 @@ func (p profile) supervise(t *testing.T, supervise any, scripts map[string]strin
 	p.writeJSON(t, map[string]any{"runtime": p.runtime, "supervise": supervise, "hooks": hooks})
 }
 
-// All stages run, those outside the container supervised: with the container's state, the environment of a supervised hook
-// and nothing else, and a record of each.
+// testSupervised: all stages run, those outside the container supervised. Each hook has the container's state, exactly
+// the environment of a supervised hook, and a record.
 func testSupervised(t *testing.T, e engine, c container) {
 	path := recorder(t, c.dir)
 	hooks := map[string]any{}
@@ -139,7 +139,7 @@ func testSupervised(t *testing.T, e engine, c container) {
 	}
 }
 
-// crun shows nothing of what a hook prints.
+// shows returns the words that the engine shows of a failed hook: crun shows nothing that a hook prints.
 func (p profile) shows(message string) []string {
 	if strings.Contains(p.runtime, "crun") {
 		return nil
@@ -147,7 +147,8 @@ func (p profile) shows(message string) []string {
 	return []string{message}
 }
 
-// wantEnded checks that the hook has written as many process ids to the file pids, and that none of them is left.
+// wantEnded checks that the hook has written that many process ids to the file pids, and that none of the processes
+// remains.
 func (c container) wantEnded(t *testing.T, many int) {
 	t.Helper()
 	pids, err := os.ReadFile(c.dir + "/pids")
@@ -161,7 +162,7 @@ func (c container) wantEnded(t *testing.T, many int) {
 	}
 }
 
-// A hook whose time is up ends with all that it has started, and no container starts.
+// testSupervisedTime: a hook that exceeds its time ends with everything that it has started, and no container starts.
 func testSupervisedTime(t *testing.T, e engine, c container) {
 	const script = `echo $$ >DIR/pids; setsid sh -c 'trap "" TERM; echo $$ >>DIR/pids; sleep 1000; sleep 1000' & sleep 1000; exit 0`
 	c.profile.supervise(t, map[string]any{"timeout": 1}, map[string]string{"createRuntime": strings.ReplaceAll(script, "DIR", c.dir)})
@@ -173,7 +174,8 @@ func testSupervisedTime(t *testing.T, e engine, c container) {
 	}
 }
 
-// The engine's own message names the hook that failed, and says what it printed, in words that no engine acts on.
+// testSupervisedFailure: the engine's own message names the failed hook and contains its output, without words that an
+// engine acts on.
 func testSupervisedFailure(t *testing.T, e engine, c container) {
 	c.profile.supervise(t, true, map[string]string{"createRuntime": "echo no device: Permission denied >&2; exit 3"})
 	wantRefused(t, e, c, c.profile.shows("oci-run-hook: createRuntime hook /bin/sh of "+c.profile.name+": exit status 3: no device: Permission_denied")...)
@@ -183,8 +185,8 @@ func testSupervisedFailure(t *testing.T, e engine, c container) {
 	}
 }
 
-// A hook that kills its parent's process group with SIGKILL is named in the engine's message, ends with all that it has
-// started, and is recorded.
+// testSupervisedKillsParent: a hook that kills its parent's process group with SIGKILL is named in the engine's
+// message, ends with everything that it has started, and is recorded.
 func testSupervisedKillsParent(t *testing.T, e engine, c container) {
 	const script = `echo $$ >DIR/pids; setsid sh -c 'echo $$ >>DIR/pids; sleep 1000; sleep 1000' & until [ $(wc -l <DIR/pids) = 2 ]; do sleep 0.01; done
 		echo last words >&2; kill -KILL -$PPID; sleep 1000`
@@ -197,7 +199,8 @@ func testSupervisedKillsParent(t *testing.T, e engine, c container) {
 	}
 }
 
-// A failure that is ignored keeps no container from starting: by policy, for this container, and at poststop.
+// testSupervisedIgnored: an ignored failure does not keep the container from starting. It is ignored by policy, for
+// this container, or at poststop.
 func testSupervisedIgnored(t *testing.T, e engine, c container) {
 	when := map[string]any{"always": true}
 	if e.cannotAnnotate() == "" {
@@ -232,9 +235,9 @@ func testSupervisedIgnored(t *testing.T, e engine, c container) {
 	}
 }
 
-// What a hook leaves running after a success lives on, and holds up neither the container's start nor its end. Under Podman
-// the container is still running when that is looked at: conmon is a subreaper, and at the container's end it waits for all
-// of its children, with or without a supervisor, before it calls Podman's exit command.
+// testSurvivor: processes that a successful hook leaves behind run on, and delay neither the container's start nor its
+// end. Under Podman the test checks while the container still runs: conmon is a subreaper, and at the container's end
+// it waits for all of its children, with or without a supervisor, before it calls Podman's exit command.
 func testSurvivor(t *testing.T, e engine, c container) {
 	c.profile.supervise(t, map[string]any{"timeout": 100}, map[string]string{
 		"createRuntime": "(while :; do echo still here; sleep 0.05; done) & echo $! >" + c.dir + "/pid; exit 0",
@@ -261,7 +264,7 @@ func testSurvivor(t *testing.T, e engine, c container) {
 	}
 }
 
-// A pod's namespace decides that a failure is ignored; the records name the pod.
+// testPodSupervised: a pod's namespace selects that a failure is ignored. The records name the pod.
 func testPodSupervised(t *testing.T, k kubelet, c container) {
 	fails := map[string]any{"path": "/bin/sh", "args": []string{"sh", "-c", "exit 3"}}
 	c.profile.writeJSON(t, map[string]any{
@@ -278,7 +281,7 @@ func testPodSupervised(t *testing.T, k kubelet, c container) {
 	}
 }
 
-// A user's hooks are recorded among the user's own files.
+// testSupervisedRootless: a user's hooks are recorded among the user's own files.
 func testSupervisedRootless(t *testing.T, e engine, c container) {
 	c.profile.supervise(t, true, map[string]string{"createRuntime": "true", "createContainer": "true", "poststop": "exit 3"})
 	if o := ok(t, e.run(c.command("echo hello"), false)); o.stdout != "hello\n" || strings.Contains(o.stderr, "oci-run-hook") {
@@ -300,7 +303,7 @@ func testSupervisedRootless(t *testing.T, e engine, c container) {
 	}
 }
 
-// testSupervisedOutput: neither the supervisor nor the runtime holds what a hook prints.
+// testSupervisedOutput: neither the supervisor nor the runtime keeps all that a hook prints in memory.
 func testSupervisedOutput(t *testing.T, b bundle) {
 	b.command(t, "true")
 	b.profile.supervise(t, true, map[string]string{"prestart": "head -c 314572800 /dev/zero; grep VmHWM /proc/$PPID/status; exit 1"})
@@ -322,7 +325,8 @@ func testSupervisedOutput(t *testing.T, b bundle) {
 	}
 }
 
-// testSupervisedByHand: the supervisor in front of a hook in config.json, by hand, is started by the runtime as any hook is.
+// testSupervisedByHand: a supervisor that was added to a hook manually in config.json is started by the runtime like any
+// hook.
 func testSupervisedByHand(t *testing.T, b bundle) {
 	b.command(t, "true")
 	b.profile.writeJSON(t, map[string]any{"runtime": b.profile.runtime, "hooks": map[string]any{"createRuntime": []any{map[string]any{
@@ -354,7 +358,8 @@ func testSupervisorReplaced(t *testing.T, b bundle) {
 	}
 }
 
-// testPodmanByHand: the supervisor in front of a hook that Podman itself adds. It names the hook where it fails.
+// testPodmanByHand: a supervisor that was added manually to a hook that Podman itself adds. It names the hook where it
+// fails.
 func testPodmanByHand(t *testing.T, e engine, c container) {
 	p, bare, dir := e.(podman), c, scratch(t)
 	p.global = append(p.global[:len(p.global):len(p.global)], "--hooks-dir", dir)

@@ -12,11 +12,12 @@ import (
 	"time"
 )
 
-// triedDir holds a line of a table for each root, about the last whole run that passed there. scripts/tried.sh shows it.
+// triedDir holds a table row for each root, about the last complete run that passed there. scripts/tried.sh prints
+// them.
 const triedDir = "../../bin/tried"
 
-// recordTried writes the line about this run, or removes the one of an earlier run if this one failed. A run of some
-// tests alone leaves it.
+// recordTried writes the row about this run, or removes that of an earlier run if this one failed. A run of only some
+// tests changes nothing.
 func recordTried(passed bool) error {
 	for _, name := range []string{"test.run", "test.skip"} {
 		if flag.Lookup(name).Value.String() != "" {
@@ -43,7 +44,7 @@ func recordTried(passed bool) error {
 	return errors.Join(os.MkdirAll(triedDir, 0o755), os.WriteFile(path, []byte(line), 0o644))
 }
 
-// osRelease returns the name of the system in this root, without the words that all have.
+// osRelease returns the name of the system in this root, without the words that all names share.
 func osRelease() (string, error) {
 	text, err := os.ReadFile("/etc/os-release")
 	if err != nil {
@@ -66,7 +67,7 @@ func versions() []string {
 	} {
 		out, err := exec.Command(p.path, "--version").Output()
 		if err != nil {
-			continue // not in this root: its tests are skipped
+			continue // not installed in this root: its tests are skipped
 		}
 		first, _, _ := strings.Cut(string(out), "\n")
 		for _, word := range strings.Fields(first) {

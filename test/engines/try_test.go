@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestTry has hookctl try run hooks in a throwaway container, as a person would.
+// TestTry has hookctl try run hooks in a throwaway container.
 func TestTry(t *testing.T) {
 	need(t)
 	hookctl := hookctl(t)
@@ -26,7 +26,7 @@ func TestTry(t *testing.T) {
 	leaf(t, "nothing-left", func(t *testing.T) { wantNothingLeft(t) })
 }
 
-// tried is as much of what hookctl try --json prints as is read here.
+// tried holds the members of hookctl try --json that are read here.
 type tried struct {
 	Hooks []struct {
 		Stage, Result, Stdout string
@@ -39,7 +39,7 @@ type tried struct {
 	Problems, Notes []string
 }
 
-// Each stage's hook runs once, in order, and ends well, and nothing is left of the container.
+// testTry: each stage's hook runs once, in order, and succeeds, and nothing of the container remains.
 func testTry(t *testing.T, hookctl, runtime string) {
 	dir, temp := scratch(t), scratch(t)
 	hooks := map[string]any{}
@@ -69,10 +69,10 @@ func testTry(t *testing.T, hookctl, runtime string) {
 			t.Errorf("the %s hook: %+v", h.Stage, h)
 		}
 		if err := json.Unmarshal([]byte(h.Stdout), &state); err != nil || state.ID == "" {
-			t.Errorf("the %s hook printed the state that it was given, %q: %v", h.Stage, h.Stdout, err)
+			t.Errorf("the %s hook printed %q, not its state: %v", h.Stage, h.Stdout, err)
 		}
 	}
-	// runc calls poststart hooks before the container's process is started.
+	// runc calls poststart hooks before it starts the container's process.
 	if i := slices.Index(got, "poststart"); i >= 0 && i+1 < len(got) && got[i+1] == "startContainer" {
 		got[i], got[i+1] = got[i+1], got[i]
 	}
@@ -85,7 +85,7 @@ func testTry(t *testing.T, hookctl, runtime string) {
 	wantNothingOf(t, state.ID, temp)
 }
 
-// wantNothingOf checks that there is no file, mount, cgroup or process of the container's.
+// wantNothingOf checks that no file, mount, cgroup or process of the container's remains.
 func wantNothingOf(t *testing.T, id, temp string) {
 	t.Helper()
 	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {

@@ -37,14 +37,14 @@ var builtHookctl = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// user is as much of what hookctl profile users --json prints about a container as is read here.
+// user holds the members of hookctl profile users --json about a container that are read here.
 type user struct {
 	ID, Engine, By, Calls string
 	Running               bool
 }
 
-// script is the path of the script that dockerd writes for a runtime with arguments. Docker 24 and later add a digest to
-// the runtime's name.
+// script returns the path of the script that dockerd writes for a runtime with arguments. Docker 24 and later append a
+// digest to the runtime's name.
 func (d docker) script(t *testing.T, runtime string) string {
 	t.Helper()
 	var scripts []string
@@ -61,8 +61,8 @@ func (d docker) script(t *testing.T, runtime string) string {
 	return scripts[0]
 }
 
-// While an engine controls a container by a profile, hookctl says so, and takes neither the profile nor its runtime away;
-// nor while a container of Docker's could be started again.
+// testInUse: while an engine controls a container by a profile, hookctl reports that, and removes neither the profile
+// nor its runtime. The same applies while a stopped container of Docker's can be started again.
 func testInUse(t *testing.T, e engine, c container) {
 	hookctl := hookctl(t)
 	do := func(command string, more ...string) outcome {
@@ -82,7 +82,7 @@ func testInUse(t *testing.T, e engine, c container) {
 	wantRefused := func(o outcome, what string) {
 		t.Helper()
 		if o.code != 1 || !strings.Contains(o.stderr, what) {
-			t.Errorf("want it refused with %q: %v", what, o)
+			t.Errorf("want an error with %q: %v", what, o)
 		}
 		if _, err := os.Stat(c.profile.link); err != nil {
 			t.Error(err)
@@ -93,7 +93,7 @@ func testInUse(t *testing.T, e engine, c container) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.profile.remove(t) // to be hookctl's own
+	c.profile.remove(t) // hookctl adds its own
 	if err := os.WriteFile(c.dir+"/hooks.json", text, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// A runtimeState is what a low-level runtime knows of containers, in one place.
+// A runtimeState is the state directory of a low-level runtime.
 type runtimeState struct {
 	runtime string // the program
-	root    string // the place; "" for the runtime's default
+	root    string // the state directory; "" for the runtime's default
 }
 
 // A life is a container as its low-level runtime knows it.
@@ -23,13 +23,13 @@ type life struct {
 	id string
 }
 
-// lives returns the containers of the hooks that are recorded in dir, in the order of the records.
+// lives returns the containers whose hooks are recorded in dir, in the order of the records.
 func lives(t testing.TB, dir string) (all []life) {
 	t.Helper()
 	for _, c := range recorded(t, dir) {
 		args := strings.Fields(c.Caller)
 		if !slices.ContainsFunc(args, func(arg string) bool { return slices.Contains([]string{"create", "run", "delete"}, arg) }) {
-			continue // not the runtime, or the part of it that is in the container
+			continue // neither the runtime nor its part in the container
 		}
 		l := life{runtimeState{args[0], runtimeRoot(args)}, c.State.ID}
 		if l.root == "" && c.RuntimeDir != "" {
@@ -55,7 +55,7 @@ func runtimeRoot(args []string) string {
 	return ""
 }
 
-// call is a call of the runtime.
+// call returns a call of the runtime.
 func (s runtimeState) call(args ...string) *exec.Cmd {
 	if s.root != "" {
 		args = append([]string{"--root", s.root}, args...)
@@ -63,31 +63,39 @@ func (s runtimeState) call(args ...string) *exec.Cmd {
 	return exec.Command(s.runtime, args...)
 }
 
-// knows reports whether the runtime has a container. It is not asked for its list: runc makes none while another test's
-// container is deleted.
+// knows reports whether the runtime has a container. It does not ask for the list, because runc returns none while
+// another test's container is deleted.
 func (s runtimeState) knows(id string) bool { return s.call("state", id).Run() == nil }
 
-// states are those of the containers that were looked at.
+// isListed reports whether the runtime lists the container: crun also lists one of which it has no state. If the list
+// fails, the container counts as listed.
+func (l life) isListed(t testing.TB) bool {
+	t.Helper()
+	o := do(t, l.call("list", "-q"))
+	return o.code != 0 || slices.Contains(strings.Fields(o.stdout), l.id)
+}
+
+// states holds the state directories of the containers that were checked.
 var states struct {
 	sync.Mutex
 	all map[runtimeState]bool
 }
 
-// wantAlive checks that there are as many containers of which hooks are recorded in dir, and that the runtime has them.
+// wantAlive checks that n containers have hooks recorded in dir, and that the runtime has them.
 func wantAlive(t testing.TB, dir string, n int) {
 	t.Helper()
 	alive := lives(t, dir)
 	if len(alive) != n {
-		t.Errorf("want %d containers, and there are %+v", n, alive)
+		t.Errorf("want %d containers, got %+v", n, alive)
 	}
 	for _, l := range alive {
 		if !l.knows(l.id) {
-			t.Errorf("%s knows no %s in %q while it runs", l.runtime, l.id, l.root)
+			t.Errorf("%s does not know %s in %q while it runs", l.runtime, l.id, l.root)
 		}
 	}
 }
 
-// wantDeleted waits until the runtimes have none of the containers of which hooks are recorded in dir.
+// wantDeleted waits until the runtimes have none of the containers whose hooks are recorded in dir.
 func wantDeleted(t testing.TB, dir string) {
 	t.Helper()
 	for _, l := range lives(t, dir) {
@@ -106,14 +114,14 @@ func wantDeleted(t testing.TB, dir string) {
 	}
 }
 
-// wantListsEmpty checks that no runtime of the containers that were looked at has any container, when no test runs any more.
+// wantListsEmpty checks, after all tests, that no runtime of the checked containers has any container.
 func wantListsEmpty(t testing.TB) {
 	t.Helper()
 	states.Lock()
 	defer states.Unlock()
 	for s := range states.all {
 		if _, err := os.Stat(s.root); s.root != "" && err != nil {
-			continue // it was the test's own
+			continue // it belonged to the test
 		}
 		if o := ok(t, s.call("list", "-q")); o.stdout != "" {
 			t.Errorf("%s has these in %q: %s", s.runtime, s.root, o.stdout)
@@ -122,8 +130,8 @@ func wantListsEmpty(t testing.TB) {
 	clear(states.all)
 }
 
-// follow writes a hook file that records a container's create and its delete in its directory. Each of the ways to say that
-// has a hook at poststop: the hook file, supervised and not, and a hooks directory that it names.
+// follow writes a hook file that records a container's create and its delete in its directory. Each way to configure
+// hooks has one at poststop: the hook file, supervised and not, and a hooks directory that it names.
 func follow(t testing.TB, c container) {
 	t.Helper()
 	path, dir := recorder(t, c.dir), c.dir+"/hooks.d"
@@ -135,14 +143,15 @@ func follow(t testing.TB, c container) {
 		"createRuntime": []any{hook(path, "created")}, "poststop": []any{hook(path, "deleted"), supervised}}})
 }
 
-// testCreateToDelete: the poststop hooks run when the container is deleted, and the low-level runtime no longer has it.
+// testCreateToDelete: the poststop hooks run when the container is deleted, and the low-level runtime no longer has it
+// then.
 func testCreateToDelete(t *testing.T, e engine, c container) {
 	follow(t, c)
 	runWhole(t, e, c, "created", "deleted", "supervised", "directory")
 }
 
-// runWhole runs a container from create to delete, and checks that these hooks ran and that the low-level runtime has it
-// only meanwhile.
+// runWhole runs a container from create to delete, and checks that these hooks ran and that the low-level runtime has
+// it only in between.
 func runWhole(t *testing.T, e engine, c container, hooks ...string) {
 	t.Helper()
 	ok(t, e.run(c.command(sleeping(c.dir)), true))

@@ -1,13 +1,13 @@
-// Package change makes changes to the system: all that belong together, or none.
+// Package change changes the system: all files that belong together, or none.
 //
-// It is the one executor of changes: of files, of links, of programs that are copied. It knows how each takes its place in
-// one step, how a failure or an interrupt is undone, how the next call undoes what a killed one left half done, and which
-// directories were made and are to go when they are empty. It does not know what the files are, and takes no lock: its
-// callers hold the one of package lock.
+// It is the only executor of changes: to files, links, and programs that are copied. It knows how each file is replaced
+// in one step, how a failure or an interrupt is undone, how the next call undoes a killed one's incomplete change, and
+// which directories were made and have to be removed once empty. It does not know what the files are, and takes no
+// lock: its callers hold that of package lock.
 //
-// A temporary file never lies beside the file whose place it takes, for an engine may read all files of that directory
-// (CRI-O does, in subdirectories too). It lies in the directory above; beside it only where that is another mount or
-// cannot be written.
+// A temporary file is never in the directory of the file that it replaces, because an engine may read all files of that
+// directory (CRI-O does, in subdirectories too). It is in the directory above, and in the file's own only if the
+// directory above is another mount or not writable.
 package change
 
 import (
@@ -27,26 +27,26 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// File is a path and what it is to become. A text of nil stands for nothing there.
+// File is a path and the file that it has to become. A nil text stands for no file.
 type File struct {
 	Path          string
-	Before, After []byte // a regular file's text (a symbolic link to it is followed), or a link's target
+	Before, After []byte // a regular file's text (a symbolic link to one is followed), or a link's target
 
-	// Mode says what kind of file it is: a regular one, fs.ModeSymlink, or fs.ModeNamedPipe, which can only be removed. What
-	// is of another kind before and after takes two of them. Its permissions are those of a file that is made; one that
-	// is there keeps its own, with its owner and attributes.
+	// Mode has the type of the file: a regular one, fs.ModeSymlink, or fs.ModeNamedPipe, which can only be removed. A
+	// change of type takes two Files. A new file gets its permissions; an existing one keeps its own, with its owner
+	// and attributes.
 	Mode fs.FileMode
 
-	// Own says that the file is hookctl's own: one that is there gets those permissions too.
+	// Own is set for a file of hookctl's own: an existing one gets the permissions too.
 	Own bool
 }
 
-// Same reports whether the file stays as it is.
+// Same reports whether the file does not change.
 func (f File) Same() bool { return same(f.Before, f.After) }
 
 func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
-// Link returns a link as a File has it: "" stands for none.
+// Link returns a File for a link; an empty target stands for no link.
 func Link(path, before, after string) File {
 	text := func(target string) []byte {
 		if target == "" {
@@ -57,7 +57,7 @@ func Link(path, before, after string) File {
 	return File{Path: path, Before: text(before), After: text(after), Mode: fs.ModeSymlink}
 }
 
-// Read returns the text of the file at path, nil if there is none. A symbolic link is followed.
+// Read returns the text of the file at path, nil if there is none. It follows a symbolic link.
 func Read(path string) ([]byte, error) {
 	file, err := jsonfile.Read(path)
 	if errors.Is(err, unix.ENOENT) {
@@ -69,17 +69,17 @@ func Read(path string) ([]byte, error) {
 	return file.Data[:len(file.Data):len(file.Data)], nil
 }
 
-// Change is a change that is being made. It stays in the journal until it is kept or undone: if the process is killed before,
+// Change is a change in progress. It stays in the journal until it is kept or undone: if the process is killed before,
 // Recover undoes it, so that nothing stays that was not judged.
 type Change struct {
 	sys  system.System
 	open bool // whether anything was applied
 }
 
-// Begin returns a change of nothing yet. Its caller holds the lock of package lock; one change is made at a time.
+// Begin returns an empty change. Its caller holds the lock of package lock, and makes one change at a time.
 func Begin(sys system.System) *Change { return &Change{sys: sys} }
 
-// Make makes a change that needs no judgement.
+// Make makes a change that does not need to be judged.
 func Make(ctx context.Context, sys system.System, files []File) error {
 	c := Begin(sys)
 	if err := c.Apply(ctx, files); err != nil {
@@ -88,9 +88,9 @@ func Make(ctx context.Context, sys system.System, files []File) error {
 	return c.Keep()
 }
 
-// Apply makes of each file, in order, what it is to become. Each must still be as it was Before. If one fails, or ctx ends,
-// those before it are put back, but for what an earlier Apply has done. Directories that are missing are made, and
-// remembered: one of these that becomes empty is removed.
+// Apply changes each file, in order. Each must still equal Before. If one fails, or ctx ends, Apply restores those
+// before it, but not those of an earlier Apply. It makes missing directories and records them: a recorded directory
+// that becomes empty is removed.
 func (c *Change) Apply(ctx context.Context, files []File) error {
 	var entries []*entry
 	for _, f := range files {
@@ -131,7 +131,7 @@ func (c *Change) Apply(ctx context.Context, files []File) error {
 	return err
 }
 
-// journal returns the journal as this change has left it: what another call has left in it is undone first.
+// journal returns the journal as this change left it. It first undoes what another call left in it.
 func (c *Change) journal() (*journal, error) {
 	if !c.open {
 		if _, err := Recover(c.sys); err != nil {
@@ -141,7 +141,7 @@ func (c *Change) journal() (*journal, error) {
 	return readJournal(c.sys)
 }
 
-// Advise has the journal hold what a person is to do if Recover undoes the change.
+// Advise records in the journal what the user has to do if Recover undoes the change.
 func (c *Change) Advise(text string) error {
 	if !c.open {
 		return nil
@@ -154,7 +154,7 @@ func (c *Change) Advise(text string) error {
 	return err
 }
 
-// Keep ends the change, which outlives a power cut.
+// Keep ends the change, which then survives a power failure.
 func (c *Change) Keep() error {
 	if !c.open {
 		return nil
@@ -169,8 +169,9 @@ func (c *Change) Keep() error {
 	return err
 }
 
-// Undo puts back what has been done, the last first. It stops at the first failure: what came first, and says what there is
-// to put back, stays. The next call tries again, unless somebody else has changed the file: then it is theirs.
+// Undo restores the files, the last one first. It stops at the first failure: the earlier files stay, because they say
+// what remains to be restored. The next call retries, unless somebody else has changed the file since, which then keeps
+// that change.
 func (c *Change) Undo() error {
 	if !c.open {
 		return nil
@@ -183,7 +184,7 @@ func (c *Change) Undo() error {
 	return j.undo(j.Unfinished, nil)
 }
 
-// text returns what is at the path of an entry now: nil for nothing.
+// text returns the current text at the path of an entry, nil if there is no file.
 func (e *entry) text() ([]byte, error) {
 	if e.Mode.IsRegular() {
 		return Read(e.Path)
@@ -203,14 +204,14 @@ func (e *entry) text() ([]byte, error) {
 	return []byte(target), err
 }
 
-// changedError is about a file that somebody else has changed.
+// changedError is an error about a file that somebody else has changed.
 type changedError string
 
 func (e changedError) Error() string { return string(e) + " was changed in between; try again" }
 
 func (e *entry) changed() error { return changedError(e.Path) }
 
-// check returns an error if a file is not what it was.
+// check returns an error if a file differs from Before.
 func (e *entry) check() error {
 	now, err := e.text()
 	if err == nil && !same(now, e.Before) {
@@ -219,7 +220,7 @@ func (e *entry) check() error {
 	return err
 }
 
-// undo makes of a file what it was, if it has become another.
+// undo restores a file, if the change has reached it.
 func (e *entry) undo() error {
 	now, err := e.text()
 	switch {
@@ -233,20 +234,24 @@ func (e *entry) undo() error {
 	return e.become(now, e.Before, e.Mode.Perm())
 }
 
-// become replaces the text that a file has now; a text of nil removes the file. A file that is made, or is hookctl's own, gets
+// become replaces the current text of a file; a nil text removes the file. A file that is new, or hookctl's own, gets
 // the permissions.
 func (e *entry) become(now, text []byte, perm fs.FileMode) error {
-	at := e.Path // or where its link leads
+	at := e.Path // or the target of a link there
 	err := e.sweep()
 	switch {
 	case err != nil:
 	case text == nil:
 		err = os.Remove(at)
 	default:
+		dir := filepath.Dir(e.Path)
+		if err := MakeDirectories(dir); err != nil {
+			return fmt.Errorf("the directory %s cannot be made: %w%s", dir, report.Plain(err), remedy(err))
+		}
 		if err = e.create(text, perm); err != nil {
 			break
 		}
-		if now == nil { // nothing may be there
+		if now == nil { // no file may exist
 			err = errors.Join(os.Link(e.Temporary, at), os.Remove(e.Temporary))
 			break
 		}
@@ -269,7 +274,7 @@ func (e *entry) become(now, text []byte, perm fs.FileMode) error {
 	return fmt.Errorf("%s cannot be changed: %w%s", e.Path, report.Plain(err), remedy(err))
 }
 
-// remedy returns what to do about a change that failed.
+// remedy returns the remedy for a failed change, or "".
 func remedy(err error) string {
 	switch {
 	case errors.Is(err, unix.EEXIST):
@@ -282,11 +287,8 @@ func remedy(err error) string {
 	return ""
 }
 
-// create creates the temporary file, with a text.
+// create creates the temporary file with a text.
 func (e *entry) create(text []byte, perm fs.FileMode) error {
-	if err := MakeDirectories(filepath.Dir(e.Path)); err != nil {
-		return err
-	}
 	switch e.Mode.Type() {
 	case fs.ModeSymlink:
 		return os.Symlink(string(text), e.Temporary)
@@ -303,7 +305,7 @@ func (e *entry) create(text []byte, perm fs.FileMode) error {
 	}
 	switch old, err := jsonfile.Read(e.Path); {
 	case errors.Is(err, unix.ENOENT), e.Own && err == nil:
-		if err := file.Chmod(perm); err != nil { // whatever the umask
+		if err := file.Chmod(perm); err != nil { // independent of the umask
 			return err
 		}
 	case err != nil:
@@ -327,7 +329,7 @@ func (e *entry) sweep() error {
 	return nil
 }
 
-// sync has a directory outlive a power cut with what has become of its files.
+// sync makes the changes to a directory survive a power failure.
 func sync(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// listing returns all that lies below a directory: for each path what it is, its mode and its text.
+// listing returns everything below a directory: for each path its type, mode and text.
 func listing(t *testing.T, root string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -57,7 +57,7 @@ func wantListing(t *testing.T, what, root string, want map[string]string) {
 	}
 }
 
-// machine returns a machine with some files, and changes of each kind to it.
+// machine returns a machine with some files, and changes of each kind to them.
 func machine(t *testing.T) (sys system.System, files []File) {
 	t.Helper()
 	root := t.TempDir()
@@ -122,7 +122,8 @@ func TestApplyAndUndo(t *testing.T) {
 	}
 }
 
-// Directories that were made are remembered from one call to the next, and go when they are empty; others stay.
+// TestDirectories: directories that were made are recorded from one call to the next, and removed once empty. Others
+// stay.
 func TestDirectories(t *testing.T) {
 	t.Parallel()
 	sys, _ := machine(t)
@@ -140,7 +141,7 @@ func TestDirectories(t *testing.T) {
 		if err := done.Apply(t.Context(), []File{f}); err != nil {
 			t.Fatal(err)
 		}
-		if dir == "state/docker" { // undone, they are remembered again
+		if dir == "state/docker" { // undone, they are recorded again
 			if err := done.Undo(); err != nil {
 				t.Fatal(err)
 			}
@@ -156,7 +157,7 @@ func TestDirectories(t *testing.T) {
 	wantListing(t, "taken back", sys.Root, before)
 }
 
-// The third file cannot be changed, for another reason each time: what came before it is as it was.
+// TestFailures: the third file cannot be changed, each time for another reason, and the files before it are restored.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	for what, third := range map[string]func(root string) File{
@@ -165,8 +166,11 @@ func TestFailures(t *testing.T) {
 		},
 		"bin/link was changed in between": func(root string) File { return Link(filepath.Join(root, "bin/link"), "", "program") },
 		"bin/fifo was changed in between": func(root string) File { return Link(filepath.Join(root, "bin/fifo"), "x", "") },
-		"bin/old cannot be changed": func(root string) File { // a link that leads nowhere
+		"bin/old cannot be changed": func(root string) File { // a dangling link
 			return File{Path: filepath.Join(root, "bin/old"), After: []byte("x"), Mode: 0o644}
+		},
+		"/bin/old cannot be made: the name is taken (EEXIST); is it a link that leads nowhere? Then remove it": func(root string) File {
+			return File{Path: filepath.Join(root, "bin/old/file"), After: []byte("x"), Mode: 0o644}
 		},
 		"is not a regular file": func(root string) File { return File{Path: filepath.Join(root, "bin"), Before: []byte("x")} },
 	} {
@@ -180,7 +184,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// What happens to ctx between two files undoes the first.
+// TestInterrupted: when ctx ends between two files, the first is restored.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	sys, files := machine(t)
@@ -194,7 +198,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// ending is a context that ends once it has been asked n times.
+// ending is a context that ends after n calls of Err.
 type ending struct {
 	context.Context
 	n int
@@ -207,7 +211,8 @@ func (e *ending) Err() error {
 	return nil
 }
 
-// A change that nobody has kept is undone by the next call, whatever belongs to it; one that was kept is not.
+// TestNotKept: the next call undoes a change that was not kept, with everything that belongs to it, but not one that
+// was kept.
 func TestNotKept(t *testing.T) {
 	t.Parallel()
 	sys, files := machine(t)
@@ -245,7 +250,8 @@ func TestNotKept(t *testing.T) {
 	wantListing(t, "kept", sys.Root, kept)
 }
 
-// An engine may read each file of a directory, whatever its name: while files of it change, no other name is seen there.
+// TestNothingBeside: an engine may read every file of a directory, so no other name appears there while its files
+// change.
 func TestNothingBeside(t *testing.T) {
 	t.Parallel()
 	sys, files := machine(t)
@@ -276,7 +282,8 @@ func TestNothingBeside(t *testing.T) {
 	}
 }
 
-// A call is killed at any moment: the next one finds all of its changes or, once it has undone what was half done, none.
+// TestKilled: a call is killed at any moment. The next one finds all of its changes, or none after it has undone the
+// incomplete ones.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	sys, _ := machine(t)
@@ -300,7 +307,7 @@ func TestKilled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = stdout.Read(make([]byte, 1)) // it begins
+		_, _ = stdout.Read(make([]byte, 1)) // the child begins
 		time.Sleep(rand.N(8 * time.Millisecond))
 		_ = child.Process.Kill()
 		if err := child.Wait(); err == nil || child.ProcessState.ExitCode() >= 0 {
@@ -309,7 +316,7 @@ func TestKilled(t *testing.T) {
 		if _, err := Recover(sys); err != nil {
 			t.Fatal(err)
 		}
-		_ = os.Remove(sys.State) // as the lock's release does, if it is empty
+		_ = os.Remove(sys.State) // as the release of the lock does, if it is empty
 		got := listing(t, sys.Root)
 		isAfter := cmp.Equal(got, after)
 		if outcomes[isAfter]++; !isAfter {
@@ -322,7 +329,7 @@ func TestKilled(t *testing.T) {
 	t.Logf("%d times as before, %d times as after", outcomes[false], outcomes[true])
 }
 
-// role names the variable by which this program is the child that TestKilled kills: its value is the machine's root.
+// role names the variable that makes this program the child that TestKilled kills. Its value is the machine's root.
 const role = "CHANGE_TEST_ROOT"
 
 func TestMain(m *testing.M) {
@@ -343,7 +350,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// thereAndBack returns changes of a machine, and those that take them back.
+// thereAndBack returns changes to a machine, and those that reverse them.
 func thereAndBack(root string) (there, back []File) {
 	at := func(path string) string { return filepath.Join(root, path) }
 	there = []File{

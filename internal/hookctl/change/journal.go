@@ -19,32 +19,32 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// journal is what is remembered of changes, in a file that there is only as long as there is anything to remember.
+// journal is the record of changes. Its file exists only while there is something to record.
 type journal struct {
 	path     string
-	profiles string // the directory of profiles, which stays when it is empty
+	profiles string // the directory of profiles, which is kept when empty
 
-	// Directories were made, outer ones first, and go when they are empty.
+	// Directories were made, outer ones before inner ones, and are removed once empty.
 	Directories []string `json:"directories,omitempty"`
 
-	// Unfinished is what is being done, was done and is not yet kept, or is being undone: all of it is put back if the
-	// process is killed.
+	// Unfinished holds the files that are being changed, were changed and not yet kept, or are being restored. All of
+	// them are restored if the process is killed.
 	Unfinished []*entry `json:"unfinished,omitempty"`
 
-	// Advice is what a person is to do then.
+	// Advice is what the user has to do then.
 	Advice string `json:"advice,omitempty"`
 }
 
 // entry is a File in the journal.
 type entry struct {
 	Path        string      `json:"path"`
-	Mode        fs.FileMode `json:"mode"` // before; of a file that is made, after
+	Mode        fs.FileMode `json:"mode"` // before the change; of a new file, after it
 	Own         bool        `json:"own,omitempty"`
 	Before      []byte      `json:"before"`
 	after       []byte
-	perm        fs.FileMode // after
+	perm        fs.FileMode // after the change
 	AfterSHA256 string      `json:"afterSHA256"`
-	Temporary   string      `json:"temporary"` // the file that takes its place, while it is written
+	Temporary   string      `json:"temporary"` // the path of the new file while it is written
 }
 
 // Digest returns the SHA-256 of a text, in hexadecimal; "" for no file.
@@ -56,8 +56,8 @@ func Digest(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Recover undoes the change that a killed call has begun and not kept, and removes its temporary files. It returns what a
-// person is to know of that; empty if there was nothing to undo.
+// Recover undoes the change that a killed call began and did not keep, and removes its temporary files. It returns a
+// message for the user; empty if there was nothing to undo.
 func Recover(sys system.System) (note string, err error) {
 	j, err := readJournal(sys)
 	if err != nil {
@@ -74,7 +74,7 @@ func Recover(sys system.System) (note string, err error) {
 		note += "; " + j.Advice
 	}
 	if err := j.undo(j.Unfinished, nil); err != nil {
-		return "", fmt.Errorf("an earlier call of hookctl was killed, and what it left half done cannot be undone: %w", err)
+		return "", fmt.Errorf("an earlier call of hookctl was killed, and its incomplete change cannot be undone: %w", err)
 	}
 	return note, nil
 }
@@ -86,7 +86,7 @@ func readJournal(sys system.System) (*journal, error) {
 		return j, err
 	}
 	if err := json.Unmarshal(text, j); err != nil {
-		return nil, fmt.Errorf("%s is not as hookctl wrote it (%w): see whether anything is half done, then remove that file", j.path, err)
+		return nil, fmt.Errorf("%s is not as hookctl wrote it (%w): check whether a change is incomplete, then remove that file", j.path, err)
 	}
 	return j, nil
 }
@@ -94,16 +94,16 @@ func readJournal(sys system.System) (*journal, error) {
 func newEntry(f File) *entry {
 	e := &entry{Path: f.Path, Mode: f.Mode, Own: f.Own, Before: f.Before, after: f.After, perm: f.Mode.Perm(), AfterSHA256: Digest(f.After), Temporary: temporary(f.Path)}
 	if st, err := os.Stat(f.Path); err == nil && f.Mode.IsRegular() && st.Mode().IsRegular() {
-		e.Mode = st.Mode().Perm() // to put it back
+		e.Mode = st.Mode().Perm() // to restore it
 	}
 	return e
 }
 
-// remember notes the directories that have to be made for entries.
+// remember records the directories that have to be made for entries.
 func (j *journal) remember(sys system.System, entries []*entry) {
 	for _, e := range entries {
 		for _, dir := range MissingDirectories(filepath.Dir(e.Path)) {
-			if !holds(dir, sys.State) && !slices.Contains(j.Directories, dir) { // that goes with the journal
+			if !holds(dir, sys.State) && !slices.Contains(j.Directories, dir) { // removed with the journal
 				j.Directories = append(j.Directories, dir)
 			}
 		}
@@ -111,14 +111,14 @@ func (j *journal) remember(sys system.System, entries []*entry) {
 	slices.Sort(j.Directories)
 }
 
-// holds reports whether path is a directory, or lies below it.
+// holds reports whether path is the directory dir, or is below it.
 func holds(dir, path string) bool { return strings.HasPrefix(path+"/", dir+"/") }
 
-// undo puts back entries, the last first; what is in left stays unfinished.
+// undo restores entries, the last one first. The entries in left stay unfinished.
 func (j *journal) undo(entries, left []*entry) error {
 	for _, e := range slices.Backward(entries) {
 		err := e.undo()
-		if _, isChanged := err.(changedError); isChanged { // it will never be what it was
+		if _, isChanged := err.(changedError); isChanged { // retrying cannot restore it
 			return errors.Join(err, j.finish(left))
 		}
 		if err != nil {
@@ -128,27 +128,27 @@ func (j *journal) undo(entries, left []*entry) error {
 	return j.finish(left)
 }
 
-// finish notes that nothing but left is unfinished, and removes the directories that have become empty.
+// finish records that only left is unfinished, and removes directories that have become empty.
 func (j *journal) finish(left []*entry) error {
 	j.Unfinished = left
 	if len(left) == 0 {
 		j.Advice = ""
 	}
 	for i, dir := range slices.Backward(j.Directories) {
-		err := os.Remove(dir)
-		if err == nil || errors.Is(err, fs.ErrNotExist) || holds(dir, j.profiles) {
+		err := unix.Rmdir(dir)
+		if err == nil || err == unix.ENOENT || err == unix.ENOTDIR || holds(dir, j.profiles) { // ENOTDIR: a link that was there
 			j.Directories = slices.Delete(j.Directories, i, i+1)
-		} // else it is in use
+		} // otherwise it is in use
 	}
 	return j.write()
 }
 
-// write writes the journal; if it remembers nothing, there is none, and no directory for its sake alone.
+// write writes the journal. An empty one is removed, with its directory if that is then empty.
 func (j *journal) write() error {
 	dir := filepath.Dir(j.path)
 	err := j.replace(dir)
 	if err == nil && len(j.Directories)+len(j.Unfinished) == 0 {
-		_ = os.Remove(dir) // fails if there is anything else in it: the lock, a record
+		_ = os.Remove(dir) // fails if it has other files, such as the lock or a record
 	}
 	if err != nil {
 		return fmt.Errorf("%s cannot be written: %w%s", j.path, report.Plain(err), remedy(err))
@@ -187,21 +187,21 @@ func (j *journal) replace(dir string) error {
 	return sync(dir)
 }
 
-// temporary returns where the file is written that takes the place of the one at path.
+// temporary returns the path of the temporary file that replaces the one at path.
 func temporary(path string) string {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
 	dir := filepath.Dir(path)
 	if above := filepath.Dir(dir); sameMount(dir, above) {
-		if err := unix.Access(above, unix.W_OK); err == nil || err == unix.ENOENT { // it will be made
+		if err := unix.Access(above, unix.W_OK); err == nil || err == unix.ENOENT { // ENOENT: it will be made
 			dir = above
 		}
 	}
 	return filepath.Join(dir, fmt.Sprintf(".hookctl-%d-%s", os.Getpid(), filepath.Base(path)))
 }
 
-// sameMount reports whether what is in a directory can be renamed into the one below it, which may yet have to be made.
+// sameMount reports whether a file can be renamed from above into the directory below it, which may not exist yet.
 func sameMount(below, above string) bool {
 	var a, b unix.Statx_t
 	if err := unix.Statx(unix.AT_FDCWD, below, 0, unix.STATX_MNT_ID, &a); err != nil {
@@ -213,7 +213,7 @@ func sameMount(below, above string) bool {
 	return a.Mnt_id == b.Mnt_id && a.Dev_major == b.Dev_major && a.Dev_minor == b.Dev_minor
 }
 
-// MissingDirectories returns those of path and the directories above it that are missing, outermost first.
+// MissingDirectories returns those of path and its parent directories that are missing, outermost first.
 func MissingDirectories(path string) (missing []string) {
 	for at := path; at != filepath.Dir(at); at = filepath.Dir(at) {
 		if _, err := os.Stat(at); err == nil {
@@ -224,7 +224,7 @@ func MissingDirectories(path string) (missing []string) {
 	return missing
 }
 
-// MakeDirectories makes a directory and those above it, for everyone to read whatever the umask.
+// MakeDirectories makes a directory and its missing parents, readable for everyone independent of the umask.
 func MakeDirectories(path string) error {
 	missing := MissingDirectories(path)
 	if err := os.MkdirAll(path, 0o755); err != nil {

@@ -1,7 +1,7 @@
 // Package command runs other programs: an engine's own, or its client.
 //
-// Each has a context, a time limit and a bound on its output, so that none can hang hookctl or fill its memory (issue 11).
-// It does not know what the programs are.
+// Each has a context, a time limit and a limit on its output, so that none can hang hookctl or exhaust its memory
+// (issue 11). It does not know what the programs do.
 package command
 
 import (
@@ -22,15 +22,16 @@ import (
 )
 
 const (
-	// Patience is how long a program may take, unless a call says otherwise.
+	// Patience is the time limit of a program, unless a call sets another.
 	Patience = 30 * time.Second
 
-	// MaxOutput is how much a program may print on one stream, in bytes. An engine's whole configuration is some 20 kB.
+	// MaxOutput is the limit on a program's output to one stream, in bytes. An engine's whole configuration takes some
+	// 20 kB.
 	MaxOutput = 16 << 20
 )
 
-// Find returns the path of a program: in PATH, or in the system's directories, since an administrator's PATH may lack
-// those of daemons.
+// Find returns the path of a program, from PATH or the system's directories, because an administrator's PATH may not
+// include those of daemons.
 func Find(program string) (string, error) {
 	for _, dir := range filepath.SplitList(os.Getenv("PATH") + ":" + launch.SystemPath) {
 		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil && filepath.IsAbs(path) {
@@ -45,14 +46,14 @@ func Output(ctx context.Context, program string, args ...string) (string, error)
 	return OutputWithin(ctx, Patience, program, args...)
 }
 
-// OutputWithin is Output with another time limit. An error names the call, and what the program prints on standard error,
-// or which limit it exceeded. The program and what it started are then killed, as they are when ctx ends.
+// OutputWithin is Output with another time limit. An error names the call, and what the program prints on standard
+// error or the limit that it exceeded. The program and its children are killed at a limit, and when ctx ends.
 func OutputWithin(ctx context.Context, limit time.Duration, program string, args ...string) (string, error) {
 	return output(ctx, limit, false, program, args)
 }
 
-// Bare is OutputWithin for a program that is to find neither this directory nor this environment, since both may be another
-// user's. If what it has started keeps its output open, that is killed, which is an error.
+// Bare is OutputWithin with neither this directory nor this environment, since both may be another user's. A process
+// that the program leaves behind and that keeps its output open is killed, which is an error.
 func Bare(ctx context.Context, limit time.Duration, program string, args ...string) (string, error) {
 	return output(ctx, limit, true, program, args)
 }
@@ -65,12 +66,12 @@ func output(ctx context.Context, limit time.Duration, bare bool, program string,
 	if bare {
 		cmd.Dir, cmd.Env = "/", []string{"PATH=" + launch.SystemPath}
 	}
-	// An interrupt from the terminal is hookctl's to handle, which kills the whole group.
+	// hookctl handles an interrupt from the terminal, and kills the whole group.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
-	runtime.LockOSThread() // it gets that signal when this thread ends
+	runtime.LockOSThread() // the program gets that signal when this thread ends
 	defer runtime.UnlockOSThread()
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
-	cmd.WaitDelay = time.Second // what it leaves running may keep its output open
+	cmd.WaitDelay = time.Second // a process that it leaves behind may keep its output open
 	stdout, stderr := &bounded{exceeded: cancel}, &bounded{exceeded: cancel}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	err := cmd.Run()
@@ -80,7 +81,7 @@ func output(ctx context.Context, limit time.Duration, bare bool, program string,
 	}
 	switch {
 	case stdout.full || stderr.full:
-		return "", fmt.Errorf("%s: it prints more than %d MiB, and was killed", call, MaxOutput>>20)
+		return "", fmt.Errorf("%s: it printed more than %d MiB, and was killed", call, MaxOutput>>20)
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("%s: interrupted: %w", call, context.Cause(ctx))
 	case within.Err() != nil:
@@ -96,7 +97,7 @@ func output(ctx context.Context, limit time.Duration, bare bool, program string,
 	return stdout.String(), nil
 }
 
-// bounded keeps what is written to it, up to MaxOutput.
+// bounded keeps what is written to it, up to MaxOutput bytes.
 type bounded struct {
 	strings.Builder
 	full     bool
@@ -109,7 +110,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 			b.full = true
 			b.exceeded()
 		}
-		return len(p), nil // it is killed already; its last words are dropped
+		return len(p), nil // the program is already killed; the rest of its output is dropped
 	}
 	return b.Builder.Write(p)
 }

@@ -15,8 +15,8 @@ func TestOutput(t *testing.T) {
 		{"standard output", "echo yes; echo no >&2", "yes\n", ""},
 		{"failure", "echo half; echo why >&2; exit 3", "", "/bin/sh -c echo half; echo why >&2; exit 3: exit status 3: why"},
 		{"failure in silence", "exit 3", "", "/bin/sh -c exit 3: exit status 3"},
-		{"too much", "yes", "", "/bin/sh -c yes: it prints more than 16 MiB, and was killed"},
-		{"too much on standard error", "yes >&2", "", "/bin/sh -c yes >&2: it prints more than 16 MiB, and was killed"},
+		{"too much", "yes", "", "/bin/sh -c yes: it printed more than 16 MiB, and was killed"},
+		{"too much on standard error", "yes >&2", "", "/bin/sh -c yes >&2: it printed more than 16 MiB, and was killed"},
 		{"a child that keeps the output open", "sleep 60 & echo done", "done\n", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// TestNoAnswer shows that a program that hangs is killed with its children, by the limit and by the context.
+// TestNoAnswer tests that a program that hangs is killed with its children, at the limit and when the context ends.
 func TestNoAnswer(t *testing.T) {
 	interrupted, interrupt := context.WithCancel(t.Context())
 	time.AfterFunc(200*time.Millisecond, interrupt)
@@ -60,7 +60,7 @@ func TestNoAnswer(t *testing.T) {
 			if err == nil || !strings.HasSuffix(err.Error(), test.message) {
 				t.Errorf("%v", err)
 			}
-			// Whoever has the FIFO open for writing is gone: its end is read.
+			// The FIFO ends when no process has it open for writing.
 			if n, err := child.Read(make([]byte, 1)); n != 0 || err == nil || err.Error() != "EOF" {
 				t.Errorf("the child lives on: %d, %v", n, err)
 			}

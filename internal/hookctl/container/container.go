@@ -1,11 +1,11 @@
-// Package container finds containers, whichever engine started them.
+// Package container finds containers, independent of the engine that started them.
 //
-// There is one scan of a system, which Find and Using filter. It knows where engines keep their bundles, what they note there
-// about a container and the runtime that they call for it, and which processes watch containers. Of those it believes
-// the ones that rule 31 has believed (package proc): what others say is kept apart, and opens no file. Two claims about one
-// container are merged.
+// It makes one scan of a system, which Find and Using filter. It knows where engines keep their bundles, what they
+// record there about a container and the runtime that they call for it, and which processes watch containers. It
+// believes only the processes that rule 31 accepts (package proc). What other processes say is kept apart, and opens no
+// file. Two claims about one container are merged.
 //
-// It asks no engine: what it knows is read from the file system alone. It does not know what a profile is.
+// It asks no engine: it reads only the file system. It does not know what a profile is.
 package container
 
 import (
@@ -21,52 +21,52 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// Container is a container that was found.
+// Container is a container that the scan found.
 type Container struct {
 	ID      string `json:"id"`
-	Name    string `json:"name,omitempty"`  // Docker's, Podman's or nerdctl's; NAMESPACE/POD/CONTAINER or, of a sandbox, NAMESPACE/POD
-	Image   string `json:"image,omitempty"` // as its engine names it, where that is noted
+	Name    string `json:"name,omitempty"`  // Docker's, Podman's or nerdctl's; NAMESPACE/POD/CONTAINER or, for a sandbox, NAMESPACE/POD
+	Image   string `json:"image,omitempty"` // as its engine names it, if that is recorded
 	Engine  string `json:"engine"`          // docker, containerd (with its namespace), podman, cri-o, "podman or cri-o", runc or crun
-	Bundle  string `json:"bundle"`          // its path; empty if there is none, as for one of Docker's that does not run
-	Running bool   `json:"running"`         // or has ended, and its engine has yet to call the runtime to delete it
+	Bundle  string `json:"bundle"`          // its path; empty if there is none, as for a stopped container of Docker's
+	Running bool   `json:"running"`         // or it has ended, but its engine has yet to call the runtime to delete it
 
-	// Dropped says that it is a pod's sandbox whose infra container CRI-O does not start (drop_infra_ctr): no runtime is called
-	// for it, though its bundle has a config.json.
+	// Dropped is set for a pod's sandbox whose infra container CRI-O does not start (drop_infra_ctr): no runtime is
+	// called for it, though its bundle has a config.json.
 	Dropped bool `json:"-"`
 
-	// Shim is the process of containerd's that watches it; 0 if there is none. Forgotten says that the dockerd that runs does
-	// not list the container any more.
+	// Shim is the PID of containerd's shim that watches the container, 0 if there is none. Forgotten is set if the
+	// running dockerd no longer lists the container.
 	Shim      int  `json:"shim,omitempty"`
 	Forgotten bool `json:"forgotten,omitempty"`
 
 	calls []call
-	files files  // in which the bundle is
+	files files  // the file system of the bundle
 	at    string // its path there
 
 	sys   system.System
-	pid   int    // a process that runs as long as the container does; 0 if it is in the bundle, or not known
-	start uint64 // the time at which that started, as proc.Runs takes it
+	pid   int    // a process that runs as long as the container; 0 if it is in the bundle or unknown
+	start uint64 // the start time of that process, in the form that proc.Runs takes
 }
 
-// call is what an engine calls for a container. Paths in it are those of files.
+// call is an engine's call for a container. Its paths are paths in files.
 type call struct {
 	words []string
 	files files
 }
 
-// files is a file system: that of the system, or that of a process that has another root.
+// files is a file system: the system's, or that of a process with another root directory.
 type files struct {
 	proc.Files
-	isSystem bool // its paths lead to the same in this process
+	isSystem bool // its paths lead to the same files in this process
 }
 
-// String returns which container it is.
+// String returns the title, engine and bundle of a container.
 func (c Container) String() string { return fmt.Sprintf("%s (%s, %s)", c.Title(), c.Engine, c.Bundle) }
 
-// IsNamed reports whether a name is the container's, or the end of one of several parts.
+// IsNamed reports whether name is the container's name, or the last parts of it.
 func (c Container) IsNamed(name string) bool { return strings.HasSuffix("/"+c.Name, "/"+name) }
 
-// State returns whether a container runs; and of one of Docker's, that Docker does not list it any more.
+// State returns whether a container runs, and for one of Docker's, that Docker no longer lists it.
 func (c Container) State() string {
 	state := "stopped"
 	if c.Running {
@@ -97,12 +97,12 @@ func (c Container) File(name string) (*os.File, error) {
 	return c.files.Open(path.Join(c.at, name))
 }
 
-// Alive reports whether a process shows that the container runs at this moment, rather than being created or deleted.
+// Alive reports whether a process shows that the container runs now, rather than being created or deleted.
 func (c Container) Alive() bool {
 	pid := c.pid
-	if pid == 0 && c.at != "" { // containerd's shim for runc writes it
+	if pid == 0 && c.at != "" { // the shim for runc writes the file
 		if text, err := c.files.Read(path.Join(c.at, "init.pid")); err == nil {
-			pid, _ = strconv.Atoi(string(text)) // 0 is no process
+			pid, _ = strconv.Atoi(string(text)) // 0 if there is none
 		}
 	}
 	return pid > 0 && proc.Runs(c.sys, pid, c.start)
@@ -116,7 +116,7 @@ func (c Container) hasConfig() bool {
 	return err == nil
 }
 
-// Config returns a path by which config.json is opened, until done is called.
+// Config returns a path that opens config.json until done is called.
 func (c Container) Config() (path string, done func(), err error) {
 	file, err := c.File("config.json")
 	if err != nil {
@@ -125,12 +125,12 @@ func (c Container) Config() (path string, done func(), err error) {
 	if path = filepath.Join(c.Bundle, "config.json"); c.files.isSystem {
 		return path, func() {}, file.Close()
 	}
-	// Links in another file system lead elsewhere when they are followed in this one.
+	// Links in another file system lead elsewhere if they are followed in this one.
 	return fmt.Sprintf("/proc/self/fd/%d", file.Fd()), func() { _ = file.Close() }, nil
 }
 
-// Call returns what the engine calls for the container: for one that runs, what it called when it was created. Its paths are
-// those of files. It reports false if that is not known, as for a container that a person started.
+// Call returns what the engine calls for the container; for a running one, what it called to create it. The paths are
+// paths in files. It returns false if the call is unknown, as for a container that a person started.
 func (c Container) Call() (words []string, files proc.Files, known bool) {
 	if len(c.calls) == 0 {
 		return nil, files, false
@@ -138,13 +138,13 @@ func (c Container) Call() (words []string, files proc.Files, known bool) {
 	return c.calls[0].words, c.calls[0].files.Files, true
 }
 
-// HasShim reports whether a container is watched by a shim of containerd's.
+// HasShim reports whether a shim of containerd's watches the container.
 func (c Container) HasShim() bool {
 	return c.Engine == docker || strings.HasPrefix(c.Engine, "containerd")
 }
 
-// Find returns the container that has an id or a name, or else the only one whose id begins so. roots are directories in
-// which runtimes keep their state (runc --root), besides the usual ones.
+// Find returns the container with an id or a name, or else the only one whose id begins with it. roots are directories
+// in which runtimes keep their state (runc --root), in addition to the usual ones.
 func Find(sys system.System, id string, roots []string) (Container, error) {
 	s := Look(sys, roots...)
 	var whole, part, begin, ended, bare []Container
@@ -169,15 +169,15 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		switch {
 		case len(found) == 1:
 			return found[0], nil
-		case len(found) > 1: // of several engines, or of several namespaces of one
-			return Container{}, fmt.Errorf("several containers have the id or name %q; give the bundle by --bundle:%s", id, lines(found))
+		case len(found) > 1: // of several engines, or in several namespaces of one
+			return Container{}, fmt.Errorf("several containers have the id or name %q; give the bundle with --bundle:%s", id, lines(found))
 		}
 	}
 	switch {
 	case len(begin) == 1:
 		return begin[0], nil
 	case len(begin) > 1:
-		return Container{}, fmt.Errorf("%q is the beginning of several ids; give more of it, or the bundle by --bundle:%s", id, lines(begin))
+		return Container{}, fmt.Errorf("%q is the beginning of several ids; give more of it, or the bundle with --bundle:%s", id, lines(begin))
 	case len(ended) == 1:
 		return Container{}, fmt.Errorf("%s does not run, and %s keeps no config.json for it; start it first", ended[0].Title(), ended[0].Engine)
 	case len(bare) == 1:
@@ -186,14 +186,14 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 		return Container{}, fmt.Errorf("no container has the name %[1]q, or an id that begins with it, as far as this user can see; try as root:%s",
 			id, Inset(s.Unknown()))
 	}
-	err := fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle by --bundle", id)
+	err := fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle with --bundle", id)
 	for _, why := range s.Strangers() {
 		err = fmt.Errorf("%w\n  %s; its containers are not searched", err, why)
 	}
 	return Container{}, err
 }
 
-// lines lists containers, each in a line of its own.
+// lines lists containers, one per line.
 func lines(list []Container) string {
 	var b strings.Builder
 	for _, c := range list {
@@ -202,13 +202,13 @@ func lines(list []Container) string {
 	return b.String()
 }
 
-// Inset returns an error's lines, indented, to follow a message.
+// Inset returns the lines of an error, indented, to follow a message.
 func Inset(err error) string { return "\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  ") }
 
-// docker is what Docker is called here.
+// docker is the name of Docker in Container.Engine.
 const docker = "docker"
 
-// engineOf returns whose containers are in a namespace of containerd.
+// engineOf returns the engine that keeps its containers in a namespace of containerd.
 func engineOf(namespace string) string {
 	if namespace == "moby" {
 		return docker
@@ -216,10 +216,11 @@ func engineOf(namespace string) string {
 	return "containerd, namespace " + namespace
 }
 
-// conmonEngine is what is known of the engine of a container that a conmon watches.
+// conmonEngine is the engine of a container about which only its conmon is known.
 const conmonEngine = "podman or cri-o"
 
-// ofPods reports whether an engine keeps its containers as Podman does: two names of such may be of the same one.
+// ofPods reports whether an engine keeps its containers as Podman does. Two containers of such engines with the same id
+// may be the same container.
 func ofPods(engine string) bool {
 	return slices.Contains([]string{"podman", "cri-o", conmonEngine}, engine)
 }

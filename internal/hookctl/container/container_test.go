@@ -18,7 +18,7 @@ import (
 
 const task = "run/containerd/io.containerd.runtime.v2.task/"
 
-// machine makes a system with a container of each engine, whose ids begin with the name of the engine.
+// machine makes a system with a container of each engine, whose ids begin with the engine's name.
 func machine(t *testing.T) system.System {
 	sys := system.System{Root: t.TempDir()}
 	for path, text := range map[string]string{
@@ -55,17 +55,17 @@ func machine(t *testing.T) system.System {
 	add(t, sys, 3, "/usr/bin/conmon", "-c", "conmon1", "-b", "/srv/storage/overlay-containers/conmon1/userdata/session", "-r", "/x", "-e")
 	add(t, sys, 10, "/usr/bin/conmon", "-c", "podman1", "-r", "/x", "-b", "/var/lib/containers/storage/overlay-containers/podman1/userdata")
 	add(t, sys, 11, "/usr/bin/conmon", "-c", "crio1", "-r", "/x", "-b", "/run/containers/storage/overlay-containers/crio1/userdata", "-n", "k8s_a_b_c")
-	add(t, sys, 12, "sleep") // crun1's
+	add(t, sys, 12, "sleep") // of the container crun1
 	return sys
 }
 
-// cri returns the config.json of a container of a pod, as containerd writes it.
+// cri returns the config.json of a pod's container, as containerd writes it.
 func cri(pod, image, name string) string {
 	return fmt.Sprintf(`{"annotations": {"io.kubernetes.cri.sandbox-namespace": "shop", "io.kubernetes.cri.sandbox-name": %q,
 		"io.kubernetes.cri.image-name": %q, "io.kubernetes.cri.container-name": %q}}`, pod, image, name)
 }
 
-// crio is the config.json of a container of a pod, as CRI-O writes it.
+// crio is the config.json of a pod's container, as CRI-O writes it.
 const crio = `{"annotations": {"io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.pod.namespace": "shop", "io.kubernetes.pod.name": "till",
 	"io.kubernetes.container.name": "beep", "io.kubernetes.cri-o.ImageName": "quay.io/beep"}}`
 
@@ -96,7 +96,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// TestFind finds containers by the whole of an id, its beginning, and a name.
+// TestFind finds containers by their full id, by its beginning, and by name.
 func TestFind(t *testing.T) {
 	sys := machine(t)
 	for id, want := range map[string]Container{
@@ -133,7 +133,7 @@ func TestFind(t *testing.T) {
 func TestNotFound(t *testing.T) {
 	sys := machine(t)
 	for id, want := range map[string]string{
-		"docker":  `"docker" is the beginning of several ids; give more of it, or the bundle by --bundle:`,
+		"docker":  `"docker" is the beginning of several ids; give more of it, or the bundle with --bundle:`,
 		"nothing": `no container has the name "nothing", or an id that begins with it; is it running?`,
 		"gone1":   `no container has the name "gone1"`, // its bundle has no config.json
 		"web":     `several containers have the id or name "web"`,
@@ -150,7 +150,7 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
-// An id that is the beginning of another is that of its own container.
+// TestWholeIDFirst: an id that is also the beginning of another id finds its own container.
 func TestWholeIDFirst(t *testing.T) {
 	root := t.TempDir()
 	for _, id := range []string{"web", "web-2"} {
@@ -167,7 +167,7 @@ func TestWholeIDFirst(t *testing.T) {
 	}
 }
 
-// Containers of the same id: no more of it could be given.
+// TestSameID: containers with the same id cannot be distinguished by a longer part of it.
 func TestSameID(t *testing.T) {
 	root := t.TempDir()
 	var bundles []string
@@ -181,13 +181,13 @@ func TestSameID(t *testing.T) {
 		}
 		bundles = append(bundles, "\n  web (containerd, namespace "+namespace+", "+dir+")")
 	}
-	want := `several containers have the id or name "web"; give the bundle by --bundle:` + strings.Join(bundles, "")
+	want := `several containers have the id or name "web"; give the bundle with --bundle:` + strings.Join(bundles, "")
 	if got, err := Find(system.System{Root: root}, "web", nil); err == nil || err.Error() != want {
 		t.Errorf("%v, %v; want %s", got, err, want)
 	}
 }
 
-// A FIFO in the place of a state file does not hold up the search.
+// TestStateIsNoFIFO: a FIFO in place of a state file does not block the search.
 func TestStateIsNoFIFO(t *testing.T) {
 	sys := machine(t)
 	for _, file := range []string{"state.json", "status"} {
@@ -204,7 +204,7 @@ func TestStateIsNoFIFO(t *testing.T) {
 	}
 }
 
-// TestAlive shows which containers are known to run: those of which a process says so that has not ended, and whose bundle
+// TestAlive tests which containers are known to run: those with a process that says so and has not ended. Their bundle
 // may be gone.
 func TestAlive(t *testing.T) {
 	sys := system.System{Root: t.TempDir()}
@@ -251,7 +251,7 @@ func TestAlive(t *testing.T) {
 	}
 }
 
-// TestUnknown: what a user may not look at is a line for the processes, and one for the directories.
+// TestUnknown: processes and directories that a user may not examine take one line each.
 func TestUnknown(t *testing.T) {
 	s := Scan{}
 	for _, pid := range []int{3, 4, 5} {
@@ -265,7 +265,7 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// TestPodmanMarkedCRIO shows that a container of Podman's whose user gave it CRI-O's annotations stays one of Podman's.
+// TestPodmanMarkedCRIO tests that a container of Podman's remains one if its user gave it CRI-O's annotations.
 func TestPodmanMarkedCRIO(t *testing.T) {
 	const storage = "var/lib/containers/storage/overlay-containers/"
 	sys := system.System{Root: t.TempDir()}

@@ -23,31 +23,31 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// Scan is what was found.
+// Scan is the result of a scan.
 type Scan struct {
 	Containers []Container
 
 	sys       system.System
 	roots     []string
-	unknown   []error // what could not be read
+	unknown   []error // errors about what could not be read
 	strangers []stranger
-	byID      map[string][]int // into Containers
+	byID      map[string][]int // indexes into Containers
 }
 
-// stranger is a process that calls itself one of an engine's, and is not believed.
+// stranger is a process with the name of an engine's process that is not believed.
 type stranger struct {
 	process proc.Process
 	why     error
 }
 
-// denied is an error about what this user may not look at: one of several processes, or directories.
+// denied is an error about one of several processes or directories that this user may not examine.
 type denied struct {
 	error
 	which, others string
 }
 
-// Unknown returns an error if there may be more containers than were found. What this user may not look at is a line for the
-// processes, and one for the directories.
+// Unknown returns an error if there may be more containers than were found. Processes that this user may not examine
+// take one line, and directories another.
 func (s *Scan) Unknown() error {
 	var list []error
 	more := map[string]int{}
@@ -67,7 +67,7 @@ func (s *Scan) Unknown() error {
 	return errors.Join(list...)
 }
 
-// Look looks for containers. roots are directories in which runtimes keep their state, besides the usual ones.
+// Look looks for containers. roots are directories in which runtimes keep their state, in addition to the usual ones.
 func Look(sys system.System, roots ...string) *Scan {
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
@@ -76,7 +76,7 @@ func Look(sys system.System, roots ...string) *Scan {
 		if len(s.unknown) == 0 || attempt == attempts {
 			return s
 		}
-		time.Sleep(50 * time.Millisecond) // shims write their files one after the other
+		time.Sleep(50 * time.Millisecond) // a shim writes its files one after the other
 	}
 }
 
@@ -116,14 +116,14 @@ func (s *Scan) look() {
 	}
 }
 
-// note notes an error, once.
+// note records an error, once.
 func (s *Scan) note(err error) {
 	if !slices.ContainsFunc(s.unknown, func(known error) bool { return known.Error() == err.Error() }) {
 		s.unknown = append(s.unknown, err)
 	}
 }
 
-// list returns the names of the directories in a directory, which may be missing.
+// list returns the names of the subdirectories of a directory, which may be missing.
 func (s *Scan) list(files files, path string) (names []string) {
 	entries, err := files.ReadDir(path)
 	switch {
@@ -140,14 +140,14 @@ func (s *Scan) list(files files, path string) (names []string) {
 	return names
 }
 
-// read reads a JSON file into v, and reports whether it was there and could be read.
+// read reads a JSON file into v, and reports whether the file existed and could be read.
 func (s *Scan) read(files files, path string, v any) bool {
 	text, err := files.Read(path)
 	if proc.Gone(err) {
 		return false
 	}
 	if err == nil {
-		if err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v); err != nil { // dockerd passes such a mark over
+		if err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v); err != nil { // dockerd skips such a mark
 			err = fmt.Errorf("%s: %w", filepath.Join(files.Root, path), err)
 		}
 	}
@@ -157,7 +157,7 @@ func (s *Scan) read(files files, path string, v any) bool {
 	return err == nil
 }
 
-// add adds a container, or what is new of it to the one that was found already.
+// add adds a container, or what is new about a container that was already found.
 func (s *Scan) add(c Container) *Container {
 	for _, i := range s.byID[c.ID] {
 		known := &s.Containers[i]
@@ -199,28 +199,28 @@ func (s *Scan) filesOf(p proc.Process) files {
 	return files{p.Files(), false}
 }
 
-// taskDirName is the directory below its state in which containerd's runtime v2 keeps bundles, as NAMESPACE/ID.
+// taskDirName is the directory, below containerd's state, in which its runtime v2 keeps bundles as NAMESPACE/ID.
 const taskDirName = "io.containerd.runtime.v2.task"
 
 // taskDirs are the usual directories of that name.
 var taskDirs = []string{
-	"/run/containerd/" + taskDirName,               // containerd's own, and dockerd's that uses it
+	"/run/containerd/" + taskDirName,               // that of containerd, also if dockerd uses it
 	"/run/docker/containerd/daemon/" + taskDirName, // dockerd with a containerd of its own
 	"/run/k3s/containerd/" + taskDirName,
 }
 
-// tasks looks through the directories of containerd's shims. A shim's working directory is the bundle of a container of its
-// own; others that it watches have theirs beside that.
+// tasks scans the directories of containerd's shims. A shim's working directory is the bundle of one of its containers.
+// The bundles of its other containers are beside it.
 func (s *Scan) tasks(shims []proc.Process) {
 	type taskDir struct {
 		files
-		path string // in files
+		path string // a path in files
 	}
 	var dirs []taskDir
 	for _, dir := range taskDirs {
 		dirs = append(dirs, taskDir{s.system(), dir})
 	}
-	watching := map[string]int{} // shims by namespace and id
+	watching := map[string]int{} // PIDs of shims by namespace and id
 	for _, p := range shims {
 		watching[p.Option("-namespace")+"/"+p.Option("-id")] = p.PID
 		bundle, err := os.Readlink(filepath.Join(p.Dir, "cwd"))
@@ -231,7 +231,7 @@ func (s *Scan) tasks(shims []proc.Process) {
 			continue
 		}
 		files := s.filesOf(p)
-		if files.Root == s.sys.Root { // the link shows the path that hookctl opens
+		if files.Root == s.sys.Root { // the link shows the path as hookctl opens it
 			if bundle, err = filepath.Rel(s.sys.Root, bundle); err != nil {
 				s.note(err)
 				continue
@@ -255,16 +255,16 @@ func (s *Scan) tasks(shims []proc.Process) {
 	}
 }
 
-// task looks at a bundle of containerd's. The shim for runc writes into it what it calls.
+// task adds a container from its bundle of containerd's. The shim for runc records in the bundle what it calls.
 func (s *Scan) task(files files, at, namespace, id string, shim int) {
 	c := Container{ID: id, Engine: engineOf(namespace), Bundle: filepath.Join(files.Root, at), Running: true, Shim: shim, files: files, at: at}
 	words, isRunc := s.shimCall(c)
 	if isRunc {
 		c.calls = []call{{words, files}}
 	} else if !c.hasConfig() {
-		return // it has been deleted
+		return // the container has been deleted
 	}
-	if c.Engine != docker { // which has the name elsewhere
+	if c.Engine != docker { // Docker keeps the name elsewhere
 		var cfg struct{ Annotations map[string]string }
 		if text, err := c.files.Read(path.Join(at, "config.json")); err == nil && json.Unmarshal(text, &cfg) == nil {
 			c.describe(cfg.Annotations)
@@ -273,7 +273,7 @@ func (s *Scan) task(files files, at, namespace, id string, shim int) {
 	s.add(c)
 }
 
-// describe takes a container's name and image from its annotations, as containerd's CRI, CRI-O and nerdctl write them.
+// describe sets the name and image from the annotations of containerd's CRI, CRI-O and nerdctl.
 func (c *Container) describe(a map[string]string) {
 	pod := func(parts ...string) string {
 		return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "/")
@@ -291,8 +291,8 @@ func (c *Container) describe(a map[string]string) {
 	c.Image = cmp.Or(c.Image, a["io.kubernetes.cri.image-name"], a["io.kubernetes.cri-o.ImageName"])
 }
 
-// shimCall returns what the shim of a bundle calls, and reports whether it is the one for runc. The name is in both files;
-// older shims write the first alone. Without a name it is runc.
+// shimCall returns what the shim of a bundle calls, and reports whether it is the shim for runc. Both files have the
+// name; older shims write only the first. If the name is missing, it is runc.
 func (s *Scan) shimCall(c Container) (words []string, ok bool) {
 	switch text, err := c.files.Read(path.Join(c.at, "runtime")); {
 	case err == nil:
@@ -312,21 +312,22 @@ func (s *Scan) shimCall(c Container) (words []string, ok bool) {
 	return slices.Compact(words), len(words) > 0
 }
 
-// dockerd is a daemon of Docker's.
+// dockerd is a Docker daemon.
 type dockerd struct {
 	files
 	data     string              // its data-root
-	runtimes map[string][]string // what it calls, by the name that the runtime is registered by
+	runtimes map[string][]string // what it calls, by the names of the registered runtimes
 	standard string              // the name of its default runtime
 }
 
-// docker looks through the containers that each dockerd lists, those that do not run too.
+// docker scans the containers that each dockerd lists, including stopped ones.
 func (s *Scan) docker(processes []proc.Process) {
 	var daemons []dockerd
 	for _, p := range processes {
 		daemons = append(daemons, s.configure(s.filesOf(p), p))
 	}
-	// As it would be by its usual files, if it does not run. One that runs says more about its containers than these files.
+	// The configuration in the usual files, for a dockerd that does not run. A running one knows more about its
+	// containers than these files.
 	usual := s.configure(s.system(), proc.Process{Args: []string{"dockerd"}})
 	if !slices.ContainsFunc(daemons, func(d dockerd) bool { return program.LeadsTo(d.dir(), usual.dir()) }) {
 		daemons = append(daemons, usual)
@@ -358,10 +359,10 @@ func (s *Scan) docker(processes []proc.Process) {
 	}
 }
 
-// dir returns the directory of its containers, as hookctl opens it.
+// dir returns the directory of its containers, as this process opens it.
 func (d dockerd) dir() string { return filepath.Join(d.Root, d.data, "containers") }
 
-// configure returns what a daemon's options and its configuration file say.
+// configure returns the settings of a daemon's options and its configuration file.
 func (s *Scan) configure(files files, p proc.Process) dockerd {
 	d := dockerd{files: files, runtimes: map[string][]string{}}
 	p.Letters = true
@@ -391,8 +392,8 @@ func (s *Scan) configure(files files, p proc.Process) dockerd {
 	return d
 }
 
-// call returns what the daemon calls for a runtime. One that is not registered any more, or whose entry names no program, is
-// called by its name.
+// call returns what the daemon calls for a runtime. If the runtime is no longer registered, or its entry names no
+// program, that is the runtime's name.
 func (d dockerd) call(runtime string) []string {
 	runtime = cmp.Or(runtime, d.standard)
 	if call := d.runtimes[runtime]; call != nil {
@@ -404,10 +405,10 @@ func (d dockerd) call(runtime string) []string {
 	return []string{runtime}
 }
 
-// pods looks at what Podman and CRI-O have: the conmon that watches a container, and the storage, which has those that
-// ended too.
+// pods scans what Podman and CRI-O have: the conmon that watches a container, and the storage, which also has the
+// containers that have ended.
 func (s *Scan) pods(conmons []proc.Process) {
-	storages := []string{s.sys.Path("run/containers/storage"), s.sys.Path("var/lib/containers/storage")} // CRI-O's bundles, then the rest
+	storages := []string{s.sys.Path("run/containers/storage"), s.sys.Path("var/lib/containers/storage")} // CRI-O's bundles first
 	if os.Geteuid() != 0 {
 		if data := os.Getenv("XDG_DATA_HOME"); data != "" {
 			storages = append(storages, filepath.Join(data, "containers/storage"))
@@ -429,14 +430,13 @@ func (s *Scan) pods(conmons []proc.Process) {
 	}
 }
 
-// conmon looks at a process that watches a container: `conmon -c ID -n NAME -b BUNDLE -r RUNTIME`. Options that take a
-// value, which might look like an option, are those that are used for more than that. It returns the storage that the
-// bundle is in, if it is one of the system's file system.
+// conmon adds the container of a conmon: `conmon -c ID -n NAME -b BUNDLE -r RUNTIME`. Only the cases below take a
+// value, which may look like an option. It returns the storage of the bundle, if that is in the system's file system.
 func (s *Scan) conmon(p proc.Process) (storage string) {
 	files := s.filesOf(p)
 	c := Container{Engine: conmonEngine, Running: true, files: files}
-	words := make([]string, 1) // the runtime, and the arguments that it is given
-	isExec := false            // of `podman exec`, with a bundle of its own
+	words := make([]string, 1) // the runtime and its arguments
+	isExec := false            // set for `podman exec`, which has a bundle of its own
 	for i := 1; i < len(p.Args); i++ {
 		name, value, joined := strings.Cut(p.Args[i], "=")
 		if !joined && i+1 < len(p.Args) {
@@ -465,7 +465,7 @@ func (s *Scan) conmon(p proc.Process) (storage string) {
 	}
 	switch {
 	case words[0] == "" && c.ID == "":
-		return "" // `conmon --version`, which Podman calls
+		return "" // `conmon --version`, as Podman calls it
 	case words[0] == "":
 		s.note(fmt.Errorf("%s cannot be examined: a conmon whose command line does not name its runtime", p.Dir))
 		return ""
@@ -486,14 +486,15 @@ func (s *Scan) conmon(p proc.Process) (storage string) {
 	return storage
 }
 
-// conmonrs looks at a process that watches all containers of a pod of CRI-O's (runtime_type "pod"), and does not name them.
+// conmonrs adds a process that watches all containers of a pod of CRI-O's (runtime_type "pod"). It does not name them,
+// so that it counts as one container.
 func (s *Scan) conmonrs(p proc.Process) {
 	files := s.filesOf(p)
 	s.add(Container{ID: "a pod's", Engine: fmt.Sprintf("cri-o, process %d", p.PID), Running: true,
 		calls: []call{{[]string{p.Option("--runtime", "-r")}, files}}})
 }
 
-// storage looks through a storage of Podman's and CRI-O's: DRIVER-containers/ID/userdata.
+// storage scans a storage of Podman and CRI-O: DRIVER-containers/ID/userdata.
 func (s *Scan) storage(storage string) {
 	files := below(storage)
 	for _, name := range s.list(files, "/") {
@@ -509,8 +510,8 @@ func (s *Scan) storage(storage string) {
 			}
 			entry, indexed := known[id]
 			c := Container{ID: id, Name: entry.name, Image: entry.image, Engine: "podman", Bundle: filepath.Join(storage, at), files: files, at: at}
-			// Whoever runs a container may give it annotations. The index has only what the engine writes; CRI-O's bundles in /run
-			// are in none.
+			// The user of a container may choose its annotations. The index has only what the engine writes. CRI-O's
+			// bundles in /run are in no index.
 			if entry.ofPod || !indexed && isMarkedCRIO(cfg.Annotations) {
 				s.ofCRIO(&c, cfg.Annotations)
 			}
@@ -528,38 +529,38 @@ func isMarkedCRIO(annotations map[string]string) bool {
 	return annotations[crioType] != "" || annotations[crioHandler] != ""
 }
 
-// ofCRIO takes what CRI-O notes about a container in its annotations.
+// ofCRIO sets what CRI-O records about a container in its annotations.
 func (s *Scan) ofCRIO(c *Container, annotations map[string]string) {
 	c.Engine = "cri-o"
 	c.describe(annotations)
 	c.Dropped = isDropped(annotations, c.ID)
-	// CRI-O notes the runtime handler, unless it is the default one. It calls it to delete a container that has ended too, whose
-	// conmon is gone.
+	// CRI-O records the runtime handler, unless it is the default one. It also calls it to delete a container that has
+	// ended, whose conmon is gone.
 	if handler := annotations[crioHandler]; handler != "" {
 		c.Running = true
 		c.calls = []call{{[]string{handler}, s.system()}}
 	}
 }
 
-// droppedMarks are the annotations by which CRI-O notes that it has not started a sandbox's infra container: as they were
-// called before version 1.35, and since.
+// droppedMarks are the annotations by which CRI-O records that it has not started a sandbox's infra container: the name
+// before version 1.35, and the name since.
 var droppedMarks = []string{"io.kubernetes.cri-o.Spoofed", "spoofed.crio.io"}
 
-// isDropped reports whether CRI-O has not started the container. A mark is believed of sandboxes alone, since a pod's own
-// annotations come into the config.json of its other containers too. A sandbox that a conmon watches is started whatever
-// its annotations say.
+// isDropped reports whether CRI-O has not started the container. A mark counts only for sandboxes, since a pod's own
+// annotations are also in the config.json of its other containers. A sandbox that a conmon watches was started,
+// whatever its annotations say.
 func isDropped(annotations map[string]string, id string) bool {
 	marked := slices.ContainsFunc(droppedMarks, func(mark string) bool { return annotations[mark] == "true" })
 	return marked && hooks.Container{ID: id, Annotations: annotations}.IsSandbox()
 }
 
-// stored is what a storage's index has of a container.
+// stored is a container's entry in a storage's index.
 type stored struct {
 	name, image string
-	ofPod       bool // as CRI-O notes, and Podman does not
+	ofPod       bool // according to CRI-O; Podman does not set it
 }
 
-// stored returns what a storage's index has, by the ids of containers.
+// stored returns the entries of a storage's index, by the ids of containers.
 func (s *Scan) stored(files files, dir string) map[string]stored {
 	known := map[string]stored{}
 	for _, file := range []string{"containers.json", "volatile-containers.json"} {
@@ -576,7 +577,7 @@ func (s *Scan) stored(files files, dir string) map[string]stored {
 				Image string `json:"image-name"`
 				Pod   string `json:"pod-id"`
 			}
-			// Metadata of another form is another engine's, such as Buildah's.
+			// Metadata of another form belongs to another engine, such as Buildah.
 			_ = json.Unmarshal([]byte(c.Metadata), &metadata)
 			known[c.ID] = stored{strings.Join(c.Names[:min(1, len(c.Names))], ""), metadata.Image, metadata.Pod != ""}
 		}
@@ -593,8 +594,8 @@ func (s *Scan) stateDirs() []string {
 	return append(dirs, s.roots...)
 }
 
-// state looks through a runtime's directory: ID/state.json of runc names the bundle in a label, ID/status of crun in a
-// member. What an engine has started is in it too, and is known already.
+// state scans a runtime's directory. ID/state.json of runc names the bundle in a label, ID/status of crun in a member.
+// The directory also has the containers that engines started, which are already known.
 func (s *Scan) state(dir string) {
 	files := below(dir)
 	for _, id := range s.list(files, "/") {
@@ -621,7 +622,7 @@ func (s *Scan) state(dir string) {
 	}
 }
 
-// alone adds a container of a runtime that was perhaps called by a person.
+// alone adds a container of a runtime that a person may have called.
 func (s *Scan) alone(c Container) {
 	c.Bundle, c.files = s.sys.Path(c.at), s.system()
 	if _, err := os.Stat(filepath.Join(c.Bundle, "config.json")); err != nil && !proc.Gone(err) {

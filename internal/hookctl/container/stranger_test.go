@@ -36,7 +36,7 @@ func run(t *testing.T, how *syscall.SysProcAttr, name string, options ...string)
 	}
 	t.Cleanup(func() {
 		_ = stdin.Close()
-		_ = cmd.Wait() // read fails at the end of its input
+		_ = cmd.Wait() // the shell ends at the end of its input
 	})
 	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
 		t.Fatal(err)
@@ -44,8 +44,8 @@ func run(t *testing.T, how *syscall.SysProcAttr, name string, options ...string)
 	return cmd.Process.Pid
 }
 
-// TestStrangers shows that a process that rule 31 does not believe neither hides a container nor adds one, and has no file
-// opened, whatever it calls itself. Processes are real, each in the namespaces of a kind of container.
+// TestStrangers tests that a process that is not believed (rule 31) neither hides a container nor adds one, and that no
+// file is opened for it, whatever its name. The processes are real, each in the namespaces of a kind of container.
 func TestStrangers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -62,7 +62,7 @@ func TestStrangers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			link := filepath.Join(dir, "gpu") // what is looked for
+			link := filepath.Join(dir, "gpu") // the program that is looked for
 			matches := func(word string) bool { return word == link }
 			write(t, dir+"/daemon.json", `{"runtimes": {"gpu": {"path": "`+link+`"}}}`)
 			write(t, dir+"/containers/stopped/hostconfig.json", `{"Runtime": "gpu"}`)
@@ -76,14 +76,14 @@ func TestStrangers(t *testing.T) {
 			run(t, how, "dockerd", "--config-file="+dir+"/fifo")
 			blocks := run(t, how, "/usr/bin/conmon", "-c", "x", "-b", dir, "-r", link)
 			claims := run(t, how, "dockerd", "--data-root="+dir+"/other", "--add-runtime=gpu="+link)
-			run(t, how, "conmon", "-c", "x") // without a runtime: of one that is believed, an error
+			run(t, how, "conmon", "-c", "x") // without a runtime: an error if it were believed
 
 			scan := Look(system.Host())
 			list, err := scan.Using(matches)
 			if len(list) != 1 || list[0].ID != "stopped" {
 				t.Errorf("%v", list)
 			}
-			if err != nil && (strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "conmon whose")) { // others' engines aside
+			if err != nil && (strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "conmon whose")) { // apart from other engines
 				t.Error(err)
 			}
 			var pids []int
@@ -104,7 +104,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestTwoClaims shows that of two dockerds that say different things of one container, both are heard.
+// TestTwoClaims tests that if two dockerds say different things about one container, both count.
 func TestTwoClaims(t *testing.T) {
 	sys := engines(t)
 	add(t, sys, 5, "dockerd", "--data-root=/data", "--add-runtime=flag=/bin/early")
@@ -117,7 +117,7 @@ func TestTwoClaims(t *testing.T) {
 	}
 }
 
-// TestForgotten shows a container whose shim lives on, though Docker does not list it any more (issue 11, S22).
+// TestForgotten tests a container whose shim still runs, though Docker no longer lists it (issue 11, S22).
 func TestForgotten(t *testing.T) {
 	sys := engines(t)
 	link(t, sys.Path(task+"moby/docker-script"), add(t, sys, 50, "containerd-shim-runc-v2", "-namespace", "moby", "-id", "docker-script")+"/cwd")

@@ -13,10 +13,10 @@ import (
 type Use struct {
 	Container
 	By    string `json:"by"`              // what the engine calls: a path, or a name that it looks up
-	Finds string `json:"calls,omitempty"` // what was looked for, if that is in a script or an argument of By
+	Finds string `json:"calls,omitempty"` // the program, if By is a script or an argument of By names it
 }
 
-// String returns which container it is, and what of.
+// String returns the container, its engine, its state, and what the engine calls.
 func (u Use) String() string {
 	return fmt.Sprintf("%s (%s, %s, by %s)", u.Title(), u.Engine, u.State(), u.Call())
 }
@@ -29,21 +29,21 @@ func (u Use) Call() string {
 	return u.By + ", which calls " + u.Finds
 }
 
-// Claim is a process that calls itself an engine's, would use what was looked for, and is not believed.
+// Claim is a process with the name of an engine's process that would use the program, but is not believed.
 type Claim struct {
 	PID  int    `json:"pid"`
 	Name string `json:"name"`
-	Why  string `json:"why"` // it is not believed
+	Why  string `json:"why"` // why the process is not believed
 }
 
-// Using returns the containers whose engine uses what matches reports: it is asked about each path and name that there is in
-// the engine's call of the runtime, or in a script that it calls. The containers are
+// Using returns the containers whose engine uses the program that matches recognizes. It calls matches with each path
+// and name in the engine's call of the runtime, and in the scripts that it calls. The containers are
 //
-//   - those of containerd's shim for runc (Docker, ctr, nerdctl, Kubernetes) that run, or have not been deleted since;
-//   - Docker's that are stopped, as far as daemon.json, or the options of a dockerd that runs, say what their runtime is;
-//     one that is registered nowhere is taken for a program of that name;
+//   - those of containerd's shim for runc (Docker, ctr, nerdctl, Kubernetes) that run, or have ended but were not deleted;
+//   - stopped ones of Docker's, if daemon.json, or the options of a running dockerd, say what their runtime is; one that is
+//     registered nowhere counts as a program of that name;
 //   - those that a conmon watches (Podman, CRI-O);
-//   - those that CRI-O notes a runtime handler for, which is taken for a program of that name.
+//   - those for which CRI-O records a runtime handler, which counts as a program of that name.
 //
 // An error means that there may be more than were found.
 func (s *Scan) Using(matches func(word string) bool) (list []Use, err error) {
@@ -60,7 +60,7 @@ func (s *Scan) Using(matches func(word string) bool) (list []Use, err error) {
 	return list, errors.Join(unknown...)
 }
 
-// uses reports whether a container's engine uses what matches reports.
+// uses reports whether a container's engine uses what matches recognizes.
 func (c Container) uses(matches func(word string) bool) (use Use, found bool, unread error) {
 	for _, call := range c.calls {
 		words, err := program.Words(call.files.Files, call.words)
@@ -79,7 +79,7 @@ func (c Container) uses(matches func(word string) bool) (use Use, found bool, un
 	return use, false, unread
 }
 
-// Claims returns the processes that are not believed, and name what matches reports on their command line.
+// Claims returns the processes that are not believed and whose command line names what matches recognizes.
 func (s *Scan) Claims(matches func(word string) bool) (list []Claim) {
 	for _, stranger := range s.strangers {
 		for _, arg := range stranger.process.Args[1:] {
@@ -92,8 +92,8 @@ func (s *Scan) Claims(matches func(word string) bool) (list []Claim) {
 	return list
 }
 
-// Refuse returns an error that begins with what, and names the containers whose engine uses what matches reports, with
-// running those alone that run; or, if it is unknown whether there are more, says so.
+// Refuse returns an error that begins with what and names the containers whose engine uses what matches recognizes;
+// with running set, only those that run. If there may be more containers, the error says so.
 func (s *Scan) Refuse(what string, matches func(word string) bool, running bool) error {
 	message := what + " while these containers need it; stop and remove them, or give --force and lose control of them:"
 	list, unknown := s.Using(matches)
@@ -107,12 +107,12 @@ func (s *Scan) Refuse(what string, matches func(word string) bool, running bool)
 	case found:
 		return errors.New(message)
 	case unknown != nil:
-		return fmt.Errorf("%s: whether containers need it cannot be told; try as root, or give --force if you know that none does:%s", what, Inset(unknown))
+		return fmt.Errorf("%s: it is unknown whether containers need it; try as root, or give --force if you know that none does:%s", what, Inset(unknown))
 	}
 	return nil
 }
 
-// Strangers returns, of each process that calls itself an engine's, why it is not believed.
+// Strangers returns, for each process with the name of an engine's process that is not believed, the reason.
 func (s *Scan) Strangers() (why []string) {
 	for _, stranger := range s.strangers {
 		why = append(why, stranger.why.Error())

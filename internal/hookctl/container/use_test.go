@@ -11,7 +11,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// engines makes a system in which each engine calls each of a few programs.
+// engines makes a system in which each engine calls several programs.
 func engines(t *testing.T) system.System {
 	sys := system.System{Root: t.TempDir()}
 	conmon := func(pid int, id, runtime string, more ...string) {
@@ -68,8 +68,8 @@ func engines(t *testing.T) system.System {
 	}
 	add(t, sys, 1, "/sbin/init")
 	link(t, sys.Path("elsewhere/v2.task/default/sandbox"), add(t, sys, 20, "/usr/bin/containerd-shim-runc-v2", "-namespace", "default", "-id", "sandbox")+"/cwd")
-	link(t, sys.Path(task+"default/ctr-link"), add(t, sys, 21, "containerd-shim-runc-v2")+"/cwd") // one that stands in a usual directory
-	add(t, sys, 22, "containerd-shim-runc-v2")                                                    // one that ends while it is looked at
+	link(t, sys.Path(task+"default/ctr-link"), add(t, sys, 21, "containerd-shim-runc-v2")+"/cwd") // a container in a usual directory
+	add(t, sys, 22, "containerd-shim-runc-v2")                                                    // a process that ends while it is examined
 	add(t, sys, 30, "/usr/sbin/dockerd", "--config-file", "/opt/daemon.json", "--add-runtime=flag=/bin/gpu")
 	add(t, sys, 31, "dockerd", "--data-root", "/graph")
 	conmon(40, "podman-link", "/bin/gpu")
@@ -81,7 +81,7 @@ func engines(t *testing.T) system.System {
 	return sys
 }
 
-// using returns what is found, each use as it is shown.
+// using returns the uses that are found, each as text.
 func using(sys system.System, matches func(string) bool) (shown []string, err error) {
 	list, err := Look(sys).Using(matches)
 	for _, use := range list {
@@ -140,7 +140,8 @@ func TestUsing(t *testing.T) {
 	}
 }
 
-// Of Docker's containers, the dockerd that runs knows the runtimes, rather than a daemon.json that it does not read.
+// TestUsingRunningDocker: for Docker's containers, the runtimes of the running dockerd count, not those of a
+// daemon.json that it does not read.
 func TestUsingRunningDocker(t *testing.T) {
 	sys := engines(t)
 	add(t, sys, 32, "dockerd", "--config-file=/opt/own.json")
@@ -172,7 +173,7 @@ func TestUsingBundle(t *testing.T) {
 	}
 }
 
-// What cannot be read is told, and never taken for nobody.
+// TestUsingUnknown: what cannot be read is reported, and never counts as unused.
 func TestUsingUnknown(t *testing.T) {
 	fifo := func(t *testing.T, path string) {
 		t.Helper()
@@ -195,7 +196,7 @@ func TestUsingUnknown(t *testing.T) {
 		"hostconfig.json": {func(t *testing.T, root string) { write(t, root+"/data/containers/theirs/hostconfig.json", "x") }, "theirs/hostconfig.json: "},
 		"task directory":  {func(t *testing.T, root string) { loop(t, root+"/run/containerd/io.containerd.runtime.v2.task") }, "io.containerd.runtime.v2.task cannot be opened: too many symbolic links (ELOOP)"},
 		"script":          {func(t *testing.T, root string) { loop(t, root+"/data/runtimes/args") }, "/data/runtimes/args cannot be opened: too many symbolic links (ELOOP)"},
-		"script too long": {func(t *testing.T, root string) { write(t, root+"/opt/wrapper", "#!"+strings.Repeat(" ", 64<<10)) }, "/opt/wrapper is longer than the scripts that are looked through (64 KiB)"},
+		"script too long": {func(t *testing.T, root string) { write(t, root+"/opt/wrapper", "#!"+strings.Repeat(" ", 64<<10)) }, "/opt/wrapper is longer than the scripts that are followed (64 KiB)"},
 		"cri-o config.json": {func(t *testing.T, root string) {
 			write(t, root+"/var/lib/containers/storage/x-containers/y/userdata/config.json", "")
 		}, "y/userdata/config.json: "},
@@ -212,7 +213,7 @@ func TestUsingUnknown(t *testing.T) {
 	}
 }
 
-// loop puts a link to itself in the place of a file or directory.
+// loop makes a file or directory a link to itself.
 func loop(t *testing.T, path string) {
 	t.Helper()
 	if err := os.RemoveAll(path); err != nil {

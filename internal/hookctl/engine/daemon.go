@@ -21,33 +21,33 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// Daemon is an engine's daemon: the one that runs with a configuration, or else that none does.
+// Daemon is an engine's daemon: the one that runs with a configuration, or the fact that none does.
 type Daemon struct {
 	Program string        // the name of its program
 	Config  string        // the path of its main configuration file
 	Process *proc.Process // nil if none runs
-	Doubt   string        // why one may run nevertheless; empty if there is no reason to think so
+	Doubt   string        // why one may run nevertheless; empty if nothing suggests that
 
 	kind Kind
 	sys  system.System
 }
 
-// Kind says how the daemons of an engine are told apart.
+// Kind says how the daemons of an engine are distinguished.
 type Kind struct {
 	Program string
 	Usual   string                           // the path of the configuration that is read by default
 	Config  []string                         // the options that name another
-	Except  func(config string) (other bool) // reports whether a daemon with that configuration is another engine's; may be nil
+	Except  func(config string) (other bool) // reports whether that configuration is of another engine's daemon; may be nil
 
 	Letters bool // as proc.Process has it
 
-	// Variables are names in the daemon's environment, with the options that they stand for.
+	// Variables maps names in the daemon's environment to the options that they stand for.
 	Variables map[string]string
 }
 
-// Find returns the daemon that reads the configuration config. If that is empty, it is the one that reads the usual one,
-// or the only one that runs. Only processes count that rule 31 has believed, whose root directory is the system's, and which
-// see that file of the system's.
+// Find returns the daemon that reads the configuration config. If config is empty, it is the one that reads the usual
+// file, or the only one that runs. Only processes count that are believed (rule 31), share the system's root directory,
+// and see the system's file at that path.
 func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 	d := &Daemon{Program: k.Program, Config: config, kind: k, sys: sys}
 	all, err := proc.List(sys)
@@ -88,7 +88,7 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 				several.Configs = append(several.Configs, reads[p.PID])
 			}
 		}
-		remedy := "choose one by --config FILE"
+		remedy := "choose one with --config FILE"
 		if len(several.Configs) == 1 {
 			remedy = "a change of that file is judged by one of them: start each with a file of its own, or stop the others meanwhile"
 		}
@@ -109,7 +109,7 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 	return d, nil
 }
 
-// Several is an error about several daemons, of which one has to be chosen.
+// Several is an error about several daemons, of which the user has to select one.
 type Several struct {
 	Configs []string // the paths of the configurations that they read
 	text    string
@@ -117,7 +117,7 @@ type Several struct {
 
 func (e *Several) Error() string { return e.text }
 
-// Renew finds the daemon again that reads the same configuration, as after a restart.
+// Renew finds the daemon that reads the same configuration again, for example after a restart.
 func (d *Daemon) Renew() error {
 	now, err := d.kind.Find(d.sys, d.Config)
 	if err == nil {
@@ -126,8 +126,8 @@ func (d *Daemon) Renew() error {
 	return err
 }
 
-// examine returns the path of the configuration that a process reads, and an error if it is none of the system's that is
-// believed. What its environment says is put before its arguments, which outweigh it.
+// examine returns the path of the configuration that a process reads, and an error if the process is not believed or
+// the file is not the system's. It puts the options from the environment before the arguments, which take precedence.
 func (k Kind) examine(p *proc.Process) (config string, err error) {
 	shares, err := p.SharesRoot()
 	if err == nil {
@@ -151,12 +151,12 @@ func (k Kind) examine(p *proc.Process) (config string, err error) {
 	}
 	sees, err := p.Sees(config)
 	if err == nil && !sees {
-		err = fmt.Errorf("process %d (%s) has another file at %s, by a mount of its own", p.PID, k.Program, config)
+		err = fmt.Errorf("process %d (%s) has another file at %s, because of a mount of its own", p.PID, k.Program, config)
 	}
 	return config, err
 }
 
-// usual returns the path of the configuration that a daemon reads which is started here without options.
+// usual returns the path of the configuration that a daemon reads if it is started here without options.
 func (k Kind) usual() string {
 	for name, option := range k.Variables {
 		if slices.Contains(k.Config, option) {
@@ -188,12 +188,12 @@ func (k Kind) lines(list []proc.Process, reads map[int]string) string {
 	return b.String()
 }
 
-// sameFile reports whether two paths are the same, or lead to the same file.
+// sameFile reports whether two paths are equal, or lead to the same file.
 func sameFile(a, b string) bool {
 	return a == b || program.LeadsTo(a, b)
 }
 
-// Options returns the values of the options of these names that the daemon was started with.
+// Options returns the values of the options with these names that the daemon was started with.
 func (d *Daemon) Options(names ...string) []string {
 	if d.Process == nil {
 		return nil
@@ -201,7 +201,7 @@ func (d *Daemon) Options(names ...string) []string {
 	return d.Process.Options(names...)
 }
 
-// Option returns the value of the last of these options; empty if the daemon was not started with one.
+// Option returns the last value of these options; empty if the daemon was not started with one.
 func (d *Daemon) Option(names ...string) string {
 	if d.Process == nil {
 		return ""
@@ -217,14 +217,15 @@ func (d *Daemon) Path() (string, error) {
 	if filepath.Base(d.Process.Exe) == d.Program && sameFile(d.Process.Exe, filepath.Join(d.Process.Dir, "exe")) {
 		return d.Process.Exe, nil
 	}
-	// The program of k3s is all of its programs, by their names. Another one was replaced, as by an upgrade.
+	// k3s has one program for all of its commands, by their names. A program at that path that is not the running one
+	// has been replaced, as by an upgrade.
 	if path := filepath.Join(filepath.Dir(d.Process.Exe), d.Program); sameFile(path, filepath.Join(d.Process.Dir, "exe")) {
 		return path, nil
 	}
 	return filepath.Join(d.Process.Dir, "exe"), nil
 }
 
-// Judged says by what the configuration is judged if no daemon runs; empty if one does.
+// Judged says which program judges the configuration if no daemon runs; empty if one does.
 func (d *Daemon) Judged() string {
 	if d.Process != nil {
 		return ""
@@ -239,15 +240,15 @@ func (d *Daemon) Judged() string {
 	return text + ", and none is installed: the configuration is judged by hookctl alone"
 }
 
-// NotReloaded is why an engine cannot be made to read its configuration, and what there is to do: Without, if that is left
-// to the person who calls hookctl; or First, to be done before.
+// NotReloaded is the reason why an engine cannot be made to read its configuration, and the remedy. Without is the
+// remedy that leaves the reload to the user. First is a step that makes a reload possible.
 type NotReloaded struct{ Problem, Without, First string }
 
 func (e NotReloaded) Error() string {
 	return e.Problem + "; run it without --reload, " + e.Without
 }
 
-// NotRunning is why a daemon is not reloaded; nil if it runs.
+// NotRunning returns why a daemon is not reloaded; nil if it runs.
 func (d *Daemon) NotRunning() error {
 	if d.Process != nil {
 		return nil
@@ -259,7 +260,7 @@ func (d *Daemon) NotRunning() error {
 	return NotReloaded{text + ": there is nothing to reload", fmt.Sprintf("and %s reads the configuration when it starts", d.Program), "start it first"}
 }
 
-// Restart returns Reload for a daemon that reads its configuration when it starts.
+// Restart returns the Reload of a daemon that reads its configuration when it starts.
 func (d *Daemon) Restart() Reload {
 	unit := d.unit()
 	r := Reload{
@@ -284,11 +285,11 @@ func (d *Daemon) Restart() Reload {
 	return r
 }
 
-// restarting is how long a restart may take.
+// restarting is the time limit of a restart.
 const restarting = 2 * time.Minute
 
-// unit returns systemd's unit in which the daemon runs, by its cgroups; empty if there is none. In k3s's unit runs a
-// containerd of its own, and in Docker's there may be one.
+// unit returns the systemd unit that runs the daemon, according to its cgroups; empty if there is none. The unit of k3s
+// also runs a containerd of its own, and that of Docker may.
 func (d *Daemon) unit() string {
 	if d.Process == nil {
 		return ""
@@ -305,8 +306,8 @@ func (d *Daemon) unit() string {
 	return ""
 }
 
-// Settled asks until an answer satisfies, or ctx or patience ends: a daemon knows a change some time after it was made to
-// read it.
+// Settled repeats ask until it returns nil, or until ctx or patience ends. A daemon knows a change only some time after
+// it was made to read it.
 func Settled(ctx context.Context, patience time.Duration, ask func(context.Context) error) error {
 	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -325,7 +326,7 @@ func Settled(ctx context.Context, patience time.Duration, ask func(context.Conte
 	}
 }
 
-// Get asks what listens at an address (of a unix socket, a path) by HTTP, and returns its answer.
+// Get sends an HTTP request to an address (a path for a unix socket), and returns the answer.
 func Get(ctx context.Context, network, address, path string) ([]byte, error) {
 	client := http.Client{Timeout: command.Patience, Transport: &http.Transport{
 		DisableKeepAlives: true,

@@ -14,8 +14,8 @@ import (
 var containerd = engine.Kind{Program: "containerd", Usual: "/etc/containerd/config.toml", Config: []string{"--config", "-c"},
 	Except: func(config string) bool { return strings.HasSuffix(config, "/docker/containerd/containerd.toml") }}
 
-// The daemon that is meant reads the configuration that is meant. dockerd has a containerd of its own, k3s too, and neither
-// reads the usual file.
+// TestFind: the daemon that is found is the one that reads the given configuration. dockerd and k3s have a containerd
+// of their own, which does not read the usual file.
 func TestFind(t *testing.T) {
 	const (
 		own    = "containerd --config /var/run/docker/containerd/containerd.toml"
@@ -28,8 +28,8 @@ func TestFind(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		running []string
-		config  string // asked for
-		want    string // the number of the process in running; or an error
+		config  string // the given path
+		want    string // the index of the process in running, or an error
 		reads   string
 	}{
 		{"none", nil, "", "", "/etc/containerd/config.toml"},
@@ -41,7 +41,7 @@ func TestFind(t *testing.T) {
 		{"Docker's is no other's", []string{own}, "", "", "/etc/containerd/config.toml"},
 		{"Docker's, asked for", []string{own}, "/var/run/docker/containerd/containerd.toml", "0", "/var/run/docker/containerd/containerd.toml"},
 		{"beside Docker's", []string{own, k3s}, "", "1", "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"},
-		{"two", []string{k3s, other}, "", "several daemons containerd run:\n  process 100 reads /var/lib/rancher/k3s/agent/etc/containerd/config.toml\n  process 101 reads /srv/config.toml; choose one by --config FILE", ""},
+		{"two", []string{k3s, other}, "", "several daemons containerd run:\n  process 100 reads /var/lib/rancher/k3s/agent/etc/containerd/config.toml\n  process 101 reads /srv/config.toml; choose one with --config FILE", ""},
 		{"one of two", []string{k3s, other}, "/srv/config.toml", "1", "/srv/config.toml"},
 		{"twice the same", []string{other, other}, "", "several daemons containerd run:\n  process 100 reads /srv/config.toml\n  process 101 reads /srv/config.toml; a change of that file", ""},
 		{"from its directory", []string{dir}, "/srv/config.toml", "0", "/srv/config.toml"},
@@ -78,7 +78,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// What a daemon's environment says counts as its options, which outweigh it; without one, hookctl's own does.
+// TestFindVariables: variables of a daemon's environment count as its options, which take precedence. If no daemon
+// runs, hookctl's own environment counts.
 func TestFindVariables(t *testing.T) {
 	crio := engine.Kind{Program: "crio", Usual: "/etc/crio/crio.conf", Config: []string{"--config", "-c"},
 		Variables: map[string]string{"CONTAINER_CONFIG": "--config", "CONTAINER_DEFAULT_RUNTIME": "--default-runtime"}}
@@ -106,7 +107,7 @@ func TestFindVariables(t *testing.T) {
 	}
 }
 
-// What a process of a stranger calls itself counts for nothing, and is said.
+// TestFindStranger: a stranger's process with the name of the daemon is ignored, and the result says so.
 func TestFindStranger(t *testing.T) {
 	root := t.TempDir()
 	dir, err := proctest.Add(root, 100, "containerd")
@@ -117,12 +118,13 @@ func TestFindStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, err := containerd.Find(system.System{Root: root}, "")
-	if err != nil || d.Process != nil || !strings.Contains(d.Judged(), "process 100 (containerd) is not believed: it is of the user with the ID 4242") {
+	if err != nil || d.Process != nil || !strings.Contains(d.Judged(), "process 100 (containerd) is not believed: it is a process of the user with the ID 4242") {
 		t.Errorf("%+v, %v: %s", d, err, d.Judged())
 	}
 }
 
-// The program of k3s is containerd too, by that name. One that was replaced since it started is asked all the same.
+// TestPath: the program of k3s is also containerd, by that name. A daemon whose program was replaced since it started
+// is asked by its running program.
 func TestPath(t *testing.T) {
 	root := t.TempDir()
 	dir, err := proctest.Add(root, 100, "containerd")

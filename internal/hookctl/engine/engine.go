@@ -1,8 +1,8 @@
-// Package engine says what hookctl asks of an engine: how a runtime is registered with it, how that is undone, what the
-// engine itself makes of its configuration, and how it is made to read it again.
+// Package engine defines what hookctl needs of an engine: how a runtime is registered with it, how that is undone, how
+// the engine itself reads its configuration, and how it is made to read it again.
 //
 // It knows no engine: each is a directory below, and a row in the table of package engines. A runtime is a name and the
-// path of a link; of hooks nothing is known here, nor of what hookctl remembers.
+// path of a link. The package knows nothing of hooks, nor of what hookctl records.
 package engine
 
 import (
@@ -19,9 +19,9 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
-// Engine is one that calls low-level runtimes.
+// Engine is an engine that calls low-level runtimes.
 type Engine interface {
-	// Name is what hookctl's command line calls it.
+	// Name returns its name on hookctl's command line.
 	Name() string
 
 	// Config returns the path of its main configuration file.
@@ -30,92 +30,92 @@ type Engine interface {
 	// Program returns the name of its program, or of its daemon's.
 	Program() string
 
-	// Plan returns the files that register r, in the order in which they are to be written: what a file refers to comes
-	// before it. read returns a file's text as it is without r; nil if there is no such file.
+	// Plan returns the files that register r, in the order in which they have to be written: a file precedes those that
+	// refer to it. read returns a file's text without r; nil if there is no such file.
 	Plan(ctx context.Context, r Runtime, read func(path string) ([]byte, error)) ([]change.File, error)
 
-	// Block returns what a person adds to the engine's configuration to register r, where hookctl cannot.
+	// Block returns the text that a person adds to the engine's configuration to register r where hookctl cannot.
 	Block(ctx context.Context, r Runtime) (string, error)
 
-	// Advice returns what a person is to know who registers r; empty if there is nothing.
+	// Advice returns advice for the user who registers r; empty if there is none.
 	Advice(r Runtime) string
 
-	// Without returns the text of a file without what an installation put there. The file was edited since: all else stays.
+	// Without removes what an installation added from the text of a file that was edited since, and returns the rest.
 	// The result is nil if the installation made the file and nothing is left in it.
 	Without(path string, text []byte, was Installed) ([]byte, error)
 
-	// View returns what the engine makes of its configuration; an error if it refuses it.
+	// View returns the configuration as the engine reads it; an error if the engine refuses it.
 	View(ctx context.Context) (*View, error)
 
-	// Registered returns the runtimes that the engine's configuration comes to.
+	// Registered returns the runtimes in the engine's effective configuration.
 	Registered(ctx context.Context) (*Registered, error)
 
 	// Daemon returns its daemon; nil if it has none.
 	Daemon() *Daemon
 
-	// Known returns what the running daemon itself says that it knows: names, paths, and which one is the default.
+	// Known returns the runtimes that the running daemon itself reports: names, paths, and which one is the default.
 	Known(ctx context.Context) (*Registered, error)
 
-	// Reload returns how the engine comes to know of a change to files.
+	// Reload returns how the engine is made to read a change to files.
 	Reload(files []change.File) Reload
 
-	// Reach returns how a container is run by a runtime; an error if hookctl cannot do that with this engine.
+	// Reach returns how a container is run with a runtime; an error if hookctl cannot do that with this engine.
 	Reach(ctx context.Context, runtime string) (*Reach, error)
 }
 
-// Runtime is what is registered with an engine.
+// Runtime is a runtime to register with an engine.
 type Runtime struct {
-	Name           string   // by which users of the engine choose it: the profile's
+	Name           string   // by which users of the engine select it: the profile's
 	Link           string   // the path of the profile's link
-	Default        bool     // whether it is for containers that ask for no runtime too
-	PodAnnotations []string // globs: the annotations that containerd's CRI lets through to a container
-	Others         []string // the names of what else hookctl has installed in the same configuration
+	Default        bool     // whether it is also for containers that ask for no runtime
+	PodAnnotations []string // globs of the annotations that containerd's CRI passes to a container
+	Others         []string // the names of hookctl's other installations in the same configuration
 }
 
-// Installed is what an installation has changed.
+// Installed is the change that an installation made.
 type Installed struct {
 	Name, Link string
-	Record     string              // the path of the file in which hookctl remembers it
+	Record     string              // the path of hookctl's record of it
 	Files      []string            // in the order in which they were written
 	Before     func(string) []byte // returns a file's text before the installation; nil if there was no such file
-	Others     []string            // the names of what else hookctl has installed in the same configuration
+	Others     []string            // the names of hookctl's other installations in the same configuration
 }
 
-// Reload is how an engine comes to know of a change.
+// Reload is the way in which an engine reads a change.
 type Reload struct {
-	Command string                      // for a person to run; empty if there is nothing to do
-	Effect  string                      // what it does to running containers
-	Do      func(context.Context) error // the same
-	Refused error                       // why Do is not to be called, on this system; or nil
+	Command string                      // for a person to run; empty if nothing needs to be done
+	Effect  string                      // the effect on running containers
+	Do      func(context.Context) error // does the same as Command
+	Refused error                       // why Do must not be called on this system; or nil
 }
 
-// Reach is how a container is run: by a client, or by the CRI.
+// Reach is the way to run a container: through a client, or through the CRI.
 type Reach struct {
 	Client *Client
 	CRI    *CRI
 }
 
-// Client is a command like docker's.
+// Client is a command such as docker.
 type Client struct {
 	Command string
-	Global  []string // options before a command
+	Global  []string // options that precede a command
 	Run     []string // options of `run`
-	NoHooks string   // the option, before a command, for a directory that the client itself takes hooks from; or empty
+	NoHooks string   // the option, before a command, for a directory from which the client itself reads hooks; or empty
 }
 
-// CRI is how Kubernetes reaches a containerd, and what its pods are made with.
+// CRI is Kubernetes' interface to a containerd, and the settings for its pods.
 type CRI struct {
-	Version      int64  // of its configuration: 3 and more are containerd 2
+	Version      int64  // of its configuration; 3 and later are containerd 2
 	Socket       string // a path
 	SandboxImage string
 	Snapshotter  string
-	Systemd      bool // whether the handler has systemd make cgroups
+	Systemd      bool // whether the handler makes cgroups through systemd
 }
 
-// Registered is what the configuration of an engine comes to, as far as runtimes go.
+// Registered holds the runtimes in an engine's effective configuration.
 type Registered struct {
-	Entries []Entry // in the order of their names
-	Faults  []Fault // that concern no entry alone
+	Entries []Entry // sorted by name
+	Faults  []Fault // those that concern no single entry
 }
 
 // Entry returns the entry of that name; nil if there is none.
@@ -128,7 +128,7 @@ func (r *Registered) Entry(name string) *Entry {
 	return nil
 }
 
-// Sort puts the entries into the order of their names.
+// Sort sorts the entries by name.
 func (r *Registered) Sort() {
 	slices.SortFunc(r.Entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
 }
@@ -136,49 +136,49 @@ func (r *Registered) Sort() {
 // Entry is a runtime that an engine knows.
 type Entry struct {
 	Name           string
-	Path           string   // what it calls: a path, or a name that it looks up
-	Args           []string // that it calls it with, before its own
+	Path           string   // what the engine calls: a path, or a name that it looks up
+	Args           []string // the arguments that precede the engine's own
 	Default        bool     // whether it is for containers that ask for no runtime
 	PodAnnotations []string // globs of the annotations that reach a container; nil if all do
-	Features       []string // which of these features the engine knows the runtime to have (Known)
+	Features       []string // the features below that the engine knows the runtime to have (Known)
 	Faults         []Fault
 }
 
-// The features of a runtime that an engine asks it for, and does without where it has not.
+// The features of a runtime that an engine asks for, and does not use if the runtime lacks them.
 const (
 	RecursiveReadOnly = "recursive read-only mounts"
 	UserNamespaces    = "user namespaces"
 )
 
-// Fault is why an engine does not do what its configuration seems to say.
+// Fault is a reason why an engine does not do what its configuration seems to say.
 type Fault struct {
 	Fatal   bool // containers do not start, or start without hooks
 	Problem string
 	Remedy  string
 }
 
-// RuncV2 is the type of the shim of containerd's that calls a runtime as runc is called; RuncV1 is an older one.
+// RuncV2 is the type of containerd's shim that calls a runtime as it calls runc; RuncV1 is an older one.
 const (
 	RuncV2 = "io.containerd.runc.v2"
 	RuncV1 = "io.containerd.runc.v1"
 )
 
-// OfType notes a shim of containerd's that does not call a runtime as runc is called.
+// OfType records a fault for a containerd shim that does not call a runtime as it calls runc.
 func (e *Entry) OfType(kind string) {
 	switch kind {
 	case RuncV2:
 	case RuncV1:
 		e.Faults = append(e.Faults, Fault{
-			Problem: "the type " + RuncV1 + " is not there any more from containerd 2.0 on",
+			Problem: "the type " + RuncV1 + " no longer exists since containerd 2.0",
 			Remedy:  "write " + RuncV2})
 	default:
 		e.Faults = append(e.Faults, Fault{Fatal: true,
-			Problem: fmt.Sprintf("the type is %q, whose shim does not heed BinaryName", kind),
+			Problem: fmt.Sprintf("the type is %q, whose shim ignores BinaryName", kind),
 			Remedy:  "write " + RuncV2})
 	}
 }
 
-// Version returns what an engine's program says of itself, in one line: the daemon's that runs, or the one that is installed.
+// Version returns the version line of an engine's program: the running daemon's, or the installed one's.
 func Version(ctx context.Context, e Engine) (string, error) {
 	find := func() (string, error) { return command.Find(e.Program()) }
 	if d := e.Daemon(); d != nil {
@@ -202,41 +202,42 @@ func Lookup(path string) (string, error) {
 	return command.Find(path)
 }
 
-// ErrNoAnnotations is what an engine without globs for annotations says to them.
-var ErrNoAnnotations = errors.New("--pod-annotation is for containerd alone: this engine lets a container's annotations through")
+// ErrNoAnnotations is the error of an engine without globs for annotations if it gets some.
+var ErrNoAnnotations = errors.New("--pod-annotation is only for containerd: this engine lets a container's annotations through")
 
-// BuiltIn are the built-in runtimes of CRI-O and Podman: to name one is to replace it, for everyone.
+// BuiltIn are the built-in runtimes of CRI-O and Podman. A profile with such a name would replace the runtime for
+// everyone.
 var BuiltIn = []string{"crun", "crun-vm", "crun-wasm", "kata", "krun", "ocijail", "runc", "runj", "runsc", "youki"}
 
-// Reserved says that an engine has a built-in runtime of that name.
+// Reserved returns the error for a profile with the name of a built-in runtime.
 func Reserved(e Engine, name string) error {
 	return fmt.Errorf("%s has a built-in runtime %s, which would be replaced for all that use it: choose another name for the profile", e.Name(), name)
 }
 
-// ForRuntimeClass warns of a name by which no pod can choose a runtime.
+// ForRuntimeClass returns a warning if no pod can select a runtime of that name; else "".
 func ForRuntimeClass(name string) string {
 	if label.MatchString(name) {
 		return ""
 	}
-	return fmt.Sprintf("no pod can choose %s: the handler of a RuntimeClass is a DNS label (a-z, 0-9 and -, at most 63 characters); give the profile such a name, unless it is for the default runtime alone", name)
+	return fmt.Sprintf("no pod can choose %s: the handler of a RuntimeClass is a DNS label (a-z, 0-9 and -, at most 63 characters); give the profile such a name, unless it is only for the default runtime", name)
 }
 
 var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
-// Unremembered says that a file is hookctl's by its name, and nothing is remembered of it.
+// Unremembered returns the error for a file with a name of hookctl's of which hookctl has no record.
 func Unremembered(path string) error {
 	return fmt.Errorf("%s exists, but hookctl has no record of it; move it away and retry", path)
 }
 
-// OwnFile begins the name of a file that is hookctl's alone.
+// OwnFile returns the name, without extension, of a file that is hookctl's own.
 func OwnFile(name string) string { return "50-oci-add-hooks-" + name }
 
-// Generated is the comment that says whose a text is.
+// Generated returns the comment that names hookctl as the author of a text.
 func Generated(e Engine, name string) string {
 	return fmt.Sprintf("# Written by hookctl. To remove it: hookctl uninstall %s --profile %s\n", e.Name(), name)
 }
 
-// OthersSettings returns an error if there is anything in the table that is left of a file of hookctl's own.
+// OthersSettings returns an error if the rest of a file of hookctl's own has any settings.
 func OthersSettings(path string, left tomledit.Table) error {
 	if len(tomledit.Settings(left)) == 0 {
 		return nil

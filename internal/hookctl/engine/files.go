@@ -11,7 +11,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
-// ConfFiles returns a main file, if there is one, and the *.conf files of a directory, in the order in which they are merged.
+// ConfFiles returns a main file, if it exists, and the *.conf files of a directory, in the order in which they are
+// merged.
 func ConfFiles(main, dir string) (files []string, err error) {
 	if _, err := os.Stat(main); err == nil {
 		files = append(files, main)
@@ -28,7 +29,7 @@ func ConfFiles(main, dir string) (files []string, err error) {
 	return files, err
 }
 
-// Tree returns what a configuration file holds, which is JSON or TOML by its name.
+// Tree returns the content of a configuration file, which is JSON or TOML according to its name.
 func Tree(path string, text []byte) (tree tomledit.Table, err error) {
 	if filepath.Ext(path) != ".json" {
 		return tomledit.Decode(path, text)

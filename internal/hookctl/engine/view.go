@@ -7,12 +7,12 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
-// View is what an engine makes of its configuration.
+// View is an engine's configuration as the engine reads it.
 type View struct {
 	Tree     tomledit.Table
-	Runtimes []string   // the path of the table that has the runtimes, by their names
-	Lists    [][]string // the paths of other tables that have their names
-	Standard []string   // the path of the key whose value is the name of the default one
+	Runtimes []string   // the path of the table that has the runtimes by name
+	Lists    [][]string // the paths of other tables that have these names
+	Standard []string   // the path of the key whose value is the name of the default runtime
 	Files    []string   // TOML files that the engine reads, as far as hookctl knows
 }
 
@@ -29,7 +29,7 @@ func (v *View) Default() string {
 	return name
 }
 
-// Without returns what is set, less what an installation of that name is about.
+// Without returns the settings, without those that belong to an installation of that name.
 func (v *View) Without(name string) tomledit.Table {
 	tree := tomledit.Settings(v.Tree)
 	for _, path := range slices.Concat([][]string{v.Runtimes}, v.Lists) {
@@ -40,14 +40,14 @@ func (v *View) Without(name string) tomledit.Table {
 	return tomledit.Settings(tree)
 }
 
-// Naming returns the files that name a runtime, for a message: empty if hookctl does not know.
+// Naming returns the files that name a runtime, as text for a message; empty if hookctl does not know.
 func (v *View) Naming(name string) string {
 	return v.in(func(file *View) bool { return file.Knows(name) })
 }
 
-// NamingDefault returns the file that names the default runtime, for a message: empty if hookctl does not know.
+// NamingDefault returns the file that names the default runtime, as text for a message; empty if hookctl does not know.
 func (v *View) NamingDefault() string {
-	for i := range v.Files { // the last one counts
+	for i := range v.Files { // the last one takes effect
 		last := *v
 		last.Files = v.Files[len(v.Files)-1-i:][:1]
 		if in := last.in(func(file *View) bool { return file.Default() != "" && file.Default() == v.Default() }); in != "" {

@@ -1,4 +1,4 @@
-// Package engines is the table of engines: a new one is a directory below engine, and a row here.
+// Package engines is the table of engines: a new engine is a directory below engine, and a row here.
 package engines
 
 import (
@@ -31,7 +31,7 @@ var table = []struct {
 	{"podman", podman.New},
 }
 
-// Names are those of the engines.
+// Names are the names of the engines.
 var Names = func() (names []string) {
 	for _, row := range table {
 		names = append(names, row.name)
@@ -39,8 +39,8 @@ var Names = func() (names []string) {
 	return names
 }()
 
-// New returns the engine of a name, whose main configuration is the file config. If that is empty, it is the one that the
-// running daemon reads, or else the usual one.
+// New returns the engine of a name, whose main configuration is the file config. If that is empty, it is the file that
+// the running daemon reads, or else the usual one.
 func New(sys system.System, name, config string) (engine.Engine, error) {
 	if config != "" {
 		abs, err := filepath.Abs(config)
@@ -57,8 +57,8 @@ func New(sys system.System, name, config string) (engine.Engine, error) {
 	return nil, fmt.Errorf("there is no engine %q: it is one of %s", name, strings.Join(Names, ", "))
 }
 
-// Recorded returns an engine with the configuration in which hookctl has installed a profile, what it remembers of that, and
-// the text that says so. Another configuration than config is an error, if that is not empty.
+// Recorded returns an engine with the configuration in which hookctl has installed a profile, the record of that, and
+// the record's text. If config is not empty, another configuration than config is an error.
 func Recorded(sys system.System, name, profile, config string) (engine.Engine, *registration.Record, []byte, error) {
 	record, text, err := registration.ReadRecord(sys, name, profile)
 	if err != nil {
@@ -77,7 +77,7 @@ func Recorded(sys system.System, name, profile, config string) (engine.Engine, *
 	return e, record, text, err
 }
 
-// Installed returns what hookctl remembers of the installations of a profile, in whichever engines.
+// Installed returns the records of a profile's installations, in all engines.
 func Installed(sys system.System, profile string) (records []*registration.Record, err error) {
 	for _, name := range Names {
 		record, _, err := registration.ReadRecord(sys, name, profile)
@@ -91,7 +91,8 @@ func Installed(sys system.System, profile string) (records []*registration.Recor
 	return records, nil
 }
 
-// Refuse returns an error if a profile is registered with an engine, by hookctl or otherwise: its link is the engine's runtime.
+// Refuse returns an error if a profile is registered with an engine, by hookctl or otherwise: if its link is a runtime
+// of the engine.
 func Refuse(ctx context.Context, sys system.System, profile, link string) error {
 	records, err := Installed(sys, profile)
 	if err != nil {
@@ -104,8 +105,9 @@ func Refuse(ctx context.Context, sys system.System, profile, link string) error 
 	return registration.Refuse(ctx, "the profile "+profile+" cannot be removed", list, unknown, program.Uses(sys, []string{link}))
 }
 
-// Here returns the engines that are on this system: with the configuration that the running daemon reads, or the usual one;
-// with each, if several daemons run; and with others in which hookctl has installed something. With an error, some are missing.
+// Here returns the engines on this system: with the configuration that the running daemon reads, or the usual one; with
+// each, if several daemons run; and with others in which hookctl has installed something. If there is an error, some
+// are missing.
 func Here(sys system.System) (list []engine.Engine, err error) {
 	var errs []error
 	for _, name := range Names {

@@ -9,7 +9,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// TestHere: of several daemons each is examined; one has to be chosen only to change it.
+// TestHere: if several daemons run, each is examined. Only a change needs one of them to be selected.
 func TestHere(t *testing.T) {
 	root := t.TempDir()
 	for i, config := range []string{"/srv/b.toml", "/srv/a.toml"} {
@@ -27,7 +27,7 @@ func TestHere(t *testing.T) {
 		if e.Name() == "containerd" {
 			configs = append(configs, e.Config())
 			if e.Daemon().Process == nil {
-				t.Errorf("%s is not found to run", e.Config())
+				t.Errorf("%s is not found running", e.Config())
 			}
 		}
 	}
@@ -35,6 +35,6 @@ func TestHere(t *testing.T) {
 		t.Errorf("%q", configs)
 	}
 	if _, err := New(sys, "containerd", ""); err == nil {
-		t.Error("one is chosen")
+		t.Error("one daemon was selected")
 	}
 }

@@ -1,10 +1,10 @@
 // Package inventory compares the hooks that containers have with those that their profiles add (rule 29).
 //
-// Which hooks a container has, its config.json says. By which profile it was created, what its engine calls for it says:
-// never a name. Which hooks the profile adds, the plan of the runtime says. So nothing is guessed: a container that a
-// person started by runc has no such witness, and is compared with a profile only on demand.
+// The config.json of a container says which hooks it has. The profile that created it follows only from what its engine
+// calls for it, never from a name. The runtime's plan says which hooks the profile adds. So nothing is guessed: a
+// container that a person started with runc has no such witness, and is compared with a profile only on demand.
 //
-// It does not know how containers are found, nor how this is shown.
+// It does not know how containers are found, nor how the result is shown.
 package inventory
 
 import (
@@ -30,19 +30,19 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// State is how a container's hooks stand to its profile.
+// State is the result of comparing a container's hooks with its profile.
 type State string
 
 // The states.
 const (
 	Complete State = "complete" // it has all hooks that the profile adds today
-	Changed  State = "changed"  // it has others, as of an older version of the profile
+	Changed  State = "changed"  // it has others, for example those of an older version of the profile
 	Missing  State = "missing"  // it has none of the profile's
 	None     State = "none"     // it does not go through oci-add-hooks
-	Unknown  State = "unknown"  // it cannot be told: Entry.Reason says why
+	Unknown  State = "unknown"  // it cannot be determined; Entry.Reason says why
 )
 
-// Entry is a container with its hooks.
+// Entry is a container with its hooks, and the result of the comparison.
 type Entry struct {
 	ID       string                           `json:"id"`
 	Name     string                           `json:"name"`
@@ -50,16 +50,16 @@ type Entry struct {
 	Engine   string                           `json:"engine"`
 	Bundle   string                           `json:"bundle"` // empty if there is none
 	Running  bool                             `json:"running"`
-	Profile  string                           `json:"profile"` // empty if it goes through none, or if that is not known
+	Profile  string                           `json:"profile"` // empty if it goes through none, or through an unknown one
 	State    State                            `json:"state"`
-	Reason   string                           `json:"reason,omitempty"` // why the state is unknown, or none of a sandbox
-	Hooks    map[hooks.Stage][]jsontext.Value `json:"hooks"`            // what config.json has, each stage's in their order
+	Reason   string                           `json:"reason,omitempty"` // why the state is unknown, or that of a sandbox none
+	Hooks    map[hooks.Stage][]jsontext.Value `json:"hooks"`            // as in config.json, each stage's in their order
 	Problems []string                         `json:"problems"`
 
-	Through bool `json:"-"` // it goes through oci-add-hooks, by what its engine calls
-	Read    bool `json:"-"` // config.json could be read: Hooks are all that it has
+	Through bool `json:"-"` // it goes through oci-add-hooks, according to what its engine calls
+	Read    bool `json:"-"` // config.json could be read, so Hooks is complete
 
-	// From has the file that a hook comes from, by the place of the hook in Hooks, as far as that can be told.
+	// From has the file that each hook comes from, by the hook's place in Hooks, as far as it can be determined.
 	From map[Place]string `json:"-"`
 }
 
@@ -69,10 +69,10 @@ type Place struct {
 	Index int
 }
 
-// Options is what to look at.
+// Options selects what to compare.
 type Options struct {
-	Exe      string   // the path of oci-add-hooks; empty if it is not known
-	Profiles []string // only containers of these profiles; those without a witness are compared with them
+	Exe      string   // the path of oci-add-hooks; empty if unknown
+	Profiles []string // only containers of these profiles; those without a witness are compared with these
 	Expect   string   // the profile that containers should go through; empty for none
 }
 
@@ -80,7 +80,7 @@ type Options struct {
 type Inventory struct {
 	sys    system.System
 	opts   Options
-	loaded map[string]loaded // by the arguments that choose it
+	loaded map[string]loaded // by the arguments that select it
 }
 
 // loaded is a profile that has been read.
@@ -95,7 +95,7 @@ func New(sys system.System, opts Options) *Inventory {
 	return &Inventory{sys, opts, map[string]loaded{}}
 }
 
-// List returns the containers that were found, as far as the options want them.
+// List returns the entries of those containers in found that the options select.
 func (v *Inventory) List(found []container.Container) []Entry {
 	list := []Entry{}
 	for _, c := range found {
@@ -113,12 +113,12 @@ func (v *Inventory) wanted(e Entry) bool {
 // Entry compares a container with the profile that it goes through.
 func (v *Inventory) Entry(c container.Container) Entry { return v.entry(c, v.witness(c)) }
 
-// Compare compares a container with what a call adds, whatever its engine called for it.
+// Compare compares a container with what a call adds, independent of what its engine called for it.
 func (v *Inventory) Compare(c container.Container, call cmdline.Call) Entry {
 	return v.entry(c, witness{known: true, through: true, call: call, name: Name(call)})
 }
 
-// Call returns the call of oci-add-hooks that created a container. It reports false if none did, or none is known.
+// Call returns the call of oci-add-hooks that created a container. It returns false if none did, or none is known.
 func (v *Inventory) Call(c container.Container) (cmdline.Call, bool, error) {
 	w := v.witness(c)
 	return w.call, w.through, w.err
@@ -143,7 +143,7 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		e.fail(w.err)
 	case c.Bundle == "" && w.through: // the next start reads the profile
 		e.State, e.Reason = Unknown, "it does not run, and its engine keeps no config.json for it"
-		if c.Running { // watched by a process that names no bundle, as conmon-rs
+		if c.Running { // the process that watches it names no bundle, as conmon-rs
 			e.Reason = "the process that watches it does not say where its bundle is"
 		}
 		if err := v.loadFor(c, w.call).err; err != nil {
@@ -172,7 +172,7 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 	return e
 }
 
-// fail says that the state is unknown, which is a problem.
+// fail sets the state unknown, and adds the error to the problems.
 func (e *Entry) fail(err error) {
 	e.State, e.Reason = Unknown, err.Error()
 	e.Problems = append(e.Problems, err.Error())
@@ -198,17 +198,17 @@ func (e *Entry) read(path string) error {
 
 // witness is what an engine calls for a container.
 type witness struct {
-	known   bool // what it calls is known
-	through bool // and leads to oci-add-hooks
+	known   bool // whether it is known what the engine calls
+	through bool // whether that leads to oci-add-hooks
 	call    cmdline.Call
-	name    string // of the profile
-	err     error  // why it cannot be told where it leads
+	name    string // the profile's name
+	err     error  // why it cannot be determined where the call leads
 }
 
 func (v *Inventory) witness(c container.Container) (w witness) {
 	words, files, known := c.Call()
 	if !known {
-		w.known = c.HasShim() // another than runc's, which calls no runtime
+		w.known = c.HasShim() // a shim other than runc's, which calls no runtime
 		return w
 	}
 	w.known = true
@@ -231,7 +231,7 @@ func (v *Inventory) witness(c container.Container) (w witness) {
 	return w
 }
 
-// cannot returns what an engine cannot do with a container any more, whose runtime is not to be had.
+// cannot returns what an engine can no longer do with a container whose runtime is missing.
 func cannot(c container.Container) string {
 	if c.Running {
 		return "until it is restored, the container cannot be stopped"
@@ -239,7 +239,7 @@ func cannot(c container.Container) string {
 	return "until it is restored, the container cannot be started"
 }
 
-// Name returns the name of the profile that a call uses: that of its link, or that of its hook file (rule 28).
+// Name returns the name of the profile that a call uses: that of its link, or of its hook file (rule 28).
 func Name(call cmdline.Call) string {
 	switch {
 	case len(call.HookFiles) > 0:
@@ -250,7 +250,7 @@ func Name(call cmdline.Call) string {
 	return call.Name
 }
 
-// load returns what a call uses. It is read once.
+// load returns what a call uses, and reads it once.
 func (v *Inventory) load(call cmdline.Call) loaded {
 	call = v.explicit(call)
 	call.Kind = cmdline.AddHooks
@@ -266,7 +266,7 @@ func (v *Inventory) load(call cmdline.Call) loaded {
 	return known
 }
 
-// explicit returns a call that names its hook files.
+// explicit returns a call that names its hook files explicitly.
 func (v *Inventory) explicit(call cmdline.Call) cmdline.Call {
 	if len(call.HookFiles)+len(call.HooksDirs) == 0 {
 		call.HookFiles = []string{v.sys.Profile(call.Name)}
@@ -274,14 +274,15 @@ func (v *Inventory) explicit(call cmdline.Call) cmdline.Call {
 	return call
 }
 
-// loadFor returns what the call that created a container uses. Its error says so if not even the runtime is known, which the
-// engine's other calls need (rule 9).
+// loadFor returns what the call that created a container uses. If not even the runtime is known, which the engine's
+// other calls need (rule 9), the error says so.
 func (v *Inventory) loadFor(c container.Container, call cmdline.Call) loaded {
 	l := v.load(call)
 	if l.err == nil {
 		return l
 	}
-	if call.Name == cmdline.Name && len(call.HookFiles)+len(call.HooksDirs) == 0 { // as this project's starts no container
+	// This project's oci-add-hooks starts no container without a profile.
+	if call.Name == cmdline.Name && len(call.HookFiles)+len(call.HooksDirs) == 0 {
 		if _, err := os.Lstat(v.sys.Profile(call.Name)); proc.Gone(err) {
 			l.err = fmt.Errorf("its engine calls a program %s without a profile: it is another program of that name, or the profile was removed: %w", call.Name, l.err)
 			return l
@@ -303,7 +304,7 @@ func (v *Inventory) Load(call cmdline.Call) (profile.Profile, error) {
 
 func named(name string) cmdline.Call { return cmdline.Call{Name: name} }
 
-// plan plans what the profile would add to a container's config.json.
+// plan returns what the profile would add to a container's config.json.
 func (l loaded) plan(path, id string) (*inject.Plan, error) {
 	if l.err != nil {
 		return nil, l.err
@@ -311,7 +312,7 @@ func (l loaded) plan(path, id string) (*inject.Plan, error) {
 	return inject.MakeWith(l.uses, l.dirs, path, id)
 }
 
-// compare sets the state from the plan of what the container's profile would add to it today.
+// compare sets the state from the plan of what the container's profile would add today.
 func (e *Entry) compare(plan *inject.Plan, err error) {
 	if err != nil {
 		e.fail(err)
@@ -320,7 +321,7 @@ func (e *Entry) compare(plan *inject.Plan, err error) {
 	e.judge(e.match(plan))
 }
 
-// judge sets the state, and notes what is wrong.
+// judge sets the state from a comparison, and adds the problems.
 func (e *Entry) judge(c comparison) {
 	switch {
 	case len(c.lacks) == 0:
@@ -337,8 +338,7 @@ func (e *Entry) judge(c comparison) {
 	}
 }
 
-// closest compares a container that has no witness with the profiles that were asked for, and takes the one that it is
-// closest to.
+// closest compares a container that has no witness with the selected profiles, and keeps the closest one.
 func (e *Entry) closest(v *Inventory, path string) {
 	order := []State{Complete, Changed, Missing, Unknown}
 	var best *Entry
@@ -350,7 +350,7 @@ func (e *Entry) closest(v *Inventory, path string) {
 			tried.fail(err)
 		} else {
 			c := tried.match(plan)
-			c.others = nil // they need not be a profile's
+			c.others = nil // they may come from elsewhere
 			tried.judge(c)
 		}
 		if best == nil || slices.Index(order, tried.State) < slices.Index(order, best.State) {
@@ -368,13 +368,13 @@ func (v *Inventory) expect(e *Entry, path string, unread error) {
 		return
 	}
 	lacks := 0
-	if e.Bundle == "" { // conditions cannot be judged
+	if e.Bundle == "" { // conditions cannot be evaluated
 		for _, f := range expected.uses.Files {
 			lacks += len(f.Hooks)
 		}
 	} else {
 		if unread != nil {
-			if e.State == None && !proc.Gone(unread) { // else it is a problem already, or none
+			if e.State == None && !proc.Gone(unread) { // otherwise it is already a problem, or is none
 				e.Problems = append(e.Problems, unread.Error())
 			}
 			return
@@ -395,14 +395,14 @@ func (v *Inventory) expect(e *Entry, path string, unread error) {
 	}
 }
 
-// comparison is how the hooks of a container stand to a plan.
+// comparison is the difference between a container's hooks and a plan.
 type comparison struct {
-	has    int      // how many of the plan's hooks there are, as they are today or as they were
-	lacks  []string // a text for each hook of the plan that there is not as it is today
-	others []Place  // hooks that are neither the plan's nor an engine's own
+	has    int      // how many of the plan's hooks there are, in today's form or an earlier one
+	lacks  []string // a text for each hook of the plan that is missing or differs from today's form
+	others []Place  // hooks from neither the plan nor an engine
 }
 
-// match compares the hooks with a plan, and notes where they come from.
+// match compares the hooks with a plan, and records where they come from.
 func (e *Entry) match(plan *inject.Plan) (c comparison) {
 	taken := map[Place]bool{}
 	take := func(d inject.Decision) (Place, bool) {
@@ -442,19 +442,20 @@ func (e *Entry) match(plan *inject.Plan) (c comparison) {
 	return c
 }
 
-// hook is what is read of a hook object.
+// hook holds the members of a hook object that are read here.
 type hook struct {
 	Path string   `json:"path"`
 	Args []string `json:"args"`
 }
 
 func (e *Entry) hook(p Place) (h hook) {
-	// A hook that is not understood has no path, and is nobody's.
+	// A hook that cannot be parsed has no path, and matches nothing.
 	_ = json.Unmarshal(e.Hooks[p.Stage][p.Index], &h)
 	return h
 }
 
-// Path returns the path of a hook's program: of one that is supervised, by `oci-run-hook ... -- PATH ARGV...`, its own.
+// Path returns the path of a hook's program. For a supervised hook, `oci-run-hook ... -- PATH ARGV...`, it returns
+// PATH.
 func (e *Entry) Path(p Place) string {
 	h := e.hook(p)
 	if i := slices.Index(h.Args, "--"); filepath.Base(h.Path) == inject.Supervisor && i >= 0 && i+1 < len(h.Args) {
@@ -463,8 +464,8 @@ func (e *Entry) Path(p Place) string {
 	return h.Path
 }
 
-// Each calls f for each hook, in the order of the stages and in that of each stage. file is empty where it is not known; of a
-// hook of the engine's own it is "the engine".
+// Each calls f for each hook, in the order of the stages and of each stage's hooks. file is empty if unknown, and "the
+// engine" for an engine's own hook.
 func (e *Entry) Each(f func(place Place, path, file string)) {
 	for _, stage := range hooks.Stages() {
 		for i := range e.Hooks[stage] {
@@ -478,8 +479,8 @@ func (e *Entry) Each(f func(place Place, path, file string)) {
 	}
 }
 
-// isEngines reports whether a hook is one that an engine adds to its own containers: Docker's `libnetwork-setkey` (before
-// version 28), or nerdctl's `internal oci-hook`.
+// isEngines reports whether an engine added the hook to its own container: Docker's `libnetwork-setkey` (before version
+// 28), or nerdctl's `internal oci-hook`.
 func (e *Entry) isEngines(p Place) bool {
 	args := e.hook(p).Args
 	return len(args) > 0 && args[0] == "libnetwork-setkey" || slices.Contains(args, "oci-hook") && slices.Contains(args, "internal")
@@ -496,7 +497,8 @@ func (e Entry) Whole() string {
 	return e.Name + ", " + e.ID
 }
 
-// ShortID returns the beginning of an id that is long and hexadecimal, as engines shorten it; another is whole.
+// ShortID returns the first 12 digits of an id of 64 hexadecimal digits, as engines shorten it. Any other id is
+// returned whole.
 func (e Entry) ShortID() string {
 	const short, long = 12, 64
 	if len(e.ID) == long && strings.Trim(e.ID, "0123456789abcdef") == "" {
@@ -505,10 +507,10 @@ func (e Entry) ShortID() string {
 	return e.ID
 }
 
-// IsWrong reports whether something is wrong with a container.
+// IsWrong reports whether a container has problems.
 func (e Entry) IsWrong() bool { return len(e.Problems) > 0 }
 
-// Count returns how many entries of each profile are in each state, in that order. Those that no profile is known of have
+// Count returns the number of entries for each profile and state, in that order. Entries without a known profile have
 // the profile "".
 func Count(list []Entry) (counts []history.Containers) {
 	for _, e := range list {

@@ -49,15 +49,15 @@ func machine(t testing.TB, hookFile string) (sys system.System, exe string) {
 
 const tasks = "run/containerd/io.containerd.runtime.v2.task/default/"
 
-// add adds a container of containerd's that calls a runtime. A path of the runtime is one below the system's root: a link to
-// there stands in the place that the system's files name.
+// add adds a container of containerd's that calls a runtime. A runtime path below the system's root is replaced by a
+// link at the path that the system's files name.
 func add(t testing.TB, sys system.System, id, runtime, config string) {
 	t.Helper()
 	write(t, sys.Path(tasks+id+"/runtime"), runtime)
 	write(t, sys.Path(tasks+id+"/config.json"), config)
 }
 
-// TestStates shows each state, and what is said to be wrong.
+// TestStates tests each state and its problems.
 func TestStates(t *testing.T) {
 	const (
 		setKey = `{"path":"/proc/1/exe","args":["libnetwork-setkey","x"]}`
@@ -68,7 +68,7 @@ func TestStates(t *testing.T) {
 	for _, test := range []struct {
 		name, profile, config string
 		state                 inventory.State
-		problems              string // with line feeds between them, FILE for the profile's
+		problems              string // separated by line feeds; FILE stands for the profile's path
 	}{
 		{"all there", `{"hooks":{"poststop":[` + a + `,` + b + `]}}`, `{"hooks":{"poststop":[{"timeout":5,"path":"/a"},` + b + `]}}`, inventory.Complete, ""},
 		{"beside others", `{"hooks":{"poststop":[` + a + `]}}`, `{"hooks":{"poststop":[` + b + `,` + a + `],"prestart":[` + setKey + `]}}`, inventory.Complete, ""},
@@ -113,8 +113,8 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// TestDropped shows that a sandbox that CRI-O has not started is known as one, by marks that no pod can make: neither a
-// container of a pod that has them as its own annotations, nor a sandbox that a conmon watches, is taken for one.
+// TestDropped tests that a sandbox that CRI-O has not started is recognized by marks that no pod can set. Neither a
+// container of a pod with such annotations, nor a sandbox that a conmon watches, counts as one.
 func TestDropped(t *testing.T) {
 	for _, test := range []struct {
 		name, kind, id, mark string
@@ -154,7 +154,7 @@ func TestDropped(t *testing.T) {
 	}
 }
 
-// TestAnother shows what is said of a container that a program called oci-add-hooks started without a profile.
+// TestAnother tests the problem of a container that a program called oci-add-hooks started without a profile.
 func TestAnother(t *testing.T) {
 	sys, exe := machine(t, `{"hooks":{}}`)
 	write(t, sys.Path("opt/oci-add-hooks"), "#!/bin/sh\nexec runc \"$@\"\n")
@@ -167,7 +167,7 @@ func TestAnother(t *testing.T) {
 	}
 }
 
-// TestGone shows what is said of a container without a config.json: that is wrong if it runs.
+// TestGone tests a container without a config.json: that is a problem only if it runs.
 func TestGone(t *testing.T) {
 	sys, exe := machine(t, `{"hooks":{"poststop":[{"path":"/a"}]}}`)
 	write(t, sys.Path(tasks+"runs/runtime"), sys.Path("bin/gpu"))
@@ -185,7 +185,8 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// link has the paths of a system that is not at / lead into it, for a runtime is opened below the system's root.
+// link makes the paths of a system whose root is not / lead into it, because a runtime is opened below the system's
+// root.
 func link(t testing.TB, sys system.System) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(sys.Path(sys.Root)), 0o755); err != nil {
@@ -196,7 +197,7 @@ func link(t testing.TB, sys system.System) {
 	}
 }
 
-// TestExpect shows which containers should have gone through a profile: those to which it would add hooks.
+// TestExpect tests which containers should have gone through a profile: those to which it would add hooks.
 func TestExpect(t *testing.T) {
 	sys, exe := machine(t, `{"hooksDirs":["DIR"]}`)
 	dir := sys.Path("hooks.d")
@@ -222,7 +223,8 @@ func TestExpect(t *testing.T) {
 	}
 }
 
-// BenchmarkPs lists 500 containers of containerd's, each with its shim, of a profile with a hooks directory of ten files.
+// BenchmarkPs lists 500 containers of containerd's, each with its shim, of a profile with a hooks directory of ten
+// files.
 func BenchmarkPs(b *testing.B) {
 	sys, exe := machine(b, "")
 	dir := sys.Path("hooks.d")
@@ -250,10 +252,10 @@ func BenchmarkPs(b *testing.B) {
 			b.Fatalf("%d, %+v", len(list), list[0])
 		}
 	}
-	b.ReportMetric((processorTime(b)-begin).Seconds()/float64(b.N), "cpu-s/op") // also means something on a busy machine
+	b.ReportMetric((processorTime(b)-begin).Seconds()/float64(b.N), "cpu-s/op") // also meaningful on a busy machine
 }
 
-// processorTime returns how long this process has run.
+// processorTime returns the processor time of this process.
 func processorTime(b *testing.B) time.Duration {
 	b.Helper()
 	var usage unix.Rusage
@@ -263,7 +265,7 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// TestRecords shows what records say of containers: of each hook the last run, and of those that are gone whether their
+// TestRecords tests what records say of containers: the last run of each hook, and for removed containers whether their
 // poststop hooks ran.
 func TestRecords(t *testing.T) {
 	sys, exe := machine(t, `{"supervise":true,"hooks":{"createRuntime":[{"path":"/a"}],"poststop":[{"path":"/b"},{"path":"/c","supervise":false}]}}`)
@@ -286,7 +288,7 @@ func TestRecords(t *testing.T) {
 	unsupervised.Profile, unknown.Profile, lately.Time = "plain", "no-such-profile", time.Now()
 	path := sys.Path("log/hooks.jsonl")
 	for _, r := range []*hooklog.Record{
-		record("runs", "createRuntime", "/a", "failed"), record("runs", "createRuntime", "/a", "ok"), // once more
+		record("runs", "createRuntime", "/a", "failed"), record("runs", "createRuntime", "/a", "ok"), // run a second time
 		record("ran-badly", "createRuntime", "/a", "ok"), ignored, killed, absent, record("ran-badly", "createRuntime", "/a", "failed"),
 		record("ended", "createRuntime", "/a", "ok"), record("ended", "poststop", "/b", "failed"),
 		record("again", "poststop", "/b", "ok"), record("again", "createRuntime", "/a", "ok"),
@@ -332,7 +334,8 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestSupervised shows that a supervised hook is compared with what oci-add-hooks, wherever it lies, puts in its place.
+// TestSupervised tests that a supervised hook is compared with the call that oci-add-hooks, at any path, puts in its
+// place.
 func TestSupervised(t *testing.T) {
 	sys, exe := machine(t, `{"supervise":true,"hooks":{"poststop":[{"path":"/b","args":["b"]}]}}`)
 	write(t, sys.Path("bin/oci-run-hook"), "")

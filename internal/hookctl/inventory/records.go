@@ -13,21 +13,22 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// Records are what supervised hooks of containers came to, by the container's id. A container of which there is nothing to say
-// has none: the files may have records of hundreds of thousands.
+// Records are the results of containers' supervised hooks, by the container's id. A container without failed or missed
+// hooks has no entry: the files may have records of hundreds of thousands of containers.
 type Records map[string]*outcome
 
-// outcome is what the records say of a container.
+// outcome is the result of a container's hooks, according to the records.
 type outcome struct {
 	failed []*hooklog.Record // the last run of each hook whose last run failed, oldest first
-	missed *hooklog.Record   // the latest, if poststop hooks are to run yet; else nil
+	missed *hooklog.Record   // the latest record, if poststop hooks have yet to run; else nil
 }
 
-// settling is how old a container's last record is at least, when its poststop hooks are missed: it may be ending just now.
+// settling is the minimum age of a container's last record before its poststop hooks count as missed: the container may
+// just be ending.
 const settling = 2 * time.Second
 
-// ReadRecords reads the records in the file at path, and in those that it was before. It returns how many lines were passed
-// over because they hold no record.
+// ReadRecords reads the records in the file at path and in its rotated predecessors. It returns the number of lines
+// that it skipped because they hold no record.
 func ReadRecords(path string) (Records, int, error) {
 	records := Records{}
 	torn, err := hooklog.Read(path, func(r *hooklog.Record) error {
@@ -38,7 +39,7 @@ func ReadRecords(path string) (Records, int, error) {
 	return records, torn, err
 }
 
-// add takes the next record.
+// add adds the next record.
 func (records Records) add(r *hooklog.Record) {
 	o := records[r.Container]
 	if o == nil {
@@ -51,7 +52,7 @@ func (records Records) add(r *hooklog.Record) {
 	}
 	switch {
 	case r.Stage == string(hooks.Poststop):
-		o.missed = nil // of what begins later, it may be so again
+		o.missed = nil // the next container with that id may miss them again
 	case r.Result != ok && !r.Ignored: // the container was not created
 		o.missed = nil
 	default:
@@ -62,10 +63,9 @@ func (records Records) add(r *hooklog.Record) {
 	}
 }
 
-// Note adds to the problems of containers what the records say: of each hook, how its last run failed. It returns entries
-// for the containers that are gone, not being among those that were found, and whose poststop hooks never ran: that is so
-// if a hook of its profile's is supervised at that stage, and nothing failed before. The records are read before containers
-// are looked for.
+// Note adds to the problems of containers how the last run of each hook failed, according to the records. It returns
+// entries for removed containers, those not in found, whose poststop hooks never ran: if a hook of the profile is
+// supervised at that stage, and nothing failed before. The records must be read before containers are looked for.
 func (v *Inventory) Note(list []Entry, records Records, found []container.Container) []Entry {
 	for i := range list {
 		list[i].Problems = append(list[i].Problems, records[list[i].ID].failures()...)
@@ -87,10 +87,10 @@ func (v *Inventory) Note(list []Entry, records Records, found []container.Contai
 	return append(list, gone...)
 }
 
-// ok is the result of a hook that did what it is for.
+// ok is the result of a hook that succeeded.
 const ok = "ok"
 
-// failures returns how the last run of each hook failed.
+// failures returns a text for each hook whose last run failed.
 func (o *outcome) failures() (failures []string) {
 	if o == nil {
 		return nil
@@ -113,7 +113,7 @@ func (o *outcome) failures() (failures []string) {
 	return failures
 }
 
-// missed reports whether the poststop hooks of a container that is gone never ran.
+// missed reports whether the poststop hooks of a removed container never ran.
 func (v *Inventory) missed(o *outcome) (e Entry, missed bool) {
 	last := o.missed
 	if last == nil || time.Since(last.Time) < settling {

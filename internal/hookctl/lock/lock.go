@@ -1,8 +1,8 @@
-// Package lock has one call of hookctl at a time change the system.
+// Package lock lets only one call of hookctl at a time change the system.
 //
-// It knows the lock, which lies below hookctl's state for root alone to open, so that nobody else can hold anything up; who
-// holds it; and that whoever takes it first puts back what a killed holder has left half done. It does not know what is
-// changed.
+// It knows the lock, which is below hookctl's state directory and which only root can open, so that nobody else can
+// block hookctl. It knows who holds it, and has the next holder restore what a killed holder left half done. It does
+// not know what is changed.
 package lock
 
 import (
@@ -23,14 +23,14 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// patience holds when a waiting call reports that it waits, and when it gives up.
+// patience holds the time after which a waiting call reports that it waits, and the time after which it gives up.
 type patience struct{ notice, limit time.Duration }
 
-// Take takes the lock and returns what releases it. What a person is to know meanwhile it says by note: after a second, that
-// another call holds the lock, with its process and command; and that a killed holder's change was undone. It waits for a
-// minute; an error names the holder. It ends when ctx does.
+// Take takes the lock and returns the function that releases it. It passes messages for the user to note: after a
+// second of waiting, that another call holds the lock, with its process and command; and that it undid the change of a
+// killed holder. It waits for at most a minute, or until ctx ends. An error names the holder.
 //
-// It belongs to the outermost caller, a command: a function that takes it again waits for itself.
+// Only the outermost caller, a command, takes the lock: a function that takes it again waits for itself.
 func Take(ctx context.Context, sys system.System, note func(text string)) (release func(), err error) {
 	return take(ctx, sys, note, patience{time.Second, time.Minute})
 }
@@ -68,7 +68,7 @@ func take(ctx context.Context, sys system.System, note func(text string), p pati
 	}
 }
 
-// try returns the lock's file, if nobody else holds it.
+// try returns the lock's file, or nil if another process holds it.
 func try(path string) (*os.File, error) {
 	dir := filepath.Dir(path)
 	err := change.MakeDirectories(dir)
@@ -79,7 +79,7 @@ func try(path string) (*os.File, error) {
 	if errors.Is(err, unix.ENOENT) { // its last holder has just removed the directory
 		return nil, nil
 	}
-	if errors.Is(err, unix.EEXIST) { // likewise, once it was seen to be there, unless something else has its name
+	if errors.Is(err, unix.EEXIST) { // as before, after Lstat has seen it; otherwise something else has its name
 		if st, statErr := os.Lstat(dir); errors.Is(statErr, unix.ENOENT) || statErr == nil && st.IsDir() {
 			return nil, nil
 		}
@@ -95,7 +95,7 @@ func try(path string) (*os.File, error) {
 	return file, nil
 }
 
-// hold locks the file, unless somebody else has, and writes down who holds it.
+// hold locks the file, unless another process has, and writes the holder into it.
 func hold(file *os.File, path string) (held bool, err error) {
 	st, err := file.Stat()
 	if err != nil {
@@ -111,7 +111,7 @@ func hold(file *os.File, path string) (held bool, err error) {
 		}
 		return false, unusable(path, err)
 	}
-	// Its last holder may have removed it: whoever comes now makes another.
+	// The last holder may have removed the file; the next call then creates another.
 	if there, err := os.Lstat(path); err != nil || !os.SameFile(st, there) {
 		return false, nil
 	}
@@ -125,15 +125,15 @@ func hold(file *os.File, path string) (held bool, err error) {
 	return true, nil
 }
 
-// letGo releases the lock, and removes it, with its directory if that holds nothing else.
+// letGo releases the lock and removes its file, and the directory if it is then empty.
 func letGo(file *os.File) {
 	path := file.Name()
-	_ = os.Remove(path) // what cannot be removed harms nobody
+	_ = os.Remove(path) // a file that remains does no harm
 	_ = os.Remove(filepath.Dir(path))
 	file.Close()
 }
 
-// holder returns who holds the lock.
+// holder returns the process that holds the lock, as text.
 func holder(path string) string {
 	file, err := os.Open(path)
 	if err != nil {

@@ -24,7 +24,7 @@ func held(t *testing.T) (sys system.System, release func()) {
 	return sys, release
 }
 
-// One at a time, and at the end nothing is left of the lock.
+// TestOneAtATime: only one call holds the lock at a time, and nothing of it remains at the end.
 func TestOneAtATime(t *testing.T) {
 	t.Parallel()
 	sys := system.System{State: filepath.Join(t.TempDir(), "state")}
@@ -56,7 +56,7 @@ func TestOneAtATime(t *testing.T) {
 	}
 }
 
-// Who waits is told who holds it, and so is who gives up.
+// TestWaiting: a call that waits learns who holds the lock, and so does one that gives up.
 func TestWaiting(t *testing.T) {
 	t.Parallel()
 	sys, release := held(t)
@@ -82,7 +82,7 @@ func TestWaiting(t *testing.T) {
 	release()
 }
 
-// What hookctl has remembered stays.
+// TestStateStays: releasing the lock does not remove hookctl's other state.
 func TestStateStays(t *testing.T) {
 	t.Parallel()
 	sys, release := held(t)
@@ -95,7 +95,8 @@ func TestStateStays(t *testing.T) {
 	}
 }
 
-// Nobody but root can hold it up: another user cannot open it, and what another user could have put there is refused.
+// TestStrangers: only root can block the lock. Another user cannot open it, and a file that another user put in its
+// place is refused.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	for what, make := range map[string]func(path string) error{

@@ -1,7 +1,7 @@
 // Package proc reads the processes of a system, and reports which of them hookctl believes.
 //
-// A process chooses its own arguments, so a name such as dockerd proves nothing. Rule 31 says whose word counts: a process
-// of root's, in the initial user namespace and in this PID namespace, whose program is a file that root alone can write.
+// A process chooses its own arguments, so a name such as dockerd proves nothing. Rule 31 says which processes hookctl
+// believes: those of root, in the initial user namespace and in this PID namespace, whose program only root can write.
 // A file that such a process names is opened below the root directory of that process, and within limits.
 //
 // It knows /proc. It does not know what an engine is.
@@ -26,32 +26,34 @@ import (
 )
 
 const (
-	// MaxFile is the size in bytes of the largest file that is read. An engine's configuration has some 20 kB.
+	// MaxFile is the size limit of a file that is read, in bytes. An engine's configuration takes some 20 kB.
 	MaxFile = 4 << 20
 
-	// maxArgs is the size in bytes of the longest command line that is read.
+	// maxArgs is the length limit of a command line, in bytes.
 	maxArgs = 128 << 10
 )
 
-// Process is a process as it was when it was listed.
+// Process is a process at the time it was listed.
 type Process struct {
 	PID  int
-	Args []string // its arguments, at least one, as it shows them itself
+	Args []string // its arguments, at least one, as the process itself presents them
 	Exe  string   // the path of its program in its own file system; empty if it cannot be read
-	Dir  string   // its directory in /proc, as hookctl opens it
+	Dir  string   // its directory in /proc, as this process opens it
 
-	// Letters says that its program takes `-HVALUE` for `-H VALUE`; the parsers of others take `-address` for --address.
+	// Letters is set if its program accepts `-HVALUE` for `-H VALUE`. Other programs' parsers read `-address` as
+	// --address.
 	Letters bool
 
 	cmdline []byte
-	start   string // the time at which it started, which with the PID tells it from any other process
+	start   string // its start time, which with the PID distinguishes it from any other process
 	sys     system.System
 }
 
-// List returns the processes of a system, in the order of their PIDs. The kernel's threads and zombies, which have no
-// arguments, are not among them. An error says that there may be more than were found.
+// List returns the processes of a system, ordered by PID. Kernel threads and zombies, which have no arguments, are not
+// included. An error means that there may be more than were found.
 func List(sys system.System) ([]Process, error) {
-	// Whoever may not see the first process may not see those of others, and there is none where /proc is not mounted.
+	// A user who may not see the first process may not see those of others. Where /proc is not mounted, there is no
+	// first process.
 	if _, err := os.Stat(sys.Path("proc/1")); err != nil {
 		return nil, fmt.Errorf("the processes of others cannot be examined: %w", report.Plain(err))
 	}
@@ -80,14 +82,14 @@ func List(sys system.System) ([]Process, error) {
 	return list, errors.Join(unread...)
 }
 
-// Gone reports whether an error means that a file is not there, or that a process ended while it was examined.
+// Gone reports whether an error means that a file does not exist, or that a process ended while it was examined.
 func Gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
-// errLong is an error about a process whose arguments are read in part.
+// errLong is an error about a process whose arguments are too long to be read completely.
 var errLong = fmt.Errorf("its command line is longer than %d KiB", maxArgs>>10)
 
-// read reads one process. Its files are opened below its directory, which stays that of this process when another
-// process gets its PID.
+// read reads one process. It opens files below the process's directory, which remains that of this process even if
+// another one gets its PID.
 func read(sys system.System, pid int) (Process, error) {
 	p := Process{PID: pid, Dir: sys.Path("proc/" + strconv.Itoa(pid)), sys: sys}
 	dir, err := openDir(p.Dir)
@@ -106,7 +108,7 @@ func read(sys system.System, pid int) (Process, error) {
 	}
 	link := make([]byte, unix.PathMax)
 	if n, err := unix.Readlinkat(dir, "exe", link); err == nil {
-		p.Exe = strings.TrimSuffix(string(link[:n]), " (deleted)") // as after an upgrade
+		p.Exe = strings.TrimSuffix(string(link[:n]), " (deleted)") // the suffix appears after an upgrade
 	}
 	if len(p.cmdline) > maxArgs {
 		return p, errLong
@@ -114,10 +116,10 @@ func read(sys system.System, pid int) (Process, error) {
 	return p, nil
 }
 
-// Name returns what a process calls itself: the last element of its first argument.
+// Name returns the name that a process gives itself: the last element of its first argument.
 func (p Process) Name() string { return filepath.Base(p.Args[0]) }
 
-// Option returns the value of the last of its options that has one of these names, as `NAME VALUE` or `NAME=VALUE`, or "".
+// Option returns the last value of the options with one of these names, as `NAME VALUE` or `NAME=VALUE`, or "".
 func (p Process) Option(names ...string) string {
 	if values := p.Options(names...); len(values) > 0 {
 		return values[len(values)-1]
@@ -125,7 +127,7 @@ func (p Process) Option(names ...string) string {
 	return ""
 }
 
-// Options returns the values of all its options that have one of these names, in their order.
+// Options returns the values of all options with one of these names, in order.
 func (p Process) Options(names ...string) (values []string) {
 	for i, arg := range p.Args[1:] {
 		name, value, joined := strings.Cut(arg, "=")
@@ -146,7 +148,7 @@ func (p Process) Options(names ...string) (values []string) {
 	return values
 }
 
-// Without returns its arguments but the first, less the options that have one of these names, with their values.
+// Without returns the arguments except the first, without the options that have one of these names and their values.
 func (p Process) Without(names ...string) (args []string) {
 	for i := 1; i < len(p.Args); i++ {
 		name, _, joined := strings.Cut(p.Args[i], "=")
@@ -160,7 +162,7 @@ func (p Process) Without(names ...string) (args []string) {
 	return args
 }
 
-// Variable returns the value of a variable of its environment as it was when its program started; empty if there is none.
+// Variable returns the value of a variable in its environment at the start of its program, empty if there is none.
 func (p Process) Variable(name string) (string, error) {
 	dir, err := p.open()
 	if err != nil {
@@ -179,8 +181,9 @@ func (p Process) Variable(name string) (string, error) {
 	return "", nil
 }
 
-// Trusted returns nil if rule 31 has this process believed, else why not. The users that count are root, and the one who
-// runs hookctl. An error that is fs.ErrPermission means that it cannot be told: hookctl has not the rights to examine it.
+// Trusted returns nil if hookctl believes this process according to rule 31, else the reason why not. The users that it
+// accepts are root and the one who runs hookctl. An error that is fs.ErrPermission means that hookctl may not examine
+// the process, and cannot decide.
 func (p Process) Trusted() error {
 	dir, err := p.open()
 	if err != nil {
@@ -190,7 +193,7 @@ func (p Process) Trusted() error {
 	if err := p.examine(dir); err != nil {
 		return fmt.Errorf("process %d (%s) is not believed: %w", p.PID, p.Name(), err)
 	}
-	// Whoever executes a program of more rights has other arguments from then on.
+	// A process that has executed a program with more rights has other arguments since.
 	if now, err := readAt(dir, "cmdline", maxArgs+1); err != nil || !bytes.Equal(now, p.cmdline) {
 		return fmt.Errorf("process %d (%s) is not believed: it has executed another program meanwhile", p.PID, p.Name())
 	}
@@ -202,12 +205,12 @@ func (p Process) examine(dir int) error {
 	if err != nil {
 		return err
 	}
-	for _, uid := range uids { // all of them: anyone may call a set-user-ID program dockerd
+	for _, uid := range uids { // all of them, because anyone may call a set-user-ID program dockerd
 		if !isOurs(uid) {
-			return fmt.Errorf("it is of the user with the ID %d", uid)
+			return fmt.Errorf("it is a process of the user with the ID %d", uid)
 		}
 	}
-	// Rootless engines have a user namespace of the user's own, so that one is no reason against a process of that user.
+	// Rootless engines have a user namespace of their own, so it is no reason against a process of that user.
 	if rootless := !slices.Contains(uids, 0); !rootless {
 		if err := p.sameNamespace(dir, "user"); err != nil {
 			return err
@@ -222,15 +225,16 @@ func (p Process) examine(dir int) error {
 	}
 	switch {
 	case !isOurs(exe.Uid) || exe.Mode&0o022 != 0:
-		return fmt.Errorf("others than root can write its program %s", p.Exe)
+		return fmt.Errorf("users other than root can write its program %s", p.Exe)
 	case exe.Mode&(unix.S_ISUID|unix.S_ISGID) != 0:
-		return fmt.Errorf("its program %s is set-user-ID or set-group-ID: anyone may call it anything", p.Exe)
+		return fmt.Errorf("its program %s is set-user-ID or set-group-ID: anyone may run it under any name", p.Exe)
 	}
 	shares, err := p.sharesRoot(dir)
 	if err != nil {
 		return err
 	}
-	// A container may have the host's PIDs, but not its files. A service may have files of its own, but not its program.
+	// A container may share the host's PIDs, but not its files. A service may have files of its own, but not its
+	// program.
 	var seen unix.Stat_t
 	if !shares && (unix.Stat(p.sys.Path(p.Exe), &seen) != nil || !same(seen, exe)) {
 		return fmt.Errorf("its program %s is not a file of this system", p.Exe)
@@ -240,8 +244,8 @@ func (p Process) examine(dir int) error {
 
 func isOurs(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
 
-// sameNamespace returns an error if a process has not the namespace of that kind that the system's first process has, or
-// hookctl where that may not be examined.
+// sameNamespace returns an error if a process has another namespace of that kind than the system's first process, or
+// than hookctl if that of the first process may not be examined.
 func (p Process) sameNamespace(dir int, kind string) error {
 	var own, initial unix.Stat_t
 	if err := unix.Fstatat(dir, "ns/"+kind, &own, 0); err != nil {
@@ -279,7 +283,7 @@ func (p Process) sharesRoot(dir int) (bool, error) {
 	return same(own, systems), nil
 }
 
-// Sees reports whether what a process has at a path is what the system has there: it may have mounts of its own.
+// Sees reports whether a process has the same file at a path as the system. It may have mounts of its own.
 func (p Process) Sees(path string) (bool, error) {
 	var own, systems unix.Stat_t
 	fd, err := p.openBelow(path, unix.O_PATH|unix.O_CLOEXEC)
@@ -294,21 +298,22 @@ func (p Process) Sees(path string) (bool, error) {
 	return (err == nil) == (here == nil) && same(own, systems), nil
 }
 
-// Files is a file system. Nothing in it is waited for. A path is one of that file system; an error has it as hookctl sees it.
+// Files is a file system. Opening a file in it never blocks. Its methods take paths in that file system; an error has
+// the path as hookctl sees it.
 type Files struct {
-	Root string // its root directory, as hookctl opens it
+	Root string // its root directory, as this process opens it
 
 	open func(path string, flags int) (fd int, err error)
 }
 
-// Below returns the file system whose root is the directory root, of which paths are paths of this process: a link in it may
-// lead elsewhere.
+// Below returns the file system with the root directory root, whose paths this process resolves: links in it may lead
+// out of it.
 func Below(root string) Files {
 	return Files{root, func(path string, flags int) (int, error) { return unix.Open(filepath.Join(root, path), flags, 0) }}
 }
 
-// Files returns the file system of a process: the system's if its root directory is that of the system, else one in which
-// links lead to nothing outside that root directory.
+// Files returns the file system of a process: the system's if they share the root directory, else one in which links
+// cannot lead out of the process's root directory.
 func (p Process) Files() Files {
 	if shares, err := p.SharesRoot(); err == nil && shares && p.sys.Root == "/" {
 		return Below("/")
@@ -326,7 +331,7 @@ func (f Files) Open(path string) (*os.File, error) {
 	return file, err
 }
 
-// ReadDir returns what a directory has, in the order of names.
+// ReadDir returns the entries of a directory, sorted by name.
 func (f Files) ReadDir(path string) ([]fs.DirEntry, error) {
 	dir, _, err := f.openAny(path, unix.O_DIRECTORY)
 	if err != nil {
@@ -356,7 +361,7 @@ func (f Files) openAny(path string, flags int) (*os.File, fs.FileInfo, error) {
 	return file, st, nil
 }
 
-// ErrNotRegular is the end of an error about what is no regular file.
+// ErrNotRegular is wrapped by an error about a file that is not regular.
 var ErrNotRegular = errors.New("is not a regular file")
 
 // Read returns the text of a regular file of at most MaxFile bytes.
@@ -382,7 +387,7 @@ func (p Process) Open(path string) (*os.File, error) { return p.Files().Open(pat
 // Read returns the text of a regular file of a process's file system, of at most MaxFile bytes.
 func (p Process) Read(path string) ([]byte, error) { return p.Files().Read(path) }
 
-// openBelow opens what path leads to below the root directory of a process (Linux 5.6).
+// openBelow opens path below the root directory of a process, links resolved (Linux 5.6).
 func (p Process) openBelow(path string, flags int) (int, error) {
 	dir, err := p.open()
 	if err != nil {
@@ -402,7 +407,7 @@ func (p Process) openBelow(path string, flags int) (int, error) {
 	return fd, err
 }
 
-// open opens the directory of a process in /proc, if it is still that of this process.
+// open opens the directory of a process in /proc, if it still belongs to this process.
 func (p Process) open() (int, error) {
 	dir, err := openDir(p.Dir)
 	if err != nil {
@@ -423,7 +428,7 @@ func openDir(path string) (int, error) {
 	return unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
-// readAt returns what a file of a process's directory has, which is at most max bytes long.
+// readAt returns the content of a file in a process's directory, at most max bytes.
 func readAt(dir int, name string, max int64) ([]byte, error) {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -438,8 +443,8 @@ func readAt(dir int, name string, max int64) ([]byte, error) {
 	return text, err
 }
 
-// startTime returns when a process started, in ticks since the machine did: proc(5), the 22nd field of stat. The second
-// field is a name in parentheses, which may have anything in it.
+// startTime returns when a process started, in ticks since boot: proc(5), the 22nd field of stat. The second field is a
+// name in parentheses, which may contain any character.
 func startTime(dir int) (string, error) {
 	fields, err := stat(dir)
 	if err != nil {
@@ -448,7 +453,7 @@ func startTime(dir int) (string, error) {
 	return fields[19], nil
 }
 
-// stat returns what a process's stat file has after the name: proc(5), /proc/PID/stat, from its third field on.
+// stat returns the fields of a process's stat file after the name: proc(5), /proc/PID/stat, from the third field on.
 func stat(dir int) ([]string, error) {
 	text, err := readAt(dir, "stat", 4096)
 	if err != nil {
@@ -461,7 +466,7 @@ func stat(dir int) ([]string, error) {
 	return fields, nil
 }
 
-// Started returns when a process of this system started, as startTime does; "" if there is none.
+// Started returns the start time of a process of this system, as startTime does; "" if there is no such process.
 func Started(pid int) string {
 	dir, err := openDir("/proc/" + strconv.Itoa(pid))
 	if err != nil {
@@ -472,8 +477,8 @@ func Started(pid int) string {
 	return start
 }
 
-// Children returns the PIDs of a process's children in this system, whichever of its threads they belong to; of those that
-// have ended too, unless they were waited for.
+// Children returns the PIDs of a process's children in this system, of all its threads. Ended children are included
+// until they are waited for.
 func Children(parent int) (children []int, err error) {
 	entries, err := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -493,8 +498,8 @@ func Children(parent int) (children []int, err error) {
 	return children, err
 }
 
-// Runs reports whether a process runs: one that has ended, and is waited for by its parent, does not. start is the time at
-// which it started, in clock ticks since the machine did; 0 if it is not known.
+// Runs reports whether a process runs. A zombie does not. start is its start time in clock ticks since boot; 0 if
+// unknown.
 func Runs(sys system.System, pid int, start uint64) bool {
 	dir, err := openDir(sys.Path("proc/" + strconv.Itoa(pid)))
 	if err != nil {
@@ -505,7 +510,7 @@ func Runs(sys system.System, pid int, start uint64) bool {
 	return err == nil && fields[0] != "Z" && fields[0] != "X" && (start == 0 || fields[19] == strconv.FormatUint(start, 10))
 }
 
-// uids returns the real, effective, saved and file system's user ID of a process: proc(5), status.
+// uids returns the real, effective, saved and file system user ID of a process: proc(5), status.
 func uids(dir int) (ids []uint32, err error) {
 	status, err := readAt(dir, "status", 64<<10)
 	if err != nil {

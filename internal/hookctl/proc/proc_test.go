@@ -22,7 +22,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// TestMain makes of a copy of this program that is called dockerd one that lives until its standard input ends.
+// TestMain makes a copy of this program that is called dockerd run until its standard input ends.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "dockerd" {
 		fmt.Println("ready")
@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// program copies this program into dir, for everyone to execute. A process of its own does so: a file that this one has open
-// for writing might be so in a child of another test too, and could not be executed.
+// program copies this program into dir, executable for everyone. A separate process makes the copy: a file that this
+// process has open for writing might still be open in a child of another test, and then could not be executed.
 func program(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(dir, "dockerd")
@@ -43,7 +43,7 @@ func program(t *testing.T, dir string) string {
 	return path
 }
 
-// start starts a program with the name and the options of a daemon, and returns the process once it runs.
+// start starts a program with a daemon's name and options, and returns the process once it runs.
 func start(t *testing.T, path string, how *syscall.SysProcAttr, args ...string) proc.Process {
 	t.Helper()
 	cmd := exec.Command(path)
@@ -86,7 +86,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) proc.Process {
 	return list[i]
 }
 
-// open makes a directory that everyone may enter, with what leads to it.
+// open makes a directory that everyone may enter, with its parents.
 func open(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -103,7 +103,7 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// TestTrusted holds rule 31 on processes that run, each of which calls itself dockerd.
+// TestTrusted tests rule 31 on running processes, each of which calls itself dockerd.
 func TestTrusted(t *testing.T) {
 	needRoot(t)
 	const nobody = 65534
@@ -112,23 +112,23 @@ func TestTrusted(t *testing.T) {
 		return &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids, Credential: &syscall.Credential{}}
 	}
 	for _, test := range []struct {
-		name, want string // the error; empty if it is believed
+		name, want string // the error; empty if the process is believed
 		how        *syscall.SysProcAttr
 		prepare    func(path string) error
 	}{
 		{"root's", "", nil, nil},
 		{"root's, upgraded since", "", nil, func(path string) error { return nil }},
 		{"root's, with mounts of its own", "", &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}, nil},
-		{"nobody's", "it is of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}, nil},
-		{"root's of a user namespace of nobody's", "it is of the user with the ID 65534", mapped(nobody), nil},
+		{"nobody's", "it is a process of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}, nil},
+		{"root's of a user namespace of nobody's", "it is a process of the user with the ID 65534", mapped(nobody), nil},
 		{"root's in another user namespace", "it is in another user namespace", mapped(0), nil},
 		{"in another PID namespace", "it is in another pid namespace", &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}, nil},
-		{"nobody's by a set-user-ID program", "it is of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}},
+		{"nobody's by a set-user-ID program", "it is a process of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}},
 			func(path string) error { return os.Chmod(path, 0o755|os.ModeSetuid) }},
 		{"a set-user-ID program", "is set-user-ID or set-group-ID", nil, func(path string) error { return os.Chmod(path, 0o755|os.ModeSetuid) }},
-		{"a program that a group can write", "others than root can write its program", nil, func(path string) error { return os.Chmod(path, 0o775) }},
-		{"a program that anyone can write", "others than root can write its program", nil, func(path string) error { return os.Chmod(path, 0o757) }},
-		{"a program of nobody's", "others than root can write its program", nil, func(path string) error { return os.Chown(path, nobody, 0) }},
+		{"a program that a group can write", "users other than root can write its program", nil, func(path string) error { return os.Chmod(path, 0o775) }},
+		{"a program that anyone can write", "users other than root can write its program", nil, func(path string) error { return os.Chmod(path, 0o757) }},
+		{"a program of nobody's", "users other than root can write its program", nil, func(path string) error { return os.Chown(path, nobody, 0) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -149,13 +149,13 @@ func TestTrusted(t *testing.T) {
 				t.Errorf("%v; want %q", err, test.want)
 			}
 			if errors.Is(err, fs.ErrPermission) {
-				t.Errorf("%v is one about rights", err)
+				t.Errorf("%v is fs.ErrPermission", err)
 			}
 		})
 	}
 }
 
-// TestContainerWithHostPIDs shows that a container's root is not believed for having the host's PIDs.
+// TestContainerWithHostPIDs tests that root in a container with the host's PIDs is not believed.
 func TestContainerWithHostPIDs(t *testing.T) {
 	needRoot(t)
 	root := open(t)
@@ -195,7 +195,7 @@ func TestSees(t *testing.T) {
 	}
 }
 
-// TestOpen shows that nothing outside a process's root is opened, nor anything that is no file of a bearable size.
+// TestOpen tests that nothing outside a process's root is opened, and no file that is not regular or is too large.
 func TestOpen(t *testing.T) {
 	needRoot(t)
 	root := open(t)
@@ -232,7 +232,7 @@ func TestOpen(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = unix.Unmount(root+"/proc", unix.MNT_DETACH) })
 	p := start(t, "/dockerd", &syscall.SysProcAttr{Chroot: root})
-	for path, want := range map[string]string{ // what is read, or the end of the error
+	for path, want := range map[string]string{ // the text, or the end of the error
 		"/etc/docker/daemon.json":  "own",
 		"etc/docker/daemon.json":   "own",
 		"/../etc/x/../daemon.json": "cannot be opened: there is nothing of that name (ENOENT)",
@@ -268,7 +268,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestList reads a /proc of files.
+// TestList lists a /proc made of files.
 func TestList(t *testing.T) {
 	sys := system.System{Root: t.TempDir()}
 	if _, err := proc.List(sys); err == nil || !strings.HasPrefix(err.Error(), "the processes of others cannot be examined: ") {
@@ -325,7 +325,7 @@ func TestList(t *testing.T) {
 		t.Error(err)
 	}
 
-	// What cannot be examined cannot be told: a stranger's command line that is too long is none.
+	// A command line that is too long is an error, except that of a stranger.
 	if err := os.WriteFile(sys.Path("proc/6/status"), []byte("Uid:\t7\t7\t7\t7\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// TestExecuted shows that the arguments of a program that a process has executed since are not those that it was listed with.
+// TestExecuted tests a process that has executed a program since it was listed: its arguments are not those that were
+// listed.
 func TestExecuted(t *testing.T) {
 	sys := system.System{Root: t.TempDir()}
 	dir, err := proctest.Add(sys.Root, 9, "dockerd")
@@ -359,7 +360,8 @@ func TestExecuted(t *testing.T) {
 	}
 }
 
-// TestWithout: options that are given anew go, in whichever way they are written: containerd and CRI-O refuse two of a kind.
+// TestWithout: options that are passed again are removed in any notation, because containerd and CRI-O refuse
+// duplicates.
 func TestWithout(t *testing.T) {
 	p := proc.Process{Args: strings.Fields("containerd -c a.toml --log-level debug --config=b.toml -a x --config")}
 	if got := strings.Join(p.Without("--config", "-c"), " "); got != "--log-level debug -a x" {

@@ -15,24 +15,24 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// Source is what a profile is made from.
+// Source is the input that a profile is made from.
 type Source struct {
 	HookFile  string   // its path; may be empty
 	HooksDirs []string // paths of hooks directories
-	Runtime   string   // a name or path; empty for the hook file's, else runc
+	Runtime   string   // a name or path; empty means the hook file's, else runc
 }
 
-// Content is what a profile is made of.
+// Content is the content of a profile.
 type Content struct {
-	Runtime       string          `json:"runtime"` // first: control of running containers depends on this member alone
+	Runtime       string          `json:"runtime"` // first: control of running containers depends only on this member
 	HooksDirs     []string        `json:"hooksDirs,omitempty"`
 	SkipSandboxes bool            `json:"skipSandboxes,omitempty"`
 	Supervise     json.RawMessage `json:"supervise,omitempty"`
 	Hooks         json.RawMessage `json:"hooks,omitempty"`
 }
 
-// Compose checks a source, and returns what a profile is made of from it, for the oci-add-hooks at exe. What it finds comes
-// with an error too. With force, errors are no hindrance that the runtime would let pass.
+// Compose checks a source, and returns the content of the profile for the oci-add-hooks at exe. It returns the findings
+// also with an error. With force set, it ignores errors that the runtime would accept.
 func Compose(exe string, from Source, force bool) (*Content, []check.Finding, error) {
 	content := &Content{}
 	var paths []string
@@ -56,7 +56,7 @@ func Compose(exe string, from Source, force bool) (*Content, []check.Finding, er
 	if from.HookFile != "" {
 		file := checked.File(from.HookFile)
 		if file == nil {
-			return nil, checked.Findings, fmt.Errorf("%s is not a hook file; give a hooks directory by --hooks-dir", from.HookFile)
+			return nil, checked.Findings, fmt.Errorf("%s is not a hook file; give a hooks directory with --hooks-dir", from.HookFile)
 		}
 		if err := content.take(file); err != nil {
 			return nil, checked.Findings, err
@@ -75,9 +75,9 @@ func Compose(exe string, from Source, force bool) (*Content, []check.Finding, er
 	return content, checked.Findings, err
 }
 
-// Judge returns an error if containers would not start with hooks that were checked: it begins with what, and says what force
-// does. With force it lets pass what may be right later, such as a program that is not there yet, but not what oci-add-hooks
-// itself refuses.
+// Judge returns an error if containers would not start with the checked hooks. The error begins with what, and says
+// what force does. With force set, it accepts what may be correct later, such as a missing program, but not what
+// oci-add-hooks itself refuses.
 func Judge(findings []check.Finding, what, forced string, force bool) (err error) {
 	for _, f := range findings {
 		switch {
@@ -91,14 +91,14 @@ func Judge(findings []check.Finding, what, forced string, force bool) (err error
 	return err
 }
 
-// take takes over what a hook file holds: its hooks with all their members, and nothing that oci-add-hooks ignores. It is
-// the file as it was checked, whatever has become of it since.
+// take copies the content of a hook file: its hooks with all their members, and nothing that oci-add-hooks ignores. It
+// uses the file as it was checked, even if it was changed since.
 func (c *Content) take(checked *jsonfile.File) error {
 	file, err := hooks.ParseFile(checked)
 	if err != nil {
 		return err
 	}
-	var members map[string]json.RawMessage // the names are unique and rightly spelt: they have been checked
+	var members map[string]json.RawMessage // the names are unique and spelled correctly, because the file was checked
 	if err := json.Unmarshal(checked.Data, &members); err != nil {
 		return err
 	}
@@ -108,8 +108,8 @@ func (c *Content) take(checked *jsonfile.File) error {
 	return nil
 }
 
-// mark stands before the hash in the last member of what hookctl wrote: of all that stands before it. By it the file is
-// known again as long as nobody has changed it.
+// mark precedes the hash in the last member of a file that hookctl wrote. The hash is that of everything before mark,
+// so that hookctl recognizes the file as long as nobody has changed it.
 const mark = ",\n\t\"" + check.WrittenBy + "\": \"hookctl "
 
 const markEnd = "\"\n}\n"

@@ -9,7 +9,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// TestTake: a profile holds all that oci-add-hooks reads in a hook file, and nothing else.
+// TestTake: a profile holds everything that oci-add-hooks reads in a hook file, and nothing else.
 func TestTake(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hooks.json")
 	const text = `{"ociVersion": "1.0.2", "supervise": {"timeout": 5, "ignoreFailureWhen": {"always": true}}, "skipSandboxes": true,
@@ -39,7 +39,7 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// TestTakeWhatWasChecked: what is written is what was checked, though the file was changed in between.
+// TestTakeWhatWasChecked: what is written is what was checked, although the file was changed in between.
 func TestTakeWhatWasChecked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hooks.json")
 	write := func(text string) {

@@ -16,16 +16,16 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// Plan is what adding or removing a profile changes, in order. What is as it should be already is in it too.
+// Plan is the change, in order, that adding or removing a profile makes. It includes files that are already correct.
 type Plan struct {
 	Files []change.File
 
-	// Runtime is the runtime that the profile names and will not name any more: a container that runs by the profile could
-	// no longer be stopped. Empty if it stays.
+	// Runtime is the runtime that the profile no longer names after the change: running containers of the profile could
+	// then no longer be stopped. It is empty if the runtime stays.
 	Runtime string
 }
 
-// Refused is what a command does with --force alone.
+// Refused is an error about something that a command does only with --force.
 type Refused struct {
 	Problem string
 	Force   string // what --force does: "overwrites it"
@@ -36,8 +36,8 @@ func (r Refused) Error() string { return r.Problem + "; --force " + r.Force }
 // Link returns the path of the link of a profile, beside the oci-add-hooks at exe.
 func Link(exe, name string) string { return filepath.Join(filepath.Dir(exe), name) }
 
-// Add plans to add a profile. With force it replaces what hookctl did not write: a file, or a link that leads elsewhere,
-// but never a program or a directory.
+// Add plans to add a profile. With force set, it replaces what hookctl did not write: a file, or a link that leads
+// elsewhere, but never a program or a directory.
 func Add(sys system.System, exe, name string, content *Content, force bool) (*Plan, error) {
 	text, err := content.marshal()
 	if err != nil {
@@ -63,14 +63,14 @@ func Add(sys system.System, exe, name string, content *Content, force bool) (*Pl
 	return plan, err
 }
 
-// existing is what there is in the place of a profile.
+// existing is the file at the path of a profile.
 type existing struct {
 	exists bool
-	ours   bool        // hookctl wrote it, and nobody has changed it
-	file   change.File // of any kind, as it is to be removed
+	ours   bool        // hookctl wrote it, and nobody has changed it since
+	file   change.File // a file of any type, as it has to be removed
 }
 
-// examine looks at the place of a profile, without waiting and without following a link.
+// examine examines the path of a profile, without blocking and without following a link.
 func examine(path string) (e existing, err error) {
 	e.file = change.File{Path: path}
 	st, err := os.Lstat(path)
@@ -97,14 +97,14 @@ func examine(path string) (e existing, err error) {
 	case fs.ModeNamedPipe:
 		e.file.Before, e.file.Mode = []byte{}, st.Mode()
 	case fs.ModeDir:
-		return e, fmt.Errorf("%s is a directory, in the place of the profile: move it away", path)
+		return e, fmt.Errorf("%s is a directory, in place of the profile: move it away", path)
 	default:
 		return e, fmt.Errorf("%s is neither a file nor a link: move it away", path)
 	}
 	return e, nil
 }
 
-// become returns the changes that put a profile in the place of what there is.
+// become returns the changes that replace the existing file with a profile.
 func (e existing) become(text []byte) []change.File {
 	file := change.File{Path: e.file.Path, After: text, Mode: 0o644, Own: true}
 	if e.file.Mode.IsRegular() {
@@ -114,7 +114,8 @@ func (e existing) become(text []byte) []change.File {
 	return []change.File{e.file, file}
 }
 
-// planLink plans to make the link called name beside the program at exe, for a profile of runtime. Only a link is replaced.
+// planLink plans to make the link called name beside the program at exe, for a profile of runtime. It replaces only
+// links.
 func planLink(exe, runtime, name string, force bool) (change.File, error) {
 	path, target := Link(exe, name), filepath.Base(exe)
 	if path == exe { // this profile needs no link
@@ -127,10 +128,10 @@ func planLink(exe, runtime, name string, force bool) (change.File, error) {
 		return change.Link(path, "", target), nil
 	case err != nil:
 		return change.File{}, fmt.Errorf("%s cannot be examined: %w; see who may read that directory", path, report.Plain(err))
-	case program.LeadsTo(path, exe), st.Mode().Type() == fs.ModeSymlink && linksTo(path, target): // where the program is yet to be
+	case program.LeadsTo(path, exe), st.Mode().Type() == fs.ModeSymlink && linksTo(path, target): // the program may be missing
 		return change.Link(path, target, target), nil
 	case st.IsDir():
-		return change.File{}, fmt.Errorf("%s is a directory, in the place of the link: choose another name or --bin-dir", path)
+		return change.File{}, fmt.Errorf("%s is a directory, in place of the link: choose another name or --bin-dir", path)
 	case program.LeadsTo(path, runtime):
 		return change.File{}, fmt.Errorf("%s is the runtime of this profile: choose another name or --bin-dir", path)
 	case self != "" && program.LeadsTo(path, self):
@@ -138,7 +139,7 @@ func planLink(exe, runtime, name string, force bool) (change.File, error) {
 	case st.Mode().Type() != fs.ModeSymlink:
 		return change.File{}, fmt.Errorf("%s is a program, not a link: choose another name or --bin-dir", path)
 	case !force:
-		return change.File{}, Refused{path + " exists, and is no link to oci-add-hooks", "replaces it"}
+		return change.File{}, Refused{path + " exists, and is not a link to oci-add-hooks", "replaces it"}
 	}
 	old, err := os.Readlink(path)
 	if err != nil {
@@ -152,8 +153,8 @@ func linksTo(path, target string) bool {
 	return err == nil && text == target
 }
 
-// Remove plans to remove a profile and its link, whichever of them there is. links are all links by which the profile is
-// used, as far as they are known. With force it removes what hookctl did not write, and does not mind other links.
+// Remove plans to remove a profile and its link, or whichever of them exists. links are all known links through which
+// the profile is used. With force set, it removes what hookctl did not write, and ignores other links.
 func Remove(sys system.System, exe, name string, links []string, force bool) (*Plan, error) {
 	path, link := sys.Profile(name), Link(exe, name)
 	plan := &Plan{}

@@ -1,8 +1,7 @@
-// Package profiles knows the profiles of a system: which there are, what one is made of, and what adding or removing one
-// changes.
+// Package profiles knows the profiles of a system: their names, their content, and the changes that add or remove one.
 //
-// It plans, and changes nothing itself. It does not know who uses a profile: before a plan is carried out that takes a link
-// or a runtime away from containers, its caller sees to it that none needs them.
+// It plans, and changes nothing itself. It does not know who uses a profile: before its caller carries out a plan that
+// takes a link or a runtime away from containers, it makes sure that none needs them.
 package profiles
 
 import (
@@ -31,10 +30,10 @@ type Profile struct {
 	Runtime   string              `json:"runtime,omitempty"`
 	Hooks     map[hooks.Stage]int `json:"hooks"` // how many at each stage that has any
 	HooksDirs []string            `json:"hooksDirs"`
-	Error     string              `json:"error,omitempty"` // why the runtime refuses it
+	Error     string              `json:"error,omitempty"` // why the runtime refuses the profile
 }
 
-// Names returns the names of the profiles that there are.
+// Names returns the names of the existing profiles.
 func Names(sys system.System) (names []string, err error) {
 	entries, err := os.ReadDir(sys.Profiles)
 	if errors.Is(err, os.ErrNotExist) {
@@ -51,12 +50,12 @@ func Names(sys system.System) (names []string, err error) {
 	return names, nil
 }
 
-// None is an error about a profile that there is not.
+// None returns the error about a profile that does not exist.
 func None(sys system.System, name string) error {
 	return fmt.Errorf("there is no profile %s: neither %s nor a link %s to oci-add-hooks exists; hookctl profile list names those that do", name, sys.Profile(name), name)
 }
 
-// List returns the profiles that there are. exe is the path of oci-add-hooks; empty if it is not known.
+// List returns the existing profiles. exe is the path of oci-add-hooks; empty if unknown.
 func List(sys system.System, exe string) ([]Profile, error) {
 	names, err := Names(sys)
 	if err != nil {
@@ -88,9 +87,9 @@ func List(sys system.System, exe string) ([]Profile, error) {
 	return list, nil
 }
 
-// bare returns the names of the links beside the oci-add-hooks at exe that no profile has.
+// bare returns the names of the links beside the oci-add-hooks at exe for which no profile exists.
 func bare(exe string, names []string) (list []string) {
-	entries, _ := os.ReadDir(filepath.Dir(exe)) // of what cannot be read, nothing is known
+	entries, _ := os.ReadDir(filepath.Dir(exe)) // an unreadable directory counts as empty
 	for _, e := range entries {
 		name := e.Name()
 		if exe != "" && e.Type() == fs.ModeSymlink && name != cmdline.Name && profile.ValidName(name) && !slices.Contains(names, name) && program.LeadsTo(Link(exe, name), exe) {
@@ -100,7 +99,7 @@ func bare(exe string, names []string) (list []string) {
 	return list
 }
 
-// Missing returns an error if there is neither a profile nor a link of a name.
+// Missing returns an error if neither a profile nor a link of a name exists.
 func Missing(sys system.System, exe, name string) error {
 	if _, err := os.Lstat(sys.Profile(name)); errors.Is(err, fs.ErrNotExist) && len(program.LinksTo(exe, name)) == 0 {
 		return None(sys, name)
@@ -108,15 +107,15 @@ func Missing(sys system.System, exe, name string) error {
 	return nil
 }
 
-// Ready returns the link of a profile, if an engine may call it: it leads to the oci-add-hooks at exe, and containers start by
-// the profile, which force does without. What is found in the profile comes with an error too.
+// Ready returns the link of a profile, if an engine may call it: it leads to the oci-add-hooks at exe, and containers
+// can start by the profile, which force does not require. It returns the findings about the profile also with an error.
 func Ready(sys system.System, exe, name string, force bool) (link string, findings []check.Finding, err error) {
 	path := sys.Profile(name)
 	if _, err := os.Stat(path); err != nil {
-		return "", nil, fmt.Errorf("there is no profile %s: make it by hookctl profile add %s", path, name)
+		return "", nil, fmt.Errorf("there is no profile %s: make it with hookctl profile add %s", path, name)
 	}
 	if link = Link(exe, name); !program.LeadsTo(link, exe) {
-		return "", nil, fmt.Errorf("%s is no link to %s: make it by hookctl profile add %s, or say where it is by --bin-dir", link, exe, name)
+		return "", nil, fmt.Errorf("%s is not a link to %s: make it with hookctl profile add %s, or give its directory with --bin-dir", link, exe, name)
 	}
 	findings = check.Files(exe, []string{path}).Findings
 	if err := Judge(findings, name+" is not installed", "installs it all the same", force); err != nil {

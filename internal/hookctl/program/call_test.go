@@ -9,7 +9,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 )
 
-// TestCall shows what an engine's call of its runtime leads to, through scripts.
+// TestCall tests which call of oci-add-hooks an engine's call of its runtime leads to, through scripts.
 func TestCall(t *testing.T) {
 	root := t.TempDir()
 	t.Setenv("PATH", root+"/bin")
@@ -37,7 +37,7 @@ func TestCall(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for call, want := range map[string]string{ // what is used: the name, hook files, hooks directories, runtime
+	for call, want := range map[string]string{ // the name, hook files, hooks directories and runtime
 		"ROOT/bin/gpu":           "gpu",
 		"ROOT/other/gpu":         "gpu",
 		"gpu":                    "gpu",

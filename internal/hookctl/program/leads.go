@@ -12,13 +12,13 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// Known returns the links NAME to program that are known, and the one that would be beside it.
+// Known returns the known links NAME to program, and the path of the one beside it, which may not exist.
 func Known(program, name string) []string {
 	return append(LinksTo(program, name), filepath.Join(filepath.Dir(program), name))
 }
 
-// Uses returns what reports whether a word of an engine's call is one of links, leads to one, or has the call use the
-// profile of its name. A name alone, which is looked up in a PATH that is not known, is taken for the link.
+// Uses returns a function that reports whether a word of an engine's call is one of links, leads to one, or makes the
+// call use the profile of that name. A name without a path, which is looked up in an unknown PATH, counts as the link.
 func Uses(sys system.System, links []string) func(word string) bool {
 	return func(word string) bool {
 		return slices.ContainsFunc(links, func(link string) bool { return uses(sys, word, link) })
@@ -30,11 +30,12 @@ func uses(sys system.System, word, link string) bool {
 	if !filepath.IsAbs(word) {
 		return filepath.Base(word) == name
 	}
-	called := filepath.Base(word) == name && (LeadsTo(word, link) || Is(word)) // by another link, and the same name
+	called := filepath.Base(word) == name && (LeadsTo(word, link) || Is(word)) // through another link of the same name
 	return called || sameEntry(word, sys.Profile(name)) || name != cmdline.Name && leadsOver(word, link)
 }
 
-// Calls returns what reports whether a word of an engine's call is the oci-add-hooks at program, or leads to it.
+// Calls returns a function that reports whether a word of an engine's call is the oci-add-hooks at program, or leads to
+// it.
 func Calls(program string) func(word string) bool {
 	return func(word string) bool {
 		if !filepath.IsAbs(word) {
@@ -45,7 +46,8 @@ func Calls(program string) func(word string) bool {
 	}
 }
 
-// Is reports whether a path leads to oci-add-hooks, be it another copy than the one that hookctl found, of any name.
+// Is reports whether a path leads to oci-add-hooks, including copies other than the one that hookctl found, of any
+// name.
 func Is(path string) bool {
 	end, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -58,10 +60,10 @@ func Is(path string) bool {
 	return err == nil && filepath.Base(info.Path) == cmdline.Name
 }
 
-// leadsOver reports whether path is link, or a link to it, or a link to such a link. What link leads to does not matter: it
-// may have been removed.
+// leadsOver reports whether path is link, or a link to it, directly or through other links. The target of link does not
+// matter: it may have been removed.
 func leadsOver(path, link string) bool {
-	for range 40 { // as many as the kernel follows
+	for range 40 { // the kernel's limit
 		if sameEntry(path, link) {
 			return true
 		}
@@ -81,14 +83,14 @@ func leadsOver(path, link string) bool {
 	return false
 }
 
-// sameEntry reports whether two paths are the same name in the same directory. Nothing of that name need be there.
+// sameEntry reports whether two paths are the same name in the same directory. The name need not exist.
 func sameEntry(a, b string) bool {
 	return filepath.Clean(a) == filepath.Clean(b) ||
 		filepath.Base(a) == filepath.Base(b) && LeadsTo(filepath.Dir(a), filepath.Dir(b))
 }
 
-// Words returns the paths and names that there are in an engine's call of its runtime, in the scripts that it calls, and in
-// those that they call. The paths are those of files. An error says what cannot be followed: it may lead anywhere.
+// Words returns the paths and names in an engine's call of its runtime, in the scripts that it calls, and in those that
+// they call. The paths are paths in files. An error lists what cannot be followed, and so may lead anywhere.
 func Words(files proc.Files, call []string) (words []string, err error) {
 	f := follow(files, call)
 	for _, c := range f.commands {
@@ -97,16 +99,17 @@ func Words(files proc.Files, call []string) (words []string, err error) {
 			words = append(words, c.path)
 		}
 	}
-	for _, word := range append(slices.Clone(words), f.words...) { // an option's value, a list of paths, a text for a shell
+	for _, word := range append(slices.Clone(words), f.words...) { // an option's value, a list of paths, or text for a shell
 		words = append(words, word)
 		words = append(words, strings.FieldsFunc(word, betweenWords)...)
 	}
 	return words, f.err()
 }
 
-// Call returns the call of oci-add-hooks that an engine's call of its runtime leads to, be it through scripts, as if it created
-// a container. It reports false if the engine's call leads to another program, as far as it can be followed. exe is the
-// oci-add-hooks that is known; it may be empty. Relative paths stay so unless the directory is known to which they are.
+// Call returns the call of oci-add-hooks that an engine's call of its runtime leads to, also through scripts, as if it
+// created a container. It returns false if the engine's call leads to another program, as far as it can be followed.
+// exe is the path of the known oci-add-hooks, and may be empty. Relative paths stay relative unless their directory is
+// known.
 func Call(files proc.Files, call []string, exe string) (cmdline.Call, bool, error) {
 	f := follow(files, call)
 	for _, c := range f.commands {
@@ -114,7 +117,7 @@ func Call(files proc.Files, call []string, exe string) (cmdline.Call, bool, erro
 			if !isProgram(word, exe) && (i > 0 || !isProgram(c.path, exe)) {
 				continue
 			}
-			// An option of the runtime's comes first, as in an engine's calls: it is no value of ours.
+			// An option of the runtime comes first, as in an engine's calls.
 			call, err := cmdline.Parse(slices.Concat(c.words[i:], []string{"--debug=false", "create"}))
 			if c.dir != "" {
 				for _, paths := range [][]string{call.HookFiles, call.HooksDirs} {

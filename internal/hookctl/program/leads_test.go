@@ -9,8 +9,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// A link is known by whatever leads to it, and a profile by whatever has the program called by its name; what leads to the
-// same program by another link has nothing to do with either.
+// TestUses: anything that leads to a link uses it, and anything that calls the program by the profile's name uses the
+// profile. What leads to the same program through another link uses neither.
 func TestUses(t *testing.T) {
 	root := t.TempDir()
 	sys := system.System{Profiles: filepath.Join(root, "profiles")}
@@ -28,7 +28,7 @@ func TestUses(t *testing.T) {
 	for link, target := range map[string]string{
 		"bin/gpu":       "oci-add-hooks",
 		"bin/other":     "oci-add-hooks",
-		"bin/runc":      "oci-add-hooks", // shadows another
+		"bin/runc":      "oci-add-hooks", // hides another one
 		"usr":           "bin",
 		"opt/chain":     "../usr/gpu",
 		"opt/long":      filepath.Join(root, "opt/chain"),
@@ -52,7 +52,7 @@ func TestUses(t *testing.T) {
 		"opt/chain":          "gu",
 		"opt/long":           "gu",
 		"opt/gpu":            "gu", // reads the same profile
-		"copy/gpu":           "gu", // so does another copy of the program
+		"copy/gpu":           "gu", // another copy of the program does too
 		"sbin/gpu":           "",
 		"profiles/gpu.json":  "gu",
 		"bin/other":          "o",
@@ -90,7 +90,7 @@ func TestUses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !Calls(program)(filepath.Join(root, "bin/gpu")) {
-		t.Error("a link to the program is not known once it is gone")
+		t.Error("a removed link to the program is not known")
 	}
 }
 
@@ -107,7 +107,7 @@ func wantUses(t *testing.T, sys system.System, root, word string, links map[stri
 	}
 }
 
-// TestIs: another copy of the program is known by what it was built of, whatever its name.
+// TestIs: another copy of the program is recognized by its build information, independent of its name.
 func TestIs(t *testing.T) {
 	dir := t.TempDir()
 	copied := filepath.Join(dir, "copy")

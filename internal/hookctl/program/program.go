@@ -1,5 +1,5 @@
-// Package program knows the program oci-add-hooks on this system: where it is, which links lead to it, and which low-level
-// runtime it finds. It knows neither profiles nor engines.
+// Package program knows the program oci-add-hooks on this system: its path, the links that lead to it, and the
+// low-level runtime that it finds. It knows neither profiles nor engines.
 package program
 
 import (
@@ -18,7 +18,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/launch"
 )
 
-// Find returns the path of oci-add-hooks: the one in binDir, or if that is empty the one beside this program or in PATH.
+// Find returns the path of oci-add-hooks: the one in binDir, or if that is empty the one beside this program or in
+// PATH.
 func Find(binDir string) (string, error) {
 	if binDir != "" {
 		dir, err := filepath.Abs(binDir)
@@ -40,11 +41,11 @@ func Find(binDir string) (string, error) {
 	if path, err := exec.LookPath(cmdline.Name); err == nil {
 		return filepath.Abs(path)
 	}
-	return "", errors.New("oci-add-hooks is neither beside hookctl nor in PATH; say where it is by --bin-dir DIR")
+	return "", errors.New("oci-add-hooks is neither beside hookctl nor in PATH; give its directory with --bin-dir DIR")
 }
 
-// FindRuntime returns the path of the runtime called name, as oci-add-hooks at program finds it. Without program it is this
-// tool that is not taken for a runtime.
+// FindRuntime returns the path of the runtime called name, as oci-add-hooks at program finds it. If program is empty,
+// hookctl itself is what does not count as a runtime.
 func FindRuntime(program, name string) (string, error) {
 	if program == "" {
 		program = "/proc/self/exe"
@@ -52,7 +53,8 @@ func FindRuntime(program, name string) (string, error) {
 	return launch.FindFor(program, name)
 }
 
-// LinksTo returns what is called name and leads to program, in the directory of program, in dirs and in those of PATH.
+// LinksTo returns the files called name that lead to program, in the directory of program, in dirs and in those of
+// PATH.
 func LinksTo(program, name string, dirs ...string) []string {
 	links := []string{}
 	seen := map[string]bool{}
@@ -67,14 +69,14 @@ func LinksTo(program, name string, dirs ...string) []string {
 	return links
 }
 
-// LeadsTo reports whether a path is program, or a link that leads there: whether both lead to the same file.
+// LeadsTo reports whether a path is program, or a link to it: whether both lead to the same file.
 func LeadsTo(path, program string) bool {
 	a, errA := os.Stat(path)
 	b, errB := os.Stat(program)
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
-// Loader returns the dynamic loader that an ELF program names; "" for a static one.
+// Loader returns the dynamic loader that an ELF program names; "" for a static program.
 func Loader(path string) (string, error) {
 	f, err := elf.Open(path)
 	if err != nil {

@@ -18,26 +18,26 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// command is one that an engine's call comes to: the call itself, or one of a script.
+// command is a command that an engine's call leads to: the call itself, or one in a script.
 type command struct {
-	words []string // what is not known is missing; relative paths are joined to the directory in which they are, if that is known
-	path  string   // of its first word, if that is a name which was looked up
-	dir   string   // in which it is executed; empty if that is not known
+	words []string // without unknown ones; relative paths are joined to their directory if it is known
+	path  string   // of its first word, if that is a name that was looked up
+	dir   string   // its working directory; empty if unknown
 }
 
 // follower follows an engine's call through scripts.
 type follower struct {
 	files    proc.Files
 	commands []command
-	words    []string // all that is written in the scripts, comments aside
+	words    []string // all words in the scripts, without comments
 	unknown  []error  // what cannot be followed
 	seen     map[string]bool
 }
 
-// maxDepth is how deep scripts may call each other.
+// maxDepth is how many levels deep scripts may call each other.
 const maxDepth = 8
 
-// follow follows a call. What is unknown afterwards may lead anywhere.
+// follow follows a call. Anything left in unknown may lead anywhere.
 func follow(files proc.Files, call []string) *follower {
 	f := &follower{files: files, seen: map[string]bool{}}
 	f.command(command{words: call}, true, 0)
@@ -50,8 +50,8 @@ func (f *follower) note(format string, args ...any) {
 	f.unknown = append(f.unknown, fmt.Errorf(format, args...))
 }
 
-// command notes a command, and follows the scripts among its words. Its name is looked up only if it passes arguments on: a
-// runtime's call does.
+// command records a command, and follows the scripts among its words. It looks up the name only if the command passes
+// arguments on, as a runtime's call does.
 func (f *follower) command(c command, lookup bool, depth int) {
 	if len(c.words) == 0 {
 		return
@@ -68,8 +68,8 @@ func (f *follower) command(c command, lookup bool, depth int) {
 	}
 }
 
-// lookup returns the path of a program that is called by its name: in the system's directories, or in PATH. It is empty if
-// there is none.
+// lookup returns the path of a program that is called by name: in the system's directories, or in PATH. It returns ""
+// if there is none.
 func (f *follower) lookup(name string) string {
 	for _, dir := range filepath.SplitList(launch.SystemPath + ":" + os.Getenv("PATH")) {
 		path := filepath.Join(dir, name)
@@ -81,7 +81,7 @@ func (f *follower) lookup(name string) string {
 	return ""
 }
 
-// script follows the file at path if it is a script, which is called with args.
+// script follows the file at path if it is a script. args are the arguments of its call.
 func (f *follower) script(path string, args []string, depth int) {
 	if !filepath.IsAbs(path) || f.seen[path] {
 		return
@@ -109,7 +109,7 @@ func (f *follower) script(path string, args []string, depth int) {
 
 var shells = []string{"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"}
 
-// interpreter returns the name of the program that a script is for.
+// interpreter returns the name of a script's interpreter.
 func interpreter(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	words := strings.Fields(strings.TrimPrefix(line, "#!"))
@@ -122,15 +122,15 @@ func interpreter(text string) string {
 	return filepath.Base(words[0])
 }
 
-// shell follows one script. It takes every branch, one after the other.
+// shell follows one script. It follows every branch, one after the other.
 type shell struct {
 	*follower
 	path   string
 	depth  int
 	text   string
-	args   []string            // its arguments, as far as they are known: an engine adds its own
-	values map[string][]string // of variables that it has set
-	dir    string              // its working directory; empty if that is not known: a runtime's is its bundle
+	args   []string            // its arguments, as far as they are known: an engine adds others
+	values map[string][]string // the variables that it has set
+	dir    string              // its working directory; empty if unknown: a runtime's is its bundle
 }
 
 func (s *shell) run(text string) {
@@ -169,7 +169,7 @@ func (s *shell) run(text string) {
 	})
 }
 
-// literal notes what is written in a word.
+// literal records the literal text of a word.
 func (s *shell) literal(word *syntax.Word) {
 	if text, ok := s.expand(word.Parts); ok {
 		s.words = append(s.words, text)
@@ -231,7 +231,7 @@ func (s *shell) call(n *syntax.CallExpr) {
 			break
 		}
 		becomes = becomes || name == "exec"
-		for args = args[1:]; len(args) > 0; args = args[1:] { // options and variables of these
+		for args = args[1:]; len(args) > 0; args = args[1:] { // options and variables of these commands
 			word, ok := s.expand(args[0].Parts)
 			if name == "command" && (word == "-v" || word == "-V") {
 				return
@@ -272,12 +272,12 @@ func (s *shell) call(n *syntax.CallExpr) {
 	s.execute(args[0], words, passesOn)
 }
 
-// lost notes that a word, which is the program that a command calls, is not known.
+// lost records that a word that a command calls as its program is unknown.
 func (s *shell) lost(word *syntax.Word) {
 	s.note("%s:%d cannot be followed: %s is not known", s.path, word.Pos().Line(), s.text[word.Pos().Offset():word.End().Offset()])
 }
 
-// execute follows a command whose program is known; word is where that is written.
+// execute follows a command whose program is known. word is the place of the program in the script.
 func (s *shell) execute(word *syntax.Word, words []string, passesOn bool) {
 	name, args := words[0], words[1:]
 	argument := func(i int) string { return append(slices.Clone(args), "", "")[i] }
@@ -324,7 +324,7 @@ func (s *shell) execute(word *syntax.Word, words []string, passesOn bool) {
 	s.command(command{words: words, dir: s.dir}, passesOn, s.depth)
 }
 
-// source follows what a script reads into itself.
+// source follows a file that a script sources.
 func (s *shell) source(word *syntax.Word, path string) {
 	if !filepath.IsAbs(path) || s.depth == maxDepth {
 		s.lost(word)
@@ -341,7 +341,7 @@ func (s *shell) source(word *syntax.Word, path string) {
 	}
 }
 
-// join returns a path that is relative to the script's working directory, as it is if that is not known.
+// join returns a path relative to the script's working directory. If that is unknown, the path is unchanged.
 func (s *shell) join(path string) string {
 	if filepath.IsAbs(path) || s.dir == "" {
 		return path
@@ -349,7 +349,7 @@ func (s *shell) join(path string) string {
 	return filepath.Join(s.dir, path)
 }
 
-// expandAll returns what a word stands for, and reports whether all of it is known.
+// expandAll returns the words that a word expands to, and reports whether all of it is known.
 func (s *shell) expandAll(word *syntax.Word) (words []string, known bool) {
 	parts := word.Parts
 	if len(parts) == 1 {
@@ -400,7 +400,7 @@ func (s *shell) expand(parts []syntax.WordPart) (string, bool) {
 	return b.String(), true
 }
 
-// parameter returns the value of a variable that the script has set, or its default.
+// parameter returns the value of a variable that the script has set, or its default value.
 func (s *shell) parameter(p *syntax.ParamExp) (string, bool) {
 	if p.Slice != nil || p.Repl != nil || p.Length || p.Excl {
 		return "", false
@@ -425,7 +425,7 @@ func (s *shell) parameter(p *syntax.ParamExp) (string, bool) {
 	return "", false
 }
 
-// output returns what commands print whose output is a path: command -v, dirname and the like.
+// output returns the output of commands that print a path: command -v, dirname and similar ones.
 func (s *shell) output(c *syntax.CmdSubst) (string, bool) {
 	if len(c.Stmts) != 1 {
 		return "", false
@@ -452,13 +452,13 @@ func (s *shell) output(c *syntax.CmdSubst) (string, bool) {
 	return "", false
 }
 
-// betweenWords reports whether a character of a text that is not understood stands between words.
+// betweenWords reports whether a character separates words in a text of unknown syntax.
 func betweenWords(r rune) bool { return strings.ContainsRune(" \t\n\"'`=;&|()<>{},[]", r) }
 
-// maxScript is the size in bytes of the longest script that is looked through.
+// maxScript is the size limit of a script that is followed, in bytes.
 const maxScript = 64 << 10
 
-// readScript returns the text of a file if it is a script.
+// readScript returns the text of a file if it is a script, else "".
 func readScript(files proc.Files, path string) (string, error) {
 	file, err := files.Open(path)
 	switch {
@@ -480,7 +480,7 @@ func readScript(files proc.Files, path string) (string, error) {
 	}
 	switch {
 	case err == nil:
-		return "", fmt.Errorf("%s is longer than the scripts that are looked through (%d KiB)", file.Name(), maxScript>>10)
+		return "", fmt.Errorf("%s is longer than the scripts that are followed (%d KiB)", file.Name(), maxScript>>10)
 	case err != io.EOF && err != io.ErrUnexpectedEOF:
 		return "", fmt.Errorf("%s cannot be read: %w", file.Name(), report.Plain(err))
 	case n < 2:

@@ -10,13 +10,13 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 )
 
-// TestFollow: what scripts come to is found, or it is said that it cannot be told; never is it passed over.
+// TestFollow: the program that a script leads to is found, or reported as unknown, but never ignored.
 func TestFollow(t *testing.T) {
 	const found, unknown, none = "found", "unknown", "none"
 	for name, test := range map[string]struct {
 		script string
-		want   string // of the link ROOT/bin/gpu
-		call   string // what Call makes of it: hook files, or "-"; empty for nothing
+		want   string // from the link ROOT/bin/gpu
+		call   string // the result of Call: hook files, or "-"; empty for none
 	}{
 		"exec":              {"#!/bin/sh\nexec ROOT/bin/gpu \"$@\"", found, "-"},
 		"name":              {"#!/bin/sh\ngpu $@", found, "-"},

@@ -8,9 +8,10 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// Default makes a runtime an engine's default once it has started a container, which try does: a broken default stops a
-// node. For that the engine has to know it first, by its name alone. If anything fails, everything is as it was, and the
-// engine reads that if it has read the other. It returns the plan that it has carried out.
+// Default makes a runtime an engine's default after it has started a container, which try does: a broken default stops
+// a node. For that the engine first has to know the runtime by its name only. If anything fails, everything is
+// restored, and the engine reads the restored files if it has read the changed ones. It returns the plan that it has
+// carried out.
 func Default(ctx context.Context, sys system.System, e engine.Engine, r engine.Runtime, reload bool, try func(context.Context) error) (*Plan, error) {
 	plan, err := Install(ctx, sys, e, r)
 	if err != nil {
@@ -61,7 +62,7 @@ func Default(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		if second, err = Install(ctx, sys, e, r); err != nil {
 			return err
 		}
-		second.change = first.change // both are kept, or neither
+		second.change = first.change // both changes are kept, or neither
 		return second.apply(ctx)
 	}
 	read := func(ctx context.Context) error {

@@ -12,19 +12,19 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
-// judge says in what the engine's configuration has become another than p is about.
+// judge returns an error if the engine's configuration has changed in other things than those that p is about.
 func (p *Plan) judge(before, after *engine.View) error {
 	name, is, was := p.runtime.Name, after.Default(), before.Default()
 	wantDefault := p.expected && p.runtime.Default
 	switch {
 	case p.expected && !after.Knows(name):
-		return fmt.Errorf("%s does not see the runtime %s: a file that it reads later replaces what its other files say; name that file by --config", p.engine.Name(), name)
+		return fmt.Errorf("%s does not see the runtime %s: a file that it reads later replaces what its other files say; name that file with --config", p.engine.Name(), name)
 	case !p.expected && after.Knows(name):
-		return fmt.Errorf("%s still sees the runtime %s%s: another file than those that hookctl changed names it; remove it there", p.engine.Name(), name, after.Naming(name))
+		return fmt.Errorf("%s still sees the runtime %s%s: a file that hookctl did not change names it; remove it there", p.engine.Name(), name, after.Naming(name))
 	case wantDefault && is != name:
 		return fmt.Errorf("the default runtime of %s would not be %s but %s: a file that it reads later says so%s", p.engine.Name(), name, is, after.NamingDefault())
 	case !p.expected && is == name:
-		return fmt.Errorf("the default runtime of %s would still be %s: another file than those that hookctl changed says so%s", p.engine.Name(), name, after.NamingDefault())
+		return fmt.Errorf("the default runtime of %s would still be %s: a file that hookctl did not change says so%s", p.engine.Name(), name, after.NamingDefault())
 	case !wantDefault && was != name && is != was:
 		return fmt.Errorf("the default runtime of %s would be %q, and no longer %q", p.engine.Name(), is, was)
 	}
@@ -34,7 +34,7 @@ func (p *Plan) judge(before, after *engine.View) error {
 		}
 	}
 	if was, is := before.Without(name), after.Without(name); !reflect.DeepEqual(was, is) {
-		return fmt.Errorf("the configuration of %s would change in other things too:\n%s", p.engine.Name(), difference(was, is))
+		return fmt.Errorf("the configuration of %s would also change elsewhere:\n%s", p.engine.Name(), difference(was, is))
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// Record is what an installation has changed. Nothing in it is read by anyone but hookctl.
+// Record is the change that an installation made. Only hookctl reads it.
 type Record struct {
 	Engine string         `json:"engine"`
 	Config string         `json:"config"` // the engine's main configuration file
@@ -33,7 +33,7 @@ type RecordedFile struct {
 	AfterSHA256  string  `json:"afterSHA256"`
 }
 
-// before returns the text as change has it.
+// before returns the text as package change has it: nil if there was no file.
 func (f RecordedFile) before() []byte {
 	if f.Before == nil {
 		return nil
@@ -50,7 +50,7 @@ func record(f change.File) RecordedFile {
 	return r
 }
 
-// installed returns the record as an engine wants it.
+// installed returns the record in the form that an engine takes.
 func (r *Record) installed(sys system.System, e engine.Engine) (engine.Installed, error) {
 	i := engine.Installed{Name: r.Name, Link: r.Link, Record: recordPath(sys, r.Engine, r.Name), Before: func(path string) []byte {
 		f, _ := r.file(path)
@@ -66,7 +66,7 @@ func (r *Record) installed(sys system.System, e engine.Engine) (engine.Installed
 	return i, err
 }
 
-// file returns what is known of the file at path, if the installation changed it.
+// file returns the record of the file at path, if the installation changed it.
 func (r *Record) file(path string) (RecordedFile, bool) {
 	for _, f := range r.Files {
 		if f.Path == path {
@@ -80,8 +80,8 @@ func recordPath(sys system.System, engine, name string) string {
 	return filepath.Join(sys.State, engine, name+".json")
 }
 
-// ReadRecord returns what is remembered of the installation of a runtime in an engine, and the text that says so; nil if
-// hookctl has not installed it.
+// ReadRecord returns the record of the installation of a runtime in an engine, and the record's text; nil if hookctl
+// has not installed it.
 func ReadRecord(sys system.System, engine, name string) (*Record, []byte, error) {
 	path := recordPath(sys, engine, name)
 	text, err := change.Read(path)
@@ -101,10 +101,10 @@ func ReadRecord(sys system.System, engine, name string) (*Record, []byte, error)
 	return r, text, nil
 }
 
-// Records returns what hookctl has installed in an engine's configuration.
+// Records returns the records of hookctl's installations in an engine's configuration.
 func Records(sys system.System, e engine.Engine) ([]*Record, error) { return others(sys, e, "") }
 
-// others returns what else than name hookctl has installed in an engine's configuration.
+// others returns the records of hookctl's installations in an engine's configuration, except that of name.
 func others(sys system.System, e engine.Engine, name string) (records []*Record, err error) {
 	entries, err := os.ReadDir(filepath.Join(sys.State, e.Name()))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -132,7 +132,7 @@ func (r *Record) marshal() []byte {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(r); err != nil {
-		panic("a record cannot be encoded: " + err.Error()) // it holds strings alone
+		panic("a record cannot be encoded: " + err.Error()) // it holds only strings
 	}
 	return b.Bytes()
 }
@@ -155,8 +155,8 @@ func Configs(sys system.System, name string) (paths []string, err error) {
 	return paths, nil
 }
 
-// Edited returns the files of an installation that are not as any installation has left them, and those that are gone.
-// Several installations may have changed a file: the last one counts.
+// Edited returns the files of an installation that differ from what any installation left, and those that are missing.
+// If several installations have changed a file, the last one counts.
 func Edited(sys system.System, e engine.Engine, r *Record) (edited []string, err error) {
 	all, err := Records(sys, e)
 	if err != nil {

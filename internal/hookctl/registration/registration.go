@@ -1,8 +1,8 @@
 // Package registration registers a profile with an engine as a runtime, and undoes that.
 //
-// It plans the change of the engine's files, remembers it below the system's State so that it can be undone even when others
-// have edited the files since, and holds the result to what the engine itself makes of it. How an engine's files are written
-// it does not know: package engine's implementations do.
+// It plans the change of the engine's files, and records it below the system's State, so that it can be undone even if
+// others have edited the files since. It compares the result with what the engine itself reads. It does not know how an
+// engine's files are written: that is in the implementations of package engine.
 package registration
 
 import (
@@ -22,29 +22,29 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// Plan is what an installation, or its taking back, changes.
+// Plan is the change that an installation, or its removal, makes.
 type Plan struct {
-	Files    []change.File // in order; the record among them
-	Notes    []string      // what a person is to know; CarryOut adds to them
-	Reloaded bool          // whether CarryOut has had the engine read it
-	Record   *Record       // of an installation, as it is to be
+	Files    []change.File // in order, including the record
+	Notes    []string      // messages for the user; CarryOut adds to them
+	Reloaded bool          // whether CarryOut has had the engine read the change
+	Record   *Record       // of an installation: the new record
 
 	change   *change.Change
 	engine   engine.Engine
 	runtime  engine.Runtime
-	expected bool // whether the runtime is there in the end
+	expected bool // whether the runtime exists afterwards
 }
 
-// Reload returns how the engine comes to know of what was planned.
+// Reload returns how the engine is made to read the planned change.
 func (p *Plan) Reload() engine.Reload { return p.engine.Reload(p.Files) }
 
-// Changes reports whether there is anything to do.
+// Changes reports whether there is anything to change.
 func (p *Plan) Changes() bool {
 	return slices.ContainsFunc(p.Files, func(f change.File) bool { return !f.Same() })
 }
 
-// Install plans to make an engine know r. What an earlier installation of that name changed is taken as if it were not
-// there, so that a second one comes to the same result.
+// Install plans to register r with an engine. It treats the changes of an earlier installation of that name as absent,
+// so that a second one has the same result.
 func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.Runtime) (*Plan, error) {
 	old, oldText, err := ReadRecord(sys, e.Name(), r.Name)
 	if err != nil {
@@ -75,7 +75,7 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 	if old == nil && now.Knows(r.Name) {
 		return nil, fmt.Errorf("%s has a runtime %s already%s, and hookctl did not put it there: remove it, or choose another name for the profile", e.Name(), r.Name, now.Naming(r.Name))
 	}
-	if old != nil { // what it changed and this one doesn't
+	if old != nil { // files that it changed and this one does not
 		for _, f := range old.Files {
 			if !slices.ContainsFunc(files, func(g change.File) bool { return g.Path == f.Path }) {
 				text, err := base(f.Path)
@@ -99,7 +99,7 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		f.After = endLinesAs(before, f.After)
 		files[i].After = f.After
 		if sameMeaning(f.Path, now, f.After) {
-			files[i].After = now // somebody has written it in another way since
+			files[i].After = now // somebody has reformatted it since
 		}
 		files[i].Before = now
 		rec.Files = append(rec.Files, record(change.File{Path: f.Path, Before: before, After: files[i].After}))
@@ -109,19 +109,19 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		plan.Notes = append(plan.Notes, advice)
 	}
 	if old != nil && old.Link == r.Link && !slices.ContainsFunc(files, func(f change.File) bool { return !f.Same() }) {
-		return plan, plan.judge(now, now) // what is remembered of it stays, whatever else has been edited since
+		return plan, plan.judge(now, now) // the record stays, whatever else was edited since
 	}
-	// The record comes first: whatever happens after, it is known what there is to take back.
+	// The record comes first: whatever happens later, it says what has to be undone.
 	plan.Record = rec
 	plan.Files = append(plan.Files, change.File{Path: recordPath(sys, e.Name(), r.Name), Before: oldText, After: rec.marshal(), Mode: 0o600})
 	plan.Files = append(plan.Files, files...)
 	return plan, nil
 }
 
-// Uninstall plans to take back an installation.
+// Uninstall plans to undo an installation.
 func Uninstall(sys system.System, e engine.Engine, r *Record, text []byte) (*Plan, error) {
 	plan := Gone(sys, e, engine.Runtime{Name: r.Name, Link: r.Link})
-	for _, f := range slices.Backward(r.Files) { // references before what they refer to
+	for _, f := range slices.Backward(r.Files) { // references before the files that they refer to
 		now, then, err := takenBack(sys, e, r, f.Path)
 		if err != nil {
 			return nil, err
@@ -136,13 +136,13 @@ func Uninstall(sys system.System, e engine.Engine, r *Record, text []byte) (*Pla
 	return plan, nil
 }
 
-// Gone returns a plan of no change, by which the engine is not to know r.
+// Gone returns a plan without changes, after which the engine must not know r.
 func Gone(sys system.System, e engine.Engine, r engine.Runtime) *Plan {
 	return &Plan{change: change.Begin(sys), engine: e, runtime: r}
 }
 
-// inherit returns the records of what else is installed in the same configuration as they are to be once r is taken back,
-// which changes files so: what they found then is what there would have been without r.
+// inherit returns the changes to the records of other installations in the same configuration when the removal of r
+// makes the changes in files. Their Before becomes the text that there would have been without r.
 func inherit(sys system.System, e engine.Engine, r *Record, files []change.File) (changed []change.File, err error) {
 	records, err := others(sys, e, r.Name)
 	if err != nil {
@@ -185,8 +185,8 @@ func inherit(sys system.System, e engine.Engine, r *Record, files []change.File)
 	return changed, nil
 }
 
-// takenBack returns the text of a file as it is now, and as it is without what r says was put there: as it was before, if
-// nobody has changed it since, or else without that part alone.
+// takenBack returns the current text of a file, and its text without what r added: the text before r if nobody has
+// changed it since, or else the current text without r's part.
 func takenBack(sys system.System, e engine.Engine, r *Record, path string) (now, then []byte, err error) {
 	now, err = change.Read(path)
 	if err != nil || r == nil || now == nil {
@@ -207,7 +207,7 @@ func takenBack(sys system.System, e engine.Engine, r *Record, path string) (now,
 	return now, endLinesAs(now, then), err
 }
 
-// endLinesAs ends the lines of a text with CR LF, as some editors do, if all lines of the one before end so.
+// endLinesAs ends the lines of a text with CR LF, as some editors do, if all lines of before end that way.
 func endLinesAs(before, text []byte) []byte {
 	lines := bytes.Count(before, []byte("\n"))
 	if lines == 0 || bytes.Count(before, []byte("\r\n")) != lines {
@@ -216,7 +216,7 @@ func endLinesAs(before, text []byte) []byte {
 	return bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
 }
 
-// sameMeaning reports whether two texts of a file say the same.
+// sameMeaning reports whether two texts of a file have the same meaning.
 func sameMeaning(path string, a, b []byte) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
@@ -226,8 +226,9 @@ func sameMeaning(path string, a, b []byte) bool {
 	return errA == nil && errB == nil && reflect.DeepEqual(inA, inB)
 }
 
-// Refuse returns an error that begins with what if an engine of list has a runtime that uses what matches reports (see
-// program.Uses), through scripts too; or if that cannot be told, as when unknown says that list is not all.
+// Refuse returns an error that begins with what if an engine of list has a runtime that uses what matches recognizes
+// (see program.Uses), also through scripts. It also returns one if that is unknown, for example because unknown says
+// that list is incomplete.
 func Refuse(ctx context.Context, what string, list []engine.Engine, unknown error, matches func(word string) bool) error {
 	var lines, doubts []string
 	if unknown != nil {
@@ -252,19 +253,19 @@ func Refuse(ctx context.Context, what string, list []engine.Engine, unknown erro
 	case len(lines) > 0:
 		return fmt.Errorf("%s; remove it from the engine first, or give --force:\n  %s", what, strings.Join(lines, "\n  "))
 	case len(doubts) > 0:
-		return fmt.Errorf("%s: whether an engine knows it cannot be told; give --force if you know that none does:\n  %s", what, strings.Join(doubts, "\n  "))
+		return fmt.Errorf("%s: it is unknown whether an engine uses it; give --force if you know that none does:\n  %s", what, strings.Join(doubts, "\n  "))
 	}
 	return nil
 }
 
-// Step is a part of carrying out a plan that comes after its files are written.
+// Step is a step of carrying out a plan that follows the change of its files.
 type Step struct {
 	Do   func(context.Context) error
-	Undo func(context.Context) error // called after the files have been restored, if Do was; may be nil
+	Undo func(context.Context) error // called after the files have been restored, if Do was called; may be nil
 }
 
-// Reloading returns the step by which the engine reads its configuration, after which it has to know of the change by its
-// own word. An error says why that cannot be done here. To be undone, an installation does not need an engine that answers.
+// Reloading returns the step in which the engine reads its configuration, after which it must itself report the change.
+// An error says why that is impossible here. The removal of an installation does not need an engine that answers.
 func (p *Plan) Reloading(ctx context.Context) (Step, error) {
 	reload := p.Reload()
 	if reload.Refused != nil {
@@ -289,7 +290,7 @@ func (p *Plan) Reloading(ctx context.Context) (Step, error) {
 	}, nil
 }
 
-// advice is what a person is to do if the change is undone after the engine may have read it.
+// advice returns what the user has to do if the change is undone after the engine may have read it.
 func (p *Plan) advice() string {
 	back := slices.Clone(p.Files)
 	for i, f := range back {
@@ -299,18 +300,19 @@ func (p *Plan) advice() string {
 	if command == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s may have read it: to have it read what there is again, run: %s", p.engine.Name(), command)
+	return fmt.Sprintf("%s may have read it: to make it read the current files again, run: %s", p.engine.Name(), command)
 }
 
 const (
-	// settling is how long a daemon may take until it knows what it has read. One that is restarted looks through its containers.
+	// settling is how long a daemon may take to report what it has read. A daemon that restarts first scans its
+	// containers.
 	settling = 30 * time.Second
-	// forgetting is how long it may take until it knows no longer what has been removed.
+	// forgetting is how long a daemon may take to stop reporting what was removed.
 	forgetting = 2 * time.Second
 )
 
-// settle waits until the engine knows of the change, by its own word. A runtime that it goes on to know is noted alone:
-// dockerd keeps all if daemon.json has no runtimes any more.
+// settle waits until the engine itself reports the change. If it still knows a removed runtime, that is only noted:
+// dockerd keeps all runtimes if daemon.json no longer has any.
 func (p *Plan) settle(ctx context.Context) error {
 	begun := time.Now()
 	return engine.Settled(ctx, settling, func(ctx context.Context) error {
@@ -330,8 +332,8 @@ func (p *Plan) settle(ctx context.Context) error {
 
 const errKept = unread("the engine still knows the runtime")
 
-// Unread reports whether the engine runs and does not know yet what the plan is about: its configuration may have been changed
-// without a reload, or an earlier call killed before it.
+// Unread reports whether the engine runs and has not read yet what the plan is about: its configuration may have been
+// changed without a reload, or an earlier call was killed before the reload.
 func (p *Plan) Unread(ctx context.Context) (bool, error) {
 	if d := p.engine.Daemon(); d != nil && d.Process == nil {
 		return false, nil
@@ -344,7 +346,7 @@ func (p *Plan) Unread(ctx context.Context) (bool, error) {
 	return false, err
 }
 
-// unread is an error about what an engine says that it knows.
+// unread is an error about what an engine reports.
 type unread string
 
 func (e unread) Error() string { return string(e) }
@@ -374,7 +376,7 @@ func (p *Plan) confirm(ctx context.Context) error {
 	return unread(p.engine.Name() + " has read its configuration, and " + problem)
 }
 
-// Perform does what was planned, if there is anything to do. With reload, the engine reads it.
+// Perform carries out the plan, if there is anything to do. With reload set, the engine reads the change.
 func (p *Plan) Perform(ctx context.Context, reload bool) error {
 	if !reload {
 		if !p.Changes() {
@@ -394,10 +396,10 @@ func (p *Plan) Perform(ctx context.Context, reload bool) error {
 	return p.CarryOut(ctx, step)
 }
 
-// CarryOut does what was planned, and then each of steps. If anything fails, or ctx ends, everything is restored; the next
-// call of hookctl does that if this one is killed.
+// CarryOut carries out the plan, and then each of steps. If anything fails, or ctx ends, it restores everything. If it
+// is killed, the next call of hookctl does that.
 //
-// An installation needs an engine that takes its configuration as it is. To be undone, it does not: the engine is then not
+// An installation needs an engine that accepts its current configuration. A removal does not; the engine is then not
 // asked about the result either.
 func (p *Plan) CarryOut(ctx context.Context, steps ...Step) error {
 	steps = slices.Concat([]Step{{Do: p.apply}}, steps, []Step{{Do: func(context.Context) error { return p.change.Keep() }}})
@@ -408,7 +410,7 @@ func (p *Plan) CarryOut(ctx context.Context, steps ...Step) error {
 		err = steps[begun-1].Do(ctx)
 	}
 	if ctx.Err() != nil && (begun < len(steps) || err != nil) {
-		err = fmt.Errorf("interrupted: %w", context.Cause(ctx)) // whatever it broke off
+		err = fmt.Errorf("interrupted: %w", context.Cause(ctx)) // instead of the error that it caused
 	}
 	if err == nil {
 		return nil
@@ -428,21 +430,21 @@ func (p *Plan) CarryOut(ctx context.Context, steps ...Step) error {
 	return err
 }
 
-// apply changes the files, and holds the result to what the engine makes of it.
+// apply changes the files, and compares the result with what the engine reads.
 func (p *Plan) apply(ctx context.Context) error {
 	before, err := p.engine.View(ctx)
 	if err != nil && (p.expected || ctx.Err() != nil) {
 		return err
 	}
 	if err != nil {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s was not asked about the result, for it did not take its configuration before: %v", p.engine.Name(), err))
+		p.Notes = append(p.Notes, fmt.Sprintf("%s was not asked about the result, because it did not accept its configuration before: %v", p.engine.Name(), err))
 	}
 	if err := p.change.Apply(ctx, p.Files); err != nil || before == nil {
 		return err
 	}
 	after, err := p.engine.View(ctx)
 	if err != nil {
-		return fmt.Errorf("%s does not take the change: %w", p.engine.Name(), err)
+		return fmt.Errorf("%s does not accept the change: %w", p.engine.Name(), err)
 	}
 	return p.judge(before, after)
 }

@@ -41,7 +41,7 @@ func machine(t *testing.T, files map[string]string) system.System {
 	return sys
 }
 
-// snapshot returns what lies below a directory: every file's text and mode, and every directory.
+// snapshot returns everything below a directory: every file's text and mode, and every directory.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -77,13 +77,13 @@ func wantSame(t *testing.T, what string, want, got map[string]string) {
 	}
 }
 
-// installation is an engine, with the files that are there for it.
+// installation is an engine, with the files that it needs.
 type installation struct {
 	engine, config string
 	files          map[string]string
 }
 
-// newerContainerd is the containerd that test/newer pins: its configuration has another version.
+// newerContainerd is the containerd that test/newer pins, whose configuration has another version.
 const newerContainerd = "newer containerd"
 
 var installations = []installation{
@@ -156,7 +156,8 @@ func carryOut(t *testing.T, plan *registration.Plan) {
 
 var gpu = engine.Runtime{Name: "gpu", Link: "/usr/local/bin/gpu"}
 
-// TestThereAndBack: installing twice changes nothing, and uninstalling leaves no trace: not a byte, a mode, or a directory.
+// TestThereAndBack: installing twice changes nothing the second time, and uninstalling leaves no trace: not a byte, a
+// mode, or a directory.
 func TestThereAndBack(t *testing.T) {
 	for _, i := range installations {
 		for _, isDefault := range []bool{false, true} {
@@ -171,7 +172,7 @@ func TestThereAndBack(t *testing.T) {
 					t.Fatal("nothing was installed")
 				}
 				if again := i.install(t, sys, r); again.Changes() {
-					t.Errorf("a second time changes %+v", again.Files)
+					t.Errorf("the second installation changes %+v", again.Files)
 				}
 				carryOut(t, i.uninstall(t, sys, "gpu"))
 				wantSame(t, "uninstalled", before, snapshot(t, sys.Root))
@@ -180,7 +181,7 @@ func TestThereAndBack(t *testing.T) {
 	}
 }
 
-// TestTwoProfiles: each is removed alone, in whichever order.
+// TestTwoProfiles: each of two profiles can be removed without the other, in either order.
 func TestTwoProfiles(t *testing.T) {
 	for _, i := range installations {
 		for _, order := range [][]string{{"gpu", "net"}, {"net", "gpu"}} {
@@ -198,8 +199,8 @@ func TestTwoProfiles(t *testing.T) {
 	}
 }
 
-// TestEveryStepFails: whichever file cannot be changed, because somebody else has in between, and whichever step after
-// that fails, all is as it was.
+// TestEveryStepFails: if a file cannot be changed because somebody else has changed it, or if a later step fails,
+// everything is restored.
 func TestEveryStepFails(t *testing.T) {
 	for _, i := range installations {
 		for _, what := range []string{"install", "uninstall"} {
@@ -247,7 +248,7 @@ func TestEveryStepFails(t *testing.T) {
 	}
 }
 
-// TestCarryOut: a step that fails is undone with those before it, the last first; so it is at an interrupt.
+// TestCarryOut: a failed step is undone with those before it, the last one first. An interrupt has the same effect.
 func TestCarryOut(t *testing.T) {
 	var did []string
 	sys := machine(t, nil)
@@ -278,7 +279,7 @@ func TestCarryOut(t *testing.T) {
 	}
 }
 
-// TestUndoFails: what cannot be restored is said, and stays recorded.
+// TestUndoFails: what cannot be restored is reported, and stays in the journal.
 func TestUndoFails(t *testing.T) {
 	i := installations[0]
 	sys := machine(t, i.files)
@@ -298,7 +299,8 @@ func TestUndoFails(t *testing.T) {
 	}
 }
 
-// TestUmask: whatever the umask, others can read what engines read for them, and nobody else what is remembered.
+// TestUmask: independent of the umask, others can read what engines read for them, and nobody else can read hookctl's
+// records.
 func TestUmask(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
 	for _, i := range []installation{{"podman", "etc/containers/containers.conf", nil}, {"docker", "etc/docker/daemon.json", nil}} {
@@ -320,7 +322,7 @@ func TestUmask(t *testing.T) {
 	}
 }
 
-// meddle changes a file as somebody else would, and makes it if it is not there.
+// meddle changes a file as somebody else would, and makes it if it is missing.
 func meddle(t *testing.T, f change.File) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {

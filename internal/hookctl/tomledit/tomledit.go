@@ -1,6 +1,7 @@
 // Package tomledit edits TOML text: one value changes, and every other byte stays.
 //
-// It knows the format, and where in a text a table, a key or an item of an array stands. It does not know what the keys mean.
+// It knows the format, and the place of a table, a key or an item of an array in a text. It does not know what the keys
+// mean.
 package tomledit
 
 import (
@@ -25,10 +26,10 @@ func Decode(path string, text []byte) (tree Table, err error) {
 	var at *toml.DecodeError
 	if errors.As(err, &at) {
 		line, column := at.Position()
-		return nil, fmt.Errorf("%s:%d:%d: not valid TOML: %s; mend it first", path, line, column, strings.TrimPrefix(at.Error(), "toml: "))
+		return nil, fmt.Errorf("%s:%d:%d: not valid TOML: %s; fix it first", path, line, column, strings.TrimPrefix(at.Error(), "toml: "))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: not valid TOML: %s; mend it first", path, strings.TrimPrefix(err.Error(), "toml: "))
+		return nil, fmt.Errorf("%s: not valid TOML: %s; fix it first", path, strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	return tree, nil
 }
@@ -36,7 +37,7 @@ func Decode(path string, text []byte) (tree Table, err error) {
 // mark is the byte order mark, with which a text may begin for containerd 1.x.
 var mark = []byte("\xef\xbb\xbf")
 
-// unmarked returns a text with blanks in the place of a byte order mark, so that all offsets stay.
+// unmarked returns a text with blanks in place of a byte order mark, so that all offsets stay the same.
 func unmarked(text []byte) []byte {
 	if rest, ok := bytes.CutPrefix(text, mark); ok {
 		return slices.Concat([]byte("   "), rest)
@@ -44,7 +45,7 @@ func unmarked(text []byte) []byte {
 	return text
 }
 
-// Prepend returns a text with a line before all others.
+// Prepend returns a text with a line added before all others.
 func Prepend(text []byte, line string) []byte {
 	if bytes.HasPrefix(text, mark) {
 		return Insert(text, len(mark), line)
@@ -64,8 +65,8 @@ func heading(path []string) string {
 	return "[" + strings.Join(keys, ".") + "]"
 }
 
-// Write returns a table under its whole name, so that it may stand anywhere after other tables; those in it follow. A
-// table that holds tables alone needs no heading.
+// Write returns a table under its full name, so that it can follow any other table, and then its subtables. A table
+// that holds only tables needs no heading.
 func Write(path []string, t Table) string {
 	var text, inner string
 	for _, key := range slices.Sorted(maps.Keys(t)) {
@@ -75,7 +76,7 @@ func Write(path []string, t Table) string {
 		}
 		line, err := toml.Marshal(Table{key: t[key]})
 		if err != nil {
-			panic(err) // it has been read from TOML
+			panic(err) // the value was read from TOML
 		}
 		text += string(line)
 	}
@@ -91,7 +92,7 @@ type Item struct {
 	Start, End int // of the item in the text, with its quotation marks
 }
 
-// Array returns the strings in an array above all tables, and the offset of its bracket; -1 if there is no such array.
+// Array returns the strings in a top-level array, and the offset of its bracket; -1 if there is no such array.
 func Array(text []byte, key string) (open int, items []Item, err error) {
 	var p unstable.Parser
 	p.Reset(unmarked(text))
@@ -99,7 +100,7 @@ func Array(text []byte, key string) (open int, items []Item, err error) {
 	for p.NextExpression() {
 		e := p.Expression()
 		if e.Kind == unstable.Table || e.Kind == unstable.ArrayTable {
-			break // what follows is in a table
+			break // the rest is in a table
 		}
 		if e.Kind != unstable.KeyValue {
 			continue
@@ -122,12 +123,12 @@ func Array(text []byte, key string) (open int, items []Item, err error) {
 	return open, items, p.Error()
 }
 
-// Insert returns a text with another one inserted.
+// Insert returns a text with what inserted at an offset.
 func Insert(text []byte, at int, what string) []byte {
 	return slices.Concat(text[:at], []byte(what), text[at:])
 }
 
-// place is where a key stands in a table, or where it could.
+// place is the place of a key in a table, or where it would be.
 type place struct {
 	heading    int // the offset after the table's heading; -1 if there is none
 	start, end int // of the line with the key; end is 0 if there is none
@@ -170,7 +171,7 @@ func keysOf(e *unstable.Node) (names []string, end int) {
 	return names, end
 }
 
-// lineLength returns the length of the first line, with its line feed.
+// lineLength returns the length of the first line, including its line feed.
 func lineLength(text []byte) int {
 	if i := strings.IndexByte(string(text), '\n'); i >= 0 {
 		return i + 1
@@ -178,7 +179,8 @@ func lineLength(text []byte) int {
 	return len(text)
 }
 
-// RemoveItem returns a text without an item of an array: whole lines, where it has a line of its own. Comments stay.
+// RemoveItem returns a text without an item of an array. It removes whole lines where the item has a line of its own.
+// Comments stay.
 func RemoveItem(text []byte, item Item) []byte {
 	lineStart := bytes.LastIndexByte(text[:item.Start], '\n') + 1
 	before, after := string(text[lineStart:item.Start]), string(text[item.End:])
@@ -227,7 +229,7 @@ func HasHeading(text []byte, path []string) (bool, error) {
 	return at.heading >= 0, err
 }
 
-// Quote returns a text as a basic string.
+// Quote returns a text as a TOML basic string.
 func Quote(text string) string {
 	b, err := json.Marshal(text)
 	if err != nil {

@@ -4,7 +4,8 @@ import (
 	"testing"
 )
 
-// An item goes with its comma, and with its line if that has nothing else. What somebody has written beside it stays.
+// TestRemoveItem: an item is removed with its comma, and with its line if that has nothing else. Text that a user wrote
+// beside it stays.
 func TestRemoveItem(t *testing.T) {
 	for _, test := range []struct{ name, before, after string }{
 		{"the only one", `imports = ["x"]`, `imports = []`},
@@ -39,7 +40,7 @@ func TestRemoveItem(t *testing.T) {
 	}
 }
 
-// A byte order mark, which containerd 1.x takes, stays the first of the text.
+// TestByteOrderMark: a byte order mark, which containerd 1.x accepts, stays at the beginning of the text.
 func TestByteOrderMark(t *testing.T) {
 	const text = "\xef\xbb\xbfversion = 2\n[a]\nb = 1\n"
 	tree, err := Decode("config.toml", []byte(text))

@@ -6,7 +6,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 )
 
-// Dig returns the table at a path; nil if there is none.
+// Dig returns the table at a path, nil if there is none.
 func Dig(t Table, path ...string) Table {
 	for _, key := range path {
 		t, _ = t[key].(Table)
@@ -14,7 +14,7 @@ func Dig(t Table, path ...string) Table {
 	return t
 }
 
-// Within returns the table at a path, and makes it if there is none.
+// Within returns the table at a path, and adds it if there is none.
 func Within(t Table, path ...string) Table {
 	for _, key := range path {
 		inner, ok := t[key].(Table)
@@ -27,7 +27,7 @@ func Within(t Table, path ...string) Table {
 	return t
 }
 
-// Settings returns what a table, and those in it, set to something else than an empty or a zero value.
+// Settings returns the members of a table, and of its subtables, that are not empty or zero.
 func Settings(t Table) Table {
 	set := Table{}
 	for key, v := range t {
@@ -54,7 +54,7 @@ func Strings(v any) (list []string) {
 	return list
 }
 
-// ReadAll reads files and merges them, the later over the earlier: tables are merged, everything else is replaced.
+// ReadAll reads files and merges them in order: it merges tables, and replaces every other value.
 func ReadAll(files []string) (Table, error) {
 	all := Table{}
 	for _, path := range files {
@@ -71,7 +71,7 @@ func ReadAll(files []string) (Table, error) {
 	return all, nil
 }
 
-// Merge merges one table into another: tables are merged, everything else is replaced.
+// Merge merges from into another table: it merges tables, and replaces every other value.
 func Merge(into, from Table) {
 	for key, v := range from {
 		inner, isTable := v.(Table)

@@ -1,4 +1,4 @@
-// Pause is the process of a pod's sandbox: it holds the namespaces, and reaps what is orphaned in them, until it is ended.
+// Pause is the process of a pod's sandbox. It holds the namespaces and reaps orphans in them until it is ended.
 package main
 
 import (
@@ -18,7 +18,7 @@ func main() {
 			return
 		case <-orphaned:
 			for pid := 1; pid > 0; {
-				pid, _ = unix.Wait4(-1, nil, unix.WNOHANG, nil) // fails when there is no child left
+				pid, _ = unix.Wait4(-1, nil, unix.WNOHANG, nil) // fails when no child is left
 			}
 		}
 	}

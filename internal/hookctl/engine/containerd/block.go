@@ -10,7 +10,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
-// planBlock puts the handler into hookctl's block at the end of the main file.
+// planBlock writes the handler into hookctl's block at the end of the main file.
 func (c *containerd) planBlock(now *effective, r engine.Runtime, main []byte) ([]change.File, error) {
 	tree, err := tomledit.Decode(c.config, main)
 	if err != nil {
@@ -18,9 +18,9 @@ func (c *containerd) planBlock(now *effective, r engine.Runtime, main []byte) ([
 	}
 	switch version, _ := tree["version"].(int64); {
 	case version > 2:
-		return nil, fmt.Errorf("%s is of version %d, of which this containerd takes nothing for its CRI plugin: its own is version 2", c.config, version)
+		return nil, fmt.Errorf("%s has version %d, from which this containerd reads nothing for its CRI plugin: its own is version 2", c.config, version)
 	case version < 2 && len(tree) > 0:
-		return nil, fmt.Errorf("%s is of an older version than 2: write `version = 2` at its beginning, and the names of plugins as version 2 has them", c.config)
+		return nil, fmt.Errorf("%s has an older version than 2: write `version = 2` at its beginning, and use the plugin names of version 2", c.config)
 	}
 	h, err := now.handler(r, main)
 	if err != nil {
@@ -35,7 +35,7 @@ func (c *containerd) planBlock(now *effective, r engine.Runtime, main []byte) ([
 		block["version"] = int64(2)
 	}
 	ours := tomledit.Within(block, path...)
-	// containerd 1.6 forgets its built-in handler as soon as another one is named.
+	// containerd 1.6 drops its built-in handler if another one is named.
 	if tomledit.Dig(tree, append(path, "runtimes")...) == nil {
 		for name, like := range now.handlers() {
 			tomledit.Within(ours, "runtimes")[name] = tomledit.Settings(like.(tomledit.Table))
@@ -56,13 +56,13 @@ func (c *containerd) planBlock(now *effective, r engine.Runtime, main []byte) ([
 	return []change.File{{Path: c.config, After: c.addBlock(rest, block), Mode: 0o644}}, nil
 }
 
-// The lines around what hookctl writes into a file that is not its own.
+// The lines around the text that hookctl writes into a file that is not its own.
 const (
 	beginBlock = "# begin of oci-add-hooks: written by hookctl, which takes it out by: hookctl uninstall containerd --profile NAME\n"
 	endBlock   = "# end of oci-add-hooks\n"
 )
 
-// cutBlock returns what stands in hookctl's block, and the text without it.
+// cutBlock returns the content of hookctl's block, and the text without the block.
 func (c *containerd) cutBlock(text []byte) (tree tomledit.Table, rest []byte, err error) {
 	tree = tomledit.Table{}
 	before, after, found := strings.Cut(string(text), beginBlock)
@@ -80,7 +80,7 @@ func (c *containerd) cutBlock(text []byte) (tree tomledit.Table, rest []byte, er
 	return tree, []byte(before + after), nil
 }
 
-// addBlock puts hookctl's block at the end of a text.
+// addBlock adds hookctl's block at the end of a text.
 func (c *containerd) addBlock(text []byte, block tomledit.Table) []byte {
 	text = slices.Clone(text)
 	if len(text) > 0 && text[len(text)-1] != '\n' {

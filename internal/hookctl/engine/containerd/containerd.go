@@ -1,5 +1,5 @@
-// Package containerd knows containerd: its configuration, which handlers of its CRI plugin it comes to, and how a pod is
-// reached.
+// Package containerd knows containerd: its configuration, the handlers of its CRI plugin in that, and how a pod is
+// started.
 package containerd
 
 import (
@@ -21,20 +21,20 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// containerd knows runtimes by handlers of its CRI plugin. What its configuration comes to, `containerd config dump` says:
-// which version it is, which files it imports, and what the defaults are.
+// containerd has runtimes as handlers of its CRI plugin. `containerd config dump` prints its effective configuration:
+// the version, the imported files, and the defaults.
 //
-// From version 3 of the configuration on, a handler goes into a file of its own, which the main file imports if it does
-// not yet. In version 2 an imported file would replace all of the CRI plugin's settings, so that the handler is a marked
-// block at the end of the main file.
+// Since version 3 of the configuration, a handler has a file of its own, and hookctl adds an import to the main file if
+// it has none. In version 2 an imported file would replace all settings of the CRI plugin, so that the handler is a
+// marked block at the end of the main file.
 type containerd struct {
 	config string
-	given  bool // by --config, and not where containerd does without it
+	given  bool // whether --config gave it, rather than a default that containerd can do without
 	daemon *engine.Daemon
 }
 
-// New returns the containerd whose main configuration is the file config; if that is empty, the one that runs, or the usual
-// one.
+// New returns the containerd whose main configuration is the file config. If that is empty, it is the one that runs, or
+// that of the usual file.
 func New(sys system.System, config string) (engine.Engine, error) {
 	kind := engine.Kind{Program: "containerd", Usual: "/etc/containerd/config.toml", Config: configOptions, Except: ofDocker}
 	daemon, err := kind.Find(sys, config)
@@ -46,7 +46,7 @@ func New(sys system.System, config string) (engine.Engine, error) {
 
 var configOptions = []string{"--config", "-config", "-c"}
 
-// ofDocker reports whether a configuration is that of the containerd that dockerd starts, which has no CRI plugin.
+// ofDocker reports whether a configuration belongs to the containerd that dockerd starts, which has no CRI plugin.
 func ofDocker(config string) bool {
 	return strings.HasSuffix(config, "/docker/containerd/containerd.toml")
 }
@@ -56,7 +56,7 @@ func (*containerd) Program() string          { return "containerd" }
 func (c *containerd) Config() string         { return c.config }
 func (c *containerd) Daemon() *engine.Daemon { return c.daemon }
 
-// effective is what containerd makes of its configuration.
+// effective is containerd's effective configuration.
 type effective struct {
 	text    string
 	tree    tomledit.Table
@@ -64,10 +64,10 @@ type effective struct {
 	plugin  string // the key below plugins that has the handlers
 }
 
-// cris are the names of the plugin that has the handlers, in version 3 of the configuration and in version 2.
+// cris are the names of the plugin that has the handlers, in versions 3 and 2 of the configuration.
 var cris = []string{"io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"}
 
-// dump has containerd say what its configuration comes to.
+// dump returns the effective configuration, which it asks containerd for.
 func (c *containerd) dump(ctx context.Context) (*effective, error) {
 	program, err := c.daemon.Path()
 	if err != nil {
@@ -75,7 +75,7 @@ func (c *containerd) dump(ctx context.Context) (*effective, error) {
 	}
 	var args []string
 	if c.daemon.Process != nil {
-		args = c.daemon.Process.Without(configOptions...) // the options of a daemon hold for this command too
+		args = c.daemon.Process.Without(configOptions...) // the daemon's options also apply to this command
 	}
 	text, err := change.Read(c.config)
 	asked := "dump"
@@ -87,7 +87,7 @@ func (c *containerd) dump(ctx context.Context) (*effective, error) {
 	case c.given:
 		return nil, fmt.Errorf("there is no %s", c.config)
 	default:
-		asked = "default" // by which it runs; `config dump` of 1.x wants a file
+		asked = "default" // its configuration without a file; `config dump` of 1.x needs one
 	}
 	e := &effective{}
 	if e.text, err = command.Output(ctx, program, append(args, "config", asked)...); err != nil {
@@ -112,30 +112,30 @@ func (c *containerd) dump(ctx context.Context) (*effective, error) {
 	return e, nil
 }
 
-// disabled returns the names in disabled_plugins for which there is no CRI: of the plugin as a whole in containerd 1.x, of one
-// of its parts in 2.x.
+// disabled returns the names in disabled_plugins that disable the CRI: in containerd 1.x that of the whole plugin, in
+// 2.x that of one of its parts.
 func (e *effective) disabled() []string {
 	return slices.DeleteFunc(tomledit.Strings(e.tree["disabled_plugins"]), func(name string) bool {
 		return !slices.Contains(append(cris, "cri", "io.containerd.cri.v1.images"), name)
 	})
 }
 
-// ask is dump for one that has a CRI plugin.
+// ask is dump for a containerd that has a CRI plugin.
 func (c *containerd) ask(ctx context.Context) (*effective, error) {
 	e, err := c.dump(ctx)
 	if err != nil || e.plugin != "" {
 		return e, err
 	}
-	return nil, errors.New("this containerd has no CRI plugin, or it is among the disabled_plugins of " + c.config + "; it is by its handlers that Kubernetes chooses a runtime, " +
+	return nil, errors.New("this containerd has no CRI plugin, or it is among the disabled_plugins of " + c.config + "; Kubernetes chooses a runtime by its handlers, " +
 		"and without Kubernetes nothing has to be registered: ctr run --runc-binary LINK, nerdctl run --runtime LINK")
 }
 
-// handlers returns the handlers, by their names.
+// handlers returns the handlers by name.
 func (e *effective) handlers() tomledit.Table {
 	return tomledit.Dig(e.tree, "plugins", e.plugin, "containerd", "runtimes")
 }
 
-// missingDefault returns the name of the default handler if there is no handler of that name; else an empty text.
+// missingDefault returns the name of the default handler if no handler has that name; else "".
 func (e *effective) missingDefault() string {
 	name, _ := e.containerdTable()[defaultRuntimeName].(string)
 	if e.handlers()[name] != nil {
@@ -144,7 +144,7 @@ func (e *effective) missingDefault() string {
 	return name
 }
 
-// containerdTable is the table of the plugin that has the handlers and the name of the default one.
+// containerdTable returns the plugin's table with the handlers and the name of the default one.
 func (e *effective) containerdTable() tomledit.Table {
 	return tomledit.Dig(e.tree, "plugins", e.plugin, "containerd")
 }
@@ -169,7 +169,7 @@ func (c *containerd) Plan(ctx context.Context, r engine.Runtime, read func(strin
 	return c.planBlock(now, r, main)
 }
 
-// Block is what planDropIn puts into a file of its own, or planBlock between its marks.
+// Block returns what planDropIn writes into a file of its own, or planBlock between its marks.
 func (c *containerd) Block(ctx context.Context, r engine.Runtime) (string, error) {
 	now, err := c.ask(ctx)
 	if err != nil {
@@ -182,7 +182,7 @@ func (c *containerd) Block(ctx context.Context, r engine.Runtime) (string, error
 	return now.block(r, main)
 }
 
-// block returns the tables of a runtime, as an imported file or the main file may have them.
+// block returns the tables of a runtime for an imported file or the main file.
 func (e *effective) block(r engine.Runtime, main []byte) (text string, err error) {
 	h, err := e.handler(r, main)
 	if err != nil {
@@ -194,14 +194,14 @@ func (e *effective) block(r engine.Runtime, main []byte) (text string, err error
 	return text + tomledit.Write([]string{"plugins", e.plugin, "containerd", "runtimes", r.Name}, h), nil
 }
 
-// handler returns the settings of the handler that is to be: those of the default one, whose hooks it adds to, with the link
-// in the place of its runtime; those of runc's where the default one is of another kind, or hookctl's.
+// handler returns the settings of the new handler: those of the default handler, to whose containers it adds hooks,
+// with the link as its runtime. If the default handler has another type or is hookctl's, they are those of runc.
 func (e *effective) handler(r engine.Runtime, main []byte) (tomledit.Table, error) {
 	if name := e.missingDefault(); name != "" && e.handlers()[r.Name] == nil {
 		return nil, fmt.Errorf("the %s of containerd is %q, and there is no such handler: its CRI plugin does not start; add it, or name another", defaultRuntimeName, name)
 	}
 	name, _ := e.containerdTable()[defaultRuntimeName].(string)
-	if name == r.Name { // it is installed again
+	if name == r.Name { // it is being installed again
 		was, err := tomledit.Decode("config.toml", main)
 		if err != nil {
 			return nil, err
@@ -217,9 +217,9 @@ func (e *effective) handler(r engine.Runtime, main []byte) (tomledit.Table, erro
 	switch {
 	case like == nil || kind == engine.RuncV2:
 	case kind == "":
-		return nil, fmt.Errorf("containerd's handler %s has no runtime_type, so that no container starts by it; write runtime_type = %q first", name, engine.RuncV2)
+		return nil, fmt.Errorf("containerd's handler %s has no runtime_type, so that no container starts with it; write runtime_type = %q first", name, engine.RuncV2)
 	default:
-		return nil, fmt.Errorf("containerd's handler %s is of the type %s, not %s, and there is none called runc: its settings are of no use to a runtime like runc", name, kind, engine.RuncV2)
+		return nil, fmt.Errorf("containerd's handler %s has the type %s, not %s, and there is none called runc: its settings do not suit a runtime like runc", name, kind, engine.RuncV2)
 	}
 	h := tomledit.Settings(like)
 	h["runtime_type"] = engine.RuncV2
@@ -241,10 +241,10 @@ func (e *effective) handler(r engine.Runtime, main []byte) (tomledit.Table, erro
 	return h, nil
 }
 
-// defaultRuntimeName is the key whose value is the handler for pods that name none.
+// defaultRuntimeName is the key with the handler for pods that name none.
 const defaultRuntimeName = "default_runtime_name"
 
-// planDropIn puts the handler into a file of its own.
+// planDropIn writes the handler into a file of its own.
 func (c *containerd) planDropIn(now *effective, r engine.Runtime, main []byte, read func(string) ([]byte, error)) ([]change.File, error) {
 	dir, imported, err := c.dropIns(main)
 	if err != nil {
@@ -276,7 +276,7 @@ func (c *containerd) planDropIn(now *effective, r engine.Runtime, main []byte, r
 }
 
 func (c *containerd) Without(path string, text []byte, was engine.Installed) ([]byte, error) {
-	plugin := "" // in which this file has the handler
+	plugin := "" // the plugin that has the handler in this file
 	tree, err := tomledit.Decode(path, text)
 	if err != nil {
 		return nil, err
@@ -312,7 +312,7 @@ func (c *containerd) Without(path string, text []byte, was engine.Installed) ([]
 	}
 	handlers := tomledit.Dig(block, "plugins", plugin, "containerd", "runtimes")
 	if handlers[was.Name] == nil {
-		return nil, fmt.Errorf("%s: the lines around hookctl's part (%q) are gone, so that what it is is unknown: remove the tables of the handler %s manually, then remove %s",
+		return nil, fmt.Errorf("%s: the lines around hookctl's part (%q) are gone, so that its extent is unknown: remove the tables of the handler %s manually, then remove %s",
 			c.config, strings.TrimSpace(beginBlock), was.Name, was.Record)
 	}
 	delete(handlers, was.Name)
@@ -324,11 +324,11 @@ func (c *containerd) Without(path string, text []byte, was engine.Installed) ([]
 			return c.addBlock(rest, block), nil
 		}
 	}
-	return rest, nil // what is left there alone are containerd's built-in handlers
+	return rest, nil // what remains are only containerd's built-in handlers
 }
 
-// withoutDefault restores the value of default_runtime_name that it had, if it is this runtime's name now and stands outside
-// of hookctl's block.
+// withoutDefault restores the former value of default_runtime_name, if it is this runtime's name now and is outside
+// hookctl's block.
 func (c *containerd) withoutDefault(text []byte, tree tomledit.Table, was engine.Installed) ([]byte, error) {
 	before, err := tomledit.Decode(c.config, was.Before(c.config))
 	if err != nil {
@@ -351,8 +351,8 @@ func (c *containerd) withoutDefault(text []byte, tree tomledit.Table, was engine
 	return text, nil
 }
 
-// View is what `config dump` prints. Files that are imported and not there are an error: the dump passes over them, and
-// containerd does not start.
+// View returns what `config dump` prints. A missing imported file is an error: the dump ignores it, but containerd does
+// not start.
 func (c *containerd) View(ctx context.Context) (*engine.View, error) {
 	e, err := c.ask(ctx)
 	if err != nil {

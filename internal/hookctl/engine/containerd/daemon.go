@@ -47,7 +47,7 @@ func (c *containerd) Known(ctx context.Context) (*engine.Registered, error) {
 	for name, handler := range config.Containerd.Runtimes {
 		binary, _ := handler.Options["BinaryName"].(string)
 		entry := engine.Entry{Name: name, Path: cmp.Or(binary, "runc"), Default: name == config.Containerd.Default}
-		for _, h := range answer.RuntimeHandlers { // from containerd 2.0 on
+		for _, h := range answer.RuntimeHandlers { // since containerd 2.0
 			if h.Name == name && h.Features.GetRecursiveReadOnlyMounts() {
 				entry.Features = append(entry.Features, engine.RecursiveReadOnly)
 			}

@@ -15,7 +15,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// start starts a containerd with a configuration of its own, and returns the path of that.
+// start starts a containerd with a configuration of its own, and returns the path of the configuration.
 func start(t *testing.T, program, text string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -70,8 +70,8 @@ snapshotter = "native"
 `
 )
 
-// TestRunning: of two containerds that run, each is judged by its own program and asked at its own socket, whatever comes
-// first in PATH.
+// TestRunning: with two running containerds, each is judged by its own program and asked at its own socket, independent
+// of PATH.
 func TestRunning(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: containerd takes root (sudo make test)")

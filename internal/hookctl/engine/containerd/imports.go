@@ -11,16 +11,16 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
-// importsKey is the key of a configuration whose value names other files, or patterns of their names.
+// importsKey is the key whose value lists other files, or patterns of their names.
 const importsKey = "imports"
 
-// dropInVersion is the version of the configuration in which hookctl writes files of its own: the oldest with these names.
-// A newer containerd reads each file in its own version.
+// dropInVersion is the version of the configuration in which hookctl writes files of its own: the oldest with these
+// plugin names. A newer containerd reads each file in the file's own version.
 const dropInVersion = 3
 
-// dropIns returns the directory for a file of hookctl's own, and whether the main file imports what is in it: that is conf.d
-// beside it, unless it imports another directory that is there. A generated file cannot be made to import anything: then
-// any directory will do that it imports.
+// dropIns returns the directory for a file of hookctl's own, and whether the main file imports files in it. The
+// directory is conf.d beside the main file, unless that imports another existing directory. hookctl cannot add imports
+// to a generated file, so any directory that it imports is accepted.
 func (c *containerd) dropIns(main []byte) (dir string, imported bool, err error) {
 	_, items, err := tomledit.Array(main, importsKey)
 	if err != nil {
@@ -52,12 +52,12 @@ func (c *containerd) dropIns(main []byte) (dir string, imported bool, err error)
 	return usual, false, nil
 }
 
-// importLine is the line that hookctl adds to a containerd configuration without imports.
+// importLine returns the line that hookctl adds to a containerd configuration without imports.
 func importLine(path string) string {
 	return "imports = [" + tomledit.Quote(path) + "] # written by hookctl\n"
 }
 
-// addImport has a containerd configuration import the file at path.
+// addImport makes a containerd configuration import the file at path.
 func addImport(text []byte, path string) ([]byte, error) {
 	open, items, err := tomledit.Array(text, importsKey)
 	switch {
@@ -74,7 +74,7 @@ func addImport(text []byte, path string) ([]byte, error) {
 	return tomledit.Prepend(text, importLine(path)), nil // before all tables
 }
 
-// removeImport takes back what addImport did to the configuration at config, however it has been written since.
+// removeImport reverses what addImport did to the configuration at config, also if it was reformatted since.
 func removeImport(text []byte, path, config string) ([]byte, error) {
 	if line := importLine(path); strings.Contains(string(text), line) {
 		return []byte(strings.Replace(string(text), line, "", 1)), nil
@@ -85,13 +85,13 @@ func removeImport(text []byte, path, config string) ([]byte, error) {
 	}
 	for _, item := range items {
 		if absolute(item.Value, config) == path {
-			return removeImport(tomledit.RemoveItem(text, item), path, config) // it may be there twice
+			return removeImport(tomledit.RemoveItem(text, item), path, config) // it may be listed twice
 		}
 	}
 	return text, nil
 }
 
-// absolute returns a path that stands in the file config.
+// absolute returns a path in the file config as an absolute path.
 func absolute(path, config string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)

@@ -41,7 +41,7 @@ func (c *containerd) Registered(ctx context.Context) (*engine.Registered, error)
 	return r, nil
 }
 
-// entry returns a handler.
+// entry returns a handler as an entry.
 func (e *effective) entry(name string, isDefault bool) engine.Entry {
 	h := tomledit.Dig(e.handlers(), name)
 	entry := engine.Entry{Name: name, Path: "runc", Default: isDefault, PodAnnotations: []string{}}
@@ -59,14 +59,14 @@ func (e *effective) entry(name string, isDefault bool) engine.Entry {
 	}
 	if older, _ := h["runtime_engine"].(string); older != "" {
 		entry.Faults = append(entry.Faults, engine.Fault{Fatal: true,
-			Problem: fmt.Sprintf("runtime_engine is %q, which is for shims of containerd 1.0 alone", older),
+			Problem: fmt.Sprintf("runtime_engine is %q, which is only for shims of containerd 1.0", older),
 			Remedy:  "remove it, and put the link into BinaryName, below options"})
 	}
 	return entry
 }
 
-// unseen notes the handlers that files name and containerd does not know: in files that it does not read, in the table of
-// a plugin that it does not have, and in files whose CRI section another one replaces.
+// unseen adds faults for the handlers that files name and containerd does not know: those in files that it does not
+// read, in the table of a plugin that it does not have, and in files whose CRI section another file replaces.
 func (c *containerd) unseen(now *effective, r *engine.Registered) error {
 	main, err := change.Read(c.config)
 	if err != nil {
@@ -77,7 +77,7 @@ func (c *containerd) unseen(now *effective, r *engine.Registered) error {
 		return err
 	}
 	read := []string{c.config}
-	for _, pattern := range tomledit.Strings(own["imports"]) { // see imports, why not those of the dump
+	for _, pattern := range tomledit.Strings(own["imports"]) { // see imports for why not those of the dump
 		matches, err := filepath.Glob(absolute(pattern, c.config))
 		if err != nil {
 			return fmt.Errorf("%s: imports: %q: %w", c.config, pattern, err)
@@ -91,7 +91,8 @@ func (c *containerd) unseen(now *effective, r *engine.Registered) error {
 		if err != nil {
 			return err
 		}
-		if seen.trees[path], err = tomledit.Decode(path, text); err != nil && slices.Contains(read, path) { // else containerd does not stumble over it
+		// A file that containerd does not read cannot stop it.
+		if seen.trees[path], err = tomledit.Decode(path, text); err != nil && slices.Contains(read, path) {
 			return err
 		}
 	}
@@ -110,14 +111,14 @@ func (c *containerd) unseen(now *effective, r *engine.Registered) error {
 	return nil
 }
 
-// source is the files of a configuration.
+// source holds the files of a configuration.
 type source struct {
 	config string
-	read   []string // those that containerd reads, in their order
+	read   []string // those that containerd reads, in order
 	trees  map[string]tomledit.Table
 }
 
-// why returns why containerd does not know a handler as the file at path has it, below plugin.
+// why returns the reason why containerd does not know a handler in the file at path, below plugin.
 func (s source) why(e *effective, name, path, plugin string) engine.Fault {
 	f := engine.Fault{Fatal: true}
 	at := slices.Index(s.read, path)
@@ -153,13 +154,13 @@ func (s source) why(e *effective, name, path, plugin string) engine.Fault {
 	return f
 }
 
-// tomlFiles returns the files of the directory in which drop-in files of a configuration lie.
+// tomlFiles returns the files in the directory for drop-in files of a configuration.
 func tomlFiles(config string) []string {
-	files, _ := filepath.Glob(filepath.Join(filepath.Dir(config), "conf.d", "*.toml")) // fails on a bad pattern alone
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(config), "conf.d", "*.toml")) // fails only on a bad pattern
 	return files
 }
 
-// Reach is by the CRI.
+// Reach returns the CRI.
 func (c *containerd) Reach(ctx context.Context, handler string) (*engine.Reach, error) {
 	now, err := c.ask(ctx)
 	if err != nil {
@@ -177,7 +178,7 @@ func (c *containerd) Reach(ctx context.Context, handler string) (*engine.Reach, 
 	}}, nil
 }
 
-// setting returns a text of the configuration.
+// setting returns a string from the configuration.
 func (e *effective) setting(key string, path ...string) string {
 	value, _ := tomledit.Dig(e.tree, path...)[key].(string)
 	return value

@@ -23,15 +23,16 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// crio is CRI-O. It merges the files of a directory over its main file, and a runtime has a file of its own there. What
-// they come to, `crio config` says.
+// crio is CRI-O. It merges the files of a directory over its main file; each runtime has a file of its own there. `crio
+// config` prints the effective configuration.
 type crio struct {
 	config string
 	dropIn string // the directory
 	daemon *engine.Daemon
 }
 
-// New returns the CRI-O whose main configuration is the file config; if that is empty, the one that runs, or the usual one.
+// New returns the CRI-O whose main configuration is the file config. If that is empty, it is the one that runs, or that
+// of the usual file.
 func New(sys system.System, config string) (engine.Engine, error) {
 	const usual = "/etc/crio/crio.conf"
 	kind := engine.Kind{Program: "crio", Usual: usual, Config: configOptions, Variables: variables}
@@ -39,7 +40,7 @@ func New(sys system.System, config string) (engine.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &crio{config: daemon.Config, dropIn: usual + ".d", daemon: daemon} // wherever the main file is
+	c := &crio{config: daemon.Config, dropIn: usual + ".d", daemon: daemon} // independent of the main file's directory
 	switch {
 	case daemon.Process != nil:
 		c.dropIn = cmp.Or(daemon.Option(dirOptions...), c.dropIn)
@@ -51,7 +52,7 @@ func New(sys system.System, config string) (engine.Engine, error) {
 	return c, nil
 }
 
-// variables are those that stand for options which hookctl heeds (internal/criocli of cri-o).
+// variables are those for options that hookctl takes into account (internal/criocli of cri-o).
 var variables = map[string]string{
 	"CONTAINER_CONFIG":          "--config",
 	"CONTAINER_CONFIG_DIR":      dirOption,
@@ -79,7 +80,7 @@ func (c *crio) Plan(ctx context.Context, r engine.Runtime, read func(string) ([]
 		return nil, engine.Unremembered(path)
 	}
 	if flags := c.daemon.Options(defaultFlag); r.Default && len(flags) > 0 {
-		return nil, fmt.Errorf("crio (process %d) was started with %s %s, which outweighs its files; start it without that flag, then retry", c.daemon.Process.PID, defaultFlag, flags[len(flags)-1])
+		return nil, fmt.Errorf("crio (process %d) was started with %s %s, which overrides its files; start it without that flag, then retry", c.daemon.Process.PID, defaultFlag, flags[len(flags)-1])
 	}
 	block, err := c.Block(ctx, r)
 	if err != nil {
@@ -90,7 +91,7 @@ func (c *crio) Plan(ctx context.Context, r engine.Runtime, read func(string) ([]
 
 const defaultFlag = "--default-runtime"
 
-// Block is what stands in a file of the runtime's own.
+// Block returns the content of the runtime's own file.
 func (c *crio) Block(ctx context.Context, r engine.Runtime) (text string, err error) {
 	if len(r.PodAnnotations) > 0 {
 		return "", engine.ErrNoAnnotations
@@ -112,14 +113,14 @@ func (c *crio) Block(ctx context.Context, r engine.Runtime) (text string, err er
 	return text + tomledit.Write([]string{"crio", "runtime", "runtimes", r.Name}, h), nil
 }
 
-// handler returns the settings of the handler that is to be: those of the default one (where the monitor is, above all),
-// with the link in the place of its runtime.
+// handler returns the settings of the new handler: those of the default one (above all the path of its monitor), with
+// the link as its runtime.
 func handler(now *engine.View, r engine.Runtime) (tomledit.Table, error) {
 	h := tomledit.Settings(tomledit.Dig(now.Tree, slices.Concat(now.Runtimes, []string{now.Default()})...))
 	if h["runtime_type"] == "vm" {
-		return nil, fmt.Errorf(`crio's default handler %s has the runtime_type "vm": its settings are of no use to a runtime like runc; name another default_runtime first`, now.Default())
+		return nil, fmt.Errorf(`crio's default handler %s has the runtime_type "vm": its settings do not suit a runtime like runc; name another default_runtime first`, now.Default())
 	}
-	for _, key := range []string{"inherit_default_runtime", "platform_runtime_paths"} { // either would have another program called
+	for _, key := range []string{"inherit_default_runtime", "platform_runtime_paths"} { // each selects another program
 		delete(h, key)
 	}
 	if h["runtime_type"] == nil {
@@ -139,8 +140,8 @@ func (c *crio) Without(path string, text []byte, was engine.Installed) ([]byte, 
 	return nil, engine.OthersSettings(path, tree)
 }
 
-// files returns the files that CRI-O reads, in their order: the main file, then all that are below the directory, whatever
-// their names (UpdateFromPath in pkg/config of cri-o).
+// files returns the files that CRI-O reads, in order: the main file, then all files below the directory, with any name
+// (UpdateFromPath in pkg/config of cri-o).
 func (c *crio) files() (files []string, err error) {
 	if _, err := os.Stat(c.config); err == nil {
 		files = append(files, c.config)
@@ -148,7 +149,7 @@ func (c *crio) files() (files []string, err error) {
 	err = filepath.WalkDir(c.dropIn, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			files = append(files, path)
-			_, err = os.Stat(path) // of a link, what it leads to: CRI-O does not start if it cannot read that
+			_, err = os.Stat(path) // for a link: its target, because CRI-O does not start if it cannot read it
 			if errors.Is(err, fs.ErrNotExist) {
 				err = fmt.Errorf("%s leads nowhere: crio does not start; remove it", path)
 			}
@@ -165,7 +166,7 @@ func (c *crio) files() (files []string, err error) {
 	return files, err
 }
 
-// View is what `crio config` prints; without a crio, what the files say together.
+// View returns what `crio config` prints; without a crio, the merged files.
 func (c *crio) View(ctx context.Context) (*engine.View, error) {
 	files, err := c.files()
 	if err != nil {
@@ -186,12 +187,12 @@ func (c *crio) View(ctx context.Context) (*engine.View, error) {
 	return v, nil
 }
 
-// commented is a line that `crio config` prints for a default that nobody has changed.
+// commented matches the line that `crio config` prints for an unchanged default.
 var commented = regexp.MustCompile(`(?m)^# default_runtime = "([^"]*)"$`)
 
-// ask has crio say what its configuration comes to. The options of a daemon hold for that command too.
+// ask returns the effective configuration, which it asks crio for. The daemon's options also apply to that command.
 func (c *crio) ask(ctx context.Context, program string) (tree tomledit.Table, err error) {
-	args := []string{dirOption, c.dropIn} // whatever hookctl's own environment says
+	args := []string{dirOption, c.dropIn} // independent of hookctl's own environment
 	if _, err := os.Stat(c.config); err == nil {
 		args = append(args, "--config", c.config)
 	}
@@ -213,7 +214,7 @@ func (c *crio) ask(ctx context.Context, program string) (tree tomledit.Table, er
 	return tree, nil
 }
 
-// read merges files as CRI-O does: of two tables of one handler, the later one counts alone.
+// read merges files as CRI-O does: of two tables for one handler, only the later one counts.
 func read(files []string) (tomledit.Table, error) {
 	all := tomledit.Table{}
 	for _, path := range files {
@@ -249,11 +250,11 @@ func registered(now *engine.View) *engine.Registered {
 		t := tomledit.Dig(handlers, name)
 		entry := engine.Entry{Name: name, Default: now.Default() == name}
 		if entry.Path, _ = t["runtime_path"].(string); entry.Path == "" {
-			entry.Path = name // CRI-O looks for a program of the runtime's name
+			entry.Path = name // CRI-O looks for a program with the runtime's name
 		}
 		if kind, _ := t["runtime_type"].(string); kind == "vm" {
 			entry.Faults = append(entry.Faults, engine.Fault{Fatal: true,
-				Problem: `the runtime_type is "vm", for which CRI-O takes runtime_path for a shim`, Remedy: `write runtime_type = "oci"`})
+				Problem: `the runtime_type is "vm", with which CRI-O uses runtime_path as a shim`, Remedy: `write runtime_type = "oci"`})
 		}
 		if fault := monitor(t, tomledit.Dig(handlers, now.Default())); fault != nil {
 			entry.Faults = append(entry.Faults, *fault)
@@ -264,8 +265,8 @@ func registered(now *engine.View) *engine.Registered {
 	return r
 }
 
-// monitor returns what is wrong with how a handler finds conmon; nil if nothing is. CRI-O's packages have it where PATH has not,
-// and say so in the default handler alone.
+// monitor returns the fault in a handler's path of conmon; nil if there is none. CRI-O's packages install conmon
+// outside of PATH, and name its path only in the default handler.
 func monitor(handler, standard tomledit.Table) *engine.Fault {
 	path, _ := handler["monitor_path"].(string)
 	usual, _ := standard["monitor_path"].(string)
@@ -281,10 +282,10 @@ func monitor(handler, standard tomledit.Table) *engine.Fault {
 		Remedy:  fmt.Sprintf("write monitor_path = %q", usual)}
 }
 
-// Reload is a restart: on SIGHUP, crio takes handlers that it may then be unable to use.
+// Reload returns a restart: on SIGHUP, crio may accept handlers that it then cannot use.
 func (c *crio) Reload([]change.File) engine.Reload { return c.daemon.Restart() }
 
-// Known asks the running crio (GET /config of its socket).
+// Known asks the running crio (GET /config on its socket).
 func (c *crio) Known(ctx context.Context) (*engine.Registered, error) {
 	socket := "/var/run/crio/crio.sock"
 	now, err := c.View(ctx)
@@ -307,5 +308,5 @@ func (c *crio) Known(ctx context.Context) (*engine.Registered, error) {
 }
 
 func (*crio) Reach(context.Context, string) (*engine.Reach, error) {
-	return nil, errors.New("there is no canary for crio: run a container by it, and see hookctl preview --id ID")
+	return nil, errors.New("there is no canary for crio: run a container with it, then see hookctl preview --id ID")
 }

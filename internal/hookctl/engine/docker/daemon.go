@@ -21,7 +21,7 @@ const (
 	defaultRuntimeFlag = "--default-runtime"
 )
 
-// flagged returns the runtimes that dockerd was started with: paths, by names.
+// flagged returns the runtimes that dockerd was started with: paths, by name.
 func (d *docker) flagged() map[string]string {
 	runtimes := map[string]string{}
 	for _, value := range d.daemon.Options(addRuntime) {
@@ -31,7 +31,7 @@ func (d *docker) flagged() map[string]string {
 	return runtimes
 }
 
-// args returns those flags of the running dockerd that a setting of hookctl's could contradict, as it was given them.
+// args returns the flags of the running dockerd that a setting of hookctl's could contradict, in their original form.
 func (d *docker) args() (args []string) {
 	for _, name := range []string{addRuntime, defaultRuntimeFlag} {
 		for _, value := range d.daemon.Options(name) {
@@ -41,8 +41,8 @@ func (d *docker) args() (args []string) {
 	return args
 }
 
-// contradiction refuses a runtime that the flags of the running dockerd contradict: a default runtime both as a flag and in
-// daemon.json keeps it from starting again.
+// contradiction returns an error if the flags of the running dockerd contradict a runtime: with a default runtime both
+// as a flag and in daemon.json, dockerd does not start again.
 func (d *docker) contradiction(r engine.Runtime) error {
 	if d.daemon.Process == nil {
 		return nil
@@ -58,8 +58,8 @@ func (d *docker) contradiction(r engine.Runtime) error {
 	return nil
 }
 
-// Reload is by SIGHUP, unless dockerd would then keep a default runtime that is no longer named (Docker 20.10, as seen), or
-// lose the runtimes of its flags: daemon.json's take their place.
+// Reload returns SIGHUP, unless dockerd would then keep a default runtime that is no longer named (seen with Docker
+// 20.10), or lose the runtimes of its flags, which those of daemon.json replace.
 func (d *docker) Reload(files []change.File) engine.Reload {
 	hup := "kill -HUP $(cat " + d.pidfile() + ")"
 	problem, instead := "", ""
@@ -85,7 +85,7 @@ func (d *docker) Reload(files []change.File) engine.Reload {
 }
 
 func (d *docker) signal(context.Context) error {
-	if err := d.daemon.Process.Trusted(); err != nil { // it may have ended, and its number be another's
+	if err := d.daemon.Process.Trusted(); err != nil { // it may have ended, and its PID be another process's
 		return err
 	}
 	return unix.Kill(d.daemon.Process.PID, unix.SIGHUP)
@@ -106,23 +106,23 @@ func (d *docker) forgetsDefault(files []change.File) bool {
 	})
 }
 
-// pidfile returns the path of the file in which dockerd writes its number.
+// pidfile returns the path of the file to which dockerd writes its PID.
 func (d *docker) pidfile() string {
 	var settings struct{ Pidfile string }
-	_ = d.read(&settings) // what is wrong with it, others say
+	_ = d.read(&settings) // others report what is wrong with it
 	return cmp.Or(d.daemon.Option("--pidfile", "-p"), settings.Pidfile, "/var/run/docker.pid")
 }
 
-// host is where dockerd listens.
+// host is the address on which dockerd listens.
 type host struct{ network, address string }
 
-// String returns what the docker command takes for a host.
+// String returns the address in the form that the docker command takes.
 func (h host) String() string { return h.network + "://" + h.address }
 
 var usualHost = host{"unix", "/var/run/docker.sock"}
 
-// host returns where dockerd listens by its flags and by daemon.json: the first unix socket, or else the first address for TCP
-// without TLS; the usual socket if neither says (opts/hosts.go of moby).
+// host returns the address on which dockerd listens, according to its flags and daemon.json: the first unix socket, or
+// else the first TCP address without TLS. If there is none in either, it is the usual socket (opts/hosts.go of moby).
 func (d *docker) host() (host, error) {
 	var settings struct {
 		Hosts          []string
@@ -161,7 +161,7 @@ func (d *docker) host() (host, error) {
 	return host{}, fmt.Errorf("dockerd listens on %s, where hookctl cannot ask it: neither a unix socket, nor TCP without TLS; have it listen on %s too (-H)", strings.Join(hosts, ", "), usualHost)
 }
 
-// usesTLS reports whether dockerd was started with a flag for TLS, which it then expects of everyone.
+// usesTLS reports whether dockerd was started with a flag for TLS, which it then requires of every client.
 func (d *docker) usesTLS() bool {
 	return d.daemon.Process != nil && slices.ContainsFunc(d.daemon.Process.Args, func(arg string) bool {
 		name, value, _ := strings.Cut(arg, "=")
@@ -182,7 +182,7 @@ func (d *docker) Known(ctx context.Context) (*engine.Registered, error) {
 	var info struct {
 		Runtimes map[string]struct {
 			Path   string
-			Status map[string]string // from Docker 25 on
+			Status map[string]string // since Docker 25
 		}
 		DefaultRuntime string
 	}
@@ -219,7 +219,7 @@ func (d *docker) Reach(_ context.Context, runtime string) (*engine.Reach, error)
 	return &engine.Reach{Client: c}, nil
 }
 
-// Block is what daemon.json has.
+// Block returns the members of daemon.json.
 func (d *docker) Block(_ context.Context, r engine.Runtime) (string, error) {
 	files, err := d.plan(r, nil)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 )
 
-// TestKnown: what dockerd says of its runtimes and their features, as Docker 28 does by its API.
+// TestKnown reads dockerd's runtimes and their features from an API like that of Docker 28.
 func TestKnown(t *testing.T) {
 	const info = `{"DefaultRuntime": "runc", "Runtimes": {
 		"runc": {"path": "runc", "status": {"org.opencontainers.runtime-spec.features": "{\"mountOptions\":[\"ro\",\"rro\"]}"}},
@@ -59,7 +59,7 @@ func testKnown(t *testing.T, network, address, info string) {
 	}
 }
 
-// TestHost: where dockerd can be asked, by its flags and daemon.json.
+// TestHost tests at which address dockerd is asked, according to its flags and daemon.json.
 func TestHost(t *testing.T) {
 	const refused = "dockerd listens on "
 	for _, test := range []struct{ flags, config, want string }{

@@ -17,13 +17,14 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// docker is dockerd, which knows runtimes by `runtimes` and `default-runtime` in daemon.json.
+// docker is dockerd, which has runtimes in `runtimes` and `default-runtime` of daemon.json.
 type docker struct {
 	config string
 	daemon *engine.Daemon
 }
 
-// New returns the dockerd whose configuration is the file config; if that is empty, the one that runs, or the usual one.
+// New returns the dockerd whose configuration is the file config. If that is empty, it is the one that runs, or that of
+// the usual file.
 func New(sys system.System, config string) (engine.Engine, error) {
 	kind := engine.Kind{Program: "dockerd", Usual: "/etc/docker/daemon.json", Config: []string{"--config-file"}, Letters: true}
 	daemon, err := kind.Find(sys, config)
@@ -59,7 +60,7 @@ func (d *docker) Plan(_ context.Context, r engine.Runtime, read func(string) ([]
 	return []change.File{{Path: d.config, After: text, Mode: 0o644}}, nil
 }
 
-// byteOrderMark may be at the beginning of daemon.json, of UTF-8, from dockerd 23.0 on.
+// byteOrderMark is the UTF-8 byte order mark, which may precede daemon.json since dockerd 23.0.
 var byteOrderMark = []byte("\ufeff")
 
 // plan returns a daemon.json with a runtime added.
@@ -140,7 +141,7 @@ func (d *docker) without(text []byte, was engine.Installed) ([]byte, error) {
 		if _, ours := daemon.runtimes.find(was.Name); !ours {
 			break
 		}
-		if m, ok := old.root.find(runtimes); ok { // null
+		if m, ok := old.root.find(runtimes); ok { // its value is null
 			text = daemon.root.set(daemon.file, runtimes, string(m.value(old.file)))
 		} else {
 			text = daemon.root.remove(daemon.file, runtimes)
@@ -157,7 +158,8 @@ func (d *docker) without(text []byte, was engine.Installed) ([]byte, error) {
 	return text, nil
 }
 
-// View is what daemon.json says, if dockerd takes it with its own flags: one of version 23 or later can say so.
+// View returns the content of daemon.json, if dockerd accepts it with its own flags. dockerd can report that since
+// version 23.
 func (d *docker) View(ctx context.Context) (*engine.View, error) {
 	text, err := change.Read(d.config)
 	if err != nil {
@@ -178,14 +180,14 @@ func (d *docker) View(ctx context.Context) (*engine.View, error) {
 	}
 	program, err := d.daemon.Path()
 	if err != nil || text == nil {
-		return v, nil // nobody is there to ask, or nothing to ask about
+		return v, nil // no dockerd to ask, or no file to ask about
 	}
 	help, err := command.Output(ctx, program, "--help")
 	if err != nil {
 		return nil, err
 	}
 	if !strings.Contains(help, "--validate") && bytes.HasPrefix(text, byteOrderMark) {
-		return nil, fmt.Errorf("%s begins with a byte order mark, which this dockerd refuses (23.0 and later take it): save it without", d.config)
+		return nil, fmt.Errorf("%s begins with a byte order mark, which this dockerd refuses (23.0 and later accept it): save it without one", d.config)
 	}
 	if strings.Contains(help, "--validate") {
 		if _, err := command.Output(ctx, program, append([]string{"--validate", "--config-file", d.config}, d.args()...)...); err != nil {
@@ -195,17 +197,17 @@ func (d *docker) View(ctx context.Context) (*engine.View, error) {
 	return v, nil
 }
 
-// isShim reports whether dockerd takes a runtime's name for a shim of containerd's, which need not be registered: a path, or
-// a name such as io.containerd.runsc.v1.
+// isShim reports whether dockerd reads a runtime's name as a shim of containerd's, which need not be registered: a
+// path, or a name such as io.containerd.runsc.v1.
 func isShim(name string) bool { return strings.HasPrefix(name, "/") || strings.Count(name, ".") >= 2 }
 
-// daemonFile is a daemon.json: where its members stand.
+// daemonFile is a daemon.json with the places of its members.
 type daemonFile struct {
 	file           *jsonfile.File
 	root, runtimes object
 }
 
-// read reads members of daemon.json, of which there are none if it is empty or not there.
+// read reads members of daemon.json into settings. A file that is empty or missing has none.
 func (d *docker) read(settings any) error {
 	text, err := change.Read(d.config)
 	if err != nil {
@@ -221,19 +223,20 @@ func (d *docker) read(settings any) error {
 	return nil
 }
 
-// parse refuses what dockerd would refuse or read in another way. A file that is empty or not there holds nothing.
+// parse returns an error for a file that dockerd would refuse or read differently. A file that is empty or missing has
+// no members.
 func (d *docker) parse(text []byte) (*daemonFile, error) {
 	text = bytes.TrimPrefix(text, byteOrderMark)
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return nil, fmt.Errorf("%s is UTF-16: save it as UTF-8", d.config)
 	}
 	if now := bytes.TrimSpace(text); len(now) == 0 || string(now) == "null" {
-		text = []byte("{}\n") // as dockerd takes it
+		text = []byte("{}\n") // as dockerd reads it
 	}
 	f := &daemonFile{file: &jsonfile.File{Path: d.config, Data: text}}
 	r := f.file.Strict()
 	root, err := readObject(r, func(name string) (err error) {
-		if name == runtimes && !bytes.HasPrefix(text[r.Next():], []byte("null")) { // which is as if it were not there
+		if name == runtimes && !bytes.HasPrefix(text[r.Next():], []byte("null")) { // null means the same as no member
 			f.runtimes, err = readObject(r, nil)
 			return err
 		}

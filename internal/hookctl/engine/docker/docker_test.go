@@ -25,12 +25,12 @@ func planDocker(t *testing.T, before []byte, isDefault bool) ([]byte, error) {
 	return files[0].After, nil
 }
 
-// installed is an installation of gpu over a daemon.json.
+// installed returns an installation of gpu into a daemon.json.
 func installed(before []byte) engine.Installed {
 	return engine.Installed{Name: "gpu", Link: "/bin/gpu", Before: func(string) []byte { return before }}
 }
 
-// What is added is set out as the rest is.
+// TestDockerPlan: additions have the layout of the rest of the file.
 func TestDockerPlan(t *testing.T) {
 	for _, test := range []struct {
 		name, before, want string
@@ -58,7 +58,7 @@ func TestDockerPlan(t *testing.T) {
 	}
 }
 
-// What dockerd would refuse, or read in another way than it is meant, is refused with its place.
+// TestDockerRefused: a file that dockerd would refuse, or read differently than intended, is refused with the place.
 func TestDockerRefused(t *testing.T) {
 	for before, want := range map[string]string{
 		`{`:                              `/etc/docker/daemon.json:1:2: not valid JSON: the file ends too early`,
@@ -76,7 +76,7 @@ func TestDockerRefused(t *testing.T) {
 	}
 }
 
-// What others have edited since stays as they left it.
+// TestDockerWithout: what others have edited since stays.
 func TestDockerWithout(t *testing.T) {
 	for _, test := range []struct {
 		name, before, edited, want string
@@ -102,7 +102,7 @@ func TestDockerWithout(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", test.name, got, err, test.want)
 		}
 	}
-	// What somebody has pointed elsewhere is theirs.
+	// A runtime that somebody has made call another program stays.
 	d := &docker{config: "/etc/docker/daemon.json", daemon: &engine.Daemon{}}
 	r := installed(nil)
 	if _, err := d.Without(d.config, []byte(`{"runtimes": {"gpu": {"path": "/usr/bin/kata"}}}`), r); err == nil ||
@@ -111,8 +111,8 @@ func TestDockerWithout(t *testing.T) {
 	}
 }
 
-// FuzzDocker: with a runtime added, the file means what it meant and the runtime besides; with it removed again by
-// its own part alone, it means what it meant.
+// FuzzDocker: with a runtime added, the file has its former meaning and the runtime. With only that part removed again,
+// it has its former meaning.
 func FuzzDocker(f *testing.F) {
 	for _, seed := range []string{"{}", `{"runtimes":{"x":{"path":"y"}}}`, "{\n\t\"default-runtime\": \"runc\"\n}", `{"a":[{"b":"\u0000"}],"runtimes":{ }}`, `{"runtimes": null, "a": 1}`} {
 		f.Add([]byte(seed), true)
@@ -126,7 +126,7 @@ func FuzzDocker(f *testing.F) {
 		var was, is map[string]any
 		if len(bytes.TrimSpace(before)) > 0 {
 			if err := json.Unmarshal(before, &was); err != nil {
-				return // encoding/json knows less nesting
+				return // encoding/json supports less nesting
 			}
 		}
 		if err := json.Unmarshal(after, &is); err != nil {
@@ -149,7 +149,7 @@ func FuzzDocker(f *testing.F) {
 		if was == nil {
 			was = map[string]any{}
 		}
-		if was["default-runtime"] == "gpu" { // as if it had been ours
+		if was["default-runtime"] == "gpu" { // as if hookctl had set it
 			delete(was, "default-runtime")
 			delete(then, "default-runtime")
 		}

@@ -7,14 +7,14 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// object is where a JSON object lies in a file, and its members. Its methods return the file's text with one change, every
-// other byte as it was.
+// object is the place of a JSON object and its members in a file. Its methods return the file's text with one change,
+// and every other byte unchanged.
 type object struct {
-	start, end int // of the brackets; end is after the closing one, and 0 if there is no such object
+	start, end int // of the braces; end is after the closing one, and 0 if there is no such object
 	members    []member
 }
 
-// member is where a member lies.
+// member is the place of a member.
 type member struct {
 	name              string
 	start, after, end int // of its name; its value begins at after
@@ -24,7 +24,7 @@ func (m member) value(f *jsonfile.File) []byte { return f.Data[m.after:m.end] }
 
 func (m member) is(f *jsonfile.File, value string) bool { return string(m.value(f)) == value }
 
-// readObject reads an object. For each member it calls each, which may read the value.
+// readObject reads an object. It calls each, which may read the value, for each member.
 func readObject(r *jsonfile.Reader, each func(name string) error) (o object, err error) {
 	o.start = r.Next()
 	err = r.Object(func(name string) error {
@@ -60,7 +60,8 @@ func (o object) find(name string) (member, bool) {
 	return member{}, false
 }
 
-// indents returns what stands before a member, a line feed and its indentation or nothing, and what one level more adds.
+// indents returns the text before a member, which is a line feed and its indentation or nothing, and the indentation of
+// one more level.
 func (o object) indents(f *jsonfile.File) (indent, unit string) {
 	lineStart := strings.LastIndexByte(string(f.Data[:o.start]), '\n') + 1
 	line := string(f.Data[lineStart:o.start])
@@ -79,7 +80,7 @@ func (o object) indents(f *jsonfile.File) (indent, unit string) {
 	return indent, ""
 }
 
-// insert adds a member at the end, in the way in which the others are set out.
+// insert adds a member at the end, in the layout of the others.
 func (o object) insert(f *jsonfile.File, text string) []byte {
 	indent, unit := o.indents(f)
 	if len(o.members) > 0 {
@@ -97,7 +98,7 @@ func (o object) set(f *jsonfile.File, name, value string) []byte {
 	return o.insert(f, tomledit.Quote(name)+": "+value)
 }
 
-// remove takes a member out, if it is there, with its comma and the space before it.
+// remove removes a member, if there is one, with its comma and the space before it.
 func (o object) remove(f *jsonfile.File, name string) []byte {
 	for i, m := range o.members {
 		switch {

@@ -47,8 +47,8 @@ func (d *docker) Registered(context.Context) (*engine.Registered, error) {
 	return r, nil
 }
 
-// byShell notes arguments that do not arrive as they are written: dockerd writes the path and the arguments into a script
-// for /bin/sh as they are (daemon/runtime_unix.go of moby).
+// byShell adds faults for arguments that do not arrive unchanged: dockerd writes the path and the arguments into a
+// script for /bin/sh without quoting them (daemon/runtime_unix.go of moby).
 func byShell(e *engine.Entry) {
 	if len(e.Args) == 0 {
 		return
@@ -56,11 +56,11 @@ func byShell(e *engine.Entry) {
 	for _, word := range append([]string{e.Path}, e.Args...) {
 		if word == "" || strings.Trim(word, plainInShell) != "" {
 			e.Faults = append(e.Faults, engine.Fault{Fatal: true,
-				Problem: fmt.Sprintf("dockerd hands %q in runtimeArgs to a shell, which splits, expands or drops it", word),
+				Problem: fmt.Sprintf("dockerd passes %q in runtimeArgs to a shell, which splits, expands or drops it", word),
 				Remedy:  "register the link of a profile by path alone"})
 		}
 	}
 }
 
-// plainInShell are characters that a shell leaves as they are, anywhere in a word.
+// plainInShell are characters that a shell does not change, anywhere in a word.
 const plainInShell = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%"

@@ -1,4 +1,4 @@
-// Package podman knows Podman: its configuration, and how a container is run by it.
+// Package podman knows Podman: its configuration, and how to run a container with it.
 package podman
 
 import (
@@ -18,12 +18,12 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/tomledit"
 )
 
-// podman is Podman, which merges the files of containers.conf.d over its main files. All runtimes that hookctl registers
-// share one file there: the list of runtimes that write their log as JSON (runtime_supports_json) is replaced as a whole
-// by each file that has it, so that ours has to hold what the others say too.
+// podman is Podman, which merges the files of containers.conf.d over its main files. All runtimes that hookctl
+// registers share one file there. Each file with a list of runtimes that log in JSON (runtime_supports_json) replaces
+// the whole list, so that hookctl's list has to repeat that of the other files.
 type podman struct{ config string }
 
-// usual is where Podman reads its configuration.
+// usual is the path of Podman's main configuration.
 const usual = "/etc/containers/containers.conf"
 
 // New returns the Podman whose main configuration is the file config; the usual one if that is empty.
@@ -36,12 +36,13 @@ func (*podman) Program() string        { return "podman" }
 func (p *podman) Config() string       { return p.config }
 func (*podman) Daemon() *engine.Daemon { return nil }
 
-// file is hookctl's own. Its name has it read after those that are named as files of such a directory mostly are.
+// file returns the path of hookctl's own file. Its name sorts after most names in such a directory, so that Podman
+// reads it later.
 func (p *podman) file() string {
 	return filepath.Join(p.config+".d", "90-oci-add-hooks.conf")
 }
 
-// files returns the files that Podman merges, the later over the earlier.
+// files returns the files that Podman merges, later ones over earlier ones.
 func (p *podman) files() ([]string, error) {
 	const vendor = "/usr/share/containers/containers.conf"
 	files, err := engine.ConfFiles(vendor, vendor+".d")
@@ -52,7 +53,7 @@ func (p *podman) files() ([]string, error) {
 	if err != nil || p.config != usual {
 		return append(files, own...), err
 	}
-	// Later versions read those of the user too, be it root, and all of them a last one.
+	// Later versions also read the user's files, including root's, and in the end one more.
 	mine := filepath.Join(cmp.Or(os.Getenv("XDG_CONFIG_HOME"), filepath.Join(os.Getenv("HOME"), ".config")), "containers/containers.conf")
 	users, err := engine.ConfFiles(mine, mine+".d")
 	if err != nil {
@@ -64,10 +65,10 @@ func (p *podman) files() ([]string, error) {
 	return slices.Concat(files, own, users), nil
 }
 
-// refuse returns an error if Podman does not read the files, or does not take what they say.
+// refuse returns an error if Podman does not read the files, or does not accept their content.
 func (p *podman) refuse(ctx context.Context, tree tomledit.Table) error {
 	if path := os.Getenv("CONTAINERS_CONF"); path != "" {
-		return fmt.Errorf("CONTAINERS_CONF is set: Podman then reads %s alone, and nothing of %s; unset it, for hookctl and for whoever calls Podman", path, filepath.Dir(p.file()))
+		return fmt.Errorf("CONTAINERS_CONF is set: Podman then reads only %s, and nothing in %s; unset it for hookctl and for every caller of Podman", path, filepath.Dir(p.file()))
 	}
 	name, _ := tomledit.Dig(tree, "engine")["runtime"].(string)
 	if name != "" && !filepath.IsAbs(name) && tomledit.Dig(tree, "engine", "runtimes")[name] == nil && !slices.Contains(engine.BuiltIn, name) {
@@ -75,18 +76,18 @@ func (p *podman) refuse(ctx context.Context, tree tomledit.Table) error {
 	}
 	program, err := command.Find("podman")
 	if err != nil || p.config != usual {
-		return nil // there is none to ask, or it reads other files
+		return nil // no Podman to ask, or it reads other files
 	}
 	if _, err := command.Output(ctx, program, "version"); err != nil {
-		return fmt.Errorf("podman does not take its configuration: %w", err)
+		return fmt.Errorf("podman does not accept its configuration: %w", err)
 	}
 	return nil
 }
 
-// defaultJSON are the runtimes of which Podman knows without a list that they write their log as JSON.
+// defaultJSON are the runtimes that Podman knows to log in JSON without a list.
 var defaultJSON = []any{"crun", "runc", "kata", "runsc", "youki", "krun"}
 
-// supportsJSON returns the list that a configuration comes to.
+// supportsJSON returns that list from a configuration.
 func supportsJSON(tree tomledit.Table) []any {
 	if list, ok := tomledit.Dig(tree, "engine")["runtime_supports_json"].([]any); ok {
 		return list
@@ -107,13 +108,13 @@ func (p *podman) Plan(_ context.Context, r engine.Runtime, read func(string) ([]
 	return []change.File{{Path: p.file(), After: text, Mode: 0o644}}, nil
 }
 
-// Block is what hookctl's file has.
+// Block returns the content of hookctl's file.
 func (p *podman) Block(_ context.Context, r engine.Runtime) (string, error) {
 	text, err := p.plan(r, nil)
 	if err != nil {
 		return "", err
 	}
-	_, block, _ := strings.Cut(string(text), "\n") // after the comment that says whose it is
+	_, block, _ := strings.Cut(string(text), "\n") // after the comment that names the author
 	return block, nil
 }
 
@@ -164,7 +165,7 @@ func (p *podman) write(runtimes, others tomledit.Table, defaultName string) []by
 	return []byte(text + tomledit.Write([]string{"engine"}, settings) + tomledit.Write([]string{"engine", "runtimes"}, runtimes))
 }
 
-// others returns what all files but hookctl's say.
+// others returns the merged content of all files except hookctl's.
 func (p *podman) others() (tomledit.Table, error) {
 	files, err := p.files()
 	if err != nil {
@@ -204,7 +205,7 @@ func (p *podman) Without(path string, text []byte, was engine.Installed) ([]byte
 	return p.write(ours, others, name), nil
 }
 
-// read returns the files, and what they come to.
+// read returns the files, and their merged content.
 func (p *podman) read() (files []string, tree tomledit.Table, err error) {
 	if files, err = p.files(); err == nil {
 		tree, err = tomledit.ReadAll(files)
@@ -212,7 +213,7 @@ func (p *podman) read() (files []string, tree tomledit.Table, err error) {
 	return files, tree, err
 }
 
-// View is what the files say together, as Podman merges them, with the names in runtime_supports_json as keys.
+// View returns the merged files as Podman reads them, with the names in runtime_supports_json as keys.
 func (p *podman) View(ctx context.Context) (*engine.View, error) {
 	files, tree, err := p.read()
 	if err == nil {
@@ -222,7 +223,7 @@ func (p *podman) View(ctx context.Context) (*engine.View, error) {
 		return nil, err
 	}
 	list := supportsJSON(tree)
-	names := tomledit.Within(tree, "engine", "runtime_supports_json") // in the place of the list
+	names := tomledit.Within(tree, "engine", "runtime_supports_json") // replaces the list
 	for _, name := range list {
 		if text, ok := name.(string); ok {
 			names[text] = true
@@ -256,7 +257,7 @@ func (p *podman) Registered(ctx context.Context) (*engine.Registered, error) {
 	return r, nil
 }
 
-// firstOf returns the first path at which there is a file, as Podman takes it; the first if there is none anywhere.
+// firstOf returns the first path with a file, as Podman uses it; the first path if there is none.
 func firstOf(paths []string) string {
 	for _, path := range paths {
 		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
@@ -266,18 +267,18 @@ func firstOf(paths []string) string {
 	return append(paths, "")[0]
 }
 
-// Known is Registered: nothing runs.
+// Known returns Registered: Podman has no daemon.
 func (p *podman) Known(ctx context.Context) (*engine.Registered, error) { return p.Registered(ctx) }
 
-// Reload: every call of Podman reads its configuration.
+// Reload returns nothing to do: every call of Podman reads its configuration.
 func (*podman) Reload([]change.File) engine.Reload {
 	return engine.Reload{Do: func(context.Context) error { return nil }}
 }
 
 func (p *podman) Reach(_ context.Context, runtime string) (*engine.Reach, error) {
 	if p.config != usual {
-		return nil, fmt.Errorf("Podman reads %s, and cannot be made to read %s by hookctl: no container can be run by that", usual, p.config)
+		return nil, fmt.Errorf("Podman reads %s, and hookctl cannot make it read %s: no container can be run with that", usual, p.config)
 	}
-	// Podman adds hooks itself: from a directory that has none, for a hook in config.json to prove something.
+	// Podman adds hooks itself. An empty directory keeps it from that, so that a hook in config.json proves something.
 	return &engine.Reach{Client: &engine.Client{Command: "podman", Global: []string{"--runtime", runtime}, NoHooks: "--hooks-dir"}}, nil
 }

@@ -1,4 +1,4 @@
-// Package proctest puts processes into a /proc of files, for tests of what reads one.
+// Package proctest adds processes to a /proc made of files, for tests of code that reads one.
 package proctest
 
 import (
@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Add writes the directory of a process of this user below ROOT/proc. Its program is a file that this user alone can write,
-// its namespaces are this process's, its root directory is root. Beside it lies that of process 1, without anything in it.
-// It returns the directory.
+// Add writes the directory of a process of this user below ROOT/proc, and returns it. Only this user can write its
+// program, its namespaces are this process's, and its root directory is root. Add also makes an empty directory for
+// process 1.
 func Add(root string, pid int, args ...string) (string, error) {
 	dir := filepath.Join(root, "proc", strconv.Itoa(pid))
 	for _, needed := range []string{filepath.Join(root, "proc/1"), filepath.Join(dir, "ns")} {
