@@ -28,8 +28,8 @@ func (o *options) define(cmd *cobra.Command, force string) {
 	cmd.Flags().BoolVar(&o.force, "force", false, force)
 }
 
-// interruptible calls f with a context that ends at SIGINT, SIGTERM or SIGHUP. An error that this causes is returned as an
-// interruption, not as a fault of the engine that was being asked.
+// interruptible calls f with a context that ends at SIGINT, SIGTERM or SIGHUP. An error that this causes is returned as
+// an interruption, not as a fault of the engine that was being asked.
 func interruptible(cmd *cobra.Command, f func(ctx context.Context) error) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	defer stop()
@@ -59,8 +59,8 @@ func changing(cmd *cobra.Command, u *ui.UI, sys system.System, dryRun bool, f fu
 	})
 }
 
-// refuse returns an error that begins with what if containers need a link; with running, only containers that run count. It
-// prints a note for each process that names the link but is not trusted.
+// refuse returns an error that begins with what if containers need a link; with running, only containers that run
+// count. It prints a note for each process that names the link but is not trusted.
 func refuse(u *ui.UI, sys system.System, link, what string, running bool) error {
 	scan, uses := container.Look(sys), program.Uses(sys, []string{link})
 	noteClaims(u, scan.Claims(uses))

@@ -8,8 +8,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 )
 
-// withoutPackage splits the command line for cobra's script where the package bash-completion, which otherwise does that, is
-// not installed. Bash's own COMP_WORDS cannot be used: they are also split at = and :.
+// withoutPackage splits the command line for cobra's script where the package bash-completion, which otherwise does
+// that, is not installed. Bash's own COMP_WORDS cannot be used: they are also split at = and :.
 const withoutPackage = `
 __hookctl_init_completion()
 {

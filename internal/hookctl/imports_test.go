@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Only commands parse and draw: no package below this one imports cobra or ui. The exception is the program that makes the
-// manual pages from the commands.
+// Only commands parse and draw: no package below this one imports cobra or ui. The exception is the program that makes
+// the manual pages from the commands.
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...").Output()
 	if err != nil {

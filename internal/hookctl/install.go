@@ -164,8 +164,8 @@ func steps(sys system.System, plan *registration.Plan) []step {
 	return list
 }
 
-// printPlan prints a plan that was carried out, or that would be. canary is the result of the test container; empty if none
-// ran.
+// printPlan prints a plan that was carried out, or that would be. canary is the result of the test container; empty if
+// none ran.
 func printPlan(u *ui.UI, sys system.System, e engine.Engine, plan *registration.Plan, r enrolment, canary string) error {
 	for _, note := range plan.Notes {
 		u.Note(note)

@@ -136,8 +136,8 @@ func stageCompletions() (names []string) {
 
 func stageList() string { return strings.Join(stageCompletions(), ", ") }
 
-// readRecords calls each for the records of a file and its rotated predecessors that match a query, oldest first. An empty
-// path stands for the user's own file. It is an error to name a file or a profile that cannot have records.
+// readRecords calls each for the records of a file and its rotated predecessors that match a query, oldest first. An
+// empty path stands for the user's own file. It is an error to name a file or a profile that cannot have records.
 func readRecords(u *ui.UI, sys system.System, path string, q *history.Query, each func(*hooklog.Record) error) (found history.Found, err error) {
 	if path, err = recordsPath(sys, path); err != nil {
 		return found, err

@@ -57,8 +57,8 @@ profile and state, as hookctl ps lists them, if it can see all of them.`,
 	return cmd
 }
 
-// countContainers returns the number of containers by profile and state; if name is not empty, only those of that profile. If
-// there may be containers that it cannot see, it prints a note and counts none.
+// countContainers returns the number of containers by profile and state; if name is not empty, only those of that
+// profile. If there may be containers that it cannot see, it prints a note and counts none.
 func countContainers(u *ui.UI, sys system.System, name string) (counts []history.Containers) {
 	scan := container.Look(sys)
 	if err := scan.Unknown(); err != nil {

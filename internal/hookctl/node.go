@@ -18,8 +18,9 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// newNode returns the commands that the containers of deploy/kubernetes run. They do the work of other commands on the node,
-// whose file system is mounted in the container. They are idempotent: called again, they do only what is still missing.
+// newNode returns the commands that the containers of deploy/kubernetes run. They do the work of other commands on the
+// node, whose file system is mounted in the container. They are idempotent: called again, they do only what is still
+// missing.
 func newNode(u *ui.UI, sys system.System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "node",
@@ -52,7 +53,8 @@ func (o *nodeOptions) define(cmd *cobra.Command) {
 	cmd.Args = cobra.ExactArgs(1)
 }
 
-// on calls f to change the node. It prints at once what f reports, errors included, so that a pod's log keeps the order.
+// on calls f to change the node. It prints at once what f reports, errors included, so that a pod's log keeps the
+// order.
 func (o *nodeOptions) on(cmd *cobra.Command, u *ui.UI, sys system.System, name string, prepare func() error, f func(context.Context, *node.Node) error) (err error) {
 	if u.AsJSON {
 		return usageError("this command prints no JSON")
@@ -185,8 +187,8 @@ func newNodeStatus(u *ui.UI, sys system.System) *cobra.Command {
 	return cmd
 }
 
-// printStatus prints the parts of an installation. It also prints each changed part as an error on its own line, since the
-// output of a probe is truncated.
+// printStatus prints the parts of an installation. It also prints each changed part as an error on its own line, since
+// the output of a probe is truncated.
 func printStatus(u *ui.UI, parts []node.Part) (err error) {
 	var rows [][]ui.Cell
 	for _, p := range parts {

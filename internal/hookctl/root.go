@@ -1,7 +1,9 @@
-// Package hookctl is the command line of the tool for people who write and ship hooks. It finds mistakes in hook files, shows
-// what would be added to a bundle and why, tries hooks in a container, and manages the profiles by which engines use them.
+// Package hookctl is the command line of the tool for people who write and ship hooks. It finds mistakes in hook files,
+// shows what would be added to a bundle and why, tries hooks in a container, and manages the profiles by which engines
+// use them.
 //
-// It makes no decision about hooks itself. It calls the packages of the runtime, so that it cannot disagree with the runtime.
+// It makes no decision about hooks itself. It calls the packages of the runtime, so that it cannot disagree with the
+// runtime.
 package hookctl
 
 import (
@@ -59,8 +61,8 @@ func New(sys system.System, stdin io.Reader, stdout, stderr io.Writer) *cobra.Co
 
 func init() { cobra.EnableCommandSorting = false } // the help lists commands in the order of their use
 
-// Execute runs the command line that New returned, prints an error if there is one, and returns the exit status: 0, 1 if
-// problems were found or something failed, 2 after wrong usage.
+// Execute runs the command line that New returned, prints an error if there is one, and returns the exit status: 0, 1
+// if problems were found or something failed, 2 after wrong usage.
 func Execute(root *cobra.Command) int {
 	cmd, err := root.ExecuteC()
 	u := ui.New(nil, root.ErrOrStderr())

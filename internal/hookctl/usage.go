@@ -107,7 +107,8 @@ func closest(word string, names []string) []string {
 	return nearby.SuggestionsFor(word)
 }
 
-// wrongOption explains an error about an option. If an unknown command precedes the option, the error is about that command.
+// wrongOption explains an error about an option. If an unknown command precedes the option, the error is about that
+// command.
 func wrongOption(cmd *cobra.Command, err error) error {
 	if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 {
 		return unknownCommand(cmd, cmd.Flags().Arg(0))
@@ -140,7 +141,8 @@ func wrongOption(cmd *cobra.Command, err error) error {
 	return usageError(err.Error())
 }
 
-// valueOf returns the placeholder of an option's value: in upper case, or as its usage has it if that has upper case letters.
+// valueOf returns the placeholder of an option's value: in upper case, or as its usage has it if that has upper case
+// letters.
 func valueOf(flag *pflag.Flag) string {
 	name, _ := pflag.UnquoteUsage(flag)
 	if strings.ToLower(name) != name {
@@ -149,7 +151,8 @@ func valueOf(flag *pflag.Flag) string {
 	return strings.ToUpper(name)
 }
 
-// wrongArguments returns the error about arguments that a command does not accept: one is missing, or there is one too many.
+// wrongArguments returns the error about arguments that a command does not accept: one is missing, or there is one too
+// many.
 func wrongArguments(cmd *cobra.Command, accepts cobra.PositionalArgs, args []string) error {
 	for n := range len(args) {
 		if accepts(cmd, args[:n]) == nil {
@@ -219,8 +222,8 @@ func excludedOption(cmd *cobra.Command) (err error) {
 	return err
 }
 
-// emptyValue returns an error if an option's value is empty, such as that of an unset variable. An empty value never means
-// the default.
+// emptyValue returns an error if an option's value is empty, such as that of an unset variable. An empty value never
+// means the default.
 func emptyValue(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		values := []string{flag.Value.String()}

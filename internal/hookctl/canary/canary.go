@@ -1,9 +1,9 @@
 // Package canary runs a container through an engine, and proves that oci-add-hooks was in the path.
 //
-// The container holds only this program. While it runs, two things are examined. One is the runtime that the engine calls for
-// it, which its shim or conmon names. The other is the config.json of its bundle, which must hold the profile's hooks: only
-// oci-add-hooks can have put them there. That the container runs shows that its hooks have run. This program replaces the
-// programs of hooks that run in the container (startContainer).
+// The container holds only this program. While it runs, two things are examined. One is the runtime that the engine
+// calls for it, which its shim or conmon names. The other is the config.json of its bundle, which must hold the
+// profile's hooks: only oci-add-hooks can have put them there. That the container runs shows that its hooks have run.
+// This program replaces the programs of hooks that run in the container (startContainer).
 //
 // The package knows how to ask each engine to run and remove a container. It does not touch the profile or the engine's
 // configuration.
@@ -163,8 +163,8 @@ const patience = 2 * time.Minute
 // settling is how long an engine may take until it answers or knows a new image.
 const settling = 10 * time.Second
 
-// call runs an engine's client and returns its output without surrounding space. An interrupt does not end the client: the
-// container is removed after the call has ended.
+// call runs an engine's client and returns its output without surrounding space. An interrupt does not end the client:
+// the container is removed after the call has ended.
 func call(name string, args ...string) (string, error) {
 	path, err := command.Find(name)
 	if err != nil {
@@ -179,14 +179,15 @@ type Impossible string
 
 func (i Impossible) Error() string { return string(i) }
 
-// role is the first argument that makes this program the container's process. marker is a file by which this program, called
-// in any other way, recognizes that it is in such a container.
+// role is the first argument that makes this program the container's process. marker is a file by which this program,
+// called in any other way, recognizes that it is in such a container.
 const (
 	role   = "canary:wait"
 	marker = "/.hookctl-canary"
 )
 
-// IsRole reports whether this process runs in a canary's container. If so, the caller calls Role instead of the command line.
+// IsRole reports whether this process runs in a canary's container. If so, the caller calls Role instead of the command
+// line.
 func IsRole(argv []string) bool {
 	if len(argv) == 2 && argv[1] == role {
 		return true
@@ -195,8 +196,8 @@ func IsRole(argv []string) bool {
 	return err == nil
 }
 
-// Role waits until a signal ends the container. If none comes because hookctl was killed, it ends after a while. As a hook,
-// it does nothing.
+// Role waits until a signal ends the container. If none comes because hookctl was killed, it ends after a while. As a
+// hook, it does nothing.
 func Role(argv []string) {
 	if len(argv) != 2 || argv[1] != role {
 		return

@@ -15,8 +15,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 )
 
-// containerd runs a pod as Kubernetes does: through the CRI, with a handler. It loads the image with ctr, because the CRI can
-// only pull images.
+// containerd runs a pod as Kubernetes does: through the CRI, with a handler. It loads the image with ctr, because the
+// CRI can only pull images.
 type containerd struct {
 	*engine.CRI
 	name, image, handler string
@@ -105,10 +105,10 @@ func (c *containerd) pod() *cri.PodSandboxConfig {
 	return p
 }
 
-// logs returns the directory of the container's log. The container must have a log: a kubelet mistakes the canary for a pod to
-// clean up, and removes all files whose path begins with the log's path. For an empty path, these are the files in its working
-// directory /, up to the first directory that is not empty: among them /bin, where that is a link (the pattern in Clean of the
-// kubelet's container log manager; seen with Kubernetes 1.37).
+// logs returns the directory of the container's log. The container must have a log: a kubelet mistakes the canary for a
+// pod to clean up, and removes all files whose path begins with the log's path. For an empty path, these are the files
+// in its working directory /, up to the first directory that is not empty: among them /bin, where that is a link (the
+// pattern in Clean of the kubelet's container log manager; seen with Kubernetes 1.37).
 func (c *containerd) logs() string { return "/run/" + c.name }
 
 // container returns the configuration of the pod's container.

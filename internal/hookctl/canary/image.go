@@ -20,8 +20,8 @@ import (
 // inside is the path of this program in the image.
 const inside = "hookctl"
 
-// writeImage writes an archive, as `docker save` does, with an image that holds only this program. The program also has the
-// names of the hooks that run in the container.
+// writeImage writes an archive, as `docker save` does, with an image that holds only this program. The program also has
+// the names of the hooks that run in the container.
 func writeImage(path, name string, uses profile.Profile) error {
 	const self = "/proc/self/exe" // it exists even if this process has changed its root
 	if err := try.WantStatic(self); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/try"
 )
 
-// reachFile is a file in a canary's directory that says how to reach the engine. With it, the next call removes what a killed
-// canary left. The directory is locked as long as its canary lives, from before the file is written.
+// reachFile is a file in a canary's directory that says how to reach the engine. With it, the next call removes what a
+// killed canary left. The directory is locked as long as its canary lives, from before the file is written.
 const reachFile = "canary.json"
 
 const tempPrefix = "hookctl-canary-"

@@ -13,7 +13,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// TestChain: copies of the program that name each other never reach a low-level runtime. Neither of them can notice that.
+// TestChain: copies of the program that name each other never reach a low-level runtime. Neither of them can notice
+// that.
 func TestChain(t *testing.T) {
 	dir := t.TempDir()
 	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")

@@ -1,8 +1,8 @@
 // Package check finds mistakes in hook files and hooks directories before a container does.
 //
 // What the runtime refuses is an error; the package finds it with the functions that the runtime itself calls. What the
-// runtime accepts but is probably a mistake is a warning. The package knows nothing of the command line or of how findings are
-// printed.
+// runtime accepts but is probably a mistake is a warning. The package knows nothing of the command line or of how
+// findings are printed.
 package check
 
 import (
@@ -52,8 +52,8 @@ func (r Result) Count() (errs, warnings int) {
 	return errs, len(r.Findings) - errs
 }
 
-// Files checks hook files, files of hooks directories, and hooks directories. Later directories have precedence. program is the
-// path of oci-add-hooks, which is never taken as a low-level runtime; empty if unknown.
+// Files checks hook files, files of hooks directories, and hooks directories. Later directories have precedence.
+// program is the path of oci-add-hooks, which is never taken as a low-level runtime; empty if unknown.
 func Files(program string, paths []string) Result {
 	c := newChecker(program)
 	var dirs []string
@@ -74,8 +74,8 @@ func Files(program string, paths []string) Result {
 	return c.sorted()
 }
 
-// System checks everything on this system: the profiles, the directories that they name, and the two that Podman and CRI-O
-// read.
+// System checks everything on this system: the profiles, the directories that they name, and the two that Podman and
+// CRI-O read.
 func System(program string) Result {
 	c := newChecker(program)
 	c.profiles()
@@ -142,8 +142,8 @@ func (c *checker) begin(path string) {
 	}
 }
 
-// isRule reports whether the file at path is a file of a hooks directory, judged by its members. If the member "hook" holds
-// stages, it is a hook file with a misspelled "hooks".
+// isRule reports whether the file at path is a file of a hooks directory, judged by its members. If the member "hook"
+// holds stages, it is a hook file with a misspelled "hooks".
 func (c *checker) isRule(path string) bool {
 	root, err := c.load(path)
 	if err != nil || root.get("hook") == nil || root.get("hooks") != nil || root.get("hooksDirs") != nil {

@@ -153,8 +153,8 @@ func impossibleText(expr string) string {
 	return fmt.Sprintf("the expression %q can never match", expr)
 }
 
-// unanchored warns of an expression that matches longer texts than it seems to. An expression for a path may begin with a slash
-// instead of ^.
+// unanchored warns of an expression that matches longer texts than it seems to. An expression for a path may begin with
+// a slash instead of ^.
 func (c *checker) unanchored(n *node, offset int, expr string, path bool) {
 	begins, ends := anchored(expr)
 	begins = begins || path && beginsName(expr)

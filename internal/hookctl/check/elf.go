@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// elfMachines maps a machine's name (uname(2)) to the kinds of ELF files that its kernel executes: its own, and the 32-bit one
-// that the kernel may support too.
+// elfMachines maps a machine's name (uname(2)) to the kinds of ELF files that its kernel executes: its own, and the
+// 32-bit one that the kernel may support too.
 var elfMachines = map[string][]elf.Machine{
 	"x86_64": {elf.EM_X86_64, elf.EM_386}, "i386": {elf.EM_386}, "i486": {elf.EM_386}, "i586": {elf.EM_386}, "i686": {elf.EM_386},
 	"aarch64": {elf.EM_AARCH64, elf.EM_ARM}, "armv6l": {elf.EM_ARM}, "armv7l": {elf.EM_ARM}, "armv8l": {elf.EM_ARM},
@@ -27,8 +27,8 @@ var elfMachines = map[string][]elf.Machine{
 	"loongarch64": {elf.EM_LOONGARCH},
 }
 
-// elfFault returns why this kernel does not execute an ELF file; nil if it finds no reason. It ignores sections, because the
-// kernel reads only segments.
+// elfFault returns why this kernel does not execute an ELF file; nil if it finds no reason. It ignores sections,
+// because the kernel reads only segments.
 func elfFault(file *os.File) *fault {
 	wrong := func(problem, hint string) *fault { return &fault{kind: "program", problem: problem, hint: hint} }
 	h, segments, err := readELF(file)
@@ -83,8 +83,8 @@ type elfSegment struct {
 	offset, size uint64
 }
 
-// readELF reads an ELF file's header and its segments as the kernel does: in the machine's byte order, even if the file declares
-// another. It returns an error if a loaded segment is not within the file.
+// readELF reads an ELF file's header and its segments as the kernel does: in the machine's byte order, even if the file
+// declares another. It returns an error if a loaded segment is not within the file.
 func readELF(file *os.File) (h elfHeader, segments []elfSegment, err error) {
 	st, err := file.Stat()
 	if err != nil {
@@ -131,8 +131,8 @@ func readELF(file *os.File) (h elfHeader, segments []elfSegment, err error) {
 // binfmtMisc is where the kernel lists the formats that it executes by means of other programs (binfmt_misc(5)).
 const binfmtMisc = "/proc/sys/fs/binfmt_misc"
 
-// isHandled reports whether a program is registered with the kernel that executes files like the one at path, which begins
-// with head: an emulator for another machine, for example.
+// isHandled reports whether a program is registered with the kernel that executes files like the one at path, which
+// begins with head: an emulator for another machine, for example.
 func isHandled(path string, head []byte) bool {
 	if status, err := os.ReadFile(binfmtMisc + "/status"); err != nil || strings.TrimSpace(string(status)) != "enabled" {
 		return false

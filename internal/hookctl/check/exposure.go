@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// exposure warns if anyone but root (and the user who checks) may write to the file at path, or to a directory on the way to
-// it. n is the value that names the file. Each such file or directory is reported once.
+// exposure warns if anyone but root (and the user who checks) may write to the file at path, or to a directory on the
+// way to it. n is the value that names the file. Each such file or directory is reported once.
 func (c *checker) exposure(n *node, path string) {
 	where, who, remedy := exposed(path)
 	if where == "" || c.exposed[where] {
@@ -22,8 +22,8 @@ func (c *checker) exposure(n *node, path string) {
 	c.warn("writable", n, fmt.Sprintf("%s may write to %s, and hooks run as root", who, where), remedy)
 }
 
-// exposed returns the first file or directory on the way from the root to path that others may write to, who they are, and the
-// remedy. It follows the kernel's way: each directory that is passed counts, both before and after a link.
+// exposed returns the first file or directory on the way from the root to path that others may write to, who they are,
+// and the remedy. It follows the kernel's way: each directory that is passed counts, both before and after a link.
 func exposed(path string) (where, who, remedy string) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -79,9 +79,9 @@ func exposed(path string) (where, who, remedy string) {
 // mostLinks is the number of links that the kernel follows (path_resolution(7)).
 const mostLinks = 40
 
-// writer returns who besides root and this user may write to a file or directory, and the command that prevents it; "" if nobody
-// may. In a directory with the sticky bit, nobody can replace another user's file. below is the file in it that matters; nil if
-// there is none.
+// writer returns who besides root and this user may write to a file or directory, and the command that prevents it; ""
+// if nobody may. In a directory with the sticky bit, nobody can replace another user's file. below is the file in it
+// that matters; nil if there is none.
 func writer(st, below os.FileInfo) (who, remedy string) {
 	owner := st.Sys().(*syscall.Stat_t)
 	sticky := st.Mode()&fs.ModeSticky != 0 && below != nil && trusted(below.Sys().(*syscall.Stat_t).Uid)

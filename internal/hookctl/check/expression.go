@@ -8,8 +8,8 @@ import (
 
 // Conditions are Go's regular expressions. All expressions in this file are valid.
 
-// matchesAll reports whether an expression matches every text, as far as a few samples that have nothing in common can show. The
-// empty text is not among them, because names and commands are never empty.
+// matchesAll reports whether an expression matches every text, as far as a few samples that have nothing in common can
+// show. The empty text is not among them, because names and commands are never empty.
 func matchesAll(expr string) bool {
 	re := regexp.MustCompile(expr)
 	return !slices.ContainsFunc([]string{"x", "7/-_.", "\u00e9 %", "Quite A Long One, With=Punctuation"}, func(s string) bool {
@@ -17,8 +17,8 @@ func matchesAll(expr string) bool {
 	})
 }
 
-// anchored reports whether an expression determines where the text begins and where it ends: by ^ or $, or explicitly not, by
-// .*.
+// anchored reports whether an expression determines where the text begins and where it ends: by ^ or $, or explicitly
+// not, by .*.
 func anchored(expr string) (begins, ends bool) {
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
@@ -59,8 +59,8 @@ func anchoredAt(re *syntax.Regexp, end func([]*syntax.Regexp) *syntax.Regexp, an
 	return slices.Contains(anchors, re.Op)
 }
 
-// canMatch reports whether there is a text that an expression matches. It follows the compiled program and considers only the
-// anchors of the text: nothing can be read after its end or before its beginning.
+// canMatch reports whether there is a text that an expression matches. It follows the compiled program and considers
+// only the anchors of the text: nothing can be read after its end or before its beginning.
 func canMatch(expr string) bool {
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {

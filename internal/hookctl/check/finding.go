@@ -16,8 +16,8 @@ const (
 	Warning Severity = "warning" // it works, but is probably a mistake
 )
 
-// Refused is the kind of an error for which the runtime refuses the file. Other errors may go away without a change to the file,
-// for example when a program is installed.
+// Refused is the kind of an error for which the runtime refuses the file. Other errors may go away without a change to
+// the file, for example when a program is installed.
 const Refused = "refused"
 
 // Finding is one mistake.

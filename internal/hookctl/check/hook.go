@@ -75,7 +75,8 @@ func (c *checker) oddEnv(h hook) {
 	}
 }
 
-// argv0 warns of args whose first element does not look like the program's name. In the old format, the runtime adds argv[0].
+// argv0 warns of args whose first element does not look like the program's name. In the old format, the runtime adds
+// argv[0].
 func (c *checker) argv0(h hook) {
 	if len(h.args.list()) == 0 {
 		return

@@ -17,8 +17,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// hookProgram notes if a hook's program cannot be executed. The runtime does not check that, and the low-level runtime finds it
-// out only in the middle of a start.
+// hookProgram notes if a hook's program cannot be executed. The runtime does not check that, and the low-level runtime
+// finds it out only in the middle of a start.
 func (c *checker) hookProgram(h hook, severity Severity) {
 	path := h.path.text()
 	if !filepath.IsAbs(path) || strings.Contains(path, "\x00") {
@@ -46,15 +46,15 @@ type fault struct {
 	isText  bool // it is a script without #!, which a shell would execute
 }
 
-// maxInterpreters is how many interpreters the kernel follows from a script (execve(2)). readByKernel is how many bytes of a
-// file it reads to recognize the format.
+// maxInterpreters is how many interpreters the kernel follows from a script (execve(2)). readByKernel is how many bytes
+// of a file it reads to recognize the format.
 const (
 	maxInterpreters = 5
 	readByKernel    = 256
 )
 
-// fault returns why the kernel does not execute the file at path, whose mode allows it; nil if it finds no reason. scripts is
-// the number of scripts that led to this interpreter.
+// fault returns why the kernel does not execute the file at path, whose mode allows it; nil if it finds no reason.
+// scripts is the number of scripts that led to this interpreter.
 func (h hook) fault(path string, scripts int) *fault {
 	file, err := os.Open(path)
 	if err != nil {
@@ -144,8 +144,9 @@ func (h hook) scriptFault(path string, line []byte, scripts int) *fault {
 	return nil
 }
 
-// envProgram returns the program that env(1) starts; "" if it cannot find out. argument is everything after env in a script's
-// first line, which the kernel passes as one argument. problem is not empty if env would take all of it as one word.
+// envProgram returns the program that env(1) starts; "" if it cannot find out. argument is everything after env in a
+// script's first line, which the kernel passes as one argument. problem is not empty if env would take all of it as one
+// word.
 func envProgram(argument string) (program, problem string) {
 	words, split := cutAny(argument, "-S", "-vS", "--split-string=", "--split-string ")
 	switch {
@@ -197,8 +198,8 @@ func unusable(path string) *fault {
 	return nil
 }
 
-// searchPath returns the PATH that the hook will see. Without env, it is the engine's, which is not known; searchPath assumes
-// this process's, or a usual one.
+// searchPath returns the PATH that the hook will see. Without env, it is the engine's, which is not known; searchPath
+// assumes this process's, or a usual one.
 func (h hook) searchPath() string {
 	if h.env == nil {
 		return cmp.Or(os.Getenv("PATH"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")

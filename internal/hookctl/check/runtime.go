@@ -20,13 +20,14 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// Chain returns the runtimes that are called in turn when the oci-add-hooks at exe is called with a hook file. The last one is
-// the low-level runtime. If a runtime is oci-add-hooks itself, under the name of another profile, the chain continues with that
-// profile's runtime. If it is a script that calls oci-add-hooks, the chain continues with the runtime of that call.
+// Chain returns the runtimes that are called in turn when the oci-add-hooks at exe is called with a hook file. The last
+// one is the low-level runtime. If a runtime is oci-add-hooks itself, under the name of another profile, the chain
+// continues with that profile's runtime. If it is a script that calls oci-add-hooks, the chain continues with the
+// runtime of that call.
 //
-// loop reports that the chain returns to a copy of the program with a hook file that it has passed, so that no low-level runtime
-// is ever called. The last runtime is then the one that leads back. The chain ends where a hook file or a runtime cannot be
-// found.
+// loop reports that the chain returns to a copy of the program with a hook file that it has passed, so that no
+// low-level runtime is ever called. The last runtime is then the one that leads back. The chain ends where a hook file
+// or a runtime cannot be found.
 func Chain(exe, hookFile string) (runtimes []string, loop bool) {
 	runtimes, loop, _ = follow(exe, hookFile)
 	return runtimes, loop
@@ -38,7 +39,8 @@ func follow(exe, hookFile string) (runtimes []string, loop bool, broken error) {
 	var passed []call
 	at := call{exe: exe, hookFile: hookFile}
 	for {
-		// A copy skips itself when it searches PATH for a name, so two copies can find different runtimes by the same name.
+		// A copy skips itself when it searches PATH for a name, so two copies can find different runtimes by the same
+		// name.
 		this := at
 		this.exe, _ = filepath.EvalSymlinks(at.exe)
 		if slices.Contains(passed, this) {
@@ -77,7 +79,8 @@ func follow(exe, hookFile string) (runtimes []string, loop bool, broken error) {
 
 func profileOf(name string) string { return filepath.Join(profile.Dir, name+".json") }
 
-// isThisProgram reports whether an executable is oci-add-hooks of any version, judged by its name or its Go build information.
+// isThisProgram reports whether an executable is oci-add-hooks of any version, judged by its name or its Go build
+// information.
 func isThisProgram(path string) bool {
 	if program.Is(path) {
 		return true
@@ -143,18 +146,19 @@ func (c *checker) stageInUse(runtime string, stage hooks.Stage, n *node) {
 	}
 }
 
-// Features returns the stages that the runtime at path reports to have; nil if it reports none, or if it is not safe to execute.
+// Features returns the stages that the runtime at path reports to have; nil if it reports none, or if it is not safe to
+// execute.
 func Features(path string) []hooks.Stage { return ask(path, askFor) }
 
-// answering are the names of runtimes that are known to have a command `features`. Nothing else is executed: it is not known
-// what another program does when called with that word.
+// answering are the names of runtimes that are known to have a command `features`. Nothing else is executed: it is not
+// known what another program does when called with that word.
 var answering = []string{"crun", "krun", "runc", "runsc", "youki"}
 
 // askFor is the time limit for a runtime's answer.
 const askFor = 5 * time.Second
 
-// ask asks a runtime for its features (runtime specification, features.md). A runtime that others may write to is not executed.
-// The runtime gets neither this working directory nor this environment: both may be another user's.
+// ask asks a runtime for its features (runtime specification, features.md). A runtime that others may write to is not
+// executed. The runtime gets neither this working directory nor this environment: both may be another user's.
 func ask(runtime string, limit time.Duration) features {
 	if !filepath.IsAbs(runtime) || !slices.Contains(answering, filepath.Base(runtime)) {
 		return nil

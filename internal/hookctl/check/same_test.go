@@ -15,8 +15,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// TestSameAsRuntime: check reports each error that the runtime reports about a file, in the same words: the place, the problem
-// and the remedy.
+// TestSameAsRuntime: check reports each error that the runtime reports about a file, in the same words: the place, the
+// problem and the remedy.
 func TestSameAsRuntime(t *testing.T) {
 	texts := corpus.JSON(t)
 	for _, text := range []string{
@@ -67,8 +67,8 @@ func TestSameAsRuntime(t *testing.T) {
 	sameAsRuntime(t, path, "a file that anyone may write to")
 }
 
-// sameAsRuntime compares the runtime's errors about the file at path with those of check, and returns their number. The file is
-// a hook file or one of a hooks directory.
+// sameAsRuntime compares the runtime's errors about the file at path with those of check, and returns their number. The
+// file is a hook file or one of a hooks directory.
 func sameAsRuntime(t *testing.T, path, name string) int {
 	t.Helper()
 	var err error

@@ -11,8 +11,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// source is a file that has been read. It finds places without counting lines and columns from the beginning of the file. So many
-// findings in one long file or line cost no more than one finding each in many files.
+// source is a file that has been read. It finds places without counting lines and columns from the beginning of the
+// file. So many findings in one long file or line cost no more than one finding each in many files.
 type source struct {
 	*jsonfile.File
 	text  string // its bytes again, as a string of which findings hold parts

@@ -13,7 +13,8 @@ import (
 // runtimeRequestTimeout is 2 minutes by default; conmon's callers wait 4 minutes.
 const patience = 120
 
-// patience warns of a supervised hook that may run longer than engines wait. At poststop, nothing waits for a container.
+// patience warns of a supervised hook that may run longer than engines wait. At poststop, nothing waits for a
+// container.
 func (c *checker) patience(h hook) {
 	if !slices.ContainsFunc(h.stages, func(s hooks.Stage) bool { return s != hooks.Poststop }) {
 		return
@@ -37,8 +38,8 @@ func (c *checker) neverSupervised(h hook, hint string) {
 	}
 }
 
-// supervisor notes an error if hooks ask for supervision but the supervisor is not beside oci-add-hooks, which then refuses to
-// start a container.
+// supervisor notes an error if hooks ask for supervision but the supervisor is not beside oci-add-hooks, which then
+// refuses to start a container.
 func (c *checker) supervisor(file *hooks.File) {
 	if file.Supervises() && c.program != "" {
 		_, err := inject.FindSupervisor(c.program, file.Path)

@@ -15,8 +15,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// annotations warns of conditions on annotations that containerd's CRI hides. It passes on only those annotations of a pod that
-// a glob of the handler's pod_annotations matches.
+// annotations warns of conditions on annotations that containerd's CRI hides. It passes on only those annotations of a
+// pod that a glob of the handler's pod_annotations matches.
 func (x *examination) annotations(entry engine.Entry, dirs []string) {
 	for _, c := range annotationConditions(dirs) {
 		key, isLiteral := literal(c.expression)
@@ -43,8 +43,9 @@ func remedyFor(entry engine.Entry, glob string) string {
 // condition is a file of a hooks directory and its expression for the key of an annotation.
 type condition struct{ file, expression string }
 
-// annotationConditions returns the expressions for keys of annotations in hooks directories, given in increasing precedence.
-// The files have been checked, so it ignores those that cannot be read. The old format has no expressions for keys.
+// annotationConditions returns the expressions for keys of annotations in hooks directories, given in increasing
+// precedence. The files have been checked, so it ignores those that cannot be read. The old format has no expressions
+// for keys.
 func annotationConditions(dirs []string) (all []condition) {
 	inForce := map[string]string{}
 	for _, dir := range dirs {
@@ -73,8 +74,8 @@ func annotationConditions(dirs []string) (all []condition) {
 	return all
 }
 
-// literal returns the only text that an expression matches, if there is one. It ignores missing anchors: an expression without
-// them is usually meant as the whole text.
+// literal returns the only text that an expression matches, if there is one. It ignores missing anchors: an expression
+// without them is usually meant as the whole text.
 func literal(expression string) (text string, ok bool) {
 	expr, err := regexp.Compile(strings.TrimSuffix(strings.TrimPrefix(expression, "^"), "$"))
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// Prove starts a container with a runtime of an engine, and returns the result as text. It returns an error if oci-add-hooks
-// was not in the path.
+// Prove starts a container with a runtime of an engine, and returns the result as text. It returns an error if
+// oci-add-hooks was not in the path.
 func Prove(ctx context.Context, sys system.System, e engine.Engine, exe, name string) (string, error) {
 	lines, err := canaries(ctx, sys, e, exe, name)
 	switch {
@@ -24,8 +24,8 @@ func Prove(ctx context.Context, sys system.System, e engine.Engine, exe, name st
 	return lines[0].Message, nil
 }
 
-// canaries runs a container with each runtime of an engine that leads to the oci-add-hooks at exe, or only with the one called
-// name, and returns the results. An interrupt is an error.
+// canaries runs a container with each runtime of an engine that leads to the oci-add-hooks at exe, or only with the one
+// called name, and returns the results. An interrupt is an error.
 func canaries(ctx context.Context, sys system.System, e engine.Engine, exe, name string) (lines []Line, err error) {
 	registered, err := e.Registered(ctx)
 	if err != nil {

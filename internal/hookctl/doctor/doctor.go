@@ -1,8 +1,8 @@
-// Package doctor finds out which engines use oci-add-hooks, and diagnoses problems: with the engine's effective configuration,
-// the link, the profile, the low-level runtime, and what hookctl installed.
+// Package doctor finds out which engines use oci-add-hooks, and diagnoses problems: with the engine's effective
+// configuration, the link, the profile, the low-level runtime, and what hookctl installed.
 //
-// It judges the facts that package engine returns about engines and package check about hooks. It writes nothing. It starts a
-// container only as a canary (package canary).
+// It judges the facts that package engine returns about engines and package check about hooks. It writes nothing. It
+// starts a container only as a canary (package canary).
 package doctor
 
 import (
@@ -89,8 +89,8 @@ func Count(lines []Line) (errs, warnings int) {
 	return errs, warnings
 }
 
-// examine examines an engine, and each of its runtimes that leads to the oci-add-hooks at exe or should lead there. exe may be
-// empty.
+// examine examines an engine, and each of its runtimes that leads to the oci-add-hooks at exe or should lead there. exe
+// may be empty.
 func examine(ctx context.Context, sys system.System, e engine.Engine, exe string) []Line {
 	x := &examination{sys: sys, engine: e, exe: exe}
 	x.version(ctx)
@@ -161,8 +161,8 @@ func (x *examination) installed(name string) bool {
 	return err == nil && rec != nil && rec.Config == x.engine.Config()
 }
 
-// Concerns reports whether an entry leads to oci-add-hooks, possibly by a script, leads to no file, or has the name of a
-// profile.
+// Concerns reports whether an entry leads to oci-add-hooks, possibly by a script, leads to no file, or has the name of
+// a profile.
 func Concerns(sys system.System, entry engine.Entry, exe string) bool {
 	path, err := engine.Lookup(entry.Path)
 	if err != nil {
@@ -278,8 +278,8 @@ func isThis(ctx context.Context, path string) error {
 	return nil
 }
 
-// Uses returns what a call of the oci-add-hooks at exe adds to a container, the paths of the hook files and directories that
-// it reads, and the low-level runtime's path.
+// Uses returns what a call of the oci-add-hooks at exe adds to a container, the paths of the hook files and directories
+// that it reads, and the low-level runtime's path.
 func Uses(call cmdline.Call, exe string) (uses profile.Profile, sources []string, runtime string, err error) {
 	if uses, err = profile.Load(call); err != nil {
 		return uses, nil, "", err
@@ -368,8 +368,8 @@ func (x *examination) profile(entry engine.Entry, path string, call cmdline.Call
 	}
 }
 
-// features warns of features that the engine knows of the low-level runtime, but not of the entry that leads to it. The engine
-// may not have asked the entry yet, and does not use the features then.
+// features warns of features that the engine knows of the low-level runtime, but not of the entry that leads to it. The
+// engine may not have asked the entry yet, and does not use the features then.
 func (x *examination) features(entry engine.Entry, runtime string) {
 	if x.known == nil || x.known.Entry(entry.Name) == nil {
 		return

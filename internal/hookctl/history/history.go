@@ -93,8 +93,8 @@ type Stat struct {
 	P99      float64 `json:"p99"`
 	Max      float64 `json:"max"`
 
-	// Buckets counts runs by duration. Buckets[n] counts those that took at most Bounds[n] and more than Bounds[n-1]. The
-	// last one counts those that took longer than all bounds.
+	// Buckets counts runs by duration. Buckets[n] counts those that took at most Bounds[n] and more than Bounds[n-1].
+	// The last one counts those that took longer than all bounds.
 	Buckets []int `json:"buckets"`
 }
 
@@ -127,8 +127,8 @@ func Summarize(records []*hooklog.Record) []Stat {
 	return stats
 }
 
-// Sums holds the counts and durations of records for each profile, hook and stage, but not the records themselves. Its zero
-// value is empty and ready to use.
+// Sums holds the counts and durations of records for each profile, hook and stage, but not the records themselves. Its
+// zero value is empty and ready to use.
 type Sums struct {
 	by   map[[3]string]*tally // profile, stage and path
 	list []*tally
@@ -172,8 +172,8 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[max(int(math.Ceil(q*float64(len(sorted))))-1, 0)]
 }
 
-// ParseSince parses a time of RFC 3339, a local date or time, or a duration before now. In a duration, "7d" means 7 times
-// 24 hours.
+// ParseSince parses a time of RFC 3339, a local date or time, or a duration before now. In a duration, "7d" means 7
+// times 24 hours.
 func ParseSince(text string, now time.Time) (t time.Time, ok bool) {
 	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02T15:04:05", time.DateOnly} {
 		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {

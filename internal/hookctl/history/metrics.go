@@ -22,8 +22,8 @@ type Containers struct {
 	Count          int
 }
 
-// families returns the metrics of records and of containers. A container's id is not a label: a series for each container
-// would be too many for any system that collects them.
+// families returns the metrics of records and of containers. A container's id is not a label: a series for each
+// container would be too many for any system that collects them.
 func families(sums Sums, containers []Containers) []*dto.MetricFamily {
 	duration := &dto.MetricFamily{Name: ptr("oci_hook_duration_seconds"), Help: ptr("How long hooks ran."), Unit: ptr("seconds"), Type: dto.MetricType_HISTOGRAM.Enum()}
 	counters := []struct {
@@ -101,8 +101,9 @@ func write(w io.Writer, families []*dto.MetricFamily, format expfmt.Format) erro
 }
 
 // ReplaceTextfile writes the metrics to the file at path in one step, in the text format that node_exporter's textfile
-// collector reads. The collector reads only *.prom, so it ignores the temporary file beside it. If path is not a regular
-// file, such as /dev/null or the link /dev/stdout, it is an error, and neither path nor the target of a link changes.
+// collector reads. The collector reads only *.prom, so it ignores the temporary file beside it. If path is not a
+// regular file, such as /dev/null or the link /dev/stdout, it is an error, and neither path nor the target of a link
+// changes.
 func ReplaceTextfile(path string, sums Sums, containers []Containers) (err error) {
 	var text bytes.Buffer
 	if err := write(&text, families(sums, containers), expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {

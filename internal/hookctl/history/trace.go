@@ -11,7 +11,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 )
 
-// otlp is a line of OTLP in JSON, the format that OpenTelemetry's file exporter writes and its collector's receiver reads.
+// otlp is a line of OTLP in JSON, the format that OpenTelemetry's file exporter writes and its collector's receiver
+// reads.
 type otlp struct {
 	ResourceSpans []resourceSpans `json:"resourceSpans"`
 }

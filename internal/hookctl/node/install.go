@@ -19,8 +19,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// Install installs on the node what is missing there. It checks everything first, and changes nothing if anything is wrong. If
-// a later step fails, or ctx ends, everything is restored.
+// Install installs on the node what is missing there. It checks everything first, and changes nothing if anything is
+// wrong. If a later step fails, or ctx ends, everything is restored.
 func (n *Node) Install(ctx context.Context, programs []Program, hookFile HookFile) error {
 	release, err := n.take(ctx)
 	if err != nil {

@@ -1,9 +1,10 @@
-// Package node does the work of the DaemonSet on a Kubernetes node. It copies the programs there, adds a profile and registers
-// it with the node's engine. It removes all of this once no container needs it. It checks whether all is still as installed.
+// Package node does the work of the DaemonSet on a Kubernetes node. It copies the programs there, adds a profile and
+// registers it with the node's engine. It removes all of this once no container needs it. It checks whether all is
+// still as installed.
 //
-// It knows the safe order of these steps, and how to undo them at any moment. It runs after the node's file system has become
-// the root of this process; files of the container are read before (Programs). It does not know how profiles are composed,
-// how an engine is configured, or how anything is printed.
+// It knows the safe order of these steps, and how to undo them at any moment. It runs after the node's file system has
+// become the root of this process; files of the container are read before (Programs). It does not know how profiles are
+// composed, how an engine is configured, or how anything is printed.
 package node
 
 import (
@@ -136,8 +137,8 @@ func (n *Node) reloading(ctx context.Context, plan *registration.Plan) ([]regist
 	}}, err
 }
 
-// reload makes the engine reload its configuration, and waits until it answers again. The engine itself reads the container's
-// output, so what is printed in the meantime may be lost.
+// reload makes the engine reload its configuration, and waits until it answers again. The engine itself reads the
+// container's output, so what is printed in the meantime may be lost.
 func (n *Node) reload(ctx context.Context, reload engine.Reload, read func(context.Context) error) error {
 	if reload.Command == "" {
 		return nil

@@ -79,8 +79,8 @@ func (n *Node) unregister(ctx context.Context) error {
 	return n.carryOut(ctx, plan, reload...)
 }
 
-// forget makes the engine reload its configuration if the engine knows the profile but the configuration does not have it: an
-// installation may have been killed and undone.
+// forget makes the engine reload its configuration if the engine knows the profile but the configuration does not have
+// it: an installation may have been killed and undone.
 func (n *Node) forget(ctx context.Context) error {
 	plan := registration.Gone(n.System, n.Engine, engine.Runtime{Name: n.Profile, Link: n.link()})
 	reload, err := n.reloading(ctx, plan)
@@ -165,8 +165,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// waitUntilUnused waits until no container uses the profile. It reports the containers that do whenever they change. A dry run
-// does not wait.
+// waitUntilUnused waits until no container uses the profile. It reports the containers that do whenever they change. A
+// dry run does not wait.
 func (n *Node) waitUntilUnused(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

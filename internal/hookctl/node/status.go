@@ -20,8 +20,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// receipt describes what an installation changed on the node. Anyone can read it, because status runs without privileges. (The
-// record of package registration holds the engine's configuration, and only root can read it.)
+// receipt describes what an installation changed on the node. Anyone can read it, because status runs without
+// privileges. (The record of package registration holds the engine's configuration, and only root can read it.)
 type receipt struct {
 	Engine        string            `json:"engine"`
 	Link          string            `json:"link"`
@@ -60,8 +60,8 @@ type Part struct {
 	Problem string `json:"problem,omitempty"` // empty if it is as installed
 }
 
-// Status returns the parts of a profile's installation on a node, each with the problem if it is not as installed. It reads only
-// files that anyone can read, and runs nothing. The node's file system is at sys.Root.
+// Status returns the parts of a profile's installation on a node, each with the problem if it is not as installed. It
+// reads only files that anyone can read, and runs nothing. The node's file system is at sys.Root.
 func Status(sys system.System, profile string) ([]Part, error) {
 	path := sys.Path(receiptPath(sys, profile))
 	text, err := change.Read(path)
@@ -148,8 +148,8 @@ func (s *status) link() {
 	}
 }
 
-// handler returns the problem with a file of the engine's configuration. There is none if the file is as installed, or if
-// somebody has changed it since but it still has the handler, or still names the file that has it.
+// handler returns the problem with a file of the engine's configuration. There is none if the file is as installed, or
+// if somebody has changed it since but it still has the handler, or still names the file that has it.
 func (s *status) handler(path string, text []byte) string {
 	if change.Digest(text) == s.receipt.Configuration[path] || s.hasHandler(path, text) {
 		return ""

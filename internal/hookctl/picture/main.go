@@ -1,5 +1,5 @@
-// Picture draws what a terminal shows as an SVG. It reads the bytes that a program wrote to the terminal from standard input,
-// and writes the SVG to standard output. `make picture` runs it.
+// Picture draws what a terminal shows as an SVG. It reads the bytes that a program wrote to the terminal from standard
+// input, and writes the SVG to standard output. `make picture` runs it.
 //
 //	picture TITLE <typescript >picture.svg
 package main
@@ -57,8 +57,8 @@ var styles = map[string]string{
 
 var control = regexp.MustCompile(`\x1b(?:\[([^A-Za-z]*)([A-Za-z]))?`)
 
-// read returns the lines that the screen shows at the end. It knows only the control sequences that hookctl writes: styles,
-// and Cursor Up with Erase in Page. Any other is an error.
+// read returns the lines that the screen shows at the end. It knows only the control sequences that hookctl writes:
+// styles, and Cursor Up with Erase in Page. Any other is an error.
 func read(written string) (screen [][]span, err error) {
 	style, line := "", []span(nil)
 	text := func(s string) {

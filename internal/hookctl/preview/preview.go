@@ -63,8 +63,8 @@ func Bundle(v *inventory.Inventory, call cmdline.Call, dir string) (*Preview, er
 	return plan(v, call, Preview{Config: config}, config, filepath.Base(at)) // engines name the directory after the container's id
 }
 
-// Next returns what a call would add to a container if it were created today. If call is nil, it is the call that created the
-// container.
+// Next returns what a call would add to a container if it were created today. If call is nil, it is the call that
+// created the container.
 func Next(v *inventory.Inventory, call *cmdline.Call, c container.Container) (*Preview, error) {
 	if call == nil {
 		created, through, err := v.Call(c)

@@ -16,8 +16,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 )
 
-// cleanUp ends and removes all that there still is of the container and of what its hooks left. It returns what is worth
-// knowing of that, and an error about what remains.
+// cleanUp ends and removes everything that remains of the container and of what its hooks left. It returns notes about
+// what it removed, and an error about what still remains.
 func (c *container) cleanUp() (notes []string, err error) {
 	c.stop()
 	notes, err = endChildren(c.others)
@@ -33,7 +33,8 @@ func (c *container) cleanUp() (notes []string, err error) {
 	return append(notes, removed...), errors.Join(err, dirErr)
 }
 
-// removeDirectory removes the temporary directory of a container, but never what a hook has mounted there.
+// removeDirectory removes the temporary directory of a container, but never the content of what a hook has mounted
+// there.
 func removeDirectory(dir string) (notes []string, err error) {
 	if notes, err = unmountBelow(dir); err != nil {
 		return notes, err
@@ -41,8 +42,8 @@ func removeDirectory(dir string) (notes []string, err error) {
 	return notes, os.RemoveAll(dir)
 }
 
-// removeCreated removes what a runtime has created in a root file system to mount something on it, parents first in paths:
-// a directory or a file into which nothing was put.
+// removeCreated removes empty files and directories that a runtime has created in a root file system as mount points.
+// paths has parents first.
 func removeCreated(paths []string) {
 	for _, path := range slices.Backward(paths) {
 		if info, err := os.Lstat(path); err == nil && (info.IsDir() || info.Mode().IsRegular() && info.Size() == 0) {
@@ -51,8 +52,9 @@ func removeCreated(paths []string) {
 	}
 }
 
-// endChildren kills this process's children but for others, and those that become so when their parents die, until there
-// are none. Each is noted once, though it take a while to die: its pid is its own until it is waited for.
+// endChildren kills this process's children, except others, until there are none. This includes processes that become
+// its children when their parents die. Each is noted once, even if it takes a while to die: its pid is not reused until
+// it is waited for.
 func endChildren(others []int) (notes []string, err error) {
 	killed := map[int]bool{}
 	for deadline := time.Now().Add(grace); ; time.Sleep(time.Millisecond) {
@@ -73,7 +75,7 @@ func endChildren(others []int) (notes []string, err error) {
 				continue
 			}
 			killed[child] = true
-			name := commandLine(child) // empty if it is about to end by itself
+			name := commandLine(child) // empty if it is already ending
 			if unix.Kill(child, unix.SIGKILL) == nil && name != "" {
 				notes = append(notes, fmt.Sprintf("process %d was left running, and was killed: %s", child, name))
 			}
@@ -86,8 +88,8 @@ func commandLine(pid int) string {
 	return strings.Join(strings.Split(strings.TrimRight(string(text), "\x00"), "\x00"), " ")
 }
 
-// removeCgroups removes the cgroups that are named after the container, which a runtime that was killed leaves. One that
-// is in use cannot be removed.
+// removeCgroups removes the cgroups named after the container, which a killed runtime leaves. A cgroup in use cannot be
+// removed and stays.
 func removeCgroups(id string) {
 	named := regexp.MustCompile(`(^|[^0-9A-Za-z])` + regexp.QuoteMeta(id) + `([^0-9]|$)`)
 	var dirs []string
@@ -102,7 +104,7 @@ func removeCgroups(id string) {
 	}
 }
 
-// unmountBelow takes away what hooks have mounted below the directory dir, whose path has no links in it.
+// unmountBelow unmounts what hooks have mounted below the directory dir, whose path has no links in it.
 func unmountBelow(dir string) (notes []string, err error) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -117,7 +119,7 @@ func unmountBelow(dir string) (notes []string, err error) {
 	return notes, nil
 }
 
-// mountsBelow returns the mount points at dir and below in the text of a mountinfo file, in the order of mounting.
+// mountsBelow returns the mount points at and below dir in the text of a mountinfo file, in the order of mounting.
 func mountsBelow(dir, mountinfo string) (points []string) {
 	for line := range strings.Lines(mountinfo) {
 		fields := strings.Fields(line)
@@ -132,5 +134,5 @@ func mountsBelow(dir, mountinfo string) (points []string) {
 	return points
 }
 
-// octal reads what the kernel escapes in a path (proc_pid_mountinfo(5)).
+// octal replaces the kernel's escapes in a path (proc_pid_mountinfo(5)).
 var octal = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)

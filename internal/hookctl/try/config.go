@@ -14,7 +14,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/launch"
 )
 
-// config is a config.json. Its hooks are by their stages.
+// config is a config.json, with its hooks by stage.
 type config struct {
 	specs.Spec
 	Hooks map[hooks.Stage][]hook `json:"hooks,omitempty"`
@@ -24,12 +24,12 @@ type config struct {
 type hook struct {
 	Path    string   `json:"path"`
 	Args    []string `json:"args,omitempty"`
-	Env     []string `json:"env,omitzero"` // an empty one is given, and not inherited
+	Env     []string `json:"env,omitzero"` // an empty one is written too: without env, the hook would inherit
 	Timeout int      `json:"timeout,omitempty"`
 }
 
-// newConfig returns the config.json of a container that runs args in the root file system at path, which it cannot write to if
-// it is the user's. Somebody who is not root becomes root in a user namespace.
+// newConfig returns the config.json of a container that runs args in the root file system at path. A root file system
+// given by the user is read-only. A user who is not root becomes root in a user namespace.
 func newConfig(path string, opts Options, args []string) config {
 	keep := []string{"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"} // what runc spec gives
 	c := config{Spec: specs.Spec{
@@ -74,9 +74,9 @@ func (c config) write(path string) error {
 	return os.WriteFile(path, text, 0o600)
 }
 
-// instrument puts this program, as a recorder, in the place of each hook that the plan added and of the container's
-// command, and returns the tasks, the container's command last. A task that runs in the container is recorded in the
-// directory inside, which is mounted there; any other in the directory outside.
+// instrument replaces each hook that the plan added, and the container's command, by this program as a recorder. It
+// returns the tasks, the container's command last. A task that runs in the container is recorded in the directory
+// inside, which is mounted there; any other in the directory outside.
 func (c *config) instrument(plan *inject.Plan, inside, outside, program string, opts Options) ([]*task, error) {
 	var added config
 	if plan.Text != nil {
@@ -84,7 +84,7 @@ func (c *config) instrument(plan *inject.Plan, inside, outside, program string, 
 			return nil, err
 		}
 	}
-	from := map[hooks.Stage][]inject.Decision{} // about a stage's hooks, in their order
+	from := map[hooks.Stage][]inject.Decision{} // the decisions about a stage's hooks, in order
 	for _, d := range plan.Decisions {
 		if d.Verdict == inject.Added {
 			from[d.Stage] = append(from[d.Stage], d)
@@ -124,7 +124,7 @@ func (c *config) instrument(plan *inject.Plan, inside, outside, program string, 
 	return append(tasks, t), nil
 }
 
-// take takes what the runtime would run from a hook object.
+// take sets what the runtime would run for a hook object.
 func (t *task) take(h hook) {
 	t.Path, t.Args, t.Own = h.Path, h.Args, time.Duration(h.Timeout)*time.Second
 	if t.supervised != nil { // the supervisor's options end at --
@@ -135,7 +135,7 @@ func (t *task) take(h hook) {
 	}
 }
 
-// example is a hook file with a hook in every stage, each of which is this program.
+// example returns a hook file with a hook in every stage. Each hook is this program.
 func example(program string) ([]byte, error) {
 	stages := map[hooks.Stage][]hook{}
 	for _, stage := range hooks.Stages() {

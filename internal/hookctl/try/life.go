@@ -21,16 +21,17 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 )
 
-// stop has the recorders end what they run.
+// stop makes the recorders end what they run.
 func (c *container) stop() {
 	for _, f := range c.alive {
 		f.Close()
 	}
 }
 
-// live takes the container through its life as an engine does, and says what went wrong with it.
+// live takes the container through its life as an engine does, and returns the problems.
 func (c *container) live() (problems []string) {
-	// What is orphaned becomes a child of this process: the container's, for which it waits, and whatever hooks leave.
+	// Orphans become children of this process: the container's process, for which it waits, and processes that hooks
+	// leave.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return []string{fmt.Sprintf("this process cannot become a subreaper: %v", err)}
 	}
@@ -43,7 +44,7 @@ func (c *container) live() (problems []string) {
 		}
 		return err == nil
 	}
-	stdin, hold, err := os.Pipe() // our own command ends with its standard input, another gets none
+	stdin, hold, err := os.Pipe() // hookctl's own command ends when its standard input ends; the user's gets none
 	if !note(err) {
 		return problems
 	}
@@ -69,7 +70,7 @@ func (c *container) live() (problems []string) {
 	return problems
 }
 
-// call calls the runtime. An error is what the runtime says itself.
+// call calls the runtime. If that fails, the error has the runtime's own message.
 func (c *container) call(ctx context.Context, stdin *os.File, command string, args ...string) error {
 	if err := ctx.Err(); err != nil {
 		return errors.New("interrupted")
@@ -86,7 +87,7 @@ func (c *container) call(ctx context.Context, stdin *os.File, command string, ar
 		cmd.Stdin = stdin
 	}
 	cmd.Stderr = out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process alone, which knows what to do
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C must reach only this process, which handles it
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -107,8 +108,8 @@ func (c *container) call(ctx context.Context, stdin *os.File, command string, ar
 	return fmt.Errorf("%s %s: %s", filepath.Base(c.runtime), command, cmp.Or(lastError(log), lastLine(stderr), err.Error()))
 }
 
-// reapWhile reaps what has become a child of this process and ended, until the runtime's call with that pid is done. gVisor's
-// delete waits for its sandbox to be gone, and a zombie is not.
+// reapWhile reaps ended children of this process until the runtime's call, whose pid is call, is done. gVisor's delete
+// waits until its sandbox is gone, which it is not as a zombie.
 func (c *container) reapWhile(done <-chan struct{}, call int) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
@@ -127,7 +128,8 @@ func (c *container) reapWhile(done <-chan struct{}, call int) {
 	}
 }
 
-// within reports whether done is closed in time: as long as hooks may take, or after an interruption, poststop hooks.
+// within reports whether done is closed in time: as long as all hooks may take or, after an interruption, poststop
+// hooks.
 func (c *container) within(ctx context.Context, done <-chan struct{}) bool {
 	each := func(limit time.Duration) <-chan time.Time {
 		return time.After(time.Duration(len(c.tasks))*limit + grace)
@@ -148,7 +150,7 @@ func (c *container) within(ctx context.Context, done <-chan struct{}) bool {
 	}
 }
 
-// wait waits for the container's process, which the runtime has left to us.
+// wait waits for the container's process, which the runtime has orphaned to this one.
 func (c *container) wait(pidFile string) error {
 	text, err := os.ReadFile(pidFile)
 	if err != nil {
@@ -171,7 +173,7 @@ func (c *container) wait(pidFile string) error {
 	return nil
 }
 
-// lastError returns the last error in a log in JSON, which is where engines read what a runtime says.
+// lastError returns the last error in a runtime's JSON log, which is where engines read it too; "" if there is none.
 func lastError(path string) (message string) {
 	text, _ := os.ReadFile(path)
 	for line := range bytes.Lines(text) {

@@ -14,8 +14,8 @@ import (
 	plain "github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// missingBelow returns what a runtime creates in a root file system for mounts, parents first. Links there lead where they
-// do in the container.
+// missingBelow returns the paths that a runtime creates in a root file system as mount points, parents first. It
+// resolves links as they are resolved in the container.
 func missingBelow(rootfs string, mounts []specs.Mount) (missing []string, err error) {
 	root, err := unix.Open(rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -46,7 +46,7 @@ func missingBelow(rootfs string, mounts []specs.Mount) (missing []string, err er
 	return missing, nil
 }
 
-// resolveIn returns where path leads to, if root is the root.
+// resolveIn returns where path leads if the directory root is the root.
 func resolveIn(root int, path string) (string, error) {
 	fd, err := unix.Openat2(root, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 )
 
-// watchInterval is how often somebody who looks is told of the progress.
+// watchInterval is the time between two reports of the progress.
 const watchInterval = 100 * time.Millisecond
 
 // watch reports the progress until stop is called.
@@ -26,7 +26,7 @@ func (c *container) watch(begin int64) (stop func()) {
 				return
 			case <-tick.C:
 			}
-			if r, err := c.progress(begin, time.Now().UnixNano()); err == nil { // an error is reported in the end
+			if r, err := c.progress(begin, time.Now().UnixNano()); err == nil { // an error is reported at the end
 				c.opts.Progress(r)
 			}
 		}
@@ -34,20 +34,20 @@ func (c *container) watch(begin int64) (stop func()) {
 	return func() { close(end); <-ended }
 }
 
-// progress returns what has happened until now: the calls that have begun.
+// progress returns a report of the calls that have begun until now.
 func (c *container) progress(begin, now int64) (*Report, error) {
 	r := &Report{Runtime: c.runtime, Seconds: seconds(now - begin)}
 	return r, c.collect(r, begin, now, true)
 }
 
-// report puts together what was recorded.
+// report returns the report of what was recorded.
 func (c *container) report(begin, end int64, problems []string) (*Report, error) {
 	r := &Report{
 		Runtime: c.runtime, Rootless: os.Geteuid() != 0, Seconds: seconds(end - begin),
 		Hooks: []Call{}, NotAdded: []NotAdded{}, Problems: []string{}, Notes: append([]string{}, c.notes...),
 	}
 	if c.opts.Rootfs == "" && len(c.opts.Command) > 0 {
-		r.Notes = append(r.Notes, "conditions saw the command "+c.opts.Command[0]+"; without --rootfs, a program of hookctl's own ran in its place")
+		r.Notes = append(r.Notes, "conditions saw the command "+c.opts.Command[0]+"; without --rootfs, a program of hookctl ran instead")
 	}
 	if err := c.collect(r, begin, end, false); err != nil {
 		return nil, err
@@ -66,8 +66,8 @@ func (c *container) report(begin, end int64, problems []string) (*Report, error)
 	return r, nil
 }
 
-// collect adds the calls of all tasks to a report, on a time line that leads from begin to now. While the container lives, a
-// call that has not ended runs; afterwards, a task without a call was never called.
+// collect adds the calls of all tasks to a report, on a time line from begin to now. While the container lives, a call
+// that has not ended is running. Afterwards, a task without a call was never called.
 func (c *container) collect(r *Report, begin, now int64, lives bool) error {
 	for _, t := range c.tasks {
 		calls, err := t.calls()

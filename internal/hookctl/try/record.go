@@ -24,7 +24,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 )
 
-// What is recorded lies in a directory as files:
+// A recorder writes these files into a directory:
 //
 //	7.task           what to run: the seventh task, written before the container is created
 //	7-RANDOM/        a call of it: a runtime may call a hook twice, or not at all
@@ -32,18 +32,19 @@ import (
 //	    end          how it ended; missing if the recorder itself was killed
 //	    stdout
 //	    stderr
-//	    record       what its supervisor says of a supervised hook
-//	alive            a FIFO that hookctl holds open for writing: when it closes, whatever runs is to end
+//	    record       the supervisor's record of a supervised hook
+//	alive            a FIFO that hookctl holds open for writing: when it closes, the recorder ends what it runs
 const (
 	beginFile, endFile, stdoutFile, stderrFile = "begin", "end", "stdout", "stderr"
 	recordFile                                 = "record"
 	aliveFile                                  = "alive"
 )
 
-// patience is how long what a hook has started may keep the hook's output open after its end, before that is a problem.
+// patience is how long processes that a hook has started may keep the hook's output open after its end. Longer is a
+// problem.
 const patience = time.Second
 
-// maxOutput is how many bytes of a stream are shown. One more is kept.
+// maxOutput is how many bytes of a stream are shown. One more is kept, to know whether there was more.
 const maxOutput = 64 << 10
 
 // A task is a program that the recorder runs: a hook, or the container's command.
@@ -51,35 +52,36 @@ type task struct {
 	Path  string        `json:"path"`
 	Args  []string      `json:"args"`
 	Limit time.Duration `json:"limit"` // the time after which it is ended; 0 for none
-	Own   time.Duration `json:"own"`   // the timeout that a hook has of its own; 0 for none
+	Own   time.Duration `json:"own"`   // the hook's own timeout; 0 for none
 	Grace time.Duration `json:"grace"` // how much longer it may run after hookctl was interrupted
 
 	Container  bool `json:"container"`  // it is the container's command, not a hook
-	Supervised int  `json:"supervised"` // where in Args the hook begins that the supervisor runs, after its options; 0 for none
+	Supervised int  `json:"supervised"` // the index in Args of the -- after the supervisor's options, before the hook's command; 0 if not supervised
 
 	supervised *inject.Supervised // how the hook is run; nil if it is not supervised
 	stage      hooks.Stage        // empty for the container's command
 	file       string             // the file that a hook comes from
-	dir        string             // where it is recorded
-	name       string             // and under which name
+	dir        string             // the directory in which it is recorded
+	name       string             // the name under which it is recorded
 }
 
-// begin and end are what is recorded of a call. Times are since 1970: a sandbox may have a monotonic clock of its own.
+// begin and end are the records of a call. Times are nanoseconds since 1970, because a sandbox may have its own
+// monotonic clock.
 type begin struct {
-	Time int64 `json:"time"` // in nanoseconds
+	Time int64 `json:"time"`
 }
 
 type end struct {
 	Time        int64  `json:"time"`
-	Status      int    `json:"status"` // the exit status; 128 and the signal's number if one ended it, as a shell has it
+	Status      int    `json:"status"` // the exit status; as in a shell, 128 plus the signal's number if one ended it
 	Signal      string `json:"signal"`
 	Error       string `json:"error"`       // why it could not be started
 	Hung        bool   `json:"hung"`        // it was ended after Limit
 	OutOfTime   bool   `json:"outOfTime"`   // it was ended after Own
-	Held        bool   `json:"held"`        // what it had started kept its output open
+	Held        bool   `json:"held"`        // processes that it had started kept its output open
 	Interrupted bool   `json:"interrupted"` // it was ended because hookctl was
 
-	Left []survivor `json:"left,omitempty"` // what the hook has left running
+	Left []survivor `json:"left,omitempty"` // processes that the hook has left running
 }
 
 func (t *task) write(n int) error {
@@ -95,8 +97,8 @@ func writeJSON(path string, v any) error {
 	return os.WriteFile(path, text, 0o600)
 }
 
-// record runs the task that is written at base with the arguments, the environment, the standard input and the working
-// directory that the runtime gave this process, writes down what came of it, and returns its exit status.
+// record runs the task in the file base.task, records its result, and returns its exit status. The task gets the
+// environment, the standard input and the working directory that the runtime gave this process.
 func record(base string) (status int, err error) {
 	var t task
 	text, err := os.ReadFile(base + ".task")
@@ -128,7 +130,7 @@ func record(base string) (status int, err error) {
 	if err := writeJSON(filepath.Join(dir, endFile), ended); err != nil {
 		return 1, err
 	}
-	// The runtime may have something to say about what a hook printed, or nobody listens.
+	// The runtime may report what a hook printed. If nobody reads it, that is no error.
 	signal.Ignore(syscall.SIGPIPE)
 	replay(os.Stdout, stdout)
 	replay(os.Stderr, stderr)
@@ -138,7 +140,7 @@ func record(base string) (status int, err error) {
 	return ended.Status, nil
 }
 
-// run runs the task until it ends, hangs for too long, or gone is closed. What it prints comes to stdout and stderr.
+// run runs the task until it ends, hangs for too long, or gone is closed. What it prints goes to stdout and stderr.
 func (t *task) run(stdout, stderr *os.File, gone <-chan struct{}) end {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -147,8 +149,8 @@ func (t *task) run(stdout, stderr *os.File, gone <-chan struct{}) end {
 		time.Sleep(t.Grace)
 		cancel()
 	}()
-	// The runtime's own limit is kept here, and as the runtime does: it ends a hook's first process alone, and what that has
-	// started may hold up the start of the container.
+	// The recorder enforces the runtime's own limit as the runtime does. It ends only a hook's first process; others
+	// that this has started may delay the start of the container.
 	limit, own := t.Limit, false
 	if t.Own > 0 && (limit == 0 || t.Own < limit) {
 		limit, own = t.Own, true
@@ -178,23 +180,23 @@ func (t *task) run(stdout, stderr *os.File, gone <-chan struct{}) end {
 	return e
 }
 
-// keeper keeps the beginning of what a task prints in a file, and takes all, so that a task that prints without end neither
-// fills the disk nor waits for a reader.
+// keeper writes the beginning of a task's output to a file and discards the rest. So a task that prints without end
+// neither fills the disk nor waits for a reader.
 type keeper struct {
 	file *os.File
-	room int // what the file still takes; a byte more than is shown, which says that there was more
+	room int // how many more bytes the file takes; in total one more than is shown, which shows that there was more
 }
 
 func (k *keeper) Write(p []byte) (int, error) {
 	n, err := k.file.Write(p[:min(len(p), k.room)])
 	if k.room -= n; err != nil {
-		k.room = 0 // no space left; the task is not to notice
+		k.room = 0 // no space left; the task must not notice
 	}
 	return len(p), nil
 }
 
-// closed returns a channel that is closed when nobody holds the FIFO at path open for writing any more. Where it cannot be
-// opened (gVisor has no FIFOs of the host), that is never.
+// closed returns a channel that is closed when nobody holds the FIFO at path open for writing any more. If the FIFO
+// cannot be opened (gVisor has no FIFOs of the host), the channel is never closed.
 func closed(path string) <-chan struct{} {
 	c := make(chan struct{})
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
@@ -209,13 +211,13 @@ func closed(path string) <-chan struct{} {
 	return c
 }
 
-// replay prints what a task printed, up to a size.
+// replay prints what a task printed, up to maxOutput.
 func replay(to io.Writer, from *os.File) {
 	io.Copy(to, io.NewSectionReader(from, 0, maxOutput))
 }
 
-// calls returns what was recorded of a task. What lies in the directory may have been written by whatever ran in the
-// container: it is not followed out of it, nor waited for.
+// calls returns the recorded calls of a task. A program in the container may have written to the directory, so calls
+// follows no link out of it and waits for no FIFO.
 func (t *task) calls() ([]Call, error) {
 	dir, err := os.OpenRoot(t.dir)
 	if err != nil {
@@ -259,7 +261,7 @@ func (t *task) calls() ([]Call, error) {
 	return calls, nil
 }
 
-// take takes what the supervisor of a hook has recorded of it.
+// take replaces the result of a call by the supervisor's record of the hook.
 func (c *Call) take(r *hooklog.Record) {
 	if c.Result != OK && c.Result != Failed {
 		return // the supervisor itself was ended
@@ -291,7 +293,7 @@ func readJSON(dir *os.Root, name string, v any) bool {
 	return json.Unmarshal([]byte(text), v) == nil
 }
 
-// readOutput reads a regular file up to maxOutput, and says whether there is more, or was before.
+// readOutput reads a regular file up to maxOutput. It reports whether there is more; true if truncated is.
 func readOutput(dir *os.Root, name string, truncated bool) (string, bool) {
 	f, err := dir.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

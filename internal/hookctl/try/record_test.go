@@ -28,14 +28,14 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// A recorder runs in a directory of its own.
+// A recorder runs in its own directory.
 type recorder struct {
 	*exec.Cmd
 	task  task
 	alive *os.File
 }
 
-// newRecorder prepares the recording of a shell script, with what a runtime gives a hook.
+// newRecorder prepares a recorder of a shell script that is called as a hook.
 func newRecorder(t *testing.T, script string, args ...string) *recorder {
 	t.Helper()
 	r := &recorder{task: task{Path: "/bin/sh", Args: append([]string{"the-hook", "-c", script}, args...), dir: t.TempDir()}}
@@ -71,8 +71,8 @@ func (r *recorder) recorded(t *testing.T) Call {
 	return calls[0]
 }
 
-// A hook has the arguments, the environment, the standard input and the working directory that the recorder has, and the
-// recorder passes the hook's output and exit status on to the runtime.
+// A hook gets its arguments and the recorder's environment, standard input and working directory. The recorder passes
+// the hook's output and exit status on to the runtime.
 func TestRecord(t *testing.T) {
 	r := newRecorder(t, `cat; printf '%s\n' "$0" "$@"; tr '\0' '\n' </proc/$$/environ; pwd; echo warning >&2; exit 42`, "first", "", "a b")
 	r.ready(t)
@@ -81,7 +81,7 @@ func TestRecord(t *testing.T) {
 	r.Stdout, r.Stderr = &stdout, &stderr
 	err := r.Run()
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 42 {
-		t.Errorf("the recorder gives %v, the hook exits with 42", err)
+		t.Errorf("the recorder returns %v, the hook exits with 42", err)
 	}
 	want := "state\nfirst\n\na b\nB=2\nA=1\n=odd\nPWD=/nowhere\n" + r.Dir + "\n"
 	if diff := cmp.Diff(want, stdout.String()); diff != "" {
@@ -147,7 +147,7 @@ func TestRecordResults(t *testing.T) {
 			}
 			c := r.recorded(t)
 			if c.Result != tt.result || c.Signal != tt.signal || r.ProcessState.ExitCode() != tt.status {
-				t.Errorf("%+v, and the recorder gives %v", c, r.ProcessState)
+				t.Errorf("%+v, and the recorder returns %v", c, r.ProcessState)
 			}
 			if (c.Error != "") != (tt.result == NotStarted) || (c.ExitStatus == nil) != (tt.result == NotStarted || tt.signal != "") {
 				t.Errorf("%+v", c)
@@ -159,7 +159,7 @@ func TestRecordResults(t *testing.T) {
 	}
 }
 
-// What a hook prints is kept up to a limit and never makes it wait, nor does it fill the disk.
+// What a hook prints is kept up to a limit. It never makes the hook wait or fills the disk.
 func TestRecordMuch(t *testing.T) {
 	const more = 3 * maxOutput
 	for _, tt := range []struct {
@@ -209,7 +209,7 @@ func TestRecordMuch(t *testing.T) {
 	}
 }
 
-// A runtime that ends a hook ends the recorder: the hook ends with it, and what it printed is there.
+// A runtime that ends a hook ends the recorder. The hook ends with it, and its output is recorded.
 func TestRecorderKilled(t *testing.T) {
 	r := newRecorder(t, "echo $$; exec sleep 1000")
 	r.ready(t)
@@ -244,7 +244,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// What lies in the directory may come from the container: it leads nowhere, and nobody waits for it.
+// Files in the directory may come from the container: links are not followed out of it, and nothing waits for a FIFO.
 func TestCalls(t *testing.T) {
 	const began, ended = `{"time": 5}`, `{"time": 9, "status": 0}`
 	for _, tt := range []struct {

@@ -8,8 +8,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 )
 
-// Records returns what ran, in its order, as the records of supervised hooks that an engine's containers leave. The container's
-// process is among them, without a stage.
+// Records returns the calls in the order in which they ran, as records like those of supervised hooks in an engine's
+// containers. The container's process is among them, without a stage.
 func (r *Report) Records() (list []*hooklog.Record) {
 	for _, c := range r.InOrder() {
 		if c.Result == NeverCalled {

@@ -10,7 +10,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// TestRecords: what was tried is recorded as an engine's containers are.
+// TestRecords: the records of a try have the form of those of an engine's containers.
 func TestRecords(t *testing.T) {
 	const begin = 1770091506123456789
 	call := func(stage hooks.Stage, result Result, at int64) Call {

@@ -10,7 +10,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// Report is what happened. Its JSON is what --json prints.
+// Report is the result of a try. --json prints it.
 type Report struct {
 	Runtime  string     `json:"runtime"`  // its path
 	Rootless bool       `json:"rootless"` // the container was made in a user namespace
@@ -22,36 +22,36 @@ type Report struct {
 	Notes    []string   `json:"notes"`    // what else is worth knowing
 }
 
-// Call is one run of a hook, or of the container's process; or that there was none.
+// Call is one run of a hook or of the container's process, or the fact that it was never called.
 type Call struct {
 	Stage      hooks.Stage `json:"stage"` // empty for the container's process
 	Path       string      `json:"path"`
 	Args       []string    `json:"args"` // with argv[0]
-	File       string      `json:"file"` // where the hook comes from
+	File       string      `json:"file"` // the file that the hook comes from
 	Result     Result      `json:"result"`
 	Start      *float64    `json:"startSeconds"` // since the call of create; null if it was never called
-	Took       *float64    `json:"seconds"`      // null if it was never called; a guess if it was killed
+	Took       *float64    `json:"seconds"`      // null if it was never called; until the end of the container if it was killed
 	ExitStatus *int        `json:"exitStatus"`   // null if there is none: see Result, Signal
 	Signal     string      `json:"signal"`       // the name of the signal that ended it, if one did
 	Error      string      `json:"error"`        // why it could not be started
 	Stdout     string      `json:"stdout"`
 	Stderr     string      `json:"stderr"`
-	Truncated  bool        `json:"truncated"` // it printed more than is kept, 64 KiB a stream
+	Truncated  bool        `json:"truncated"` // it printed more than is kept: 64 KiB for each stream
 	Ignored    bool        `json:"ignored"`   // it failed, and its failure policy is ignore: see supervise
-	Held       bool        `json:"held"`      // what it had started kept its output open after its end: runc waits for that
+	Held       bool        `json:"held"`      // processes that it had started kept its output open after its end: runc waits for them
 
-	begin, end int64         // in nanoseconds since 1970; end is 0 if it is not known
+	begin, end int64         // in nanoseconds since 1970; end is 0 if unknown
 	own        time.Duration // the hook's own timeout, 0 for none
 	limit      time.Duration // --timeout
 }
 
-// Result is what became of a hook.
+// Result is the result of a call.
 type Result string
 
 // The results.
 const (
 	OK          Result = "ok"
-	Failed      Result = "failed"       // it exited with another status than 0, or a signal ended it
+	Failed      Result = "failed"       // its exit status was not 0, or a signal ended it
 	Hung        Result = "hung"         // it was ended when --timeout had passed
 	TimedOut    Result = "timed out"    // it was ended when its own timeout had passed
 	Killed      Result = "killed"       // it was ended from outside
@@ -68,7 +68,8 @@ type NotAdded struct {
 	Reason string `json:"reason"`
 }
 
-// call returns a call of the task that has not been made. Of a supervised hook it is the hook's own, not its supervisor's.
+// call returns a call of the task that has not been made. For a supervised hook, it is that of the hook, not of the
+// supervisor.
 func (t *task) call() Call {
 	c := Call{Stage: t.stage, Path: t.Path, Args: t.Args, File: t.file, Result: NeverCalled, own: t.Own, limit: t.Limit}
 	if t.supervised != nil {
@@ -78,12 +79,12 @@ func (t *task) call() Call {
 	return c
 }
 
-// place sets the place of the call on the time line that leads from begin to end.
+// place sets the start and the duration of the call on the time line from begin to end.
 func (c *Call) place(begin, end int64) {
 	if c.Result == NeverCalled {
 		return
 	}
-	if c.end == 0 { // nobody was left to say when it ended
+	if c.end == 0 { // the recorder was killed, so the end is not recorded
 		c.end = end
 	}
 	start, took := seconds(c.begin-begin), seconds(c.end-c.begin)
@@ -93,7 +94,7 @@ func (c *Call) place(begin, end int64) {
 // seconds returns nanoseconds in seconds, to the microsecond.
 func seconds(ns int64) float64 { return float64(ns/1000) / 1e6 }
 
-// name returns what the call is called in a message.
+// name returns the name of the call in a message.
 func (c *Call) name() string {
 	if c.Stage == "" {
 		return "the container's process " + c.Path
@@ -105,7 +106,7 @@ func (c *Call) name() string {
 	return name
 }
 
-// problem says what is wrong with what became of the call, "" if nothing is.
+// problem returns the problem with the result of the call; "" if there is none.
 func (c *Call) problem() string {
 	what := c.name()
 	switch c.Result {
@@ -127,7 +128,7 @@ func (c *Call) problem() string {
 	return ""
 }
 
-// how says how the call failed.
+// how returns the signal or the exit status by which the call failed.
 func (c *Call) how() string {
 	if c.Signal != "" || c.ExitStatus == nil {
 		return c.Signal
@@ -135,7 +136,7 @@ func (c *Call) how() string {
 	return "exit " + strconv.Itoa(*c.ExitStatus)
 }
 
-// faults returns what is wrong: hooks that failed, what the runtime says of that, and hooks that were never called.
+// faults returns the problems: hooks that failed, what the runtime reports, and hooks that were never called.
 func (r *Report) faults(runtime []string) []string {
 	var failed, never []string
 	for _, c := range r.InOrder() {
@@ -156,7 +157,7 @@ func (r *Report) faults(runtime []string) []string {
 	return slices.Concat(failed, runtime, never)
 }
 
-// add takes the calls of a task.
+// add adds the calls of a task.
 func (r *Report) add(t *task, calls []Call) {
 	if t.stage == "" {
 		if len(calls) > 0 {
@@ -167,7 +168,7 @@ func (r *Report) add(t *task, calls []Call) {
 	r.Hooks = append(r.Hooks, calls...)
 }
 
-// sort brings the hooks into the order in which they began, and those that were never called to the end.
+// sort sorts the hooks by the time at which they began. Those that were never called come last.
 func (r *Report) sort() {
 	slices.SortStableFunc(r.Hooks, func(a, b Call) int {
 		switch {
@@ -182,8 +183,8 @@ func (r *Report) sort() {
 	})
 }
 
-// InOrder returns the hooks and the container's process in the order in which they began. A process that is not there yet
-// is left out.
+// InOrder returns the hooks and the container's process in the order in which they began. A process that has not begun
+// yet is omitted.
 func (r *Report) InOrder() []Call {
 	if r.Process.Result == "" {
 		return r.Hooks

@@ -12,7 +12,7 @@ import (
 
 func ptr[T any](v T) *T { return &v }
 
-// ran is a call that began and took so long, in seconds.
+// ran returns a successful call. start and took are in seconds.
 func ran(stage hooks.Stage, start, took float64, args ...string) Call {
 	return Call{Stage: stage, Path: "/opt/" + args[0], Args: args, File: "h.json", Result: OK, Start: &start, Took: &took, ExitStatus: ptr(0)}
 }
@@ -61,7 +61,7 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// The members of the JSON stay as they are: programs read them.
+// The members of the JSON must not change: programs read them.
 func TestJSON(t *testing.T) {
 	r := Report{Hooks: []Call{{}}}
 	text, err := json.Marshal(r)

@@ -9,17 +9,18 @@ import (
 	"time"
 )
 
-// The roles in which hookctl is called by a runtime, by its first argument.
+// The first arguments that select the roles in which a runtime calls hookctl.
 const (
 	recordRole  = "try:record"  // runs a task and records it
 	exampleRole = "try:example" // a hook of the example
 	processRole = "try:process" // the container's process, unless a command is given
 )
 
-// IsRole reports whether this process was started in one of the roles. Role then takes the place of the command line.
+// IsRole reports whether this process was started in one of the roles. If so, the caller calls Role instead of the
+// command line.
 func IsRole(argv []string) bool { return len(argv) > 1 && strings.HasPrefix(argv[1], "try:") }
 
-// Role does what the role asks for, and returns the exit status.
+// Role does the work of the role, and returns the exit status.
 func Role(argv []string) int {
 	var err error
 	status := 0
@@ -40,7 +41,7 @@ func Role(argv []string) int {
 	return status
 }
 
-// exampleHook tells what a hook of that stage finds.
+// exampleHook prints what a hook of that stage finds.
 func exampleHook(stage string) error {
 	var state struct {
 		Status string
@@ -61,7 +62,7 @@ func exampleHook(stage string) error {
 	return nil
 }
 
-// networkEnv is the environment variable by which an example's hook knows the network of the runtime.
+// networkEnv is the environment variable that tells an example's hook the network namespace of the runtime.
 const networkEnv = "RUNTIME_NETWORK"
 
 // network returns the name of the network namespace of this process.

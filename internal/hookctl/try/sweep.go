@@ -18,10 +18,11 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// A try that is killed can remove nothing. The next one does, by what this file in its directory says (issue 11).
+// remainsFile is a file in a try's directory that says what a killed try leaves. With it, the next try removes that
+// (issue 11).
 //
-// The directory is locked as long as its try lives, from before the file is written. So one that has the file, belongs to
-// this user alone and is not locked is certainly a dead try's.
+// The directory is locked as long as its try lives, from before the file is written. So a directory that has the file,
+// is only this user's and is not locked certainly belongs to a dead try.
 const remainsFile = "try.json"
 
 // remains is what a killed try leaves outside its directory.
@@ -31,7 +32,7 @@ type remains struct {
 	Created     []string `json:"created"`     // what the runtime creates in the root file system, parents first
 }
 
-// write replaces what a directory says of its remains.
+// write replaces the remains file in a directory.
 func (r remains) write(dir string) error {
 	path := filepath.Join(dir, remainsFile)
 	if err := writeJSON(path+"~", r); err != nil {
@@ -53,7 +54,7 @@ func LockDirectory(dir string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), dir), nil
 }
 
-// sweep removes what killed tries of this user have left, and returns what is worth knowing of that.
+// sweep removes what killed tries of this user left, and returns notes about it.
 func sweep() (notes []string) {
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*"))
 	for _, dir := range dirs {
@@ -62,7 +63,7 @@ func sweep() (notes []string) {
 			continue
 		}
 		if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
-			dir = filepath.Join(parent, filepath.Base(dir)) // as mountinfo and command lines have it
+			dir = filepath.Join(parent, filepath.Base(dir)) // the form in mountinfo and in command lines
 		}
 		swept, err := sweepDirectory(dir)
 		switch {
@@ -75,11 +76,12 @@ func sweep() (notes []string) {
 	return notes
 }
 
-// sweepDirectory removes a directory with what belongs to it, if it is a dead try's.
+// sweepDirectory removes a dead try's directory and everything that belongs to it. It reports whether dir was such a
+// directory.
 func sweepDirectory(dir string) (swept bool, err error) {
 	lock, err := LockDirectory(dir)
 	if err != nil {
-		return false, nil // it lives, or is another's
+		return false, nil // the try lives, or is another user's
 	}
 	defer lock.Close()
 	var st unix.Stat_t
@@ -95,7 +97,7 @@ func sweepDirectory(dir string) (swept bool, err error) {
 		return false, err
 	}
 	if left.Runtime != "" {
-		// Its hooks at poststop run, as after an interruption: they undo what others did.
+		// Its poststop hooks run, as after an interruption: they undo what others did.
 		args := slices.Concat([]string{"--root", filepath.Join(dir, "state")}, left.RuntimeArgs, []string{"delete", "--force", filepath.Base(dir)})
 		_, _ = command.OutputWithin(context.Background(), poststopGrace+grace, left.Runtime, args...) // there may be no container
 	}
@@ -108,8 +110,8 @@ func sweepDirectory(dir string) (swept bool, err error) {
 	return err == nil, err
 }
 
-// awaitEnd waits until the runtime and the recorders of a killed try have ended, as they do by themselves, and kills what
-// has not after a while.
+// awaitEnd waits until the runtime and the recorders of a killed try have ended by themselves. After a while it kills
+// those that have not.
 func awaitEnd(dir string) error {
 	state, outside := filepath.Join(dir, "state"), filepath.Join(dir, "outside")+"/"
 	for deadline := time.Now().Add(poststopGrace + grace); ; time.Sleep(10 * time.Millisecond) {
@@ -140,12 +142,12 @@ func awaitEnd(dir string) error {
 // A survivor is a process that a hook has left running.
 type survivor struct {
 	PID   int    `json:"pid"`
-	Start string `json:"start"` // when it began, as proc_pid_stat(5) has it: another process of its number began at another time
-	Boot  string `json:"boot"`  // the id of the system's run
+	Start string `json:"start"` // its start time, in the form of proc_pid_stat(5): another process with this pid has another one
+	Boot  string `json:"boot"`  // the id of the boot
 }
 
-// survivors returns the children of this process, a recorder that has run a hook. In a container's PID namespace there are
-// none to speak of: they end with it.
+// survivors returns the children of this process, a recorder that has run a hook. In a container's PID namespace it
+// returns none, because they end with the container.
 func survivors() (list []survivor) {
 	self, err := os.Readlink("/proc/self")
 	if err != nil || self != strconv.Itoa(os.Getpid()) || os.Getpid() == 1 {
@@ -163,7 +165,7 @@ func bootID() string {
 	return strings.TrimSpace(string(text))
 }
 
-// killLeft kills what the hooks of a killed try have left running.
+// killLeft kills the processes that hooks of a killed try left running.
 func killLeft(dir string) error {
 	ends, err := filepath.Glob(filepath.Join(dir, "outside", "*", endFile))
 	if err != nil {
@@ -174,7 +176,7 @@ func killLeft(dir string) error {
 		var e end
 		text, err := os.ReadFile(path)
 		if err != nil || json.Unmarshal(text, &e) != nil {
-			continue // it was killed while it wrote that
+			continue // the recorder was killed while it wrote the file
 		}
 		for _, s := range e.Left {
 			if s.Boot != boot {
@@ -188,7 +190,7 @@ func killLeft(dir string) error {
 	return nil
 }
 
-// kill kills a survivor with its descendants, if it lives.
+// kill kills a survivor and its descendants, if it still lives.
 func (s survivor) kill() error {
 	fd, err := unix.PidfdOpen(s.PID, 0)
 	if err == unix.ESRCH {
@@ -199,7 +201,7 @@ func (s survivor) kill() error {
 	}
 	defer unix.Close(fd)
 	if proc.Started(s.PID) != s.Start {
-		return nil // another has its number
+		return nil // another process has its pid
 	}
 	children, err := proc.Children(s.PID)
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package try runs a throwaway container with hooks under a real runtime, and reports what became of each hook.
+// Package try runs a throwaway container with hooks under a real runtime, and reports the result of each hook.
 //
-// The hooks get into its config.json as they do for any container (package inject). Then this program takes the place of
-// each, in the role of a recorder, which runs the hook (package hookrun) and writes down what came of it. The package knows
-// how a container is created, started and deleted, how to leave nothing behind, and how to remove what a killed try has left.
-// It draws nothing, and knows no command line.
+// The hooks are added to its config.json as for any container (package inject). Then this program replaces each hook,
+// in the role of a recorder that runs the hook (package hookrun) and records the result. The package knows how to
+// create, start and delete a container, how to leave nothing behind, and how to remove what a killed try left. It draws
+// nothing and knows no command line.
 package try
 
 import (
@@ -30,18 +30,18 @@ import (
 	plain "github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// Options is what to try.
+// Options says what to try, and how.
 type Options struct {
-	Files       []string // hook files; with no hooks directory either, an example is tried
+	Files       []string // hook files; without them and Dirs, an example is tried
 	Dirs        []string // hooks directories
-	Runtime     string   // a name or path; else the one that a hook file names, else runc or crun
+	Runtime     string   // a name or path; if empty, the one that a hook file names, else runc or crun
 	RuntimeArgs []string // given to the runtime before its command
-	Rootfs      string   // the container's root file system; empty for one that holds this program alone
-	Command     []string // what runs in Rootfs; without Rootfs, what conditions see as the container's command
+	Rootfs      string   // the container's root file system; empty for one that holds only this program
+	Command     []string // the command to run in Rootfs; without Rootfs, conditions see it as the container's command but it is not run
 	Annotations map[string]string
 	Mounts      []Mount
-	Timeout     time.Duration // after which a hook or Command hangs
-	Progress    func(*Report) // called with what has happened so far, some times a second; nil if nobody looks
+	Timeout     time.Duration // after which a hook or Command counts as hanging
+	Progress    func(*Report) // called some times a second with a report of what has happened so far; nil for no calls
 }
 
 // Mount is a bind mount of the container.
@@ -50,8 +50,8 @@ type Mount struct {
 	ReadOnly            bool
 }
 
-// Where the container finds the directory with what happens in it, and this program. It lies on the container's own /dev,
-// so that nothing is created in Rootfs for it.
+// Paths in the container: the directory in which recorders there write, and this program. They are on the container's
+// own /dev, so that no mount point is created in Rootfs.
 const (
 	mountedAt      = "/dev/hookctl"
 	mountedProgram = mountedAt + "/hookctl"
@@ -63,8 +63,9 @@ const (
 	grace         = 5 * time.Second
 )
 
-// Run tries opts. When ctx ends, the container is ended, and the report is about what happened until then. An error is
-// about what kept the container from being tried at all. In no case is anything left behind, or else it is said.
+// Run runs a container with the hooks of opts. When ctx ends, it ends the container and reports what happened until
+// then. It returns an error only if the container could not be tried at all. It leaves nothing behind; what it cannot
+// remove is a problem in the report or part of the error.
 func Run(ctx context.Context, opts Options) (report *Report, err error) {
 	c := &container{ctx: ctx, opts: opts}
 	defer func() {
@@ -95,22 +96,22 @@ type container struct {
 	opts    Options
 	dir     string   // the temporary directory that holds everything
 	lock    *os.File // dir, locked
-	notes   []string // about what was found before
+	notes   []string // about what killed tries had left
 	id      string
 	runtime string
 	tasks   []*task // the hooks, and last the container's command
 	plan    *inject.Plan
-	alive   []*os.File // open for writing as long as the recorders are to work
+	alive   []*os.File // FIFOs that are open for writing while the recorders may run
 	created []string   // what the runtime creates in Rootfs, to be removed
-	others  []int      // children that this process was given, which are none of our business
-	untidy  bool       // a runtime's call failed, and may have left something
+	others  []int      // children that this process had before, which it leaves alone
+	untidy  bool       // a call of the runtime failed and may have left something
 }
 
 func (c *container) inside() string  { return filepath.Join(c.dir, "inside") }  // mounted in the container
-func (c *container) outside() string { return filepath.Join(c.dir, "outside") } // not to be seen there
+func (c *container) outside() string { return filepath.Join(c.dir, "outside") } // not visible there
 func (c *container) bundle() string  { return filepath.Join(c.dir, "bundle") }
 
-// prepare makes the bundle.
+// prepare creates the bundle.
 func (c *container) prepare() (err error) {
 	if err := c.opts.check(); err != nil {
 		return err
@@ -155,7 +156,7 @@ func (c *container) prepare() (err error) {
 			return err
 		}
 	}
-	// A copy, since whoever is root in the container can write to it.
+	// The container gets a copy, because root in the container can write to it.
 	text, err := os.ReadFile(program)
 	if err != nil {
 		return err
@@ -193,7 +194,7 @@ func (c *container) prepare() (err error) {
 	return config.write(path)
 }
 
-// check returns an error about what a runtime would say less clearly.
+// check returns an error for options that a runtime would refuse less clearly.
 func (o Options) check() error {
 	if o.Rootfs != "" {
 		switch info, err := os.Stat(o.Rootfs); {
@@ -221,15 +222,16 @@ func (o Options) check() error {
 func WantStatic(path string) error {
 	loader, err := program.Loader(path)
 	if err == nil && loader != "" {
-		err = fmt.Errorf("%s is linked to shared libraries, which are not there in a container; build it with CGO_ENABLED=0", path)
+		err = fmt.Errorf("%s needs shared libraries, which a container does not have; build it with CGO_ENABLED=0", path)
 	}
 	return err
 }
 
-// tempPrefix begins the name of a try's temporary directory.
+// tempPrefix is the beginning of the name of a try's temporary directory.
 const tempPrefix = "hookctl-try-"
 
-// makeTemp makes a temporary directory from which programs can be executed, and returns its absolute path without links.
+// makeTemp creates a temporary directory from which programs can be executed, and returns its absolute path without
+// links.
 func makeTemp() (path string, err error) {
 	dir, err := os.MkdirTemp("", tempPrefix)
 	if err != nil {
@@ -268,7 +270,7 @@ func (c *container) profile(program string) (profile.Profile, error) {
 	return profile.Profile{Runtime: cmp.Or(c.opts.Runtime, "runc"), Files: []*hooks.File{file}}, nil
 }
 
-// findRuntime finds the runtime that is named, else runc, else crun.
+// findRuntime returns the path of the named runtime; if none is named, of runc, else of crun.
 func (o Options) findRuntime(uses profile.Profile) (string, error) {
 	path, err := launch.FindFor("/proc/self/exe", uses.Runtime)
 	named := o.Runtime != "" || slices.ContainsFunc(uses.Files, func(f *hooks.File) bool { return f.Runtime != "" })
@@ -281,7 +283,7 @@ func (o Options) findRuntime(uses profile.Profile) (string, error) {
 	return "", errors.New("neither runc nor crun is installed; install one, or name another runtime by --runtime")
 }
 
-// keepAlive makes a FIFO that is open for writing until stop, or until this process is no more.
+// keepAlive creates a FIFO that is open for writing until stop is called or this process ends.
 func (c *container) keepAlive(path string) error {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		return err

@@ -29,7 +29,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// The tests here run hookctl as it is built for users, under the runtimes that are installed.
+// These tests run hookctl as it is built for users, under the installed runtimes.
 
 // hookctl builds the program once, and returns its path.
 var hookctl = sync.OnceValues(func() (string, error) {
@@ -49,10 +49,10 @@ var hookctl = sync.OnceValues(func() (string, error) {
 	return filepath.Join(dir, "hookctl"), nil
 })
 
-// built is the directory of that program, to be removed in the end.
+// built is the directory of that program, which is removed at the end.
 var built string
 
-// A trial is a call of hookctl try with a temporary directory of its own.
+// A trial is a call of hookctl try with its own temporary directory.
 type trial struct {
 	*exec.Cmd
 	temp           string // its TMPDIR
@@ -101,7 +101,7 @@ func (tr *trial) finish(t *testing.T) int {
 
 var idPattern = regexp.MustCompile(`hookctl-try-[0-9]+`)
 
-// wantNothingLeft checks that there is no file, no process, no mount and no cgroup of the container's.
+// wantNothingLeft checks that no file, process, mount or cgroup of the container is left.
 func (tr *trial) wantNothingLeft(t *testing.T) {
 	t.Helper()
 	if left, err := os.ReadDir(tr.temp); err != nil || len(left) > 0 {
@@ -116,7 +116,7 @@ func (tr *trial) wantNothingLeft(t *testing.T) {
 	}
 	id := idPattern.FindString(tr.stdout.String())
 	if id == "" {
-		return // no hook told it
+		return // no hook printed it
 	}
 	filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
 		if strings.Contains(path, id) {
@@ -143,7 +143,7 @@ func processes(t *testing.T, match func(cmdline string) bool) (found []string) {
 	return found
 }
 
-// report runs it for its JSON, and gives that and the exit status.
+// report runs it with --json, and returns the report and the exit status.
 func (tr *trial) report(t *testing.T) (r Report, status int) {
 	t.Helper()
 	tr.Args = slices.Insert(tr.Args, 2, "--json")
@@ -157,7 +157,7 @@ func (tr *trial) report(t *testing.T) (r Report, status int) {
 	return r, status
 }
 
-// under runs a test under each runtime, given as hookctl's arguments.
+// under runs a test under each runtime. args are hookctl's arguments that select the runtime.
 func under(t *testing.T, test func(t *testing.T, args []string)) {
 	for _, name := range []string{"runc", "crun"} {
 		t.Run(name, func(t *testing.T) {
@@ -167,8 +167,8 @@ func under(t *testing.T, test func(t *testing.T, args []string)) {
 	}
 }
 
-// needRuntime returns the arguments by which hookctl uses a runtime, or skips the test. On a host with hybrid cgroups,
-// crun is called where there is a cgroup2 alone, and leaves that alone.
+// needRuntime returns hookctl's arguments that select a runtime, or skips the test. On a host with hybrid cgroups, crun
+// is called in a mount namespace that has only cgroup2, and told not to manage cgroups.
 func needRuntime(t *testing.T, name string) []string {
 	t.Helper()
 	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
@@ -191,7 +191,7 @@ func needRuntime(t *testing.T, name string) []string {
 	return []string{"--runtime", shim, "--runtime-arg=--cgroup-manager=disabled"}
 }
 
-// needNamespaces skips the test where there can be no containers.
+// needNamespaces skips the test where containers cannot be created.
 func needNamespaces(t *testing.T, args []string) []string {
 	t.Helper()
 	cmd := exec.Command("/bin/true")
@@ -234,7 +234,7 @@ func sh(text string, more ...string) string {
 	return fmt.Sprintf(`{"path": "/bin/sh", "args": %s%s}`, args, strings.Join(append([]string{""}, more...), ", "))
 }
 
-// hookFile writes a hook file of stages and hooks in turn.
+// hookFile writes a hook file. Its arguments are stages and their hooks in turn.
 func hookFile(t *testing.T, stagesAndHooks ...string) string {
 	t.Helper()
 	var members []string
@@ -251,7 +251,7 @@ func stages(calls []Call) (names []string) {
 	return names
 }
 
-// wantExample checks a report about the example, whose every hook tells its state.
+// wantExample checks a report about the example, in which each hook prints its state.
 func wantExample(t *testing.T, r Report) {
 	t.Helper()
 	ran := stages(r.Hooks)
@@ -272,7 +272,7 @@ func wantExample(t *testing.T, r Report) {
 		if !strings.HasPrefix(c.Stdout, "The container is ") || !strings.Contains(c.Stdout, network) {
 			t.Errorf("%s: %q", c.Stage, c.Stdout)
 		}
-		// Its clock is the system's, which may be set meanwhile: no exact times.
+		// Times are the system clock's, which may be set in the meantime: no exact comparison.
 		if *c.Start < last || *c.Took <= 0 || *c.Start+*c.Took > r.Seconds+0.001 {
 			t.Errorf("%s: at %v for %v, of %v", c.Stage, *c.Start, *c.Took, r.Seconds)
 		}
@@ -296,7 +296,7 @@ func TestExample(t *testing.T) {
 	})
 }
 
-// The same by somebody who is not root: nobody, if the tests run as root.
+// The same as a user who is not root: as nobody, if the tests run as root.
 func TestRootless(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -328,8 +328,8 @@ func TestRootless(t *testing.T) {
 	}
 }
 
-// The hooks of several files come in their order, and those of a hooks directory after them, if their conditions hold
-// for the command that is tried.
+// The hooks of several files run in the order of the files. Those of a hooks directory whose conditions hold for the
+// tried command run after them.
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -357,7 +357,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// A directory's conditions see what the options give: annotations, mounts, and the command, though nothing executes it.
+// A directory's conditions see the annotations, mounts and command of the options, although the command is not
+// executed.
 func TestConditions(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -393,7 +394,8 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// A mount is there as it was asked for, and the root file system is as it was: a place that was made for it is removed.
+// Mounts are in the container as requested. The root file system does not change: mount points that were created are
+// removed.
 func TestMounts(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		dir, data := rootfs(t), t.TempDir()
@@ -401,7 +403,7 @@ func TestMounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		mounts := []string{"--mount", data + ":/srv/data", "--mount", data + "/file:/one:ro", "--mount", data + ":/bin/../ro/a/b:ro"}
-		if args[1] == "runc" { // crun creates nothing behind a link
+		if args[1] == "runc" { // crun creates nothing below a link
 			if err := os.Symlink("/bin", dir+"/link"); err != nil {
 				t.Fatal(err)
 			}
@@ -433,7 +435,7 @@ func tree(t *testing.T, dir string) (paths []string) {
 	return paths
 }
 
-// rootfs makes a root file system that holds busybox alone.
+// rootfs creates a root file system that holds only busybox.
 func rootfs(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("busybox")
@@ -454,7 +456,7 @@ func rootfs(t *testing.T) string {
 	return dir
 }
 
-// A command in another root file system: what it does is shown, and the directory is as it was.
+// A command runs in another root file system: its result is shown, and the directory does not change.
 func TestRootfs(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		dir := rootfs(t)
@@ -478,12 +480,12 @@ func TestRootfs(t *testing.T) {
 	})
 }
 
-// Under the recorder, a hook gets what it gets from the runtime alone: arguments, environment, working directory and the
-// container's state.
+// Under the recorder, a hook gets the same as from the runtime directly: arguments, environment, working directory and
+// the container's state.
 func TestSameAsWithout(t *testing.T) {
 	args := needRuntime(t, "runc")
 	if os.Geteuid() != 0 {
-		t.Skip("skipped: it takes root")
+		t.Skip("skipped: needs root")
 	}
 	runc, err := Options{Runtime: args[1]}.findRuntime(profile.Profile{Runtime: args[1]})
 	if err != nil {
@@ -554,7 +556,7 @@ func TestSameAsWithout(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	same := func(s string) string { // but for what must differ
+	same := func(s string) string { // replaces what must differ
 		s = regexp.MustCompile(`/[^ "]*/hookctl-try-[0-9]+`).ReplaceAllString(s, "TEMP")
 		s = regexp.MustCompile(`"pid":[0-9]{2,}`).ReplaceAllString(s, `"pid":N`)
 		return idPattern.ReplaceAllString(s, "ID")
@@ -578,7 +580,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// A hook that fails is said so, with what the runtime says, and so is what never came to be.
+// A failing hook is reported with the runtime's message, and so is everything that was never called.
 func TestFailingHook(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		path := hookFile(t, "createRuntime", sh("cat; echo cannot >&2; exit 3"), "startContainer", `{"path": "/nix"}`)
@@ -611,7 +613,7 @@ func wantProblems(t *testing.T, r Report, want ...string) {
 	}
 }
 
-// A hook that hangs is ended, with what it started. That it would hold up the start is said too.
+// A hook that hangs is ended, with the processes that it started. That it would delay the start is reported too.
 func TestHangingHook(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		sleep := fmt.Sprintf("sleep 4321.%d", time.Now().UnixNano()) // known among those of other tests
@@ -630,8 +632,8 @@ func TestHangingHook(t *testing.T) {
 	})
 }
 
-// A hook whose child keeps its output open holds the start up, though the hook has succeeded: a problem. A child with
-// another output is none. The runtime itself is not kept waiting.
+// A hook whose child keeps its output open delays the start, although the hook has succeeded. That is a problem; a
+// child with another output is not. The runtime itself does not wait.
 func TestHeldOutput(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -646,7 +648,7 @@ func TestHeldOutput(t *testing.T) {
 	}
 }
 
-// A hook that prints without end does so into the void.
+// The output of a hook that prints without end is discarded beyond a limit.
 func TestHookPrintsMuch(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -679,7 +681,7 @@ func TestHookPrintsMuch(t *testing.T) {
 	}
 }
 
-// The temporary directory may be named from where one stands.
+// TMPDIR may be a relative path.
 func TestRelativeTemp(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -690,8 +692,8 @@ func TestRelativeTemp(t *testing.T) {
 	}
 }
 
-// A hook whose own timeout passes is ended, as the runtime does it: its first process, and what that started may hold up the
-// start.
+// A hook whose own timeout passes is ended as the runtime does it: only its first process. Processes that this started
+// may delay the start.
 func TestHookTimeout(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		path := hookFile(t, "createRuntime", sh("echo begun; exec sleep 4322", `"timeout": 2`))
@@ -722,7 +724,7 @@ func TestHangingCommand(t *testing.T) {
 	wantProblems(t, r, "the container's process /bin/busybox hung")
 }
 
-// A runtime that knows a stage not is told of, if all else is well.
+// A runtime that does not know a stage is reported, if nothing else is wrong.
 func TestNeverCalled(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -736,7 +738,7 @@ exec `+args[1]+` "$@"`)
 	wantProblems(t, r, `the startContainer hook /nix \(`+path+`\) was never called$`)
 }
 
-// A runtime that hangs by itself is killed, and the container that it has made is deleted.
+// A runtime that hangs is killed, and the container that it has created is deleted.
 func TestHangingRuntime(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -747,7 +749,7 @@ case "$*" in *" create "*) `+args[1]+` "$@" || exit; sleep 4324;; *) exec `+args
 	wantProblems(t, r, "^script create did not end and was killed$", "the container's process .* was never called")
 }
 
-// What a runtime leaves to others to reap is reaped while it waits for that, as gVisor's delete does for the sandbox.
+// Orphans of a runtime are reaped while the runtime waits for their end, as gVisor's delete does for the sandbox.
 func TestOrphan(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -762,7 +764,7 @@ exec `+args[1]+` "$@"`)
 	wantProblems(t, r)
 }
 
-// Arguments for the runtime come before its command, and what it says of them is told.
+// Arguments for the runtime come before its command. The runtime's message about them is reported.
 func TestRuntimeArgs(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -772,7 +774,7 @@ func TestRuntimeArgs(t *testing.T) {
 	}
 }
 
-// A process that hookctl was given as a child by whoever became it is left alone.
+// A child that hookctl already had when it was executed is left alone.
 func TestOthers(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -788,12 +790,13 @@ func TestOthers(t *testing.T) {
 	}
 }
 
-// What a hook leaves mounted in the container's root file system is unmounted, not removed.
+// A file system that a hook leaves mounted in the container's root file system is unmounted, and its files are not
+// removed.
 func TestMountLeft(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
 	if os.Geteuid() != 0 {
-		t.Skip("skipped: it takes root to mount")
+		t.Skip("skipped: mounting needs root")
 	}
 	precious := t.TempDir()
 	if err := os.WriteFile(precious+"/file", nil, 0o644); err != nil {
@@ -809,7 +812,8 @@ func TestMountLeft(t *testing.T) {
 	}
 }
 
-// Interrupted while a hook hangs, it ends the hook, has poststop hooks run, deletes the container and reports.
+// If hookctl is interrupted while a hook hangs, it ends the hook, runs poststop hooks, deletes the container and
+// reports.
 func TestInterrupted(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		for _, stage := range []string{"prestart", "createContainer", "poststart", "poststop"} {
@@ -844,7 +848,7 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
-// The same while the container's command runs.
+// It does the same while the container's command runs.
 func TestInterruptedCommand(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		path := hookFile(t, "poststop", sh("cat"))
@@ -866,8 +870,8 @@ func TestInterruptedCommand(t *testing.T) {
 	})
 }
 
-// initPid returns the pid of the container's process from the state that a hook printed; 0 if the runtime keeps it for
-// itself.
+// initPid returns the pid of the container's process from the state that a hook printed; 0 if the runtime does not pass
+// it to hooks.
 func initPid(t *testing.T, temp string) int {
 	t.Helper()
 	var state struct{ Pid int }
@@ -878,7 +882,7 @@ func initPid(t *testing.T, temp string) int {
 	return state.Pid
 }
 
-// Poststop hooks undo what others did: they run after an interruption too.
+// Poststop hooks run after an interruption too, because they undo what others did.
 func TestInterruptedPoststop(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -898,7 +902,7 @@ func TestInterruptedPoststop(t *testing.T) {
 	}
 }
 
-// Killed, it can remove nothing; but what it started ends.
+// A killed hookctl removes nothing, but the processes that it started end.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	args := needRuntime(t, "runc")
@@ -918,8 +922,8 @@ func TestKilled(t *testing.T) {
 	})
 }
 
-// A supervised hook is run by its supervisor, within its limits, and shown as itself: its output, its end, and a failure that
-// is ignored. Nothing of that gets into the records of real containers.
+// A supervised hook is run by its supervisor, within its limits. The report shows the hook itself: its output, its
+// result, and a failure that is ignored. None of that gets into the records of real containers.
 func TestSupervised(t *testing.T) {
 	under(t, func(t *testing.T, args []string) {
 		path := file(t, "hooks.json", `{"supervise": {"timeout": 1}, "hooks": {
@@ -948,12 +952,13 @@ func TestSupervised(t *testing.T) {
 	})
 }
 
-// Killed at any moment, it leaves what the next one removes: its directory, cgroups, mounts, a process that a hook has left,
-// and what was made in the root file system. Another one that lives is left alone, and so is what only looks like a try's.
+// If hookctl is killed at any moment, the next call removes what it left: its directory, cgroups, mounts, a process
+// that a hook left, and mount points in the root file system. It does not touch a try that lives, or a directory that
+// only looks like a try's.
 func TestSweep(t *testing.T) {
 	args := needRuntime(t, "runc")
 	if os.Geteuid() != 0 {
-		t.Skip("skipped: it takes root to mount")
+		t.Skip("skipped: mounting needs root")
 	}
 	for i, moment := range []string{"/try.json", "/state/*", "/outside/0-*/begin", "/outside/1-*/begin", "/inside/3-*/begin"} {
 		t.Run(moment, func(t *testing.T) {
@@ -1034,7 +1039,7 @@ func only(t *testing.T, pattern string) string {
 	return paths[0]
 }
 
-// A terminal is one end of a pseudo-terminal, on whose other end hookctl runs, as in a window.
+// A terminal is one end of a pseudo-terminal. On the other end runs hookctl, as in a terminal window.
 type terminal struct {
 	*trial
 	screen *os.File
@@ -1049,7 +1054,7 @@ func (term *terminal) Write(text []byte) (int, error) {
 	return term.text.Write(text)
 }
 
-// sofar returns what has been shown so far.
+// sofar returns the output so far.
 func (term *terminal) sofar() string {
 	term.lock.Lock()
 	defer term.lock.Unlock()
@@ -1093,7 +1098,7 @@ func onTerminal(t *testing.T, width int, tr *trial) *terminal {
 	return term
 }
 
-// finish waits for the end and returns what was shown.
+// finish waits for the end and returns the output.
 func (term *terminal) finish(t *testing.T) string {
 	t.Helper()
 	term.trial.finish(t)
@@ -1103,7 +1108,7 @@ func (term *terminal) finish(t *testing.T) string {
 
 var escape = regexp.MustCompile("\x1b\\[[0-9]*m")
 
-// On a terminal there are colours, and the time line is as wide as it.
+// On a terminal there are colours, and the time line has the terminal's width.
 func TestTerminal(t *testing.T) {
 	args := needRuntime(t, "runc")
 	for _, tt := range []struct {
@@ -1153,13 +1158,13 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// onScreen returns what stays of a text whose lines were drawn over.
+// onScreen returns the text that remains on the screen after lines were drawn over.
 func onScreen(text string) string {
 	parts := regexp.MustCompile("\x1b\\[[0-9]+A\r\x1b\\[J").Split(text, -1)
 	return parts[len(parts)-1]
 }
 
-// On a terminal, a hook is shown as soon as it runs: this one ends only when it has been seen. Elsewhere nothing is drawn
+// On a terminal, a hook is shown while it runs: this one ends only after it has been seen. Elsewhere nothing is drawn
 // over.
 func TestProgress(t *testing.T) {
 	t.Parallel()
@@ -1213,7 +1218,7 @@ func TestCtrlC(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := term.finish(t)
-	// The signal is for hookctl alone: else the recorder would die of it, and not tell.
+	// The signal must reach only hookctl: otherwise the recorder would die of it and record nothing.
 	if words := strings.Join(strings.Fields(text), " "); !strings.Contains(words, "was running when it was interrupted ") || !strings.Contains(text, "\x1b[31mproblem:\x1b[0m interrupted\n") || term.ProcessState.ExitCode() != 1 {
 		t.Errorf("%v\n%s", term.ProcessState, text)
 	}
@@ -1222,7 +1227,7 @@ func TestCtrlC(t *testing.T) {
 	}
 }
 
-// Wrong calls, and what keeps it from trying at all.
+// Wrong usage, and errors before the container is tried.
 func TestRefused(t *testing.T) {
 	for _, tt := range []struct {
 		args   []string

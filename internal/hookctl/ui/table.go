@@ -19,8 +19,8 @@ func (c Colour) Cell(text string) Cell {
 // gap is the space between columns, in characters.
 const gap = 2
 
-// Table prints rows of cells below a heading. On a narrow terminal, the text of a cell is broken between words. If not even
-// the longest words fit side by side, each row is printed as a block with one cell below the other.
+// Table prints rows of cells below a heading. On a narrow terminal, the text of a cell is broken between words. If not
+// even the longest words fit side by side, each row is printed as a block with one cell below the other.
 func (u *UI) Table(heading []string, rows [][]Cell) {
 	head := make([]Cell, len(heading))
 	for i, h := range heading {
@@ -38,8 +38,8 @@ func (u *UI) Table(heading []string, rows [][]Cell) {
 	}
 }
 
-// fit returns widths of columns with which rows fit into width characters, and reports whether there are any. A width of 0
-// means no limit.
+// fit returns widths of columns with which rows fit into width characters, and reports whether there are any. A width
+// of 0 means no limit.
 func fit(rows [][]Cell, width int) (widths []int, fits bool) {
 	whole, least := make([]int, len(rows[0])), make([]int, len(rows[0]))
 	for _, row := range rows {

@@ -10,8 +10,8 @@ import (
 // because longer lines are hard to read.
 func (u *UI) textWidth() int { return min(cmp.Or(u.width(), 80), 100) }
 
-// Text prints paragraphs, broken between words. Each line of text is one paragraph. A line that begins with a space is a row
-// of a list; it is printed unchanged if it fits.
+// Text prints paragraphs, broken between words. Each line of text is one paragraph. A line that begins with a space is
+// a row of a list; it is printed unchanged if it fits.
 func (u *UI) Text(text string) {
 	for paragraph := range strings.Lines(text) {
 		hanging := 0
@@ -29,8 +29,8 @@ func (u *UI) Text(text string) {
 	}
 }
 
-// flow prints cells one after the other, indented by indent spaces, with a space between them. On a terminal, lines are broken
-// between words, and those after the first are indented further.
+// flow prints cells one after the other, indented by indent spaces, with a space between them. On a terminal, lines are
+// broken between words, and those after the first are indented further.
 func (u *UI) flow(indent int, cells ...Cell) {
 	width := u.width()
 	u.Printf("%s", strings.Repeat(" ", indent))

@@ -16,8 +16,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// Trial prints the results of the hooks that were tried: a time line with a row for each call, what each printed, and the
-// problems.
+// Trial prints the results of the hooks that were tried: a time line with a row for each call, what each printed, and
+// the problems.
 func (u *UI) Trial(r *try.Report) {
 	u.clear()
 	u.timeline(r)
@@ -79,8 +79,8 @@ const (
 	maxBar     = 100
 )
 
-// timeline prints a table with a row for each call. Each row has a bar on a line that stands for the total time. On a terminal
-// that is too narrow for all columns, first the bar is omitted, then the start, then the duration.
+// timeline prints a table with a row for each call. Each row has a bar on a line that stands for the total time. On a
+// terminal that is too narrow for all columns, first the bar is omitted, then the start, then the duration.
 func (u *UI) timeline(r *try.Report) {
 	calls := r.InOrder()
 	longest, outcomes := len("HOOK"), len("RESULT")
@@ -202,8 +202,8 @@ func colourOf(c *try.Call) Colour {
 	return Red
 }
 
-// titles returns commands by which a reader recognizes calls. A command has the name of the program, or its path if another
-// program has the same name. If two are still equal, the hook file is added.
+// titles returns commands by which a reader recognizes calls. A command has the name of the program, or its path if
+// another program has the same name. If two are still equal, the hook file is added.
 func titles(calls []try.Call) []string {
 	title := func(c try.Call, program string) string {
 		return oneLine(strings.Join(append([]string{program}, c.Args[min(1, len(c.Args)):]...), " "))
@@ -223,8 +223,8 @@ func titles(calls []try.Call) []string {
 	return names
 }
 
-// tellApart returns titles shortened to at most width characters. Titles that would become equal when cut at the end lose
-// their common beginning instead.
+// tellApart returns titles shortened to at most width characters. Titles that would become equal when cut at the end
+// lose their common beginning instead.
 func tellApart(titles []string, width int) []string {
 	shown, starts := slices.Clone(titles), make([]int, len(titles))
 	for {

@@ -94,8 +94,8 @@ startContainer   never      never called
 	}
 }
 
-// At each width of the terminal, no line is longer and each bar is at its time. As the terminal gets narrower, the numbers
-// are omitted after the bar.
+// At each width of the terminal, no line is longer and each bar is at its time. As the terminal gets narrower, the
+// numbers are omitted after the bar.
 func TestTimelineFits(t *testing.T) {
 	for width := 45; width < 240; width++ {
 		all := timelineOf(t, sample(), width)

@@ -1,6 +1,7 @@
 // Package ui draws all that hookctl prints.
 //
-// It knows terminals and what a reader needs. It opens no file, runs nothing and decides nothing: commands pass data to it.
+// It knows terminals and what a reader needs. It opens no file, runs nothing and decides nothing: commands pass data to
+// it.
 //
 // The rules of output:
 //
@@ -116,7 +117,8 @@ func (u *UI) Paint(c Colour, text string) string {
 // Live reports whether progress can be drawn: standard output is a terminal that can move its cursor.
 func (u *UI) Live() bool { return u.width() > 0 && os.Getenv("TERM") != "dumb" }
 
-// terminal returns the size of the terminal w in characters: 80 by 24 if the size is not known, 0 by 0 if w is not a terminal.
+// terminal returns the size of the terminal w in characters: 80 by 24 if the size is not known, 0 by 0 if w is not a
+// terminal.
 func terminal(w io.Writer) (width, height int) {
 	f, isFile := w.(*os.File)
 	if !isFile {
@@ -132,8 +134,8 @@ func terminal(w io.Writer) (width, height int) {
 	return int(size.Col), int(size.Row)
 }
 
-// Escape returns text in which all that a terminal might interpret, including line feeds, is escaped as in a Go string. Tabs
-// are kept.
+// Escape returns text in which all that a terminal might interpret, including line feeds, is escaped as in a Go string.
+// Tabs are kept.
 func Escape(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); {
