@@ -67,14 +67,6 @@ func (s runtimeState) call(args ...string) *exec.Cmd {
 // container is deleted.
 func (s runtimeState) knows(id string) bool { return s.call("state", id).Run() == nil }
 
-// isListed reports whether the runtime has the container in its list: crun has there what it has no state of. Where the list
-// cannot be made, it is taken to be there.
-func (l life) isListed(t testing.TB) bool {
-	t.Helper()
-	o := do(t, l.call("list", "-q"))
-	return o.code != 0 || slices.Contains(strings.Fields(o.stdout), l.id)
-}
-
 // states are those of the containers that were looked at.
 var states struct {
 	sync.Mutex
