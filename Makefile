@@ -1,4 +1,4 @@
-# make help lists what there is.
+# make help lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-# What is made of one commit is the same whenever it is made.
+# The build of a commit does not depend on the time at which it is built.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 export VERSION COMMIT SOURCE_DATE_EPOCH
 
@@ -15,19 +15,19 @@ export CGO_ENABLED := 0
 GO_BUILD := go build -trimpath -buildmode=exe
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-# Where there is internal/early, it is what the kernel enters: calls that add nothing never start Go.
+# On these architectures the kernel enters internal/early, so that calls that add nothing do not start Go.
 EARLY := $(if $(filter amd64 arm64,$(or $(GOARCH),$(shell go env GOARCH))),-E github.com/awslabs/oci-add-hooks/internal/early.entry)
 
-# Where the programs are built.
+# The directory in which the programs are built.
 BIN ?= bin
 
-# Modules of their own, so that nothing that only their tests need comes near the runtime.
+# Separate modules, so that the runtime does not depend on what only their tests need.
 TEST_MODULES := $(filter-out test/newer test/engines test/cluster,$(patsubst %/go.mod,%,$(wildcard test/*/go.mod)))
 
-# Runs, or a time such as 30m: but go then ends a target now and then with an error, because its time is up.
+# A number of runs, or a time such as 30m. With a time, go sometimes ends a target with an error when the time is up.
 FUZZTIME ?= 20000x
 
-# What two targets make may be the same files.
+# Two targets may write the same files.
 .NOTPARALLEL:
 
 .PHONY: help
@@ -38,7 +38,7 @@ help: ## list the targets
 build: runtime ## build bin/oci-add-hooks, bin/oci-run-hook and bin/hookctl
 	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o '$(BIN)/' ./cmd/hookctl
 
-# Tests and the bench build what runs for each container by this target, so that what they run is what is shipped.
+# Tests and the bench build the programs that run for each container with this target, so that they run what is shipped.
 .PHONY: runtime
 runtime: ## build bin/oci-add-hooks and bin/oci-run-hook
 	$(GO_BUILD) -ldflags '$(LDFLAGS) $(EARLY)' -o '$(BIN)/' ./cmd/oci-add-hooks
@@ -63,7 +63,7 @@ ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 DOCS ?= $(PREFIX)/share/doc/oci-add-hooks
 FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
 
-# What install installs, and uninstall removes: the mode, the directory, the files.
+# The files that install installs and uninstall removes, each line with the mode, the directory and the files.
 INSTALLED = \
 	'0755 $(PREFIX)/bin bin/oci-add-hooks bin/oci-run-hook bin/hookctl' \
 	'0644 $(PREFIX)/share/man/man1 bin/man/*.1' \
@@ -80,11 +80,11 @@ INSTALLED = \
 	'0644 $(DOCS)/deploy/kubernetes/hold deploy/kubernetes/hold/*'
 
 .PHONY: install
-install: build man completions ## install the programs, manual pages, completions and documents below PREFIX (/usr/local), in DESTDIR
+install: build man completions ## install programs, manual pages, completions and documents below PREFIX (/usr/local), in DESTDIR
 	for line in $(INSTALLED); do set -- $$line; install -D -m "$$1" -t "$(DESTDIR)$$2" "$${@:3}"; done
 
 .PHONY: uninstall
-uninstall: man completions ## remove what install installed, unless a container or an engine needs it
+uninstall: man completions ## remove the installed files, unless a container or an engine needs them
 	@[ -n '$(DESTDIR)' ] || packaging/preremove.sh remove '$(PREFIX)'
 	for line in $(INSTALLED); do set -- $$line; for file in "$${@:3}"; do rm -f "$(DESTDIR)$$2/$${file##*/}"; done; done
 	if [ -d '$(DESTDIR)$(DOCS)' ]; then find '$(DESTDIR)$(DOCS)' -depth -type d -exec rmdir --ignore-fail-on-non-empty {} +; fi
@@ -102,14 +102,14 @@ package: man completions ## make dist/*.deb and *.rpm for each of ARCHS (this ma
 	scripts/dist.sh package $(ARCHS)
 
 .PHONY: release
-release: ## make all that a release has: archives and packages for the seven
+release: ## make the files of a release: archives and packages for all seven
 	$(MAKE) clean
 	$(MAKE) dist package ARCHS='$(RELEASE_ARCHS)'
 
 IMAGE ?= oci-add-hooks:$(VERSION)
 
 .PHONY: image
-image: build ## build the image IMAGE (oci-add-hooks:VERSION) for Kubernetes, by docker
+image: build ## build the image IMAGE (oci-add-hooks:VERSION) for Kubernetes, with docker
 	docker build --tag '$(IMAGE)' \
 		--label org.opencontainers.image.version='$(VERSION)' \
 		--label org.opencontainers.image.revision='$(COMMIT)' \
@@ -119,7 +119,7 @@ image: build ## build the image IMAGE (oci-add-hooks:VERSION) for Kubernetes, by
 demo: build ## run a throwaway container with example hooks under runc
 	scripts/demo.sh
 
-# What make test does, in this order, and what make test-all adds: what takes longest.
+# The targets that make test runs, in this order, and those that make test-all adds, which take longest.
 TESTS := engines test-unit test-fuzz test-modules test-engines
 MORE_TESTS := test-packaging
 
@@ -128,11 +128,11 @@ picture: build ## draw docs/hookctl-try.svg from a real run of hookctl try, unde
 	scripts/picture.sh
 
 .PHONY: test
-test: ## install the engines that are missing and run the tests
+test: ## install the missing engines and run the tests
 	scripts/test.sh $(TESTS)
 
 .PHONY: test-all
-test-all: ## the same, and the tests of packages, which build everything several times
+test-all: ## run the same and the tests of the packages, which build everything several times
 	scripts/test.sh $(TESTS) $(MORE_TESTS)
 
 # The Debian suites in whose root test/engines runs, besides the machine's own root.
@@ -140,13 +140,13 @@ ROOTS ?= trixie
 export ROOT_CACHE MIRROR
 
 .PHONY: engines
-engines: ## install the engines and tools that the tests and the bench use (Debian), build newer ones, make the roots
+engines: ## install the engines and tools for the tests and the bench (Debian), build newer ones, create the roots
 	scripts/install-engines.sh
 	$(MAKE) --no-print-directory newer
 	for suite in $(ROOTS); do scripts/root.sh "$$suite" >/dev/null; done
 
-# Debian's engines are years old. These are the versions that test/newer pins. Without a C compiler there is no runc, and its
-# tests are skipped.
+# Debian's engines are years old, so test/newer pins newer versions. Without a C compiler runc is not built, and its tests are
+# skipped.
 .PHONY: newer
 newer: bin/newer/containerd $(if $(shell command -v cc),bin/newer/runtimes/runc) ## build the containerd and runc that test/newer pins
 
@@ -155,52 +155,52 @@ bin/newer/containerd: test/newer/go.mod
 		$(addprefix github.com/containerd/containerd/v2/cmd/,containerd containerd-shim-runc-v2 ctr)
 	touch $@
 
-# In a directory of its own, so that only the tests that ask for it meet it. It is the one program here that has C in it.
+# It is in a separate directory, so that only the tests that name it use it. It is the only program here that needs cgo.
 bin/newer/runtimes/runc: test/newer/go.mod
 	cd test/newer && CGO_ENABLED=1 go build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/newer/runtimes/ github.com/opencontainers/runc
 	touch $@
 
-# gotestsum ends each run by listing what was skipped, and why.
+# gotestsum lists the skipped tests and the reasons at the end of each run.
 GOTESTSUM := bin/gotestsum --format pkgname
-# The limit is for a hang: a busy machine with cold caches may take many times what a quiet one does.
+# The time limit is for a hang: a busy machine with cold caches may take many times as long as an idle one.
 TEST_FLAGS := -count=1 -timeout 3h
 bin/gotestsum: go.mod
 	go build -o $@ gotest.tools/gotestsum
 
-# What takes more than a few seconds: kills by the hundred, whole containers, every example of the documents.
+# Tests that take more than a few seconds: hundreds of kills, whole containers, every example in the documents.
 SLOW := test/ examples internal/hookctl/registration internal/hookctl/try internal/hooklog internal/hookrun
 
 .PHONY: quick
-quick: ## vet, and the fast tests of what has changed since they last passed: for each save, in less than a minute
+quick: ## vet, and the fast tests of changed packages, in less than a minute
 	go vet ./...
 	go test -short $$(go list ./... | grep -v $(SLOW:%=-e '/%'))
 
 .PHONY: test-unit
-test-unit: bin/gotestsum ## tables, command scripts, process tests
+test-unit: bin/gotestsum ## run the tests of the main module
 	$(GOTESTSUM) -- $(TEST_FLAGS) ./...
 
 .PHONY: test-faults
-test-faults: ## kills, failing system calls, odd files, two thousand calls at once; test-unit has them too
+test-faults: ## run the tests with kills, failing system calls, odd files, 2000 calls at once (test-unit has them too)
 	go test -count=1 -v ./test/faults
 
 .PHONY: test-fuzz
-test-fuzz: ## every fuzz target for FUZZTIME (20000x: runs; or a time)
+test-fuzz: ## run every fuzz target for FUZZTIME (20000x runs, or a time)
 	scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: test-modules
-test-modules: bin/gotestsum ## Podman's library side by side, the Kubernetes manifests
+test-modules: bin/gotestsum ## compare with Podman's library, check the Kubernetes manifests and the alerts
 	for m in $(TEST_MODULES); do (cd $$m && $(CURDIR)/$(GOTESTSUM) -- $(TEST_FLAGS) ./...); done
 
 .PHONY: test-engines
-test-engines: bin/gotestsum ## real engines, in the machine's own root and those of ROOTS (trixie)
+test-engines: bin/gotestsum ## run the tests with real engines, in the machine's own root and those of ROOTS (trixie)
 	scripts/test-engines.sh machine $(ROOTS)
 
 .PHONY: test-next
-test-next: bin/gotestsum newer ## the same in a root of Debian sid, whose engines change daily
+test-next: bin/gotestsum newer ## run the same in a root of Debian sid, whose engines change daily
 	scripts/test-engines.sh sid
 
 .PHONY: test-packaging
-test-packaging: bin/gotestsum ## the packages: installed, upgraded, removed, built twice
+test-packaging: bin/gotestsum ## install, upgrade and remove the packages, and build them twice
 	cd packaging && $(CURDIR)/$(GOTESTSUM) -- $(TEST_FLAGS) ./...
 
 .PHONY: tried
@@ -208,23 +208,23 @@ tried: ## write the engines and versions of the last test runs into docs/tested.
 	scripts/tried.sh docs/tested.md
 
 .PHONY: test-cluster
-test-cluster: engines ## docs/kubernetes.md on real clusters of one node and of three (root; 15 minutes, and some 20 more the first time); not part of test
+test-cluster: engines ## run docs/kubernetes.md on clusters of one and three nodes (root; 15 minutes, 35 the first time; not in test)
 	scripts/install-engines.sh cluster
 	cd test/cluster && ./build.sh && go test -count=1 -v -timeout 60m .
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck, shellcheck
+lint: ## run gofmt, go vet, staticcheck, shellcheck
 	scripts/lint.sh
 
 .PHONY: bench
-bench: ## what a call costs, beside a bare runtime and the least that C and Go can do; whole containers
+bench: ## measure a call, compared with a bare runtime and minimal wrappers in C and Go, and whole containers
 	go run ./bench
 	cd test/engines && go test -run '^$$' -bench Containers -benchtime 1x
 
 .PHONY: bench-gate
-bench-gate: ## fail if a call costs too much of the least that Go can do
+bench-gate: ## fail if a call costs too much compared with the minimal Go wrapper
 	go run ./bench -n 200 -gate
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove the built files
 	rm -rf bin dist

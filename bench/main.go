@@ -1,12 +1,12 @@
-// Bench measures what oci-add-hooks costs a call, beside the runtime alone and beside the least that a wrapper can do in
-// C and in Go. All programs of a table run in turns, in shifting order, as whole processes; what is told is medians and
-// their ratios. Budgets stand beside what they are for; only -gate makes one of them fail the run.
+// Bench measures the cost of a call of oci-add-hooks. It compares it with the runtime alone, and with minimal wrappers
+// in C and in Go. All programs of a table run in turns, in random order, as whole processes. The tables show medians,
+// their ratios and the budgets. Only -gate lets an exceeded budget fail the run.
 //
-// How the pages of a program's file lie in memory decides several percent of its start. So each program is copied several
-// times, and the copies run as one.
+// The position of a program's pages in memory changes its start by several percent. So bench makes several copies of
+// each program and counts their runs together.
 //
-// It builds what it measures, in a directory on a tmpfs. With PEER=/path/to/wrapper in the environment, a copy there of that
-// wrapper, which has the command line of awslabs/oci-add-hooks, is measured too.
+// It builds the programs in a directory on a tmpfs. With PEER=/path/to/wrapper in the environment it also measures a
+// copy of that wrapper, which must have the command line of awslabs/oci-add-hooks.
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 
 func main() {
 	rounds := flag.Int("n", 500, "runs of each program")
-	gate := flag.Bool("gate", false, "fail if a call costs too much of the Go floor, and measure nothing else")
+	gate := flag.Bool("gate", false, "measure only single calls, and fail if one costs too much compared with the minimal Go wrapper")
 	flag.Parse()
 	if err := bench(*rounds, *gate); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -48,7 +48,7 @@ func bench(rounds int, gate bool) error {
 	if gate {
 		for name, most := range map[string]float64{"link": passedBudget, "state": passedBudget, "create": createGate} {
 			if ratio := calls[name].wall / calls["goexec"].wall; ratio > most {
-				return fmt.Errorf("%s costs %.2f of the Go floor; the gate is %.2f", name, ratio, most)
+				return fmt.Errorf("%s costs %.2f of the minimal Go wrapper; the gate is %.2f", name, ratio, most)
 			}
 		}
 		return nil
@@ -56,30 +56,29 @@ func bench(rounds int, gate bool) error {
 	return b.growth(rounds)
 }
 
-// What a call may cost of the Go floor before the gate closes: one that is passed through, and a create that adds a hook to a
-// small config.json, whose budget is 1.25; the rest is for a busy machine.
+// The greatest cost of a call with -gate, as a ratio to the minimal Go wrapper.
 const (
-	passedBudget = 0.65
-	createGate   = 1.35
+	passedBudget = 0.65 // a call that is passed through
+	createGate   = 1.35 // a create that adds a hook to a small config.json; its budget is 1.25, the rest is for a busy machine
 )
 
 // bundleSize is the size of a config.json that Docker writes, in bytes.
 const bundleSize = 10_000
 
-// bed is where the programs and files lie that are measured.
+// bed is the directory of the measured programs and files.
 type bed struct {
 	dir  string
 	jobs []job
 }
 
-// job is a program that is measured.
+// job is one command that is measured.
 type job struct {
 	name     string
-	from, to string // a config.json, and the bundle's, over which it is copied before each run; empty if there is none
+	from, to string // a config.json, and the bundle's, which is overwritten by it before each run; empty if there is none
 	argv     []string
 }
 
-// result is a program's medians.
+// result holds the medians of a program's runs.
 type result struct {
 	wall   float64 // microseconds
 	cpu    float64 // user and system time of all its threads, in microseconds; a busy machine changes it less
@@ -89,7 +88,7 @@ type result struct {
 }
 
 func build() (*bed, error) {
-	dir, err := os.MkdirTemp("/dev/shm", "oci-add-hooks-bench-") // a tmpfs: disks are not what is measured
+	dir, err := os.MkdirTemp("/dev/shm", "oci-add-hooks-bench-") // a tmpfs, because disks are not measured
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +97,7 @@ func build() (*bed, error) {
 	if err := os.WriteFile(exit, []byte("int main(void) { return 0; }\n"), 0o600); err != nil {
 		return nil, err
 	}
-	// As it is shipped, but for the profiles' directory; and without what runs before Go's start.
+	// The program as it is shipped, except for the directory of the profiles, with and without package early.
 	ldflags := "LDFLAGS=-s -w -X github.com/awslabs/oci-add-hooks/internal/profile.Dir=" + b.at("profiles")
 	for _, command := range [][]string{
 		{"cc", "-O2", "-o", b.at("spawn"), "bench/c/spawn.c"},
@@ -114,7 +113,7 @@ func build() (*bed, error) {
 			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, out)
 		}
 	}
-	// A file as the linker leaves it starts more slowly than its copy.
+	// A file that the linker has written starts more slowly than its copy.
 	programs := map[string]string{"runtime": b.at("runtime"), "exec": b.at("exec"), "goexec": b.at("goexec.linked"), "oci-add-hooks": b.at("linked/oci-add-hooks"),
 		"oci-add-hooks-late": b.at("late/oci-add-hooks"), "oci-run-hook": b.at("linked/oci-run-hook")}
 	if peer := os.Getenv("PEER"); peer != "" {
@@ -137,7 +136,7 @@ func build() (*bed, error) {
 	return b, nil
 }
 
-// copies is how many copies of each program run.
+// copies is the number of copies of each program.
 const copies = 4
 
 // copy returns the path of one copy of a program.
@@ -174,7 +173,7 @@ func (b *bed) calls(rounds int) (map[string]result, error) {
 	b.add("goexec", "", append([]string{"goexec", runtimePath}, state...))
 	b.add("link", "", append([]string{b.link(runtimePath)}, state...))
 	b.add("late", "", slices.Concat([]string{"oci-add-hooks-late"}, own, state))
-	// The hook is the program that exits at once; a hook alone is that program's row, the runtime's.
+	// The hook is the program that exits at once. The row "runtime alone" shows its cost without supervision.
 	b.add("supervised", "", []string{"oci-run-hook", "--stage=createRuntime", "--profile=bench", "--log=" + b.at("log/hooks.jsonl"), "--", runtimePath, "hook"})
 	for _, p := range programs {
 		prefix := ""
@@ -222,7 +221,7 @@ func (b *bed) calls(rounds int) (map[string]result, error) {
 	return results, nil
 }
 
-// link makes a profile, and its link beside each copy, and returns the link's name.
+// link creates a profile, and a link for it beside each copy of the program. It returns the link's name.
 func (b *bed) link(runtimePath string) string {
 	b.write("profiles/link.json", "{\n\t\"runtime\": \""+runtimePath+"\",\n\t\"hooks\": {}\n}\n")
 	for i := range copies {
@@ -233,7 +232,7 @@ func (b *bed) link(runtimePath string) string {
 	return "link"
 }
 
-// growth measures create as config.json, the hooks and the hooks directories grow.
+// growth measures create for growing config.json files, numbers of hooks and hooks directories.
 func (b *bed) growth(rounds int) error {
 	b.jobs = nil
 	create := func(name, config, hookFile string, more ...string) {
@@ -243,7 +242,7 @@ func (b *bed) growth(rounds int) error {
 	oneHook, small := b.write("one-hook.json", hooksText(1)), b.write("config.json", configText(bundleSize))
 	type step struct {
 		name string
-		size float64 // of what grows
+		size float64 // in bytes, hooks or files
 	}
 	configs := []step{{"10 kB", 10e3}, {"100 kB", 100e3}, {"1 MB", 1e6}, {"10 MB", 10e6}}
 	for _, s := range configs {
@@ -288,7 +287,7 @@ func (b *bed) growth(rounds int) error {
 	return nil
 }
 
-// add adds the copies of the program that argv[0] names.
+// add adds a job for each copy of the program argv[0].
 func (b *bed) add(name, config string, argv []string) {
 	for i := range copies {
 		j := job{name: name, argv: append([]string{b.copy(i, argv[0])}, argv[1:]...)}
@@ -299,7 +298,7 @@ func (b *bed) add(name, config string, argv []string) {
 	}
 }
 
-// measure runs the jobs of each name that many times, or a few more, in turns, and gives the medians.
+// measure runs the jobs of each name at least rounds times, in turns. It returns the medians by name.
 func (b *bed) measure(rounds int) (map[string]result, error) {
 	var lines strings.Builder
 	for _, j := range b.jobs {
@@ -344,8 +343,8 @@ func quantile(values []float64, q float64) float64 {
 	return values[min(int(q*float64(len(values))), len(values)-1)]
 }
 
-// configText returns a config.json of about that many bytes, in the shape of Docker's: mostly short strings, few of them
-// with escapes (Docker's own have none), half in the environment and half in mounts.
+// configText returns a config.json of about size bytes, similar to Docker's: mostly short strings, half in the
+// environment and half in mounts. A few have escapes, which Docker's do not.
 func configText(size int) string {
 	var b strings.Builder
 	b.WriteString(`{"ociVersion":"1.2.1","process":{"user":{"uid":0,"gid":0},"args":["sleep","100"],"env":["A=1"`)
@@ -363,7 +362,7 @@ func configText(size int) string {
 	return b.String() + `],"linux":{"namespaces":[]}}`
 }
 
-// hooksText returns a hook file with that many hooks.
+// hooksText returns a hook file with n hooks.
 func hooksText(n int) string {
 	hooks := make([]string, n)
 	for i := range hooks {
@@ -372,12 +371,12 @@ func hooksText(n int) string {
 	return `{"hooks":{"createRuntime":[` + strings.Join(hooks, ",") + `]}}`
 }
 
-// ruleText returns a file of a hooks directory that asks for an annotation that no container has.
+// ruleText returns a file of a hooks directory whose condition needs an annotation that no container has.
 func ruleText(i int) string {
 	return fmt.Sprintf(`{"version":"1.0.0","hook":{"path":"/bin/true"},"when":{"annotations":{"^com\\.example\\.feature-%d$":"^true$"}},"stages":["createRuntime"]}`, i)
 }
 
-// machine describes what the figures were measured on.
+// machine returns the processor, the kernel and the version of Go, for the heading.
 func machine() string {
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	model := "unknown processor"

@@ -12,8 +12,9 @@ import (
 	"testing"
 )
 
-// An archive's documents refer to nothing that is not in it, and each of its programs has a bill of materials beside it that
-// names what is linked into it. What `make install` installs, `make uninstall` removes.
+// The links in an archive's documents lead to files in the archive. Each program has a bill of materials beside the
+// archive, which names the modules that are linked into it. `make uninstall` removes all files that `make install`
+// installs.
 func TestArchive(t *testing.T) {
 	checkout := copyCheckout(t)
 	makeIn(t, checkout, "dist", "ARCHS=amd64", "VERSION=v1.2.3")

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// A manager installs packages and removes them.
+// manager is a package manager.
 type manager struct {
-	name           string // also what its packages' names end with
+	name           string // also the extension of its packages' file names
 	install        []string
 	remove         []string
 	zshCompletions string
@@ -24,7 +24,7 @@ type manager struct {
 var managers = []manager{
 	{
 		name: "deb",
-		// Images of containers leave out documentation; man's index is of no interest, and takes long to be made anew.
+		// Container images exclude documentation. Man's index is not needed, and its update takes long.
 		install:        []string{"dpkg", "--path-include=*", "--no-triggers", "--install"},
 		remove:         []string{"dpkg", "--no-triggers", "--purge", "oci-add-hooks"},
 		zshCompletions: "/usr/share/zsh/vendor-completions",
@@ -36,8 +36,8 @@ var managers = []manager{
 	},
 }
 
-// A package is installed and used, upgraded while a container runs by it, not removed while it does, and removed
-// afterwards, and leaves nothing but what the administrator made.
+// TestPackages installs and uses a package. It upgrades the package while a container uses it, checks that the package
+// cannot be removed until the container ends, and then removes it. Only the administrator's files remain.
 func TestPackages(t *testing.T) {
 	if noSandbox != "" {
 		t.Skip("skipped: " + noSandbox)
@@ -46,7 +46,7 @@ func TestPackages(t *testing.T) {
 		"containerd": "containerd", "ctr": "containerd", "runc": "runc", "podman": "podman", "busybox": "busybox-static", "man": "man-db",
 	})
 	for _, dir := range []string{"/etc/oci-add-hooks", "/var/lib/oci-add-hooks"} {
-		if err := os.RemoveAll(dir); err != nil { // what the machine has there is hidden, not removed
+		if err := os.RemoveAll(dir); err != nil { // this hides the machine's files and does not remove them
 			t.Fatal(err)
 		}
 	}
@@ -62,7 +62,7 @@ func TestPackages(t *testing.T) {
 
 const examples = "/usr/share/doc/oci-add-hooks/examples/"
 
-// others are the places where the package managers, man, containerd and Podman keep their own files.
+// others are the paths of the files that the package managers, man, containerd and Podman keep.
 var others = []string{
 	"/var/lib/dpkg/", "/var/log/dpkg.log", "/var/lib/rpm/", "/var/cache/man/", "/var/lib/containerd/", "/var/lib/containers/", "/etc/cni/net.d/cni.lock",
 }
@@ -96,7 +96,7 @@ func testPackage(t *testing.T, m manager, old, upgraded string) {
 		t.Errorf("in /etc/oci-add-hooks: %v, %v", profiles, err)
 	}
 
-	// A profile, with a runtime that does nothing.
+	// Use a profile with a runtime that does nothing.
 	ok(t, "hookctl", "profile", "add", "tried", "--hooks", examples+"record-stages.json", "--runtime", "/bin/true")
 	bundle := t.TempDir()
 	write(t, bundle+"/config.json", `{"ociVersion": "1.0.2"}`)
@@ -106,17 +106,17 @@ func testPackage(t *testing.T, m manager, old, upgraded string) {
 	}
 	ok(t, "hookctl", "profile", "remove", "tried")
 
-	// A container that runs through the upgrade, and is controlled by the link after it.
+	// Upgrade while a container runs. Afterwards the link still controls the container.
 	ok(t, "hookctl", "profile", "add", "held", "--hooks", examples+"record-stages.json", "--runtime", "runc")
 	id := m.name + "-container"
 	runContainer(t, id, "/usr/bin/held")
 	if said := ok(t, append(m.install, upgraded)...); strings.Contains(said, "not removed") {
-		t.Errorf("the upgrade was taken for a removal: %s", said) // dpkg goes on by the new package's script
+		t.Errorf("the upgrade was treated as a removal: %s", said) // dpkg continues with the new package's script
 	}
 	wantSays(t, ok(t, "hookctl", "--version"), "v1.2.4")
 	wantSays(t, ok(t, ctr("task", "exec", "--exec-id", "exec", id, "/bin/echo", "through the new one")...), "through the new one\n")
 
-	// It holds the package, unless this is forced; then the engine lacks what it stops the container by.
+	// The container prevents the removal, unless it is forced. Then the engine cannot stop the container.
 	wantRefused(t, m, id, "/usr/bin/held", "Stop and delete them first")
 	wantSays(t, ok(t, append([]string{"env", "OCI_ADD_HOOKS_REMOVE=force"}, m.remove...)...), "/usr/bin/held")
 	if said, err := run(ctr("task", "kill", "--signal", "KILL", id)...); err == nil {
@@ -125,7 +125,7 @@ func testPackage(t *testing.T, m manager, old, upgraded string) {
 	ok(t, append(m.install, upgraded)...)
 	endContainer(t, id)
 
-	// So does an engine that knows the profile.
+	// An engine with the profile prevents the removal too.
 	ok(t, "hookctl", "install", "podman", "--profile", "held")
 	wantRefused(t, m, "\n  hookctl uninstall podman --profile held\n")
 	ok(t, "hookctl", "uninstall", "podman", "--profile", "held")
@@ -140,7 +140,7 @@ func testPackage(t *testing.T, m manager, old, upgraded string) {
 	}
 	for _, dir := range []string{"/usr/share/doc/oci-add-hooks", "/var/lib/oci-add-hooks"} {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is still there (%v)", dir, err)
+			t.Errorf("%s still exists (%v)", dir, err)
 		}
 	}
 	for _, path := range made {
@@ -150,7 +150,7 @@ func testPackage(t *testing.T, m manager, old, upgraded string) {
 	}
 }
 
-// wantRefused removes the package, which must fail with the given words, and leave everything in place.
+// wantRefused removes the package. The removal must fail with messages that contain parts, and must change nothing.
 func wantRefused(t *testing.T, m manager, parts ...string) {
 	t.Helper()
 	said, err := run(m.remove...)
@@ -161,11 +161,11 @@ func wantRefused(t *testing.T, m manager, parts ...string) {
 	wantSays(t, ok(t, "hookctl", "--version"), "v1.2.4")
 }
 
-// written returns the files that are in the sandbox's directories and not in the machine's.
+// written returns the paths of the files that are in the sandbox's directories and not in the machine's.
 func written(t *testing.T) (paths []string) {
 	t.Helper()
 	err := filepath.WalkDir(layers, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && d.Type()&fs.ModeCharDevice == 0 { // that stands for a file that is not there
+		if err == nil && !d.IsDir() && d.Type()&fs.ModeCharDevice == 0 { // a character device marks a removed file
 			paths = append(paths, strings.TrimPrefix(path, layers))
 		}
 		return err
@@ -176,7 +176,7 @@ func written(t *testing.T) (paths []string) {
 	return paths
 }
 
-// Versions by git sort as the commits do, for both package managers.
+// TestVersions: for both package managers, versions from git sort as the commits do.
 func TestVersions(t *testing.T) {
 	need(t, map[string]string{"dpkg": "dpkg", "rpm": "rpm"})
 	versions := []string{
@@ -201,12 +201,12 @@ func TestVersions(t *testing.T) {
 	}
 	for v, want := range map[string]string{"v1.2.3": "1.2.3\n", "9a3bc1a": "0~git20201231.9a3bc1a\n"} {
 		if said := ok(t, "env", "SOURCE_DATE_EPOCH=1609459199", "./version.sh", v); said != want {
-			t.Errorf("%s has become %q", v, said)
+			t.Errorf("%s became %q", v, said)
 		}
 	}
 }
 
-// startContainerd starts one at the usual place.
+// startContainerd starts a containerd with its default socket.
 func startContainerd(t *testing.T) {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "config.toml")
@@ -227,7 +227,7 @@ func startContainerd(t *testing.T) {
 	eventually(t, ctr("version")...)
 }
 
-// ctr is a command of containerd's own client. The namespace is also the cgroup of its containers.
+// ctr returns a command of containerd's own client. The namespace is also the name of the containers' cgroup.
 func ctr(args ...string) []string {
 	return append([]string{"ctr", "--namespace", os.Getenv(cgroupEnv)}, args...)
 }
@@ -254,7 +254,7 @@ func runContainer(t *testing.T, id, runtime string) {
 
 const stagesLog = "/var/log/container-stages.log"
 
-// endContainer kills a container and deletes it, and sees that its hooks ran to the last.
+// endContainer kills and deletes a container, and checks that its hooks ran, including those at poststop.
 func endContainer(t *testing.T, id string) {
 	t.Helper()
 	ok(t, ctr("task", "kill", "--signal", "KILL", id)...)
@@ -281,12 +281,12 @@ func only(t *testing.T, pattern string) string {
 	t.Helper()
 	found, err := filepath.Glob(pattern)
 	if err != nil || len(found) != 1 {
-		t.Fatalf("%s is %q (%v), and should be one file", pattern, found, err)
+		t.Fatalf("%s matches %q (%v), not one file", pattern, found, err)
 	}
 	return found[0]
 }
 
-// need skips the test if one of the programs is not installed; it has the names of their packages.
+// need skips the test if one of the programs is not installed. The map has the package of each program.
 func need(t *testing.T, programs map[string]string) {
 	t.Helper()
 	for name, from := range programs {
@@ -296,7 +296,7 @@ func need(t *testing.T, programs map[string]string) {
 	}
 }
 
-// run runs a command, and returns what it says.
+// run runs a command and returns its output.
 func run(args ...string) (string, error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "MANPAGER=cat", "LC_ALL=C")
@@ -304,7 +304,7 @@ func run(args ...string) (string, error) {
 	return string(out), err
 }
 
-// ok runs a command that must succeed, and returns what it says.
+// ok runs a command that must succeed, and returns its output.
 func ok(t *testing.T, args ...string) string {
 	t.Helper()
 	said, err := run(args...)

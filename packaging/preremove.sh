@@ -1,8 +1,8 @@
 #!/bin/sh
-# Runs before the package is removed, and before it is upgraded. An engine stops and deletes a container by the link with
-# which it started it, so the program stays while there are such containers. It also stays while an engine's configuration
-# refers to it, because only hookctl, of the same package, undoes that. An upgrade renames the new programs into place, and
-# does no harm.
+# Runs before the package is removed or upgraded. An engine stops and deletes a container with the link that started it, so
+# the package cannot be removed while there are such containers. It cannot be removed either while an engine's configuration
+# refers to it, because only hookctl, in the same package, undoes that. An upgrade is harmless, because it renames the new
+# programs into place.
 #
 # OCI_ADD_HOOKS_REMOVE=force in the environment overrides that. A second argument names a prefix other than /usr.
 set -eu
@@ -52,7 +52,7 @@ fi
 # The directories in which runtimes are looked up, and links are created.
 links=
 for dir in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
-	[ ! -L "$dir" ] || continue # a link to another of them
+	[ ! -L "$dir" ] || continue # a link to another of these directories
 	for link in "$dir"/*; do
 		# shellcheck disable=SC3013 # dash, bash and busybox have -ef
 		if [ -L "$link" ] && [ "$link" -ef "$prefix/bin/oci-add-hooks" ]; then

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Two builds of a commit come to the same bytes: in another directory, at another time, with sources of another age, and
-// another time zone, language and umask.
+// Two builds of a commit have the same bytes, even in another directory, at another time, with sources of another age,
+// and with another time zone, language and umask.
 func TestReproducible(t *testing.T) {
 	args := []string{"dist", "package", "ARCHS=amd64 arm64", "VERSION=v1.2.3", "COMMIT=abc", "SOURCE_DATE_EPOCH=1700000000"}
 	one, other := copyCheckout(t), copyCheckout(t)
@@ -38,7 +38,7 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// copyCheckout copies this checkout, without what git or make made.
+// copyCheckout copies this checkout, without the files of git and make. It returns the path of the copy.
 func copyCheckout(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

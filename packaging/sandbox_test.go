@@ -1,11 +1,10 @@
-// Package packaging makes and tries the packages. It is a module of its own, for nfpm needs much that must not come near
-// the programs.
+// Package packaging builds and tests the packages. It is a separate module, so that the programs do not depend on nfpm.
 //
-// The tests know the project by its Makefile alone: they make archives and packages in copies of the checkout. The
-// packages are installed, used, upgraded and removed by this machine's dpkg and rpm, on this machine's system, but in a
-// sandbox: PID and mount namespaces with an empty /run, in which whatever is written to /etc, /usr and /var is written to
-// memory. So the machine stays as it is however a test ends. That takes root, and Debian's rpm, man-db, containerd, runc,
-// podman and busybox-static; what is missing is skipped and counted.
+// The tests use only the project's Makefile: they build archives and packages in copies of the checkout. This machine's
+// dpkg and rpm install, upgrade and remove the packages, on this machine's system, but in a sandbox: PID and mount
+// namespaces with an empty /run, in which all files written to /etc, /usr and /var are in memory. So the machine is
+// unchanged, however a test ends. The tests need root, and Debian's rpm, man-db, containerd, runc, podman and
+// busybox-static. They skip what is missing.
 package packaging
 
 import (
@@ -20,31 +19,31 @@ import (
 )
 
 const (
-	// cgroupEnv tells the sandbox's first process the cgroup in which its containers are to be.
+	// cgroupEnv is the environment variable with the cgroup for the sandbox's containers.
 	cgroupEnv = "OCI_ADD_HOOKS_PACKAGING_CGROUP"
 
-	// layers holds what the sandbox's /etc, /usr and /var have beyond the machine's.
+	// layers is the directory of the files that differ between the machine and the sandbox's /etc, /usr and /var.
 	layers = "/run/layers"
 )
 
 // own are the directories that the sandbox may write to.
 var own = []string{"/etc", "/usr", "/var"}
 
-// noSandbox says why there is no sandbox, if so.
+// noSandbox says why there is no sandbox; empty if there is one.
 var noSandbox string
 
 func TestMain(m *testing.M) {
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin")
 	switch {
 	case os.Geteuid() != 0:
-		noSandbox = "packages are installed by root (sudo make test)"
+		noSandbox = "only root can install packages (sudo make test)"
 	case os.Getenv(cgroupEnv) == "":
 		if code := enter(); code >= 0 {
 			os.Exit(code)
 		}
 	default:
 		if err := mount(); err != nil {
-			noSandbox = "there can be no sandbox here: " + err.Error()
+			noSandbox = "the sandbox cannot be created here: " + err.Error()
 		}
 	}
 	os.Exit(m.Run())
@@ -65,13 +64,13 @@ func enter() int {
 		return max(exit.ExitCode(), 1)
 	}
 	if err != nil {
-		noSandbox = "root may make no namespaces here: " + err.Error()
+		noSandbox = "root cannot create namespaces here: " + err.Error()
 		return -1
 	}
 	return 0
 }
 
-// mount mounts a /proc and a /run of the sandbox's own, and layers above its own directories.
+// mount mounts the sandbox's own /proc and /run, and a layer above each of its own directories.
 func mount() error {
 	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return err
@@ -94,12 +93,12 @@ func mount() error {
 	return nil
 }
 
-// removeCgroups removes what containers that were not deleted leave behind. Cgroups alone are not the sandbox's own.
+// removeCgroups removes the cgroups of containers that were not deleted. The sandbox has no cgroup namespace.
 func removeCgroups(name string) {
 	for _, pattern := range []string{"/sys/fs/cgroup/%s/*", "/sys/fs/cgroup/%s", "/sys/fs/cgroup/*/%s/*", "/sys/fs/cgroup/*/%s"} {
 		dirs, _ := filepath.Glob(fmt.Sprintf(pattern, name))
 		for _, dir := range dirs {
-			_ = syscall.Rmdir(dir) // the files in it are not to be removed, and are not
+			_ = syscall.Rmdir(dir) // this does not remove the files of a cgroup, which need not be removed
 		}
 	}
 }

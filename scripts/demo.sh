@@ -1,16 +1,16 @@
 #!/bin/sh
-# Shows what the programs do: a throwaway container under runc with a hook at every stage, and what a hook file adds to
-# a config.json. `make demo` builds the programs and calls this.
+# Shows what the programs do: a throwaway container under runc with a hook at every stage, and the changes that a hook file
+# makes in a config.json. `make demo` builds the programs and calls this script.
 #
-# usage: scripts/demo.sh [DIRECTORY]    (of the programs; default: bin)
+# usage: scripts/demo.sh [DIRECTORY]    (the directory of the programs; default: bin)
 #
-# It takes runc, and installs Debian's if there is none: that alone takes root. Everything else happens in a temporary
-# directory, which is removed in the end.
+# The script needs runc. If it is missing, the script installs Debian's, which is the only step that needs root. It works in
+# a temporary directory, which it removes at the end.
 set -eu
 
 cd "$(dirname "$0")/.."
 bin=$(realpath "${1:-bin}")
-PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # where runc is, and where the PATH of most users doesn't lead
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # runc is there, and the PATH of most users lacks these directories
 
 step() { printf '\n==> %s\n' "$*"; }
 fail() {
@@ -19,16 +19,16 @@ fail() {
 }
 
 install_runc() {
-	command -v apt-get >/dev/null || fail "runc is not installed, and there is no apt-get here to install it with: install runc, then try again"
+	command -v apt-get >/dev/null || fail "runc is not installed, and there is no apt-get here to install it; install runc, then try again"
 	as_root=
 	if [ "$(id -u)" -ne 0 ]; then
-		command -v sudo >/dev/null || fail "runc is not installed, and there is no sudo here: run 'apt-get install runc' as root, then try again"
+		command -v sudo >/dev/null || fail "runc is not installed, and there is no sudo here; run 'apt-get install runc' as root, then try again"
 		as_root=sudo
 	fi
-	step "runc is not installed: installing Debian's package runc (${as_root:+by sudo, }as root; nothing else here needs it)"
+	step "runc is not installed: installing Debian's package runc (${as_root:+with sudo, }as root; no other step needs root)"
 	$as_root apt-get update -qq || : # a fresh machine has no package lists yet
 	$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends runc >/dev/null ||
-		fail "runc could not be installed: install it, then try again"
+		fail "runc could not be installed; install it, then try again"
 }
 
 command -v runc >/dev/null || install_runc

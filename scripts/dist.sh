@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# Makes what a release consists of, in dist. `make dist` and `make package` call it, when manual pages and completions are
-# in bin:
+# Makes the files of a release in dist. `make dist` and `make package` call it after they have written the manual pages and
+# completions to bin:
 #
 #   scripts/dist.sh archive ARCH...    an archive for each of Go's architectures, and a bill of materials for each program
 #   scripts/dist.sh package ARCH...    a deb and an rpm for each
 #
-# VERSION, COMMIT and SOURCE_DATE_EPOCH are the environment's. The same commit, built by the same Go, comes to the same
-# bytes, whatever the time, the directory, the user and the settings.
+# It reads VERSION, COMMIT and SOURCE_DATE_EPOCH from the environment. The same commit, built with the same Go, has the same
+# bytes, independent of the time, the directory, the user and the settings.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=$1
 shift
 umask 022
 export LC_ALL=C TZ=UTC0
-# What `go env -w` may have been told goes into binaries.
+# These override settings by `go env -w`, which change the binaries.
 export GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 GOARM=7 GO386=sse2 GORISCV64=rva20u64 GOPPC64=power8
 : "${VERSION:?}" "${COMMIT:?}" "${SOURCE_DATE_EPOCH:?}"
 version=${VERSION#v}
 programs=(oci-add-hooks oci-run-hook hookctl)
 
-# tree DIRECTORY ARCH: all that there is for one architecture.
+# tree DIRECTORY ARCH writes all files for one architecture.
 tree() {
 	rm -rf "$1"
 	mkdir -p "$1"/{man,completions,examples,docs}
@@ -32,12 +32,12 @@ tree() {
 	cp bin/man/* "$1/man"
 	gzip -9n "$1"/man/*
 	licences >"$1/LICENSES-LINKED"
-	chmod -R u=rwX,go=rX "$1" # whatever the checkout's modes are
+	chmod -R u=rwX,go=rX "$1" # independent of the checkout's modes
 }
 
-# licences prints those of all that is linked into the programs.
+# licences prints the licences of all modules that are linked into the programs.
 licences() {
-	echo "The programs hold code of these Go modules, and of Go's own library (the licence of golang.org/x/sys is Go's)."
+	echo "The programs contain code of these Go modules, and of Go's own library (golang.org/x/sys has Go's licence)."
 	go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/... | sort -u |
 		while read -r path module_version dir; do
 			printf '\n==== %s %s ====\n\n' "$path" "$module_version"
@@ -45,7 +45,7 @@ licences() {
 		done
 }
 
-# bills TREE writes a bill of materials (CycloneDX) of each program beside the archive: the modules that are linked into it.
+# bills TREE writes a bill of materials (CycloneDX) for each program beside the archive, with the modules linked into it.
 bills() {
 	local program
 	for program in "${programs[@]}"; do
@@ -59,7 +59,7 @@ archive() {
 		--directory=dist "$1" | gzip -9n >"dist/$1.tar.gz"
 }
 
-# package TREE ARCH
+# package TREE ARCH makes the deb and the rpm.
 package() {
 	local arch=$2 format file name
 	[ "$arch" != arm ] || arch=arm7
@@ -71,7 +71,7 @@ package() {
 				../../bin/nfpm package --config ../../packaging/nfpm.yaml --packager "$format" --target packages/
 		)
 	done
-	# GitHub turns a tilde in a file's name into a dot.
+	# GitHub replaces a tilde in a file's name by a dot.
 	for file in "$1"/packages/*; do
 		name=${file##*/}
 		mv "$file" "dist/${name//\~/-}"

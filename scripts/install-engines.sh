@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs, on Debian and its kin, the engines, runtimes and tools that the tests and the bench use and that are missing.
-# With the argument `cluster`, also what test/cluster takes.
-# Elsewhere, and without root and sudo, it says what is missing and goes on: the tests that need it are skipped.
+# Installs the missing engines, runtimes and tools for the tests and the bench, on Debian and its derivatives. With the
+# argument `cluster` it also installs those for test/cluster. On other systems, and without root and sudo, it says what is
+# missing and succeeds: the tests that need it are skipped.
 set -euo pipefail
 
 # program:package
@@ -17,14 +17,14 @@ missing=()
 for pair in "${wanted[@]}"; do
 	PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
-# Debian's docker.io leaves the client to a package of its own since version 13.
+# Since Debian 13, Docker's client is in a separate package.
 if ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; then
 	missing+=(docker-cli)
 fi
-if ! compgen -G '/usr/lib/*/libc.a' >/dev/null; then # what a static C program is linked with
+if ! compgen -G '/usr/lib/*/libc.a' >/dev/null; then # static C programs need it
 	missing+=(libc6-dev)
 fi
-if [ "${1:-}" = cluster ] && ! [ -e /usr/include/seccomp.h ]; then # what runc is linked with
+if [ "${1:-}" = cluster ] && ! [ -e /usr/include/seccomp.h ]; then # runc needs it
 	missing+=(libseccomp-dev)
 fi
 if [ ${#missing[@]} -eq 0 ]; then
@@ -35,7 +35,7 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root=(sudo -n)
 fi
 if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
-	echo "install-engines: not installed, and cannot be installed here (that takes apt-get, and root or sudo): ${missing[*]}" >&2
+	echo "install-engines: missing, and cannot be installed here without apt-get and root or sudo: ${missing[*]}" >&2
 	exit 0
 fi
 echo "install-engines: installing ${missing[*]}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that is found without running the program, in every module of the project.
+# Runs the checks that do not run the programs, in every module of the project.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,7 +22,7 @@ for mod in $(find . -name go.mod -not -path './bin/*' | sort); do
 	)
 done
 
-# What is linked into what runs for each container costs time.
+# Each package that is linked into a program that runs for each container costs time.
 go test -count=1 -run Linked ./cmd/oci-add-hooks ./cmd/oci-run-hook
 
 if ! command -v shellcheck >/dev/null; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Draws docs/hookctl-try.svg: what `hookctl try` shows on a terminal of 96 columns, from a real run. `make picture` builds the
-# programs and calls this. It takes runc, and script(1) of bsdutils for the terminal.
+# Draws docs/hookctl-try.svg: the output of a real run of `hookctl try` on a terminal of 96 columns. `make picture` builds the
+# programs and calls this script. It needs runc, and script(1) of bsdutils for the terminal.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 checkout=$PWD
@@ -25,7 +25,7 @@ cat >"$work/hooks.json" <<'JSON'
 }
 JSON
 cd "$work"
-# The hook that fails makes the exit status 1.
+# The exit status is 1, because a hook fails.
 {
 	echo '$ hookctl try hooks.json'
 	TERM=xterm PATH=$checkout/bin:$PATH:/usr/sbin:/sbin script --quiet --return --command 'stty cols 96 rows 40; hookctl try hooks.json' /dev/null </dev/null || [ $? -eq 1 ]

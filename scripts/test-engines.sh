@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs test/engines in each root that is named: machine is this machine's own, any other is made from the Debian suite
-# of that name (root.sh).
+# Runs test/engines in each named root. machine is this machine's own root; root.sh makes any other from the Debian suite with
+# that name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 gotestsum=$PWD/bin/gotestsum
@@ -9,7 +9,7 @@ for name; do
 	if [ "$name" != machine ]; then
 		root=$(scripts/root.sh "$name")
 		if [ -z "$root" ]; then
-			continue # root.sh has said why
+			continue # root.sh has printed the reason
 		fi
 	fi
 	echo "test-engines: $name"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs make targets that test, in order. It says beforehand what they are and how long each took last time in this
-# checkout, and at the end which engines and versions were tried.
+# Runs make targets that test, in order. It first lists them, with the time that each took in its last run in this checkout.
+# At the end it lists the engines and versions that were tried.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

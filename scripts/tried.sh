@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Prints the table of engines and versions that the last whole runs of test/engines tried. With a file, replaces the table
-# with the same head in it.
+# Prints the table of engines and versions that the last complete runs of test/engines tried. With a file as its argument, it
+# replaces the table with the same head in that file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! compgen -G 'bin/tried/*' >/dev/null; then
-	echo "tried: test/engines has not passed here as a whole" >&2
+	echo "tried: no complete run of test/engines has passed here" >&2
 	exit 0
 fi
 head='| root | engines and runtimes | tests | skipped | on |'

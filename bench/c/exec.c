@@ -1,4 +1,4 @@
-/* The least that a wrapper with a C library can cost: it becomes the program that its first argument names. */
+/* A minimal wrapper with a C library: it execs the program that its first argument names. */
 #include <unistd.h>
 
 int main(int argc, char **argv)

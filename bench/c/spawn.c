@@ -1,12 +1,12 @@
-/* Times programs as whole processes, in turns and in shifting order, and prints a line for each run:
+/* Times programs as whole processes, in turns and in random order, and prints a line for each run:
  *
  *	PROGRAM WALL_NANOSECONDS CPU_MICROSECONDS MINOR_FAULTS PEAK_KILOBYTES
  *
  * usage: spawn ROUNDS SEED JOBFILE
  *
- * A line of JOBFILE is a program: fields between tabs, first a file and where it is copied to before each run (both
- * empty if none), then argv. It is C, and starts programs by posix_spawn, so that what it does itself costs little and
- * always the same.
+ * A line of JOBFILE describes a program, in fields separated by tabs: a file and the path to which it is copied before each
+ * run (both empty if there is none), then argv. spawn is written in C and uses posix_spawn, so that its own cost is small
+ * and constant.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 enum { MAX_JOBS = 64, MAX_ARGS = 64 };
 
 struct job {
-	char *from, *to; /* what is copied before each run, and where to */
+	char *from, *to; /* the file that is copied before each run, and the path of the copy */
 	char *argv[MAX_ARGS];
 };
 
@@ -32,7 +32,7 @@ static void die(const char *what)
 	exit(1);
 }
 
-/* Nothing is kept in memory: a program that is started shares, until it execs, the peak of the one that starts it. */
+/* It does not keep the file in memory: until a started program execs, its peak is that of this process. */
 static void restore(const struct job *j)
 {
 	static char buffer[1 << 16];
@@ -99,7 +99,7 @@ int main(int argc, char **argv)
 		order[count] = count;
 		count++;
 	}
-	for (i = -1; i < rounds; i++) { /* the first round warms up, and does not count */
+	for (i = -1; i < rounds; i++) { /* the first round is a warm-up and does not count */
 		if (i == 0)
 			printf("warm\n");
 		for (k = count - 1; k > 0; k--) {

@@ -1,7 +1,7 @@
 //go:debug updatemaxprocs=0
 
-// Goexec is the least that a wrapper can cost if it starts Go's runtime: it becomes the program that its first argument names, and
-// keeps what oci-add-hooks has to keep (the first thread, the limit of open files, the environment).
+// Goexec is a minimal wrapper that starts Go's runtime. It execs the program that its first argument names, and keeps
+// the attributes that oci-add-hooks must keep (the first thread, the limit of open files, the environment).
 package main
 
 import (

@@ -10,10 +10,11 @@ import (
 // version and commit are set by the linker in a release.
 var version, commit string
 
-// spec is the version of the runtime specification whose hooks are known here.
+// spec is the version of the runtime specification that defines the supported hooks.
 const spec = "1.2.1"
 
-// printVersion prints what dockerd looks for in a runtime's --version (issues 3 and 10 of awslabs/oci-add-hooks).
+// printVersion prints the lines that dockerd expects from a runtime's --version (issues 3 and 10 of
+// awslabs/oci-add-hooks).
 func printVersion() error {
 	version, commit := build.Of(version, commit)
 	_, err := fmt.Printf("oci-add-hooks version %s\ncommit: %s\nspec: %s\n", version, commit, spec)

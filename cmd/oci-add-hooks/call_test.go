@@ -18,23 +18,27 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// lastCall is what a script's last call did.
+// lastCall holds the effects of a script's last call.
 type lastCall struct {
-	records string   // the directory of what the fake runtime wrote down
-	changed []string // the files in $WORK that differ, as paths from there
+	records string   // the directory of the fake runtime's records
+	changed []string // the files that the call changed, as paths relative to $WORK
 	stderr  string
 }
 
-// lastKey is under what testscript keeps it.
+// lastKey is the key under which testscript keeps the lastCall.
 type lastKey struct{}
 
 func lastOf(ts *testscript.TestScript) *lastCall { return ts.Value(lastKey{}).(*lastCall) }
 
-// cmdCall runs a program and checks what holds for every call. One that must succeed becomes the runtime, once, adds
-// nothing to what the runtime prints and to its exit status, and changes no file but a config.json (and the log, for
-// --debug). One that must fail calls no runtime, says why as rules 18 and 19 of docs/design.md have it, with exit
-// status 1, and leaves every file as it was, but for the log: the content, inode, times and mode. Neither leaves a
-// temporary file, nor waits. The log is any file whose name begins with "log".
+// cmdCall runs a program and checks what holds for every call.
+//
+//   - A call that must succeed execs the runtime once, adds nothing to the runtime's output and exit status, and
+//     changes no file except a config.json, and the log for --debug.
+//   - A call that must fail calls no runtime, exits with status 1, and reports why as rules 18 and 19 of docs/design.md
+//     demand. It changes no file except the log: content, inode, times and mode stay.
+//   - No call leaves a temporary file or blocks.
+//
+// The log is any file whose name begins with "log".
 func cmdCall(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
 		ts.Fatalf("usage: call PROGRAM ARG...")
@@ -51,7 +55,7 @@ func cmdCall(ts *testscript.TestScript, neg bool, args []string) {
 	if err != nil {
 		match := regexp.MustCompile(`^exit status (\d+)$`).FindStringSubmatch(err.Error())
 		if match == nil {
-			ts.Fatalf("%v", err) // it hung and was killed, as a rule
+			ts.Fatalf("%v", err) // usually the call blocked and was killed
 		}
 		status, _ = strconv.Atoi(match[1])
 	}
@@ -62,7 +66,7 @@ func cmdCall(ts *testscript.TestScript, neg bool, args []string) {
 	last.changed = nil
 	for path := range before {
 		if _, still := after[path]; !still {
-			ts.Fatalf("%s has gone", path)
+			ts.Fatalf("%s was removed", path)
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(after)) {
@@ -78,7 +82,7 @@ func cmdCall(ts *testscript.TestScript, neg bool, args []string) {
 			if added, ok := strings.CutPrefix(after[path].content, old.content); !ok {
 				ts.Fatalf("%s was not appended to", path)
 			} else if strings.Count(added, "\n") != 1 || !strings.HasSuffix(added, "\n") {
-				ts.Fatalf("%s was given more or less than one line: %q", path, added)
+				ts.Fatalf("%s got more or less than one line: %q", path, added)
 			}
 		case !known:
 			ts.Fatalf("%s is left behind", path)
@@ -113,7 +117,7 @@ func cmdCall(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// checkMessage checks what the program wrote to standard error when it failed: one line that names the program; a
+// checkMessage checks what a failing call wrote to standard error: one line that begins with the program's name, and a
 // second one if the log could not be written.
 func checkMessage(stderr string) error {
 	lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
@@ -125,13 +129,13 @@ func checkMessage(stderr string) error {
 			return fmt.Errorf("more than one line on standard error")
 		}
 		if !strings.Contains(line, "; ") {
-			return fmt.Errorf("a line on standard error does not say what to do: %q", line)
+			return fmt.Errorf("a line on standard error has no remedy: %q", line)
 		}
 	}
 	return checkLegible(stderr)
 }
 
-// misread are the phrases by which Docker, Podman, containerd and CRI-O classify what a runtime says (rule 19).
+// misread are the phrases from which Docker, Podman, containerd and CRI-O classify a runtime's message (rule 19).
 var misread = []string{
 	"no such file or directory", "permission denied", "operation not permitted", "executable file not found",
 	"not a directory", "is a directory", "open executable", "does not exist", "no such process",
@@ -150,18 +154,18 @@ func checkLegible(message string) error {
 	return nil
 }
 
-// state is what a call may not change in a file.
+// state holds the attributes of a file that a call must not change.
 type state struct {
 	mode     uint32
 	owner    uint64
 	inode    uint64
-	changed  syscall.Timespec // which the kernel alone sets
+	changed  syscall.Timespec // the ctime, which only the kernel can set
 	modified syscall.Timespec
 	content  string // of a regular file; the target of a link
 }
 
-// snapshot returns the state of all files below $WORK. Of a directory it is the mode and owner alone: a temporary file may
-// have been there and gone.
+// snapshot returns the state of all files below $WORK, by their relative path. It omits the times of a directory,
+// because a call may create and remove a temporary file in it.
 func snapshot(ts *testscript.TestScript) map[string]state {
 	files := map[string]state{}
 	root := ts.Getenv("WORK")
@@ -196,13 +200,13 @@ func snapshot(ts *testscript.TestScript) map[string]state {
 	return files
 }
 
-// cmdGot compares the arguments that the runtime was given.
+// cmdGot compares the arguments that the runtime got.
 func cmdGot(ts *testscript.TestScript, neg bool, args []string) {
 	data, err := os.ReadFile(filepath.Join(lastOf(ts).records, "argv"))
 	ts.Check(err)
 	got := strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 	if slices.Equal(got, args) == neg {
-		ts.Fatalf("the runtime was given\n%q", got)
+		ts.Fatalf("the runtime got\n%q", got)
 	}
 }
 
@@ -215,7 +219,7 @@ func cmdChanged(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdLogged compares the last line of a log to the message on standard error, in the form that engines read.
+// cmdLogged compares the last line of a log, in the format that engines read, with the message on standard error.
 func cmdLogged(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 || neg {
 		ts.Fatalf("usage: logged json|text FILE")

@@ -10,19 +10,19 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/linktest"
 )
 
-// Every package that is linked costs start-up time on every container operation, even if it is never called. Of the
-// standard library's, these draw in most, and are of no use to a program that becomes another.
+// Every linked package costs start-up time on every container operation, even if it is never called. The listed
+// packages of the standard library link the most others, and are useless in a program that execs another.
 func TestPackagesLinked(t *testing.T) {
 	t.Parallel()
 	own := []string{"build", "early", "cmdline", "profile", "hooks", "bundle", "inject", "launch", "report", "jsonfile"}
 	linktest.Packages(t, own, map[string]string{
-		"net":           "the program has nothing to say to anyone",
-		"os/exec":       "the program becomes the runtime and starts no other process",
-		"os/signal":     "signals are the runtime's",
-		"encoding/json": "config.json is read by jsontext, which gives the places",
-		"flag":          "the command line is the runtime's; internal/cmdline reads it",
-		"log":           "internal/report tells of errors",
-		"log/slog":      "internal/report tells of errors",
+		"net":           "the program uses no network",
+		"os/exec":       "the program execs the runtime and starts no other process",
+		"os/signal":     "the runtime handles signals",
+		"encoding/json": "jsontext reads config.json, and knows the offsets",
+		"flag":          "internal/cmdline reads the command line, which has the runtime's syntax",
+		"log":           "internal/report reports errors",
+		"log/slog":      "internal/report reports errors",
 	})
 }
 
@@ -31,8 +31,8 @@ func TestStaticallyLinked(t *testing.T) {
 	linktest.Static(t, program)
 }
 
-// Without the linker's help, as by `go build` or `go install`, the version is what Go notes in the binary; dockerd
-// still finds three lines that it can read.
+// After a plain `go build` or `go install`, the version is the one that Go records in the binary. --version still
+// prints three lines that dockerd can read.
 func TestVersionOfAPlainBuild(t *testing.T) {
 	t.Parallel()
 	plain := filepath.Join(t.TempDir(), "oci-add-hooks")

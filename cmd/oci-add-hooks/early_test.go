@@ -14,15 +14,15 @@ import (
 	"testing"
 )
 
-// A call that adds nothing becomes the runtime before Go starts (internal/early), so that the process is the one that the
-// engine made in every respect: these tests compare it to the runtime called directly. The runtime is the shell in what
-// Go's own start in the fake runtime would blur.
+// A call that adds nothing execs the runtime before Go starts (internal/early), so the process has exactly the
+// attributes that the engine gave it. These tests compare it with the runtime called directly. Where the start of the
+// fake runtime, a Go program, would change an attribute, another program is the runtime.
 
-// TestEarlyProcess: signals, limits, descriptors, and what else the kernel says of a process. grep and ls are the
-// runtimes that say it: a shell has a signal mask of its own.
+// TestEarlyProcess: signals, limits, descriptors and the other attributes of the process are unchanged. grep and ls are
+// the runtimes that print them, because a shell has a signal mask of its own.
 func TestEarlyProcess(t *testing.T) {
 	t.Parallel()
-	runtime.LockOSThread() // the mask of blocked signals is the thread's
+	runtime.LockOSThread() // the mask of blocked signals belongs to the thread
 	defer runtime.UnlockOSThread()
 	for what, prepare := range map[string]string{
 		"nothing special":     ":",
@@ -52,13 +52,13 @@ func TestEarlyProcess(t *testing.T) {
 			}
 			want := output(says...)
 			if got := output(append([]string{program, "--hook-config-path", "/no/file", "--runtime-path"}, says...)...); got != want {
-				t.Errorf("%s: of the runtime %s says\n%s\nand called directly\n%s", what, says[0], got, want)
+				t.Errorf("%s: as the runtime, %s prints\n%s\nand called directly\n%s", what, says[0], got, want)
 			}
 		}
 	}
 }
 
-// TestEarlyEnvironment: the runtime gets the environment that the engine passes, byte for byte.
+// TestEarlyEnvironment: the runtime gets exactly the environment and arguments that the engine passes.
 func TestEarlyEnvironment(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)
@@ -81,10 +81,10 @@ func TestEarlyEnvironment(t *testing.T) {
 	}
 }
 
-// TestEarlyParentDeathSignal: the signal that an engine sets stays.
+// TestEarlyParentDeathSignal: the parent-death signal that an engine sets is kept.
 func TestEarlyParentDeathSignal(t *testing.T) {
 	t.Parallel()
-	runtime.LockOSThread() // the signal comes when the thread ends that started the process
+	runtime.LockOSThread() // the kernel sends the signal when the thread that started the process ends
 	defer runtime.UnlockOSThread()
 	b := newBundle(t, emptyConfig)
 	for range 50 {

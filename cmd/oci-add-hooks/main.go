@@ -1,8 +1,8 @@
-// Without this, Go watches for changes of the number of CPUs: some 50 microseconds of each call.
+// Without this, Go watches for changes of the number of CPUs, which costs some 50 microseconds in each call.
 //go:debug updatemaxprocs=0
 
-// Oci-add-hooks is an OCI runtime that adds lifecycle hooks to a container's config.json and then becomes the real
-// runtime. See docs/reference.md for its use and docs/design.md for its rules.
+// Oci-add-hooks is an OCI runtime that adds lifecycle hooks to a container's config.json and then execs the real
+// runtime. docs/reference.md describes its use, and docs/design.md its rules.
 package main
 
 import (
@@ -11,15 +11,15 @@ import (
 	"runtime/debug"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
-	_ "github.com/awslabs/oci-add-hooks/internal/early" // runs before main, if it runs: see its documentation
+	_ "github.com/awslabs/oci-add-hooks/internal/early" // may exec the runtime before Go's start: see its documentation
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// The parent-death signal that an engine sets belongs to the process's first thread, and is lost if another one execs.
-// Only while init functions run is it certain that this is the first thread.
+// The parent-death signal that an engine sets belongs to the process's first thread, and is lost if another thread
+// execs (rule 20). Only init functions certainly run on the first thread.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -33,7 +33,7 @@ func main() {
 	}
 }
 
-// run returns only if the call is one for this program itself, or if something fails.
+// run returns only if the call is for this program itself, or if something fails.
 func run(call *cmdline.Call) error {
 	switch call.Kind {
 	case cmdline.Version:
@@ -60,8 +60,8 @@ func run(call *cmdline.Call) error {
 }
 
 func addHooks(uses *profile.Profile, call *cmdline.Call) error {
-	// Garbage is not worth collecting in a process that lives for milliseconds and holds a few times what it reads: with a
-	// config.json of 10 MB, collecting it takes as long as all the rest.
+	// The process lives for milliseconds and allocates a few times the size of its input, so garbage collection does
+	// not pay: with a config.json of 10 MB it takes as long as everything else.
 	debug.SetGCPercent(-1)
 	plan, err := inject.Make(*uses, call.ConfigPath, call.ID)
 	if err != nil {

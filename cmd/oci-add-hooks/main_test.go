@@ -13,32 +13,32 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-var update = flag.Bool("update", false, "write into the scripts what their cmp commands find instead of what they expect")
+var update = flag.Bool("update", false, "update the files in the scripts that their cmp commands compare")
 
-// What TestMain builds, and where.
+// The paths of the programs and directories that TestMain creates.
 var (
-	binDir      string // holds the two programs
+	binDir      string // the directory of the two programs
 	program     string // oci-add-hooks
-	fakeRuntime string // fakert, in place of a low-level runtime: a name that is in no directory of the system
-	profilesDir string // in place of /etc/oci-add-hooks
-	workRoot    string // the scripts' work directories
-	recordsRoot string // what fake runtimes write down, beside the work directories, so that nothing appears in these
+	fakeRuntime string // fakert, which replaces a low-level runtime; no system directory has that name
+	profilesDir string // replaces /etc/oci-add-hooks
+	workRoot    string // the parent of the scripts' work directories
+	recordsRoot string // the parent of the fake runtimes' records, which must not appear in the work directories
 )
 
-// The tests run the real program in processes of their own: what it does, in the end, is to execve.
+// TestMain builds the programs. The tests run the real program in a process, because it ends with execve.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(testMain(m))
 }
 
 func testMain(m *testing.M) int {
-	syscall.Umask(0o022) // a hook file that anyone may write to is refused
+	syscall.Umask(0o022) // a world-writable hook file is refused
 	tmp, err := os.MkdirTemp("", "oci-add-hooks-test-")
 	if err == nil {
 		tmp, err = filepath.EvalSymlinks(tmp)
 	}
 	if err == nil {
-		err = os.Chmod(tmp, 0o755) // some calls are another user's
+		err = os.Chmod(tmp, 0o755) // another user makes some of the calls
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -58,7 +58,7 @@ func testMain(m *testing.M) int {
 	}
 	flags := "-s -w -X main.version=1.2.3 -X main.commit=c0ffee -X github.com/awslabs/oci-add-hooks/internal/profile.Dir=" + profilesDir
 	for _, cmd := range []*exec.Cmd{
-		exec.Command("make", "--no-print-directory", "-C", "../..", "runtime", "BIN="+binDir, "LDFLAGS="+flags), // what is shipped
+		exec.Command("make", "--no-print-directory", "-C", "../..", "runtime", "BIN="+binDir, "LDFLAGS="+flags), // the program that is shipped
 		exec.Command("go", "build", "-trimpath", "-o", fakeRuntime, "./testdata/fakeruntime"),
 	} {
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+os.Getenv("GOFLAGS")+" -buildvcs=false")
@@ -70,19 +70,19 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-// TestScripts is the contract of the command line: one script for each promise, and for each defect that tools of this
-// kind have had. In a script,
+// TestScripts is the contract of the command line. There is a script for each promise, and for each defect that tools
+// of this kind have had. Scripts have these commands of their own:
 //
-//	call PROGRAM ARG...    runs the program, which must become the runtime
+//	call PROGRAM ARG...    runs the program, which must exec the runtime
 //	! call PROGRAM ARG...  runs the program, which must refuse
-//	got PATH ARG...        compares the arguments that the runtime was given, argv[0] included
-//	changed FILE...        compares which files the last call changed, all told
-//	logged json|text FILE  compares the last line of a log to what the last call wrote to standard error
+//	got PATH ARG...        compares the arguments that the runtime got, including argv[0]
+//	changed FILE...        compares the list of all files that the last call changed
+//	logged json|text FILE  compares the last line of a log with what the last call wrote to standard error
 //
-// are the commands of their own; what holds for every call, call itself looks after (call_test.go). $BIN holds the
-// programs, $PROFILES the profiles; $WORK/bin is in PATH before $BIN.
+// call also checks what holds for every call (call_test.go). $BIN is the directory of the programs, and $PROFILES that
+// of the profiles. $WORK/bin is in PATH before $BIN.
 func TestScripts(t *testing.T) {
-	work, err := os.MkdirTemp(workRoot, "") // a new one for each of -count
+	work, err := os.MkdirTemp(workRoot, "") // each run of -count needs a new one
 	if err == nil {
 		err = os.Chmod(work, 0o755)
 	}
@@ -113,7 +113,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// condition answers [root] and [mount]: whether a call can have a mount of its own.
+// condition evaluates the conditions [root], whether the user is root, and [mount], whether a script can mount file
+// systems.
 func condition(name string) (bool, error) {
 	switch name {
 	case "root":

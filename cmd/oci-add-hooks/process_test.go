@@ -20,19 +20,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What of a process has to survive the change into the runtime (rule 20 of docs/design.md), and what else a script
-// cannot show. Where the start-up of a Go program would blur the picture, a shell is the runtime:
+// These tests show which attributes of the process survive the exec of the runtime (rule 20 of docs/design.md), and
+// what else a script cannot show. Where the start of a Go program would change an attribute, a shell is the runtime.
+// The call
 //
 //	oci-add-hooks --runtime-path /bin/sh -c SCRIPT create --bundle ...
 //
-// is a create that adds hooks, and then runs SCRIPT.
+// is a create that adds hooks and then runs SCRIPT.
 
 const (
 	emptyConfig = `{}`
 	wantConfig  = `{"hooks":{"prestart":[{"path": "/bin/a"}]}}`
 )
 
-// bundle is a bundle's directory, with a hook file and the fake runtime's notes beside it.
+// bundle is a bundle's directory, with a hook file and the directory of the fake runtime's records beside it.
 type bundle struct {
 	testing.TB
 	dir, config, hooks, notes string
@@ -58,19 +59,19 @@ func (b bundle) args() []string {
 	return []string{"--hook-config-path", b.hooks, "--runtime-path", fakeRuntime, "create", "--bundle", b.dir, "c"}
 }
 
-// shell returns the arguments of a create that runs a script.
+// shell returns the arguments of a create with a shell as the runtime, which runs script.
 func (b bundle) shell(script string) []string {
 	return []string{"--hook-config-path", b.hooks, "--runtime-path", "/bin/sh", "-c", script, "create", "--bundle", b.dir, "c"}
 }
 
-// command returns the program with these arguments and an environment that the fake runtime understands.
+// command returns a command that runs the program with args, and with the environment that the fake runtime needs.
 func (b bundle) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "FAKERT_RECORD="+b.notes)
 	return cmd
 }
 
-// output runs cmd and gives its standard output. It fails the test if the exit status is not 0.
+// output runs cmd and returns its standard output. It fails the test if the exit status is not 0.
 func (b bundle) output(cmd *exec.Cmd) string {
 	b.Helper()
 	out, err := cmd.Output()
@@ -84,7 +85,7 @@ func (b bundle) output(cmd *exec.Cmd) string {
 	return string(out)
 }
 
-// note returns what the fake runtime wrote down.
+// note returns the named record of the fake runtime.
 func (b bundle) note(name string) string {
 	b.Helper()
 	data, err := os.ReadFile(filepath.Join(b.notes, name))
@@ -94,7 +95,7 @@ func (b bundle) note(name string) string {
 	return string(data)
 }
 
-// checkSpliced fails the test if the hooks are not in config.json, or a temporary file is in the bundle.
+// checkSpliced fails the test if config.json is not want, or another file is in the bundle.
 func (b bundle) checkSpliced(want string) {
 	b.Helper()
 	got, err := os.ReadFile(b.config)
@@ -106,7 +107,7 @@ func (b bundle) checkSpliced(want string) {
 	}
 	entries, err := os.ReadDir(b.dir)
 	if err != nil || len(entries) != 1 {
-		b.Errorf("in the bundle are %v, %v", entries, err)
+		b.Errorf("the bundle holds %v, %v", entries, err)
 	}
 }
 
@@ -125,8 +126,8 @@ func TestSameProcess(t *testing.T) {
 	b.checkSpliced(wantConfig)
 }
 
-// conmon passes descriptors from 3 on, and tells of them by LISTEN_FDS and LISTEN_PID. The runtime has these and no
-// others: the same as if it had been called directly.
+// conmon passes descriptors from 3 on, and announces them with LISTEN_FDS and LISTEN_PID. The runtime gets exactly
+// these, as if it had been called directly.
 func TestDescriptors(t *testing.T) {
 	t.Parallel()
 	null, err := os.Open(os.DevNull)
@@ -163,7 +164,7 @@ func TestDescriptors(t *testing.T) {
 	}
 	want := passed(fakeRuntime)
 	if both := fmt.Sprintf("\n3 %s\n4 %s\n", pipe, pipe); !strings.Contains(want, both) {
-		t.Fatalf("called directly, the runtime has %q, which lacks %q", want, both)
+		t.Fatalf("called directly, the runtime has %q, without %q", want, both)
 	}
 	if got := passed(program); got != want {
 		t.Errorf("the runtime has %q; called directly it has %q", got, want)
@@ -187,7 +188,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// What Go does not keep: of a variable given twice, only the first is passed on. It is the one that getenv finds.
+// Go does not keep duplicate variables: it passes on only the first, which is the one that getenv finds.
 func TestEnvironmentWithDuplicates(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)
@@ -204,7 +205,7 @@ func TestEnvironmentWithDuplicates(t *testing.T) {
 	}
 }
 
-// Arguments are bytes: there may be ones that are empty or no UTF-8.
+// Arguments are bytes: they may be empty or invalid UTF-8.
 func TestArguments(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)
@@ -225,7 +226,7 @@ func TestStandardInput(t *testing.T) {
 	cmd.Stdin = bytes.NewReader(input)
 	b.output(cmd)
 	if b.note("stdin") != string(input) {
-		t.Error("the runtime's standard input is not what the program was given")
+		t.Error("the runtime's standard input is not the program's")
 	}
 }
 
@@ -235,14 +236,14 @@ func TestExitStatus(t *testing.T) {
 		b := newBundle(t, emptyConfig)
 		cmd := b.command(b.shell(fmt.Sprintf("exit %d", status))...)
 		if err := cmd.Run(); cmd.ProcessState.ExitCode() != status {
-			t.Errorf("exit status %d came out as %v", status, err)
+			t.Errorf("exit status %d became %v", status, err)
 		}
 	}
 	b := newBundle(t, emptyConfig)
 	cmd := b.command(b.shell("kill -KILL $$")...)
 	err := cmd.Run()
 	if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signal() != syscall.SIGKILL {
-		t.Errorf("a runtime killed by a signal came out as %v", err)
+		t.Errorf("the runtime was killed by a signal, but the program's status is %v", err)
 	}
 }
 
@@ -267,14 +268,14 @@ func TestSignals(t *testing.T) {
 	}
 	said := make([]byte, len("term\n"))
 	if _, err := out.Read(said); err != nil || string(said) != "term\n" {
-		t.Errorf("the runtime said %q, %v", said, err)
+		t.Errorf("the runtime printed %q, %v", said, err)
 	}
 	if cmd.Wait(); cmd.ProcessState.ExitCode() != 3 {
 		t.Errorf("%v", cmd.ProcessState)
 	}
 }
 
-// Go ignores no signal by itself, but keeps these that the caller ignores (a nohup, a background job of a shell).
+// Signals that the caller ignores stay ignored (nohup, a background job of a shell).
 func TestIgnoredSignals(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)
@@ -292,7 +293,7 @@ func TestIgnoredSignals(t *testing.T) {
 	}
 }
 
-// And none is ignored or blocked that was not.
+// No other signal is ignored or blocked.
 func TestNoSignalIgnoredOrBlocked(t *testing.T) {
 	t.Parallel()
 	script := "while read name mask; do case $name in SigIgn:|SigBlk:) echo $mask;; esac; done </proc/$$/status"
@@ -311,7 +312,7 @@ func TestNoSignalIgnoredOrBlocked(t *testing.T) {
 	}
 }
 
-// Go raises the soft limit of open files when a program starts; syscall.Exec, and nothing else, puts it back.
+// Go raises the soft limit of open files when a program starts. Only syscall.Exec restores it.
 func TestOpenFilesLimit(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)
@@ -329,8 +330,8 @@ func TestOpenFilesLimit(t *testing.T) {
 	}
 }
 
-// go-runc and conmon set the parent-death signal, so that a runtime dies with them. It belongs to a thread: a Go program
-// that execs from another than the first loses it, and reading a large file is what makes Go change threads.
+// go-runc and conmon set the parent-death signal, so that a runtime dies with them. The signal belongs to a thread: a
+// Go program that execs from another thread than the first loses it. Reading a large file makes Go change threads.
 func TestParentDeathSignal(t *testing.T) {
 	t.Parallel()
 	const calls, at = 300, 2
@@ -339,7 +340,7 @@ func TestParentDeathSignal(t *testing.T) {
 	var wg sync.WaitGroup
 	for range at {
 		wg.Go(func() {
-			// The kernel sends the signal when the thread ends that started the process.
+			// The kernel sends the signal when the thread that started the process ends.
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
 			b := newBundle(t, config)
@@ -360,7 +361,7 @@ func TestParentDeathSignal(t *testing.T) {
 				}
 			}
 			if lost > 0 {
-				t.Errorf("%d of %d runtimes have lost the parent-death signal", lost, calls/at)
+				t.Errorf("%d of %d runtimes lost the parent-death signal", lost, calls/at)
 			}
 			b.checkSpliced(want)
 		})
@@ -384,7 +385,7 @@ func TestManyAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-// No engine creates a container twice at once; if one did, config.json would be whole, with the hooks in it once.
+// No engine creates a container twice at once. If one did, config.json would be complete and hold the hooks once.
 func TestManyAtOnceOnOneBundle(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)
@@ -400,7 +401,7 @@ func TestManyAtOnceOnOneBundle(t *testing.T) {
 	b.checkSpliced(wantConfig)
 }
 
-// Of many calls at once on one bundle with a hook each, every runtime meets a config.json with its own.
+// If many calls add a different hook to one bundle at once, every runtime finds its hook in config.json.
 func TestManyHookFilesOnOneBundle(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)
@@ -424,7 +425,8 @@ func TestManyHookFilesOnOneBundle(t *testing.T) {
 	}
 }
 
-// A bundle in another mount namespace, by way of /proc, is that bundle, and not the one that has its path here.
+// A path through /proc to a bundle in another mount namespace means that bundle, not the one with the same path in this
+// namespace.
 func TestOtherMountNamespace(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: mounts a file system")
@@ -457,7 +459,7 @@ func TestOtherMountNamespace(t *testing.T) {
 	}
 }
 
-// The working directory may be gone, and descriptors 0 to 2 closed.
+// The working directory may have been removed, and descriptors 0 to 2 closed.
 func TestOddSurroundings(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)
@@ -475,17 +477,17 @@ func TestOddSurroundings(t *testing.T) {
 	b.checkSpliced(wantConfig)
 }
 
-// A program may be started without so much as a name.
+// A program may be started without argv[0].
 func TestNoName(t *testing.T) {
 	t.Parallel()
 	for _, argv := range [][]string{{}, {""}, {"/"}, {".."}} {
 		cmd := exec.Command(program)
 		cmd.Args = argv
 		if len(argv) == 0 {
-			cmd.Args = []string{""} // what the kernel makes of none
+			cmd.Args = []string{""} // the kernel replaces an empty argv by this
 		}
 		out, err := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "which is no name for a profile") && !strings.Contains(string(out), "called without a name") {
+		if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "which is not a valid profile name") && !strings.Contains(string(out), "called without a name") {
 			t.Errorf("%q: %v, %q", argv, err, out)
 		}
 		if err := checkMessage(string(out)); err != nil {
@@ -494,7 +496,7 @@ func TestNoName(t *testing.T) {
 	}
 }
 
-// What a killed process left behind, even one of the same pid, is in nobody's way.
+// Temporary files that a killed process left, even with the same pid, do not prevent a call.
 func TestLeftoverTemporaryFile(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)
@@ -504,7 +506,7 @@ func TestLeftoverTemporaryFile(t *testing.T) {
 	b.output(cmd)
 	entries, err := os.ReadDir(b.dir)
 	if err != nil || len(entries) != 3 {
-		t.Fatalf("in the bundle are %v, %v", entries, err)
+		t.Fatalf("the bundle holds %v, %v", entries, err)
 	}
 	for _, e := range entries[:2] {
 		if err := os.Remove(filepath.Join(b.dir, e.Name())); err != nil {
@@ -514,8 +516,8 @@ func TestLeftoverTemporaryFile(t *testing.T) {
 	b.checkSpliced(wantConfig)
 }
 
-// TestStandardErrorIsABrokenPipe: an engine may have closed its end of standard error. The exit status is 1 in any case,
-// not that of SIGPIPE, and the log has the error.
+// TestStandardErrorIsABrokenPipe: even if an engine has closed its end of standard error, the program exits with status
+// 1 and is not killed by SIGPIPE, and the log has the error.
 func TestStandardErrorIsABrokenPipe(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)
@@ -555,8 +557,8 @@ func TestOwnerKept(t *testing.T) {
 	}
 }
 
-// posixACL encodes a POSIX ACL as the kernel has it in an extended attribute: rights for owner, group, mask and others,
-// and for the user with the id uid.
+// posixACL returns a POSIX ACL in the format of the kernel's extended attribute. It has the permissions of owner,
+// group, mask and others, and of the user with the id uid.
 func posixACL(owner, uid, user, group, mask, other int) []byte {
 	acl := binary.LittleEndian.AppendUint32(nil, 2) // the version
 	for _, entry := range [][3]int{{1, owner, -1}, {2, user, uid}, {4, group, -1}, {0x10, mask, -1}, {0x20, other, -1}} {
@@ -625,7 +627,7 @@ func TestAttributesKept(t *testing.T) {
 	}
 }
 
-// An ACL that the directory gives to every new file is not the old one's.
+// The new file does not get the directory's default ACL.
 func TestNoACLGained(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, emptyConfig)

@@ -10,17 +10,17 @@ import (
 func TestPackagesLinked(t *testing.T) {
 	t.Parallel()
 	linktest.Packages(t, []string{"build", "hookrun", "hooklog", "report", "jsonfile"}, map[string]string{
-		"net":           "the program has nothing to say to anyone",
-		"os/exec":       "internal/hookrun starts the hook, and has to reap more than its own child",
-		"encoding/json": "records and the container's state are read and written by jsontext",
-		"regexp":        "conditions are the runtime's to decide",
-		"flag":          "the options are read without it",
-		"log":           "internal/report tells of errors",
-		"log/slog":      "internal/report tells of errors",
+		"net":           "the program uses no network",
+		"os/exec":       "internal/hookrun starts the hook, and must reap more than its own child",
+		"encoding/json": "jsontext reads and writes records and the container's state",
+		"regexp":        "oci-add-hooks has decided the conditions",
+		"flag":          "options.go reads the options",
+		"log":           "internal/report reports errors",
+		"log/slog":      "internal/report reports errors",
 	})
 }
 
-// The program runs in a container's namespaces for createContainer hooks.
+// A createContainer hook's supervisor runs in the container's namespaces, which may have no libraries.
 func TestStaticallyLinked(t *testing.T) {
 	t.Parallel()
 	linktest.Static(t, program)

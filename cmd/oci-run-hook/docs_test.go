@@ -11,8 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// In docs/supervision.md, a block of the language console has commands after "$ " with what they print, run in order. The
-// file that a command `cat FILE` prints is there. Times and durations are never the same.
+// TestDocs runs the commands after "$ " in the console blocks of docs/supervision.md, in order, and compares their
+// output with the page. A command `cat FILE` creates FILE with the content that the page shows. The comparison ignores
+// times and durations.
 func TestDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/supervision.md")
 	if err != nil {
@@ -25,7 +26,7 @@ func TestDocs(t *testing.T) {
 	console := regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
 	command := regexp.MustCompile(`(?m)^\$ (.*)\n((?:[^$].*\n|\n)*)`)
 	usual := strings.NewReplacer(dir, "/root")
-	columns := regexp.MustCompile(`  +`) // are as wide as the paths here
+	columns := regexp.MustCompile(`  +`) // their width depends on the length of paths
 	measured := regexp.MustCompile(`(?m)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}|\d+\.\d+ m?s( +|$)`)
 	for _, block := range console.FindAllStringSubmatch(string(page), -1) {
 		for _, c := range command.FindAllStringSubmatch(block[1], -1) {

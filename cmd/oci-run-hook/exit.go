@@ -13,7 +13,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookrun"
 )
 
-// The exit statuses where there is none of the hook, as timeout(1) and env(1) have them.
+// The exit statuses if the hook has none, as in timeout(1) and env(1).
 const (
 	statusTimedOut      = 124
 	statusOwn           = 125
@@ -21,7 +21,7 @@ const (
 	statusNotFound      = 127
 )
 
-// exit ends this process as the hook ended: with its status, or by its signal.
+// exit ends this process as the hook ended, with its status or by its signal.
 func exit(run hookrun.Outcome) {
 	switch {
 	case run.Result == hookrun.TimedOut:
@@ -37,17 +37,17 @@ func exit(run hookrun.Outcome) {
 	os.Exit(run.Status)
 }
 
-// die has the kernel end this process by a signal. It leaves no core: that is the hook's to leave.
+// die ends this process by a signal, without a core dump: only the hook's core is useful.
 func die(s syscall.Signal) {
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	// Not by package signal: Go keeps its handlers of signals such as SIGSEGV, which print. The kernel's sigaction, all
-	// zeros, is the default action; its set of signals has 8 bytes on every architecture of this program.
+	// Package signal cannot reset Go's handlers of signals such as SIGSEGV, which print. A kernel sigaction of zeros is
+	// the default action. A set of signals has 8 bytes on every architecture of this program.
 	var byDefault [64]byte
 	_, _, _ = syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
 	_ = unix.Kill(os.Getpid(), s)
 }
 
-// signalName returns a signal's name, or its number where it has none.
+// signalName returns a signal's name, or "signal NUMBER" if it has none.
 func signalName(s syscall.Signal) string {
 	if name := unix.SignalName(s); name != "" {
 		return name
@@ -55,11 +55,11 @@ func signalName(s syscall.Signal) string {
 	return "signal " + strconv.Itoa(int(s))
 }
 
-// maxPrinted is how many bytes of what a hook printed are repeated in a message.
+// maxPrinted is the maximum number of bytes of the hook's output in a message.
 const maxPrinted = 1 << 10
 
-// lastPrinted returns the end of what the hook printed, for a message: of its standard error, or else of its standard
-// output.
+// lastPrinted returns the end of the hook's standard error, or of its standard output if that is empty, after ": ". It
+// returns "" if both are empty.
 func lastPrinted(stdout, stderr *hookrun.Tail) string {
 	text := bytes.TrimSpace(stderr.Bytes())
 	if len(text) == 0 {

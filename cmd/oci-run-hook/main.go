@@ -1,8 +1,8 @@
-// Without this, Go watches for changes of the number of CPUs: some 50 microseconds of each hook.
+// Without this, Go watches for changes of the number of CPUs, which costs some 50 microseconds for each hook.
 //go:debug updatemaxprocs=0
 
-// Oci-run-hook runs one lifecycle hook of a container within bounds, names it when it fails, and records what it did. See
-// docs/supervision.md for its use, and rules 23 to 28 of docs/design.md.
+// Oci-run-hook runs one lifecycle hook of a container with limits, reports a failure with the hook's name, and records
+// the run. docs/supervision.md describes its use, and docs/design.md its rules, 23 to 28.
 package main
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// The hook dies with the thread that starts it. Only while init functions run is it certain that this is the process's
-// first thread, which lives as long as the process.
+// The hook dies with the thread that starts it. Only init functions certainly run on the first thread, which lives as
+// long as the process.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -64,12 +64,12 @@ func main() {
 	exit(run)
 }
 
-// lateness is how much later than this process the hook may start, and still have its whole time: the runtime, which gives
-// this process a few seconds more than the hook (package inject), may take a while to write the state.
+// lateness is how much later than this process the hook may start without losing time: the runtime may take a while to
+// write the state. The runtime's timeout for this process is a few seconds longer than the hook's (package inject).
 const lateness = 2 * time.Second
 
-// keepFromHook keeps what this process was given besides standard input, output and error from the hook. What a hook leaves
-// running would hold up whoever waits for the end of such a descriptor (rule 25).
+// keepFromHook makes all inherited descriptors except standard input, output and error close-on-exec. Otherwise a
+// process that a hook leaves running would block everyone who waits for the end of such a descriptor (rule 25).
 func keepFromHook() {
 	const first, mostWithoutLinux511 = 3, 1024
 	if unix.CloseRange(first, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
@@ -80,10 +80,10 @@ func keepFromHook() {
 	}
 }
 
-// kept is how many bytes of each stream are kept.
+// kept is the number of bytes that are kept of each stream.
 const kept = 8 << 10
 
-// say prints a message to standard error, which is what engines show.
+// say prints a message to standard error, which engines show.
 func say(message string) { report.Line("oci-run-hook", message) }
 
 // record appends a record of the run.
@@ -115,7 +115,7 @@ func record(o options, s state, run hookrun.Outcome, ignored bool, stdout, stder
 	return hooklog.Append(path, &r)
 }
 
-// outcome says how a hook failed.
+// outcome returns how a hook failed, for a message.
 func outcome(run hookrun.Outcome, limit time.Duration) string {
 	text := ""
 	switch {

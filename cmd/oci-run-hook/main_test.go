@@ -21,7 +21,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-var program string // oci-run-hook, as TestMain builds it
+var program string // the path of oci-run-hook, which TestMain builds
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
@@ -42,17 +42,17 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-// A call is one call of the program.
+// call is one call of the program.
 type call struct {
 	args   []string
-	script string // the hook: sh -c
+	script string // the script of the hook, which is sh -c
 	env    []string
 	stdin  string
 }
 
-// came is what came of it.
+// came holds the effects of a call.
 type came struct {
-	status         int // 128 and the signal, where a signal ended it
+	status         int // 128 plus the signal if a signal ended the program
 	stdout, stderr string
 	records        []*hooklog.Record
 	took           time.Duration
@@ -88,11 +88,11 @@ func (c call) run(t *testing.T) (r came) {
 	return r
 }
 
-// misread are the phrases by which engines classify what a runtime says (rule 19).
+// misread matches the phrases from which engines classify a runtime's message (rule 19).
 var misread = regexp.MustCompile(`(?i)no such file or directory|permission denied|operation not permitted|executable file not found|` +
 	`not a directory|is a directory|open executable|does not exist|no such process|process already finished|container not running`)
 
-// TestRuns shows of each kind of hook what the runtime sees, and what is recorded.
+// TestRuns shows what the runtime sees and what is recorded, for each kind of hook.
 func TestRuns(t *testing.T) {
 	named := []string{"--stage=createRuntime", "--profile", "gpu-hooks", "--file=/f.json"}
 	const who = "oci-run-hook: createRuntime hook /bin/sh of gpu-hooks: "
@@ -101,7 +101,7 @@ func TestRuns(t *testing.T) {
 		call
 		status int
 		stderr string
-		record hooklog.Record // those members that are not the same in all
+		record hooklog.Record // only the members that differ between the cases
 	}{
 		"ok":                 {call: call{script: "echo out; echo err >&2"}, record: hooklog.Record{Result: "ok", ExitStatus: new(int), Stdout: "out\n", Stderr: "err\n"}},
 		"failed":             {call: call{script: "echo out; echo no device >&2; exit 3"}, status: 3, stderr: who + "exit status 3: no device\n", record: hooklog.Record{Result: "failed", ExitStatus: ptr(3), Stdout: "out\n", Stderr: "no device\n"}},
@@ -156,7 +156,8 @@ func TestRuns(t *testing.T) {
 
 func ptr(n int) *int { return &n }
 
-// A hook gets what the runtime passes, and OCI_ variables so that it need not parse the state.
+// A hook gets the input and environment that the runtime passes, and OCI_ variables, so that it need not parse the
+// state.
 func TestSurroundings(t *testing.T) {
 	const script = `tr '\0' '\n' </proc/$$/environ; cat`
 	for name, tt := range map[string]struct {
@@ -176,7 +177,7 @@ func TestSurroundings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			out := filepath.Join(t.TempDir(), "out")
-			// What the environment says of another container is not left.
+			// A variable about another container is removed from the environment.
 			got := call{args: tt.args, script: "{ " + script + "; } >" + out, env: []string{"OCI_CONTAINER_ID=other", "A=1"}, stdin: tt.stdin}.run(t)
 			text, err := os.ReadFile(out)
 			if want := "PATH=/usr/bin:/bin\nA=1\n" + tt.env + tt.stdin; err != nil || string(text) != want || got.status != 0 {
@@ -186,11 +187,11 @@ func TestSurroundings(t *testing.T) {
 	}
 }
 
-// Standard input that stays open does not hold up a hook whose container's state is there, nor one without for ever.
+// If standard input stays open, a hook starts as soon as the state is complete. Without a state, the wait is limited.
 func TestStdinStaysOpen(t *testing.T) {
 	for state, want := range map[string]string{
 		aState: "",
-		"":     "oci-run-hook: hook /bin/sh: not started: its standard input has neither ended nor given the container's state after 1 s\n",
+		"":     "oci-run-hook: hook /bin/sh: not started: after 1 s, standard input has neither ended nor held the container's state\n",
 	} {
 		read, write, err := os.Pipe()
 		if err != nil {
@@ -207,8 +208,8 @@ func TestStdinStaysOpen(t *testing.T) {
 	}
 }
 
-// The limit and the record count from the hook's start: a runtime that writes the state late takes nothing from the hook's
-// time. Nor does it get so much that the runtime would end the supervisor.
+// The limit and the record count from the hook's start, so a hook does not lose time if the runtime writes the state
+// late. But the hook never gets so much time that the runtime would end the supervisor.
 func TestLateState(t *testing.T) {
 	for limit, tt := range map[string]struct{ late, least, most time.Duration }{
 		"1": {500 * time.Millisecond, time.Second, 50 * time.Second},
@@ -238,7 +239,8 @@ func TestLateState(t *testing.T) {
 	}
 }
 
-// TestDescriptors: a hook, and what it leaves running, has no descriptor of whoever called the supervisor but the first three.
+// TestDescriptors: a hook, and a process that it leaves running, inherits only descriptors 0 to 2 of the supervisor's
+// caller.
 func TestDescriptors(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -254,11 +256,11 @@ func TestDescriptors(t *testing.T) {
 	}
 	w.Close()
 	if n, err := r.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("somebody has the pipe open: %d, %v", n, err)
+		t.Errorf("a process has the pipe open: %d, %v", n, err)
 	}
 }
 
-// The memory of a supervisor does not grow with what the hook prints.
+// The supervisor's memory does not grow with the hook's output.
 func TestMemory(t *testing.T) {
 	peak := filepath.Join(t.TempDir(), "peak")
 	got := call{script: "head -c 157286400 /dev/zero >&2; head -c 157286400 /dev/zero; sed -n 's/ kB$//; s/^VmHWM:[^0-9]*//p' /proc/$(sed -n 's/^PPid:.//p' /proc/$PPID/status)/status >" + peak + "; printf end; exit 1"}.run(t)
@@ -267,7 +269,7 @@ func TestMemory(t *testing.T) {
 	if err != nil || atoiErr != nil || got.status != 1 || kib < 1<<10 || kib > 8<<10 {
 		t.Errorf("status %d, %s KiB, %v", got.status, text, err)
 	}
-	t.Logf("the supervisor took %d KiB", kib)
+	t.Logf("the supervisor used %d KiB", kib)
 	if r := got.records[0]; len(r.Stdout) != 8<<10 || !strings.HasSuffix(r.Stdout, "\x00end") || len(r.Stderr) != 8<<10 || !r.Truncated {
 		t.Errorf("%d and %d bytes recorded, truncated %v", len(r.Stdout), len(r.Stderr), r.Truncated)
 	}
@@ -276,7 +278,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// A record that cannot be written is said, and fails no container.
+// A record that cannot be written is reported, and fails no container.
 func TestNoRecord(t *testing.T) {
 	for script, want := range map[string]string{
 		"exit 0": "oci-run-hook: no record of hook /bin/sh: /proc/nix cannot be created: there is nothing of that name (ENOENT)\n",
@@ -289,7 +291,7 @@ func TestNoRecord(t *testing.T) {
 	}
 }
 
-// Where the records go by default is in the help, and for a user who is not root below XDG_STATE_HOME or HOME.
+// The records of a user who is not root are below XDG_STATE_HOME or HOME by default, as the help says.
 func TestDefaultRecords(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: becomes another user")
@@ -349,7 +351,7 @@ func TestNotStarted(t *testing.T) {
 	}
 }
 
-// TestUsage: what is wrong with the command line, with a status of its own, and no record.
+// TestUsage: a usage error has a message and its own exit status, and no record.
 func TestUsage(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                          "no hook is given; use: oci-run-hook [OPTION]... -- PATH ARGV0 [ARG]...",
@@ -364,7 +366,7 @@ func TestUsage(t *testing.T) {
 		"--timeout 2147483648 --":   `option --timeout has the value "2147483648"; give whole seconds, from 1 to 2147483647`,
 		"--failure-policy=never --": `option --failure-policy has the value "never"; use fail or ignore`,
 		"--record=all --":           `option --record has the value "all"; use output or status`,
-		"--profile= --":             "option --profile has an empty value; give it one, or leave the option out",
+		"--profile= --":             "option --profile has an empty value; give it one, or omit the option",
 		"--stage= --":               `option --stage has the value ""; use prestart, createRuntime, createContainer, startContainer, poststart or poststop`,
 		"--stage poststopp --":      `option --stage has the value "poststopp"; use prestart, createRuntime, createContainer, startContainer, poststart or poststop`,
 		"--log log --":              `option --log has the value "log", which is not an absolute path; give the whole path`,
@@ -374,7 +376,7 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s: %d, %s", args, got.status, got.stderr)
 		}
 	}
-	// argv[0] may be left out.
+	// argv[0] may be omitted.
 	if got := (call{args: []string{"--", "/bin/true"}}).run(t); got.status != 0 || got.stderr != "" || got.records[0].Args[0] != "/bin/true" {
 		t.Errorf("%+v", got)
 	}
@@ -396,7 +398,7 @@ func TestStages(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever the arguments are, there is a hook or an error that can be read.
+// FuzzParse: for any arguments, parse returns a complete hook or an error.
 func FuzzParse(f *testing.F) {
 	f.Add("--timeout=1 -- /bin/true true")
 	f.Add("--stage x --log=/l --record status --failure-policy ignore -- /bin/true")
@@ -408,7 +410,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzState: whatever is on standard input, it is read without fault, and nothing that is no state is taken for one.
+// FuzzState: any standard input can be read, and only a state is read as a state.
 func FuzzState(f *testing.F) {
 	f.Add([]byte(aState))
 	f.Add([]byte(`{"annotations":null,"pid":-1}`))

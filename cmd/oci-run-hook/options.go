@@ -11,21 +11,21 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/build"
 )
 
-// options is what the command line asks for.
+// options are the options and arguments on the command line.
 type options struct {
 	stage, profile, file string // for messages and records; may be empty
 	limit                time.Duration
-	ignore               bool   // a failure is recorded, and is none to the runtime
-	statusOnly           bool   // what the hook prints is not recorded
-	records              string // the records' file; empty for the user's own
+	ignore               bool   // a failure is recorded, but the exit status is 0
+	statusOnly           bool   // the hook's output is not recorded
+	records              string // the path of the file of records; empty for the default
 
-	path string   // the hook's program
-	args []string // with argv[0]
+	path string   // the path of the hook's program
+	args []string // the hook's arguments, including argv[0]
 
 	help, version bool
 }
 
-// defaultLimit is the time that a hook has if nothing says otherwise.
+// defaultLimit is the default time limit of a hook.
 const defaultLimit = 30 * time.Second
 
 // parse reads the arguments after argv[0].
@@ -87,8 +87,8 @@ func parse(args []string) (options, error) {
 	if !filepath.IsAbs(o.path) {
 		return o, fmt.Errorf("the hook's path %q is not absolute; give its whole path", o.path)
 	}
-	// Unless told otherwise, a failure after the container's end keeps nothing from starting, and in runc would keep the
-	// other poststop hooks from running.
+	// By default a failure after the container's end is ignored: it cannot prevent a start, and in runc it would
+	// prevent the other poststop hooks.
 	o.ignore = policy == "ignore" || policy == "" && o.stage == "poststop"
 	return o, nil
 }
@@ -99,7 +99,7 @@ var stages = []string{"prestart", "createRuntime", "createContainer", "startCont
 func text(to *string) func(string) error {
 	return func(value string) error {
 		if value == "" {
-			return errors.New("has an empty value; give it one, or leave the option out")
+			return errors.New("has an empty value; give it one, or omit the option")
 		}
 		*to = value
 		return nil
@@ -138,7 +138,7 @@ func (o *options) setLimit(value string) error {
 	return nil
 }
 
-// hook names the hook in a message: its stage, path and profile.
+// hook returns the hook's stage, path and profile, for a message.
 func (o *options) hook() string {
 	name := "hook " + o.path
 	if o.stage != "" {
@@ -158,26 +158,26 @@ func printVersion() {
 	fmt.Printf("oci-run-hook version %s\ncommit: %s\n", version, commit)
 }
 
-const help = `oci-run-hook runs a lifecycle hook of a container within bounds.
+const help = `oci-run-hook runs one lifecycle hook of a container with limits.
 
 usage: oci-run-hook [OPTION]... -- PATH ARGV0 [ARG]...
 
-PATH is executed with the arguments ARGV0, ARG..., and with the working
-directory, the environment and the standard input of oci-run-hook. When its time
-is up, the hook and all that it has started are killed. If it fails, a line on
-standard error says which hook it was and why. What it did is appended to a file
-of records, which hookctl log shows.
+oci-run-hook executes PATH with the arguments ARGV0, ARG..., and with its own
+working directory, environment and standard input. When the time is up, it kills
+the hook and all processes that the hook has started. If the hook fails, a line
+on standard error names it and says why. Each run is appended to a file of
+records, which hookctl log shows.
 
-  --timeout SECONDS        the time that the hook has (30)
-  --failure-policy POLICY  fail: a failure of the hook is one of oci-run-hook, with
-                           the hook's exit status or signal (the default);
-                           ignore: it is recorded, and the exit status is 0 (the
+  --timeout SECONDS        the hook's time limit (30)
+  --failure-policy POLICY  fail: if the hook fails, exit with its status or by its
+                           signal (the default);
+                           ignore: record a failure, and exit with status 0 (the
                            default for the stage poststop)
   --stage STAGE            the stage, for messages, the record and OCI_HOOK_STAGE:
                            prestart, createRuntime, createContainer,
                            startContainer, poststart or poststop
   --profile NAME           the profile, for messages and the record
-  --file FILE              the file that the hook comes from, for the record
+  --file FILE              the file that defines the hook, for the record
   --record WHAT            output: record what the hook prints (the default);
                            status: record and show no output
   --log FILE               the file of records
@@ -187,8 +187,8 @@ of records, which hookctl log shows.
   --version, --help
 
 The hook's environment also has OCI_CONTAINER_ID, OCI_CONTAINER_PID,
-OCI_CONTAINER_BUNDLE, OCI_CONTAINER_STATUS and OCI_HOOK_STAGE, as far as they are
-known from the container's state on standard input and from --stage.
+OCI_CONTAINER_BUNDLE and OCI_CONTAINER_STATUS, if the container's state on
+standard input has them, and OCI_HOOK_STAGE, if --stage is given.
 
 Exit status: the hook's; 124 if it timed out, 125 if oci-run-hook itself failed,
 126 if the hook could not be executed, 127 if it was not found.

@@ -14,19 +14,19 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// state is what is used of a container's state, which a runtime gives to a hook on standard input (runtime
-// specification, runtime.md, State). All is empty if there was none.
+// state holds the used members of the container's state, which a runtime passes to a hook on standard input (runtime
+// specification, runtime.md, State). All are empty if there is no state.
 type state struct {
 	ID, Status, Bundle                   string
-	PID                                  string // in digits; empty if the container has no process
+	PID                                  string // decimal; empty if the container has no process
 	podNamespace, podName, containerName string
 }
 
-// maxState is how many bytes of standard input are searched for the state. The rest is passed on unread.
+// maxState is the number of bytes of standard input in which the state must end. The rest is passed on unread.
 const maxState = 1 << 20
 
-// readState reads the container's state from standard input, and returns with it all that the hook is to read. It waits
-// for the end of the state or of the input for as long as limit: somebody may hold the other end open.
+// readState reads the container's state from standard input. It returns the state and the complete input for the hook.
+// It waits for the end of the state or of the input, but not longer than limit, because the other end may stay open.
 func readState(stdin *os.File, limit time.Duration) (s state, all io.Reader, err error) {
 	type result struct {
 		text  []byte
@@ -56,12 +56,12 @@ func readState(stdin *os.File, limit time.Duration) (s state, all io.Reader, err
 	}()
 	select {
 	case <-time.After(limit):
-		return s, nil, fmt.Errorf("not started: its standard input has neither ended nor given the container's state after %d s", int(limit.Seconds()))
+		return s, nil, fmt.Errorf("not started: after %d s, standard input has neither ended nor held the container's state", int(limit.Seconds()))
 	case r := <-done:
 		if r.err != nil {
 			return s, nil, fmt.Errorf("not started: standard input cannot be read: %w", report.Plain(r.err))
 		}
-		s, _ = parseState(r.text) // what is no state is the hook's business
+		s, _ = parseState(r.text) // the hook may get other input than a state
 		if r.ended {
 			return s, bytes.NewReader(r.text), nil
 		}
@@ -69,7 +69,8 @@ func readState(stdin *os.File, limit time.Duration) (s state, all io.Reader, err
 	}
 }
 
-// podAnnotations lead from what containerd and CRI-O call them to the names of a pod and its containers.
+// annotation returns the member for the value of an annotation in which containerd or CRI-O record the names of the pod
+// and of the container in it. It returns nil for any other annotation.
 func (s *state) annotation(name string) *string {
 	switch name {
 	case "io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace":
@@ -120,7 +121,8 @@ func parseState(text []byte) (s state, err error) {
 	return s, nil
 }
 
-// environment returns the hook's environment: env, and what is known of the container.
+// environment returns the hook's environment: env with the OCI_ variables for the known members of the state. It
+// removes inherited variables with these names.
 func (s *state) environment(env []string, stage string) []string {
 	for _, v := range [][2]string{
 		{"OCI_CONTAINER_ID", s.ID}, {"OCI_CONTAINER_PID", s.PID}, {"OCI_CONTAINER_BUNDLE", s.Bundle},

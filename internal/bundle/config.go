@@ -1,7 +1,7 @@
-// Package bundle knows a bundle's config.json: the facts that conditions ask for, the splice that adds hooks and leaves
-// every other byte as it was, and the atomic replacement of the file.
+// Package bundle reads and changes a bundle's config.json. It reads the facts that conditions need, adds hooks without
+// changing any other byte, and replaces the file atomically.
 //
-// It does not know which hooks are to be added, nor why. Reading the text and the splice are pure: bytes in, bytes out.
+// It does not know which hooks are added, or why. Parsing and adding hooks are pure: bytes in, bytes out.
 package bundle
 
 import (
@@ -18,9 +18,9 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// Config is a config.json that has been read: its bytes, and where in them lies what this program asks for.
+// Config is a config.json that has been read: its bytes, and the offsets of the values that this program needs.
 type Config struct {
-	// Facts is what conditions ask about the container; empty if it was not asked for.
+	// Facts are the facts about the container that conditions need; empty if Read was called without facts.
 	Facts hooks.Container
 
 	file   *jsonfile.File
@@ -28,16 +28,16 @@ type Config struct {
 	hooks  value                  // the value of its member hooks
 	stages map[hooks.Stage]*stage // the members of hooks
 
-	// fault is why hooks cannot be added to this file: runtimes would differ in what they read, or refuse it. Where
-	// nothing is to be added, that is no business of ours.
+	// fault is why hooks cannot be added to this file: runtimes would refuse it, or read it differently (rule 14). It
+	// does not matter if nothing is added.
 	fault error
 }
 
-// value is where an object or an array lies in the file, or a null that stands for an empty one.
+// value holds the offsets in the file of an object or an array, or of a null that stands for an empty one.
 type value struct {
 	start, end int  // end is 0 if there is no such value
-	inside     int  // after the opening bracket; 0 for null
-	empty      bool // there is nothing in it
+	inside     int  // the offset after the opening bracket; 0 for null
+	empty      bool // the object or array has no members or elements
 }
 
 func (v value) exists() bool { return v.end > 0 }
@@ -47,10 +47,11 @@ func (v value) isNull() bool { return v.inside == 0 }
 type stage struct {
 	value
 	hooks []jsontext.Value
-	last  int // after the last hook
+	last  int // the offset after the last hook
 }
 
-// Read reads the config.json at path of the container with the given id; with facts, what conditions ask for too.
+// Read reads the config.json at path, of the container with the given id. If facts is true, it also reads the facts
+// that conditions need.
 func Read(path, id string, facts bool) (*Config, error) {
 	file, err := jsonfile.Read(path)
 	if err != nil {
@@ -63,13 +64,14 @@ func Read(path, id string, facts bool) (*Config, error) {
 	return parse(file, id, facts)
 }
 
-// Replace puts text in the place of config.json, in one step; a failure leaves it as it was, and is jsonfile.ErrChanged if
-// it is not the file that was read any more. Nothing is synced to disk: a bundle does not outlive a power cut.
+// Replace replaces the content of config.json by text, atomically. If it fails, the file is unchanged. The error is
+// jsonfile.ErrChanged if the file is not the one that was read. Replace does not sync to disk, because a bundle does
+// not outlive a power cut.
 func (c *Config) Replace(text jsonfile.Text) error {
 	return c.fail(c.file.Replace(text))
 }
 
-// Lock waits until no other call of this program is about to replace config.json.
+// Lock waits until no other call of this program is replacing config.json. The caller must call unlock.
 func (c *Config) Lock() (unlock func(), err error) {
 	unlock, err = c.file.Lock()
 	return unlock, c.fail(err)
@@ -84,8 +86,8 @@ func (c *Config) fail(err error) error {
 		Remedy: remedy + " (the file is as it was, and no container was started)", Err: err}
 }
 
-// parse finds the places. Members are known by what their names mean, however they are escaped. What is none of our
-// business (members given twice elsewhere, invalid UTF-8) is let be.
+// parse finds the offsets. It decodes escapes in the names of members. It accepts faults that do not concern this
+// program: duplicate members elsewhere, and invalid UTF-8.
 func parse(file *jsonfile.File, id string, facts bool) (*Config, error) {
 	c := &Config{file: file, stages: map[hooks.Stage]*stage{}}
 	asked := factReader{Container: hooks.Container{ID: id}}
@@ -168,7 +170,8 @@ func (c *Config) readStage(r *jsonfile.Reader, name hooks.Stage) (err error) {
 	return err
 }
 
-// readNull reads a null that stands for an empty object or array, what is wanted. Anything else is a fault.
+// readNull reads a null that stands for an empty object or array, which want names in messages. It notes a fault for
+// any other value.
 func (c *Config) readNull(r *jsonfile.Reader, want string, wantKind jsontext.Kind) (value, error) {
 	kind := r.Kind()
 	if _, err := r.Value(); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// factReader reads what conditions ask for.
+// factReader reads the facts that conditions need.
 type factReader struct {
 	hooks.Container
 	binds       []mount
@@ -19,8 +19,8 @@ type factReader struct {
 // mount is a bind mount.
 type mount struct{ source, destination string }
 
-// read reads the member of config.json that is called name, if it is one that conditions ask for. Null stands for an absent
-// member, as it does for runtimes.
+// read reads the value of the member name of config.json, if conditions need it. A null counts as an absent member, as
+// it does for runtimes.
 func (facts *factReader) read(r *jsonfile.Reader, name string) error {
 	if r.Kind() == 'n' {
 		return nil
@@ -85,7 +85,7 @@ func readMount(r *jsonfile.Reader) (m mount, bind bool, err error) {
 	return m, bind, err
 }
 
-// container returns the facts about a container, when all of config.json has been read.
+// container returns the facts about a container, after all of config.json has been read.
 func (facts *factReader) container() hooks.Container {
 	c := facts.Container
 	own := facts.engineDirs()
@@ -97,16 +97,16 @@ func (facts *factReader) container() hooks.Container {
 	return c
 }
 
-// Engines bind-mount files of their own at these destinations, or below if it ends in a slash. Users may do so too. What
-// is the engine's lies where the engine keeps what belongs to the container or its pod, in a directory that bears an id;
-// nobody else can know that before. What cannot be told is taken for the user's, so that a hook is added rather than
-// left out. So hasBindMounts is an approximation of what Podman and CRI-O know.
+// engineFiles are destinations at which engines bind-mount files of their own; below them, if one ends in a slash.
+// Users may mount there too. A mount is the engine's if its source is in the engine's directory for the container or
+// its pod, which has an id as its name. A user cannot know that id in advance. In doubt, a mount counts as the user's,
+// so that a hook is added rather than left out. So hasBindMounts approximates what Podman and CRI-O know.
 var engineFiles = []string{
 	"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/passwd", "/etc/group", "/dev/shm", "/dev/termination-log",
 	"/run/.containerenv", "/run/secrets", "/var/run/secrets/kubernetes.io/",
 }
 
-// engineInits are the destinations of the init program that engines add, and the names that the program has. (A map would be
+// engineInits are the destinations of the init program that engines add, and the names of that program. (A map would be
 // built at every start.)
 var engineInits = []struct {
 	destination string
@@ -116,14 +116,14 @@ var engineInits = []struct {
 	{"/run/podman-init", []string{"catatonit", "tini", "dumb-init"}},
 }
 
-// podIDs are the annotations in which containerd and CRI-O name the pod: the id of its sandbox, and its own.
+// podIDs are the annotations in which containerd and CRI-O record the id of the pod's sandbox and of the pod.
 var podIDs = []string{
 	"io.kubernetes.cri.sandbox-id", "io.kubernetes.cri.sandbox-uid",
 	"io.kubernetes.cri-o.SandboxID", "io.kubernetes.pod.uid",
 }
 
-// engineDirs returns the directories in which an engine keeps a directory for each container or pod: those that are seen
-// to have one for this container.
+// engineDirs returns the directories in which an engine keeps a directory for each container or pod, each with a slash
+// at its end. It recognizes them by the directory for this container or its pod.
 func (facts *factReader) engineDirs() (dirs []string) {
 	ids := []string{facts.ID, idOfCgroup(facts.cgroupsPath)}
 	for _, name := range podIDs {
@@ -142,7 +142,8 @@ func (facts *factReader) engineDirs() (dirs []string) {
 	return dirs
 }
 
-// idOfCgroup returns the container's id that an engine put at the end of the cgroup's path; "" if none is to be seen.
+// idOfCgroup returns the container's id, 64 hexadecimal digits, that an engine puts at the end of the cgroup's path. It
+// returns "" if there is none.
 func idOfCgroup(cgroupsPath string) string {
 	id := strings.TrimSuffix(cgroupsPath, ".scope")
 	id = id[strings.LastIndexAny(id, "/:-")+1:]
@@ -152,7 +153,7 @@ func idOfCgroup(cgroupsPath string) string {
 	return id
 }
 
-// isEngines reports whether a bind mount is the engine's own.
+// isEngines reports whether a bind mount is the engine's own and not the user's.
 func isEngines(m mount, engineDirs []string) bool {
 	source := path.Clean(m.source)
 	switch {
@@ -169,7 +170,7 @@ func isEngines(m mount, engineDirs []string) bool {
 	return false
 }
 
-// isAmong reports whether destination is one of list, or below one that ends in a slash.
+// isAmong reports whether destination is in list, or below an entry that ends in a slash.
 func isAmong(destination string, list []string) bool {
 	return slices.ContainsFunc(list, func(m string) bool {
 		return destination == strings.TrimSuffix(m, "/") || strings.HasSuffix(m, "/") && strings.HasPrefix(destination, m)

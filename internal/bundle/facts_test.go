@@ -44,8 +44,8 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// TestFactsOfEngines: what engines wrote for a container with an annotation or a bind mount of the user's, as
-// testdata/engines/README.md describes.
+// TestFactsOfEngines tests the facts in config.json files that engines wrote, for containers with an annotation or a
+// bind mount of the user's. testdata/engines/README.md describes the files.
 func TestFactsOfEngines(t *testing.T) {
 	for file, want := range map[string]struct {
 		id      string
@@ -73,8 +73,8 @@ func TestFactsOfEngines(t *testing.T) {
 	}
 }
 
-// TestEnginesMounts: a bind mount at a destination where engines mount files of their own is the engine's only if it lies
-// in a directory of the engine's for this container or pod.
+// TestEnginesMounts: a bind mount at a destination where engines mount files of their own is the engine's only if its
+// source is in the engine's directory for this container or pod.
 func TestEnginesMounts(t *testing.T) {
 	const id, sandbox, uid, other = "37d9bd4f90a764f57b73d48b12271b6558dbba868b19870bcc186b33350e01a5",
 		"9040e3f5317e8a8758f21b7f52f9733c692cd56c9f2849a236fd29ba7d648487", "0f3b6a5e-9b1f-4c57-8d5e-2f0a6e0c7a11",
@@ -84,7 +84,7 @@ func TestEnginesMounts(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		mounts [][2]string // source and destination
-		users  []string    // the destinations of the user's
+		users  []string    // the destinations of the user's mounts
 	}{
 		{"Docker's", [][2]string{{docker + id + "/hosts", "/etc/hosts"}, {docker + id + "/mounts/shm", "/dev/shm"}, {"/usr/bin/docker-init", "/sbin/docker-init"}}, nil},
 		{"Docker's, of the container whose network it shares", [][2]string{{docker + id + "/mounts/shm", "/dev/shm"}, {docker + other + "/hosts", "/etc/hosts"}}, nil},
@@ -127,7 +127,7 @@ func TestEnginesMounts(t *testing.T) {
 	}
 }
 
-// TestBadFacts: what conditions ask for must be readable, else nobody could say what they would have answered.
+// TestBadFacts: a fact that conditions need and that cannot be read is an error, because the condition has no answer.
 func TestBadFacts(t *testing.T) {
 	for config, want := range map[string]string{
 		`{"annotations":{"a":1}}`:       `config.json:1:21: must be a string, not a number (/annotations/a); write it in double quotes`,
@@ -142,7 +142,7 @@ func TestBadFacts(t *testing.T) {
 			t.Errorf("%s: %v; want %s", config, err, want)
 		}
 		if _, err := parse(file, "", false); err != nil {
-			t.Errorf("%s: not asked for, yet %v", config, err)
+			t.Errorf("%s: without facts: %v", config, err)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// writeConfig makes a bundle in a directory of its own and reads its config.json.
+// writeConfig creates a bundle in a new directory and returns the path of its config.json.
 func writeConfig(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "config.json")
@@ -35,7 +35,7 @@ func replace(t *testing.T, path, data string) error {
 	return c.Replace(jsonfile.Text{[]byte(data)})
 }
 
-// checkDirectory says what lies in the directory of path: no temporary file, above all.
+// checkDirectory checks the names in the directory of path: there must be no temporary file.
 func checkDirectory(t *testing.T, path string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -93,7 +93,7 @@ func TestReplaceKeepsOwnerAndAttributes(t *testing.T) {
 	}
 	for name, value := range attributes {
 		if err := unix.Setxattr(path, name, []byte(value), 0); err != nil {
-			t.Skipf("the file system of %s takes no attribute %s (%v)", filepath.Dir(path), name, err)
+			t.Skipf("the file system of %s does not support the attribute %s (%v)", filepath.Dir(path), name, err)
 		}
 	}
 	if err := replace(t, path, "new"); err != nil {
@@ -113,7 +113,8 @@ func TestReplaceKeepsOwnerAndAttributes(t *testing.T) {
 	checkText(t, path, "new")
 }
 
-// TestReplaceTakesNoACLFromTheDirectory: a directory's default ACL must not let more people at the new file than at the old.
+// TestReplaceTakesNoACLFromTheDirectory: a directory's default ACL must not give more users access to the new file than
+// to the old one.
 func TestReplaceTakesNoACLFromTheDirectory(t *testing.T) {
 	path := writeConfig(t)
 	if err := unix.Setxattr(filepath.Dir(path), "system.posix_acl_default", []byte(acl(7, 7)), 0); err != nil {
@@ -131,7 +132,8 @@ func TestReplaceTakesNoACLFromTheDirectory(t *testing.T) {
 	}
 }
 
-// acl returns a POSIX ACL as the kernel keeps it: the owner, a user 1000 and the mask may do what is said, others nothing.
+// acl returns a POSIX ACL in the kernel's format. The owner has 6, the user 1000 and the mask have the given
+// permissions, the group has 4 and others have none.
 func acl(user, mask byte) string {
 	entry := func(tag, perm byte, id string) string { return string([]byte{tag, 0, perm, 0}) + id }
 	none, u1000 := "\xff\xff\xff\xff", "\xe8\x03\x00\x00"
@@ -156,7 +158,7 @@ func TestReplaceFollowsALink(t *testing.T) {
 	checkDirectory(t, link, "config.json")
 }
 
-// TestReplacePassesOverLeftovers: what a killed process left behind is in nobody's way.
+// TestReplacePassesOverLeftovers: temporary files that a killed process left do not prevent a replacement.
 func TestReplacePassesOverLeftovers(t *testing.T) {
 	path := writeConfig(t)
 	for _, n := range []string{"0", "1"} {
@@ -171,20 +173,20 @@ func TestReplacePassesOverLeftovers(t *testing.T) {
 	checkText(t, path, "new")
 }
 
-// privateMounts moves the test's thread into a mount namespace of its own, so that an interrupted test leaves none. The thread is not
-// unlocked: it ends with the test.
+// privateMounts moves the test's thread into a new mount namespace, so that an interrupted test leaves no mounts. The
+// thread is not unlocked, so that it ends with the test.
 func privateMounts(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
-		t.Skipf("no mount namespace can be made here (%v)", err)
+		t.Skipf("no mount namespace can be created here (%v)", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestReplaceFails: whatever fails, the old bytes stay and nothing lies beside them.
+// TestReplaceFails: after any failure, config.json is unchanged and there is no file beside it.
 func TestReplaceFails(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to mount file systems")
@@ -254,7 +256,7 @@ func TestReplaceFails(t *testing.T) {
 	})
 }
 
-// TestReplaceAnotherFile: a file that is not the one that was read, or was written to since, stays as it is.
+// TestReplaceAnotherFile: Replace does not change a file that is not the one that was read, or was written to since.
 func TestReplaceAnotherFile(t *testing.T) {
 	for name, change := range map[string]func(path string) error{
 		"renamed over": func(path string) error {
@@ -292,7 +294,7 @@ func TestReplaceAnotherFile(t *testing.T) {
 	}
 }
 
-// TestReplaceIsAtomic: whoever opens the file while it is replaced reads one text or the other, whole.
+// TestReplaceIsAtomic: a reader that opens the file while it is replaced reads the complete old or new text.
 func TestReplaceIsAtomic(t *testing.T) {
 	path := writeConfig(t)
 	texts := [][]byte{bytes.Repeat([]byte("a"), 1<<20), bytes.Repeat([]byte("b"), 1<<19)}

@@ -11,15 +11,16 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// Addition is what is to be added to a stage.
+// Addition holds the hooks to add to a stage.
 type Addition struct {
 	Stage   hooks.Stage
-	Prepend []jsontext.Value // hook objects that come before those that are there
-	Append  []jsontext.Value // hook objects that come after
+	Prepend []jsontext.Value // hook objects to add before the existing ones
+	Append  []jsontext.Value // hook objects to add after the existing ones
 }
 
-// Has reports whether the stage holds the hooks of block as a contiguous run, compared as JSON values: the order of
-// members, spacing, escapes and the spelling of numbers don't count. An empty block is held by every stage.
+// Has reports whether the stage holds the hooks of block as a contiguous run (rule 13). It compares them as JSON
+// values: the order of members, white space, escapes and the spelling of numbers do not matter. Every stage holds an
+// empty block. Has fails as Splice does.
 func (c *Config) Has(name hooks.Stage, block []jsontext.Value) (bool, error) {
 	if len(block) == 0 {
 		return true, nil
@@ -34,7 +35,7 @@ func (c *Config) Has(name hooks.Stage, block []jsontext.Value) (bool, error) {
 	return bytes.Contains(canonical(s.hooks), canonical(block)), nil
 }
 
-// Hooks returns the hooks of a stage, as they are written in the file. It fails as Splice does.
+// Hooks returns the hooks of a stage as the file spells them. It fails as Splice does.
 func (c *Config) Hooks(name hooks.Stage) ([]jsontext.Value, error) {
 	if c.fault != nil || c.stages[name] == nil {
 		return nil, c.fault
@@ -42,12 +43,13 @@ func (c *Config) Hooks(name hooks.Stage) ([]jsontext.Value, error) {
 	return c.stages[name].hooks, nil
 }
 
-// canonical returns the values so that equal ones have equal bytes, each between line feeds, which no value contains.
+// canonical returns the canonical form of the values, so that equal values have equal bytes. A line feed, which no
+// canonical value contains, is before and after each of them.
 func canonical(values []jsontext.Value) []byte {
 	text := []byte{'\n'}
 	for _, v := range values {
 		v = v.Clone()
-		// Integers keep all their digits. The text is valid JSON, so that nothing is left that could fail.
+		// Integers keep all their digits. The text is valid JSON, so this cannot fail.
 		if err := v.Canonicalize(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsontext.CanonicalizeRawInts(false)); err != nil {
 			panic("canonical form of a value that has been read: " + err.Error())
 		}
@@ -56,9 +58,12 @@ func canonical(values []jsontext.Value) []byte {
 	return text
 }
 
-// Splice returns the text of config.json with the additions, every other byte as it was. It fails if the file is one to
-// which hooks cannot be added (hooks or a stage written twice or in another letter case, or of another type; text after
-// the end of the JSON value).
+// Splice returns the text of config.json with the additions; all other bytes are unchanged (rules 11 and 12). It
+// returns an error if hooks cannot be added to the file (rule 14):
+//
+//   - "hooks" or a stage is given twice, or in a different letter case;
+//   - "hooks" or a stage has the wrong type;
+//   - text follows the end of the JSON value.
 func (c *Config) Splice(additions []Addition) (jsonfile.Text, error) {
 	if c.fault != nil {
 		return nil, c.fault
@@ -66,11 +71,11 @@ func (c *Config) Splice(additions []Addition) (jsonfile.Text, error) {
 	return c.file.Edited(c.edits(additions)), nil
 }
 
-// edits returns what Splice changes, in the order of the places. What is new goes to the front of its object, since the
-// end of one is easily far away.
+// edits returns the edits that Splice makes, sorted by offset. A new member goes to the front of its object, because
+// the end may be far away.
 func (c *Config) edits(additions []Addition) []jsonfile.Edit {
 	var edits []jsonfile.Edit
-	members := make([]byte, 0, room(additions)) // those to be added to hooks, or hooks with them
+	members := make([]byte, 0, room(additions)) // the members to add to hooks, or hooks itself with them
 	switch {
 	case !c.hooks.exists():
 		members = append(members, `"hooks":{`...)
@@ -115,7 +120,8 @@ func (c *Config) edits(additions []Addition) []jsonfile.Edit {
 	return edits
 }
 
-// room returns how many bytes all of the additions take at most, if each needs a stage: memory of many sizes is slow to get.
+// room returns an upper bound of the size of all additions in bytes, if each needs a new stage. One allocation is
+// faster than many that grow.
 func room(additions []Addition) int {
 	size := len(`"hooks":{},`)
 	for _, a := range additions {
@@ -129,7 +135,7 @@ func room(additions []Addition) int {
 	return size
 }
 
-// front returns the edit that puts members at the front of an object.
+// front returns the edit that inserts members at the front of an object.
 func front(object value, members []byte) jsonfile.Edit {
 	if !object.empty {
 		members = append(members, ',')
@@ -137,7 +143,7 @@ func front(object value, members []byte) jsonfile.Edit {
 	return jsonfile.Insert(object.inside, members)
 }
 
-// appendList appends hooks with commas between them.
+// appendList appends hooks, separated by commas.
 func appendList(text []byte, lists ...[]jsontext.Value) []byte {
 	none := len(text)
 	for _, hooks := range lists {
@@ -151,7 +157,7 @@ func appendList(text []byte, lists ...[]jsontext.Value) []byte {
 	return text
 }
 
-// appendArray appends the array of a stage that has no hooks yet.
+// appendArray appends the array of a new stage.
 func appendArray(text []byte, a Addition) []byte {
 	return append(appendList(append(text, '['), a.Prepend, a.Append), ']')
 }

@@ -34,7 +34,8 @@ func values(texts ...string) []jsontext.Value {
 	return v
 }
 
-// add does what package inject does: it leaves out what is there already.
+// add does what package inject does: it removes the blocks that config.json already holds from additions, and adds the
+// rest.
 func add(c *Config, additions ...Addition) (string, error) {
 	for i := range additions {
 		a := &additions[i]
@@ -53,7 +54,7 @@ func add(c *Config, additions ...Addition) (string, error) {
 	return string(text.Bytes()), err
 }
 
-// TestSplice holds rules 11 and 12: where hooks go, and that everything else stays.
+// TestSplice tests rules 11 and 12: where hooks are added, and that all other bytes stay.
 func TestSplice(t *testing.T) {
 	a := Addition{Stage: hooks.Prestart, Prepend: values(`{"path":"/a"}`), Append: values(`{"path":"/z"}`)}
 	two := []Addition{a, {Stage: hooks.Poststop, Prepend: values(`{"path":"/b"}`, "{\n \"path\" : \"/c\"}")}}
@@ -91,7 +92,7 @@ func TestSplice(t *testing.T) {
 	}
 }
 
-// TestHas holds rule 13: a block is there if it is there whole and in one piece, compared as JSON values.
+// TestHas tests rule 13: a stage holds a block if it holds all its hooks as a contiguous run, compared as JSON values.
 func TestHas(t *testing.T) {
 	for _, test := range []struct {
 		stage string
@@ -111,7 +112,7 @@ func TestHas(t *testing.T) {
 		{`[{"path":"/a"},0,{"path":"/b"}]`, values(`{"path":"/a"}`, `{"path":"/b"}`), false},
 		{`[{"path":"/b"},{"path":"/a"}]`, values(`{"path":"/a"}`, `{"path":"/b"}`), false},
 		{`[{"path":"/a"}]`, values(`{"path":"/a"}`, `{"path":"/a"}`), false},
-		{`[{"x":[{"path":"/a"},{"path":"/b"}]},1]`, values(`{"path":"/a"}`, `{"path":"/b"}`), false}, // in a hook, not hooks
+		{`[{"x":[{"path":"/a"},{"path":"/b"}]},1]`, values(`{"path":"/a"}`, `{"path":"/b"}`), false}, // inside a hook
 		{`[{"x":"\n{\"path\":\"/a\"}\n"}]`, values(`{"path":"/a"}`), false},
 		{`[{"a":"\ud800"}]`, values(`{"a":"\ud800"}`), true},
 		{`[{"a":1,"a":2}]`, values(`{"a":1,"a":2}`), true},
@@ -123,7 +124,7 @@ func TestHas(t *testing.T) {
 	}
 }
 
-// TestFaults holds rule 14: what is refused when hooks are to be added, and only then.
+// TestFaults tests rule 14: the faults that are refused if hooks are added, and only then.
 func TestFaults(t *testing.T) {
 	for config, want := range map[string]string{
 		`{"hooks":{},"hooks":{}}`:                     `config.json:1:13: "hooks" is given twice (/hooks)`,
@@ -153,7 +154,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestSyntax: a config.json that is not JSON, or not an object, is told with its place.
+// TestSyntax: an error about a config.json that is not valid JSON, or not an object, names the place.
 func TestSyntax(t *testing.T) {
 	for config, want := range map[string]string{
 		"":                        "config.json: is empty",
@@ -172,7 +173,7 @@ func TestSyntax(t *testing.T) {
 	}
 }
 
-// TestEngines takes the config.json files that engines wrote through the splice.
+// TestEngines tests the splice with config.json files that engines wrote.
 func TestEngines(t *testing.T) {
 	files, err := filepath.Glob("testdata/engines/*.json")
 	if err != nil || len(files) < 11 {
@@ -197,8 +198,8 @@ func allStages() []Addition {
 	return all
 }
 
-// FuzzSplice: for any config.json that is accepted, the bytes outside the edits are the input's, taking the hooks out
-// again gives the input, a second run changes nothing, and encoding/json reads the result as the input with the hooks.
+// FuzzSplice: for any accepted config.json, the bytes outside the edits are unchanged, removing the hooks restores the
+// input, a second run changes nothing, and encoding/json reads the result as the input with the hooks.
 func FuzzSplice(f *testing.F) {
 	files, _ := filepath.Glob("testdata/engines/*.json")
 	for _, file := range files {
@@ -220,7 +221,7 @@ func FuzzSplice(f *testing.F) {
 }
 
 func checkSplice(t *testing.T, text []byte) {
-	// Facts that cannot be read are an error; all else is the same with and without them.
+	// Facts that cannot be read are an error. Everything else is the same with and without facts.
 	corpus.CheckMemory(t, len(text), func() {
 		if withFacts, err := parse(&jsonfile.File{Path: "config.json", Data: text}, "", true); err == nil {
 			_, _ = add(withFacts, allStages()...)
@@ -230,7 +231,7 @@ func checkSplice(t *testing.T, text []byte) {
 	additions := allStages()
 	got := ""
 	if err == nil {
-		got, err = add(c, additions...) // takes out of additions what is there already
+		got, err = add(c, additions...) // it also removes the blocks from additions that the file already holds
 	}
 	for _, at := range jsonfile.All(err) {
 		if at.Remedy == "" {
@@ -242,16 +243,16 @@ func checkSplice(t *testing.T, text []byte) {
 	}
 	edits := c.edits(additions)
 	if undone := undo([]byte(got), text, edits); !bytes.Equal(undone, text) {
-		t.Fatalf("taking the hooks out of\n%s\ngives\n%s\nnot\n%s", got, undone, text)
+		t.Fatalf("removing the hooks from\n%s\nreturns\n%s\nnot\n%s", got, undone, text)
 	}
 	again, err := add(parseText(t, got), allStages()...)
 	if err != nil || again != got {
-		t.Fatalf("the second time gives\n%s\nafter\n%s\n%v", again, got, err)
+		t.Fatalf("the second time returns\n%s\nafter\n%s\n%v", again, got, err)
 	}
 	checkMeaning(t, text, []byte(got), additions)
 }
 
-// undo takes what edits put in out again, by their places alone.
+// undo reverts edits, using only their offsets.
 func undo(got, text []byte, edits []jsonfile.Edit) []byte {
 	var out []byte
 	at, shift := 0, 0 // in got; how much longer got is than text so far
@@ -264,12 +265,12 @@ func undo(got, text []byte, edits []jsonfile.Edit) []byte {
 	return append(out, got[at:]...)
 }
 
-// checkMeaning compares the two as encoding/json, another parser, reads them.
+// checkMeaning compares the two texts as another parser, encoding/json, reads them.
 func checkMeaning(t *testing.T, before, after []byte, additions []Addition) {
 	t.Helper()
 	was, is := decode(before), decode(after)
 	if was == nil {
-		return // encoding/json knows less nesting
+		return // encoding/json allows less nesting
 	}
 	if is == nil {
 		t.Fatalf("encoding/json refuses\n%s", after)

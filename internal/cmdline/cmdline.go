@@ -2,9 +2,9 @@
 //
 //	oci-add-hooks [own options] [the runtime's global options] COMMAND [the rest]
 //
-// It tells this program's own options from the runtime's, finds the command, the bundle, and the log in which an
-// engine reads errors. Everything that is not ours reaches the runtime byte for byte, in order. It is pure: it opens no
-// file, and does not know what the options' values stand for.
+// It separates this program's own options from the runtime's, and finds the command, the bundle, and the log from which
+// an engine reads errors. All other arguments reach the runtime unchanged and in order. The package is pure: it opens
+// no file and does not interpret the values of options.
 package cmdline
 
 import (
@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// Name is the name under which the program answers --version and --help itself. Called by another name, it stands for
-// a runtime, and these are the runtime's.
+// Name is the name under which the program answers --version and --help itself (rule 5). Under any other name it stands
+// for a runtime, and the runtime answers them.
 const Name = "oci-add-hooks"
 
 // Kind is what a call asks for.
@@ -23,7 +23,7 @@ type Kind int
 
 // The kinds of call.
 const (
-	PassThrough Kind = iota // any command but create, run and restore, and every probe: the runtime's alone
+	PassThrough Kind = iota // any command but create, run and restore, and every probe: only the runtime handles it
 	AddHooks                // create, run or restore
 	Version                 // our own --version
 	Help                    // our own --help
@@ -32,28 +32,29 @@ const (
 // Call is a command line that has been read.
 type Call struct {
 	Kind Kind
-	Name string // the base name of argv[0], by which a profile is chosen; empty if there is none
+	Name string // the base name of argv[0], which selects a profile; empty if there is none
 
 	HookFiles []string // values of --hook-config-path, in order
 	HooksDirs []string // values of --hooks-dir, in order
 	Runtime   string   // the last value of --runtime-path; empty if there is none
-	Slip      string   // an option that looks like one of ours, and is passed on all the same; empty if there is none
+	Slip      string   // an option that looks like a misspelt own option; it is passed on; empty if there is none
 
-	Args       []string // what the runtime gets after its argv[0]
-	ConfigPath string   // the config.json of the bundle; with AddHooks alone
-	ID         string   // the container's; with AddHooks alone; empty if it is missing or could be any of several words
+	Args       []string // the runtime's arguments after its argv[0]
+	ConfigPath string   // the path of the bundle's config.json; set only with AddHooks
+	ID         string   // the container's id; set only with AddHooks; empty if it is missing or ambiguous
 
 	Log       string // the runtime's --log; empty if there is none
 	LogFormat string // the runtime's --log-format
 	Debug     bool   // the runtime's --debug
 }
 
-// Parse reads argv. On an error the call still holds the log, so that the error can be told there. The errors are about
-// our own options and about a bundle that is named without a name; what else may be wrong is left for the runtime to say.
+// Parse reads argv. If it returns an error, the call still holds the log, so that the caller can report the error
+// there. It returns errors about this program's own options and about a bundle option without a value. It leaves every
+// other mistake to the runtime.
 func Parse(argv []string) (Call, error) {
 	call := Call{}
 	if len(argv) == 0 {
-		return call, nil // no program is started so, but the kernel allows it
+		return call, nil // the kernel allows an empty argv
 	}
 	if argv[0] != "" {
 		call.Name = filepath.Base(argv[0])
@@ -88,20 +89,20 @@ func Parse(argv []string) (Call, error) {
 	return call, err
 }
 
-// splitGlobals reads what stands before the command: it takes out our own options and notes the log. Of several faults
-// it returns the first, and reads on, since the log may come later.
+// splitGlobals reads the arguments before the command. It removes this program's own options and notes the log. It
+// returns the first of several faults, but reads to the end, since the log may come later.
 func (c *Call) splitGlobals(args []string) (globals []string, command string, rest []string, fault error) {
 	note := func(err error) {
 		if fault == nil {
 			fault = err
 		}
 	}
-	unknown := false // the word before may be an option that takes a value
+	unknown := false // the previous argument is an unknown option, which may take a value
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		name, value, hasValue := strings.Cut(arg, "=")
 		if name == optLogPath {
-			note(fmt.Errorf("%s is an option of awslabs/oci-add-hooks, and not one of this program or of a runtime; "+
+			note(fmt.Errorf("%s is an option of awslabs/oci-add-hooks, not of this program or of a runtime; "+
 				"remove it and its value: errors are in the engine's message and in the runtime's log", name))
 		}
 		if ownValue(name) != "" {
@@ -112,7 +113,7 @@ func (c *Call) splitGlobals(args []string) (globals []string, command string, re
 				if i >= len(args) || strings.HasPrefix(value, "-") {
 					note(fmt.Errorf("option %s has no value; give it one: %s %s", name, name, ownValue(name)))
 					if i < len(args) {
-						i-- // the next option, most likely
+						i-- // probably the next option
 					}
 					continue
 				}
@@ -150,13 +151,14 @@ func (c *Call) splitGlobals(args []string) (globals []string, command string, re
 	return globals, "", nil, fault
 }
 
-// isUnknown reports whether an option before the command may take the word behind it as its value, or may not.
+// isUnknown reports whether it is unknown if an option before the command takes the next argument as its value.
 func isUnknown(name string, hasValue bool) bool {
 	return name != "" && !hasValue && !slices.Contains(globalValues, name) && !slices.Contains(globalSwitches, name) && !slices.Contains(probes, name)
 }
 
-// addsLater reports whether args, which stand behind an unknown option and a command's name, go on as they do if that name
-// is the option's value: with more options, and create, run or restore with a bundle.
+// addsLater reports whether a command's name after an unknown option is probably that option's value. args are the
+// arguments after that name. It is, if they continue with more options and then create, run or restore with a bundle
+// (rule 2).
 func addsLater(args []string) bool {
 	for i := 0; i < len(args); i++ {
 		name, _, hasValue := option(args[i])
@@ -177,7 +179,7 @@ func addsLater(args []string) bool {
 	return false
 }
 
-// namesBundle reports whether one of the options behind create, run or restore names a bundle.
+// namesBundle reports whether one of the options after create, run or restore names a bundle.
 func namesBundle(rest []string) bool {
 	named := false
 	options(rest, commandValues, func(arg, name, _ string, _ bool) {
@@ -197,7 +199,8 @@ func (c *Call) set(name, value string) {
 	}
 }
 
-// option takes an argument apart: -name, --name, -name=value, --name=value. The name is empty if it is no option.
+// option parses an argument as -name, --name, -name=value or --name=value. It returns an empty name if arg is not an
+// option.
 func option(arg string) (name, value string, hasValue bool) {
 	if len(arg) < 2 || arg[0] != '-' {
 		return "", "", false
@@ -206,8 +209,8 @@ func option(arg string) (name, value string, hasValue bool) {
 	return name, value, hasValue
 }
 
-// options calls each for every option among args, with its value if it takes one, up to "--". It returns the words that
-// are neither options nor their values.
+// options calls each for every option among args, up to "--". An option that is in takeValue is passed with its value.
+// It returns the arguments that are neither options nor their values.
 func options(args, takeValue []string, each func(arg, name, value string, hasValue bool)) (words []string) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -228,7 +231,7 @@ func options(args, takeValue []string, each func(arg, name, value string, hasVal
 	return words
 }
 
-// asksForHelp reports whether a runtime given these arguments prints its help or version and does nothing else.
+// asksForHelp reports whether args make a runtime print its help or version and do nothing else.
 func asksForHelp(args, takeValue []string) bool {
 	asks := false
 	options(args, takeValue, func(_, name, value string, hasValue bool) {
@@ -237,18 +240,19 @@ func asksForHelp(args, takeValue []string) bool {
 	return asks
 }
 
-// isBundle reports whether an option behind create, run or restore names the bundle: --bundle, -b, or -bDIR.
+// isBundle reports whether an option after create, run or restore names the bundle: --bundle, -b, or -bDIR.
 func isBundle(arg, name string) bool {
 	return name == "bundle" || name == "b" || isJoined(arg, name, 'b')
 }
 
-// isJoined reports whether an option behind create, run or restore is this short one, with its value joined to it.
+// isJoined reports whether an option after create, run or restore is the given short option with its value joined to
+// it.
 func isJoined(arg, name string, short byte) bool {
 	return arg[1] == short && len(name) > 1 && !slices.Contains(commandValues, name) && !slices.Contains(commandSwitches, name)
 }
 
-// findConfig returns the path of config.json for create, run or restore: that of the last bundle named, else that of the
-// working directory; or crun's --config.
+// findConfig returns the path of config.json for create, run or restore (rule 4). It is in the last bundle that rest
+// names, or else in the working directory, unless crun's --config names another file.
 func findConfig(command string, rest []string) (string, error) {
 	bundle, config := ".", "config.json"
 	var err error
@@ -262,7 +266,7 @@ func findConfig(command string, rest []string) (string, error) {
 				err = fmt.Errorf("option %s has no value; give it the bundle's directory", arg)
 			}
 			bundle = value
-		case command == "restore": // which has no --config
+		case command == "restore": // it has no --config
 		case name == "config" && !short, name == "f" && short:
 			if value == "" {
 				err = fmt.Errorf("option %s has no value; give it the path of a config.json", arg)
@@ -272,9 +276,9 @@ func findConfig(command string, rest []string) (string, error) {
 			config = arg[len("-f"):] // -fFILE
 		}
 	})
-	// crun looks for config.json in the bundle, and for a file of any other name where it was started.
+	// crun looks for config.json in the bundle, and for a file with any other name in its working directory.
 	if config == "config.json" && bundle != "" && bundle != "." {
-		config = bundle + "/" + config // not filepath.Join: that would take link/.. for nothing
+		config = bundle + "/" + config // not filepath.Join, which would drop link/..
 	}
 	return config, err
 }

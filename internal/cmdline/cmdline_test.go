@@ -10,7 +10,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/corpus"
 )
 
-// TestBundle holds rule 4: every spelling by which a runtime takes its bundle.
+// TestBundle tests rule 4: every spelling in which a runtime accepts its bundle.
 func TestBundle(t *testing.T) {
 	for line, want := range map[string]string{
 		"create ID":                                      "config.json",
@@ -49,7 +49,7 @@ func TestBundle(t *testing.T) {
 		"restore -background --bundle /b ID":             "/b/config.json",
 		"restore --bundle /b -file-locks ID":             "/b/config.json",
 		"run -fs-restore-direct --bundle /b ID":          "/b/config.json",
-		"create --bundle /b --log --bundle ID":           "/b/config.json", // runc 1.5 takes global options here too
+		"create --bundle /b --log --bundle ID":           "/b/config.json", // runc 1.5 accepts global options here too
 		"create -c -bx -p -bx -b /b ID":                  "/b/config.json", // youki
 		"--systemd-cgroup create --bundle /b -p /p ID":   "/b/config.json",
 		"--root /r --log /l --debug create -b /b create": "/b/config.json",
@@ -59,12 +59,12 @@ func TestBundle(t *testing.T) {
 			t.Errorf("%s: kind %v, config %q, error %v; want %q", line, call.Kind, call.ConfigPath, err, want)
 		}
 		if got := strings.Join(call.Args, " "); got != line {
-			t.Errorf("%s: the runtime would get %s", line, got)
+			t.Errorf("%s: the runtime's arguments would be %s", line, got)
 		}
 	}
 }
 
-// TestCommand holds rules 2 and 3: which word is the command, and which calls add hooks.
+// TestCommand tests rules 2 and 3: which argument is the command, and which calls add hooks.
 func TestCommand(t *testing.T) {
 	for line, want := range map[string]Kind{
 		"create ID":                             AddHooks,
@@ -108,7 +108,7 @@ func TestCommand(t *testing.T) {
 		"create -- --help":                      AddHooks, // a container's name
 		"--log --help create ID":                AddHooks,
 		"--root":                                PassThrough,
-		"CREATE ID":                             PassThrough, // no runtime takes it
+		"CREATE ID":                             PassThrough, // no runtime accepts it
 		"--hook-config-path f create ID":        AddHooks,
 		"--hook-config-path=f --version":        PassThrough,
 		"--systemd-cgroup --hook-config-path f run": AddHooks,
@@ -120,8 +120,8 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// runtimes are the options before the command, as the runtimes' sources have them: those that take a value, and those
-// that take none.
+// runtimes are the options before the command in each runtime's source: those that take a value, and those that take
+// none.
 var runtimes = map[string]struct{ values, switches string }{
 	"runc":         {"root log log-format criu", "debug systemd-cgroup"},
 	"crun":         {"cgroup-manager log log-format log-level root", "debug systemd-cgroup"},
@@ -147,8 +147,8 @@ var runtimes = map[string]struct{ values, switches string }{
 		TESTONLY-autosave-resume`},
 }
 
-// TestRuntimesOptions holds rule 2: whatever option of a runtime's stands before the command, and whatever its value is,
-// the command is found.
+// TestRuntimesOptions tests rule 2: Parse finds the command after each option of each runtime, for any value of the
+// option.
 func TestRuntimesOptions(t *testing.T) {
 	for runtime, options := range runtimes {
 		check := func(line string, want Kind) {
@@ -178,8 +178,8 @@ func TestRuntimesOptions(t *testing.T) {
 	}
 }
 
-// TestUnknownOption holds rule 2: a command's name behind an option that is not known may be its value. If what follows
-// makes a container, hooks are added.
+// TestUnknownOption tests rule 2: a command's name after an unknown option may be the option's value. If the arguments
+// after it create a container, hooks are added.
 func TestUnknownOption(t *testing.T) {
 	for line, want := range map[string]Kind{
 		"--new kill create --bundle /b ID":                        AddHooks,
@@ -191,12 +191,12 @@ func TestUnknownOption(t *testing.T) {
 		"--new kill --hook-config-path create run --bundle /b ID": AddHooks,
 		"--new kill --runtime-path=create create --bundle /b ID":  AddHooks,
 		"--debug --new state --root kill create --bundle /b ID":   AddHooks,
-		"--rootless kill create --bundle /b ID":                   AddHooks, // a switch of runsc, else it takes a value
+		"--rootless kill create --bundle /b ID":                   AddHooks, // a switch in runsc; takes a value in others
 		"--gvisor-gro kill create --bundle /b ID":                 AddHooks,
 		"--new create kill --bundle /b":                           AddHooks,
 		"--new kill create":                                       PassThrough, // a container's name
 		"--new kill create 9":                                     PassThrough,
-		"--new kill ID create --bundle /b":                        PassThrough, // no value, but kill's argument
+		"--new kill ID create --bundle /b":                        PassThrough, // create is an argument of kill
 		"--new exec ID run --bundle /b":                           PassThrough,
 		"--new exec --cwd / ID run --bundle /b":                   PassThrough,
 		"--new kill -- create --bundle /b":                        PassThrough,
@@ -211,7 +211,7 @@ func TestUnknownOption(t *testing.T) {
 	}
 }
 
-// TestID: the container's id, however it stands on the command line.
+// TestID: Parse finds the container's id wherever it is on the command line.
 func TestID(t *testing.T) {
 	for line, want := range map[string]string{
 		"create --bundle /b ID":                               "ID",
@@ -226,7 +226,7 @@ func TestID(t *testing.T) {
 		"run --pass-fd 1:2 -exec-fd 3 --user-log u ID":        "ID",
 		"create --preserve-fds 3 -c s -p f -f config.json ID": "ID",
 		"--root create create --console-socket s --new ID":    "ID",
-		"create --new value ID":                               "", // which of them, the runtime alone knows
+		"create --new value ID":                               "", // only the runtime knows which of the two it is
 		"create --bundle /b":                                  "",
 		"create a b":                                          "",
 	} {
@@ -236,7 +236,8 @@ func TestID(t *testing.T) {
 	}
 }
 
-// TestOwnOptions holds rule 1: what is ours, wherever it stands before the command, and what the runtime gets.
+// TestOwnOptions tests rule 1: which options are the program's own, anywhere before the command, and which arguments
+// the runtime gets.
 func TestOwnOptions(t *testing.T) {
 	for _, test := range []struct {
 		line string
@@ -256,7 +257,7 @@ func TestOwnOptions(t *testing.T) {
 			Call{HookFiles: []string{"create"}, Runtime: "a=b", Args: []string{"create", "--bundle", "/b", "ID"}}},
 		{"--log --hook-config-path create --bundle /b --hook-config-path ID", // neither is ours
 			Call{Log: "--hook-config-path", Args: []string{"--log", "--hook-config-path", "create", "--bundle", "/b", "--hook-config-path", "ID"}}},
-		{"-hook-config-path f create --bundle /b ID", // two dashes make ours
+		{"-hook-config-path f create --bundle /b ID", // own options have two dashes
 			Call{Slip: "-hook-config-path", Args: []string{"-hook-config-path", "f", "create", "--bundle", "/b", "ID"}}},
 		{"--log --hook --hook-config=f --runtime-paths r create --bundle /b ID",
 			Call{Slip: "--hook-config", Log: "--hook", Args: []string{"--log", "--hook", "--hook-config=f", "--runtime-paths", "r", "create", "--bundle", "/b", "ID"}}},
@@ -264,7 +265,7 @@ func TestOwnOptions(t *testing.T) {
 			Call{Log: "/l", LogFormat: "json", Debug: true, Args: []string{"--log", "/l", "--log-format", "json", "--debug", "create", "--bundle", "/b", "ID"}}},
 		{"--log=/a --log=/l -log-format=json --debug=false create --bundle /b ID",
 			Call{Log: "/l", LogFormat: "json", Args: []string{"--log=/a", "--log=/l", "-log-format=json", "--debug=false", "create", "--bundle", "/b", "ID"}}},
-		{"create --bundle /b --log /x ID", // after the command nothing is a global option
+		{"create --bundle /b --log /x ID", // there are no global options after the command
 			Call{Args: []string{"create", "--bundle", "/b", "--log", "/x", "ID"}}},
 	} {
 		test.want.Kind, test.want.Name, test.want.ConfigPath, test.want.ID = AddHooks, "oci-add-hooks", "/b/config.json", "ID"
@@ -278,7 +279,8 @@ func TestOwnOptions(t *testing.T) {
 	}
 }
 
-// TestFaults: a fault in our own options is never passed on, and is told in the log that is named before or after it.
+// TestFaults: a fault in the program's own options never reaches the runtime. The call names the log for the error,
+// whether --log comes before or after the fault.
 func TestFaults(t *testing.T) {
 	for _, test := range []struct {
 		argv []string
@@ -291,7 +293,7 @@ func TestFaults(t *testing.T) {
 		{[]string{"--hooks-dir=", "create"}, "--hooks-dir has an empty value"},
 		{[]string{"--runtime-path="}, "--runtime-path has an empty value"},
 		{[]string{"--runtime-path"}, "--runtime-path has no value; give it one: --runtime-path RUNTIME"},
-		{[]string{"--log-path", "/var/log/x", "--runtime-path", "runc", "create"}, "--log-path is an option of awslabs/oci-add-hooks, and not one of this program or of a runtime; remove it"},
+		{[]string{"--log-path", "/var/log/x", "--runtime-path", "runc", "create"}, "--log-path is an option of awslabs/oci-add-hooks, not of this program or of a runtime; remove it"},
 		{[]string{"--hook-config-path", "f", "--log-path=/x", "kill"}, "--log-path is an option of awslabs/oci-add-hooks"},
 		{[]string{"create", "--bundle"}, "--bundle has no value"},
 		{[]string{"create", "-b"}, "-b has no value"},
@@ -313,7 +315,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestOwnProbes holds rule 5.
+// TestOwnProbes tests rule 5.
 func TestOwnProbes(t *testing.T) {
 	for line, want := range map[string]Kind{
 		"/usr/bin/oci-add-hooks --version":         Version,
@@ -335,8 +337,8 @@ func TestOwnProbes(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever the arguments, the runtime gets all that are not ours, in order, and what stands after the
-// command unchanged; and a command line without our options is one to which nothing happens.
+// FuzzParse: for any arguments, the runtime gets all that are not own options, in order, and everything after the
+// command unchanged. A command line without own options stays as it is.
 func FuzzParse(f *testing.F) {
 	for _, line := range []string{
 		"create\n--bundle\n/b\nID", "--hook-config-path\nf\n--runtime-path=r\n--log\nl\nrun\n-b\nx\nID", "--root\ncreate\nstate\nx",
@@ -353,7 +355,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// What was taken out is made of whole own options.
+		// The removed arguments are complete own options.
 		rest := args
 		for _, arg := range call.Args {
 			for rest[0] != arg {
@@ -380,7 +382,7 @@ func FuzzParse(f *testing.F) {
 		again, err := Parse(append([]string{"runc"}, call.Args...))
 		if len(call.HookFiles)+len(call.HooksDirs) == 0 && call.Runtime == "" {
 			if err != nil || !slices.Equal(again.Args, args) || again.ConfigPath != call.ConfigPath || again.Kind != call.Kind {
-				t.Fatalf("%q: twice gives %+v, %v", args, again, err)
+				t.Fatalf("%q: the second Parse returns %+v, %v", args, again, err)
 			}
 		}
 	})

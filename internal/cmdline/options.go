@@ -9,16 +9,17 @@ const (
 	optRuntime  = "--runtime-path" // as in awslabs/oci-add-hooks
 )
 
-// optLogPath is an option of awslabs/oci-add-hooks that this program doesn't have. No runtime has it.
+// optLogPath is an option of awslabs/oci-add-hooks that this program does not have. No runtime has it either.
 const optLogPath = "--log-path"
 
-// looksOwn reports whether an option before the command looks like a slip of the pen in one of ours, such as --hook-config
-// or -hooks-dir: no runtime that is known here has one that begins like these.
+// looksOwn reports whether an option before the command is probably a misspelt own option, such as --hook-config or
+// -hooks-dir. No known runtime has an option that begins like these.
 func looksOwn(name string) bool {
 	return strings.HasPrefix(name, "hook") || strings.HasPrefix(name, "runtime")
 }
 
-// ownValue says what kind of value an own option takes, as `--name value` or `--name=value`; "" if it is none of ours.
+// ownValue returns the kind of value that an own option takes, as `--name value` or `--name=value`. It returns "" if
+// name is not an own option.
 func ownValue(name string) string {
 	switch name {
 	case optHookFile:
@@ -31,15 +32,15 @@ func ownValue(name string) string {
 	return ""
 }
 
-// addingCommands are the commands that read config.json to make a container of it. Runtimes keep their own copy for
-// all that follows.
+// addingCommands are the commands that read config.json to create a container from it. All later commands use the copy
+// that the runtime keeps.
 var addingCommands = []string{"create", "run", "restore"}
 
-// commands are the commands of runc, crun, youki, gVisor's runsc and Kata's runtime after which words of the user's may
-// come (a container may be called "create"), or a command of their own (runsc trace create). The list is closed, so that
-// the value of an option that is not known here is not taken for the command.
+// commands are the commands of runc, crun, youki, gVisor's runsc and Kata's runtime. After one of them, "create" may be
+// a word of the user's (a container's name) or a subcommand (runsc trace create). The list is closed, so that the value
+// of an unknown option is not mistaken for the command.
 var commands = []string{
-	// the runtime specification's, and the ones that all runtimes share
+	// those of the runtime specification, and those that all runtimes share
 	"create", "run", "restore", "start", "state", "kill", "delete", "exec", "ps", "pause", "resume", "list", "spec",
 	"events", "update", "checkpoint", "features", "help", "h",
 	// runc and crun
@@ -54,9 +55,9 @@ var commands = []string{
 	"check", "env", "factory", "iptables", "metrics", "policy", "version", "volume", "direct-volume",
 }
 
-// Options before the command, as the runtimes' sources have them (August 2026, and what older releases had). An option
-// that takes a value in one runtime and none in another is in neither list: --rootless, and runsc's --gvisor-gro, whose
-// type has changed.
+// The two lists hold the options before the command, from the runtimes' sources of August 2026 and of older releases.
+// An option that takes a value in one runtime and none in another is in neither list. These are --rootless, and runsc's
+// --gvisor-gro, whose type has changed.
 
 // globalValues are the options before the command that take a value.
 var globalValues = []string{
@@ -83,7 +84,7 @@ var globalValues = []string{
 	"strace-log-size", "strace-syscalls", "trace", "trace-signal", "traceback", "watchdog-action",
 }
 
-// globalSwitches are the options before the command that take no value as a word of its own.
+// globalSwitches are the options before the command that never take the next argument as their value.
 var globalSwitches = []string{
 	// runc, crun, youki and kata-runtime
 	"debug", "systemd-cgroup", "s", "systemd-log", "log-stderr", "show-default-config-paths",
@@ -103,9 +104,9 @@ var globalSwitches = []string{
 	"tx-checksum-offload", "unsafe-skip-restore-spec-validation", "verity", "vfs2",
 }
 
-// commandValues are the options of create, run and restore that take a value, in runc, crun, youki and runsc: their
-// values are not to be taken for options. A short one stands here only if it means the same in every runtime. The last
-// ones are global options, which runc takes here too from 1.5 on.
+// commandValues are the options of create, run and restore that take a value in runc, crun, youki or runsc. Their
+// values must not be mistaken for options. A short option is listed only if it means the same in every runtime. The
+// last ones are global options, which runc since 1.5 accepts here too.
 var commandValues = []string{
 	"bundle", "b", "config", "f", "console-socket", "c", "console", "pid-file", "p", "pidfd-socket", "preserve-fds",
 	// restore
@@ -116,8 +117,8 @@ var commandValues = []string{
 	"root", "log", "log-format",
 }
 
-// commandSwitches are options of create, run and restore that take no value, and look with one dash like a short option
-// joined to one: -background is not -b ackground.
+// commandSwitches are options of create, run and restore that take no value. With one dash they look like a short
+// option with a joined value: -background is not -b ackground.
 var commandSwitches = []string{"background", "file-locks", "fs-restore-direct"}
 
 // probes are the options that make a runtime print something and do nothing else.

@@ -1,5 +1,5 @@
-// Package corpus gives fuzz targets and tables what the tests of the command line are made of, and a bound of memory that
-// all targets hold. Only tests import it.
+// Package corpus provides inputs for fuzz targets and tests, taken from the scripts that test oci-add-hooks, and a
+// limit of memory that all fuzz targets check. Only tests import it.
 package corpus
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// AddJSON adds the JSON files of the command's scripts to the corpus of a target.
+// AddJSON adds the JSON files of the command's scripts to the corpus of a fuzz target.
 func AddJSON(f *testing.F) {
 	f.Helper()
 	for _, text := range JSON(f) {
@@ -20,7 +20,7 @@ func AddJSON(f *testing.F) {
 	}
 }
 
-// JSON returns the JSON files of the command's scripts: each of them was written to be read, or to be refused.
+// JSON returns the JSON files of the command's scripts, both valid and invalid ones.
 func JSON(t testing.TB) (texts [][]byte) {
 	t.Helper()
 	for _, archive := range scripts(t) {
@@ -33,7 +33,8 @@ func JSON(t testing.TB) (texts [][]byte) {
 	return texts
 }
 
-// AddCalls adds the command lines of the command's scripts, the words between line feeds.
+// AddCalls adds the command lines of the command's scripts to the corpus of a fuzz target, with line feeds between the
+// arguments.
 func AddCalls(f *testing.F) {
 	f.Helper()
 	for _, archive := range scripts(f) {
@@ -45,7 +46,7 @@ func AddCalls(f *testing.F) {
 	}
 }
 
-// scripts returns the command's scripts, for a test of a package of this module.
+// scripts returns the command's scripts. The test may be in any package of this module.
 func scripts(t testing.TB) []*txtar.Archive {
 	t.Helper()
 	root := ".."
@@ -70,8 +71,8 @@ func scripts(t testing.TB) []*txtar.Archive {
 	return archives
 }
 
-// CheckMemory runs read, which reads an input of that many bytes, and fails if it allocates more than a constant times
-// as much, whatever is freed again.
+// CheckMemory runs read, which reads an input of size bytes. It fails the test if read allocates more than 1 MiB and
+// 200 bytes for each byte of the input, including memory that is freed again.
 func CheckMemory(t *testing.T, size int, read func()) {
 	t.Helper()
 	var before, after runtime.MemStats

@@ -1,45 +1,47 @@
-// Package early does one thing before Go's runtime starts: a call that certainly adds nothing, and whose low-level runtime
-// is plain to see, becomes that runtime. Whatever is not certain is left to the rest of the program.
+// Package early execs the low-level runtime before Go's runtime starts, if the call certainly adds no hooks and the
+// low-level runtime is certain. It leaves every other call to the rest of the program.
 //
 // An engine calls its runtime four or five times for each container, and once for each exec probe. All but one of these
-// calls (state, start, kill, delete, exec, ps, features) only pass through, and what they cost is Go's own start: threads, a
-// heap, signal handlers, for a process that is about to exec. On amd64 and arm64, in a program linked with
+// calls (state, start, kill, delete, exec, ps, features) only pass through. Most of their cost is Go's start: threads,
+// a heap and signal handlers, for a process that is about to exec. On amd64 and arm64, in a program linked with
 //
 //	-ldflags '-E github.com/awslabs/oci-add-hooks/internal/early.entry'
 //
-// as the Makefile does, the kernel enters the program at entry, a few lines of assembly. They call start on the kernel's
-// stack. If start returns, it has changed nothing, and entry jumps to where the kernel would have entered Go. On another
-// architecture, or without -E, the linker drops this package's code, and the program starts as any Go program does.
+// as the Makefile does, the kernel enters the program at entry, a few lines of assembly. They call start on the
+// kernel's stack. If start returns, it has changed nothing, and entry jumps to where the kernel would have entered Go.
+// On another architecture, or without -E, the linker drops this package's code, and the program starts as any Go
+// program does.
 //
 // # What it decides
 //
-// The one decision is to exec. It is taken if, and only if,
+// The package makes one decision: to exec. It does so if, and only if,
 //
-//   - there are at most 250 arguments, none of them is create, run or restore, and the call is not one for this program
+//   - there are at most 250 arguments, none of them is create, run or restore, and the call is not for this program
 //     itself;
-//   - this program's own options stand first, where they cannot be anything else's;
-//   - the low-level runtime is named by --runtime-path, or by the hook file (the first --hook-config-path, else the
-//     profile's) as its first member, in plain characters;
-//   - the runtime is an absolute path, or a name that is found in the system's directories, and it is an executable regular
+//   - this program's own options come first, where they cannot be another option's values;
+//   - --runtime-path names the low-level runtime, or the hook file (the first --hook-config-path, else the profile's)
+//     names it in its first member, in printable ASCII without escapes;
+//   - the runtime is an absolute path, or a name in one of the system's directories, and it is an executable regular
 //     file and not this program;
-//   - the process is not one that gained rights when it was executed (AT_SECURE).
+//   - the process did not gain rights when it was executed (AT_SECURE).
 //
-// So it keeps the rules 1, 3, 5, 7, 8, 9 and 20 of docs/design.md for the calls that it takes, and tests hold it to the
-// packages cmdline, profile and launch, which keep them for all calls. It never prints, never writes, never adds a hook.
+// For these calls the package implements the rules 1, 3, 5, 7, 8, 9 and 20 of docs/design.md. The packages cmdline,
+// profile and launch implement them for all calls, and tests compare this package with them. It never prints, never
+// writes and never adds a hook.
 //
 // # What its code may do
 //
-// There is no heap, no goroutine and no signal handler yet, and the register that points to the current goroutine points to
-// none. So in every function that start reaches:
+// There is no heap, no goroutine and no signal handler yet, and no current goroutine in its register. So every function
+// that start reaches keeps these rules:
 //
-//   - the pragma nosplit is there: the check for stack growth would look at the current goroutine. The linker then holds all
-//     frames together to 800 bytes;
-//   - nothing is allocated: no closure, append, map, conversion between strings and bytes, interface, or variable that
-//     escapes. Buffers are in [call], of which the program has one, in its data;
-//   - nothing can panic: an index is checked where the compiler cannot prove it, so that it leaves out its own check;
-//   - no pointer is stored in memory, or the compiler would add a write barrier: pointers that outlive a function are
-//     uintptrs. They point to the kernel's stack or to the program's data, which never move;
-//   - strings are compared by [equal], since == calls into the runtime.
+//   - It has the pragma nosplit, because the check for stack growth reads the current goroutine. The linker then limits
+//     the sum of all frames to 800 bytes.
+//   - It allocates nothing. It has no closure, append, map, conversion between strings and bytes, interface, or
+//     variable that escapes. The buffers are in [call]; the program has one, in its data segment.
+//   - It cannot panic. It checks each index that the compiler cannot prove, so that the compiler omits its own check.
+//   - It stores no pointer in memory, because the compiler would add a write barrier. Pointers that outlive a function
+//     are uintptrs. They point to the kernel's stack or to the program's data, which never move.
+//   - It compares strings with [equal], because == calls into the runtime.
 //
-// TestNothingOfTheRuntime disassembles the program and fails if one of these functions calls anything of the runtime.
+// TestNothingOfTheRuntime disassembles the program and fails if one of these functions calls Go's runtime.
 package early

@@ -16,17 +16,17 @@ import (
 // entry is where the kernel enters the program (entry_*.s). It calls start, and then Go's own entry.
 func entry()
 
-// Only the linker and assembly refer to these.
+// Only the linker and the assembly code refer to these.
 var _, _ = entry, start
 
-// maxArgs is how many arguments a call may have, the program's name among them.
+// maxArgs is the greatest number of arguments of a call, including the program's name.
 const maxArgs = 250
 
-// only is the process's one call.
+// only is the one call of this process.
 var only call
 
-// start becomes the runtime if that is certainly what the call asks for. If it returns, nothing has changed. stack is what
-// the kernel left: argc, argv, nil, the environment, nil, the auxiliary vector.
+// start execs the runtime if the call certainly asks for it. If start returns, it has changed nothing. stack is the
+// kernel's initial stack: argc, argv, nil, the environment, nil, the auxiliary vector.
 //
 //go:nosplit
 func start(stack unsafe.Pointer) {
@@ -40,12 +40,12 @@ func start(stack unsafe.Pointer) {
 	if gainedRights(unsafe.Add(environment, (end+1)*wordSize)) || !only.decide(argc, argv) {
 		return
 	}
-	// If this fails, Go's start comes after all, and the ordinary way says why.
+	// If this fails, Go starts, and the ordinary code reports why.
 	system(unix.SYS_EXECVE, only.argv[0], uintptr(unsafe.Pointer(&only.argv)), uintptr(environment), 0)
 }
 
-// gainedRights reports whether the kernel says in the auxiliary vector that executing this program gave the process rights
-// (set-user-ID, capabilities), or does not say.
+// gainedRights reports whether the process gained rights (set-user-ID, capabilities) when it was executed, as the
+// auxiliary vector says. It returns true if the vector says nothing.
 //
 //go:nosplit
 func gainedRights(auxiliary unsafe.Pointer) bool {
@@ -58,18 +58,18 @@ func gainedRights(auxiliary unsafe.Pointer) bool {
 	return true
 }
 
-// call is the work on one call. It holds all memory that the work takes.
+// call is the work on one call. It holds all the memory that the work needs.
 type call struct {
-	argv [maxArgs + 1]uintptr // what the runtime gets: its path, arguments, nil
+	argv [maxArgs + 1]uintptr // the runtime's argv: its path, its arguments, nil
 
-	path path        // of a profile's hook file, then of a runtime that is searched for
-	self unix.Stat_t // this program
-	stat unix.Stat_t // any other file
-	text [4096]byte  // the beginning of a hook file, and zeros
+	path path        // first the path of a profile's hook file, then of a runtime found by its name
+	self unix.Stat_t // the status of this program
+	stat unix.Stat_t // the status of any other file
+	text [4096]byte  // the beginning of a hook file, then zeros
 }
 
-// decide reports whether the call certainly passes through, and its runtime is plain to see. If so, argv is what the runtime
-// gets. args leads to argc pointers to C strings.
+// decide reports whether the call certainly passes through and its runtime is certain. If so, it sets c.argv to the
+// runtime's argv. args points to argc pointers to C strings.
 //
 //go:nosplit
 func (c *call) decide(argc int, args unsafe.Pointer) bool {
@@ -83,7 +83,7 @@ func (c *call) decide(argc int, args unsafe.Pointer) bool {
 	count := 1
 	for ; next < argc; next++ {
 		arg := stringAt(args, next)
-		// The place of the command decides whether these are ours. --log-path is the original's.
+		// Only the place of the command decides whether these are own options. --log-path is an option of awslabs'.
 		if hasPrefix(arg, "--hook") || hasPrefix(arg, "--runtime-path") || hasPrefix(arg, "--log-path") {
 			return false
 		}
@@ -118,8 +118,8 @@ func (c *call) decide(argc int, args unsafe.Pointer) bool {
 	return true
 }
 
-// passesThrough reports whether the call adds no hooks, wherever its command is, and is not one for this program itself,
-// whatever its name is.
+// passesThrough reports whether the call adds no hooks, wherever its command is, and is not for this program itself,
+// under any name.
 //
 //go:nosplit
 func passesThrough(argc int, args unsafe.Pointer) bool {
@@ -137,13 +137,13 @@ func passesThrough(argc int, args unsafe.Pointer) bool {
 
 // options are the values of this program's own options; "" if one is not given.
 type options struct {
-	hookFile string // the first: of several, the first that names a runtime counts
+	hookFile string // the first one: the first hook file that names a runtime decides
 	hooksDir string
-	runtime  string // the last
+	runtime  string // the last one
 }
 
-// readOptions reads the own options that stand first: after anything else, one could be that one's value. It returns the
-// index of the argument after them, or 0 if one of them has no value.
+// readOptions reads the own options before any other argument: after another option, one could be that option's value.
+// It returns the index of the argument after them, or 0 if one of them has no value.
 //
 //go:nosplit
 func readOptions(argc int, args unsafe.Pointer) (o options, next int) {
@@ -185,7 +185,7 @@ const (
 	runtimePath
 )
 
-// ownOption returns which own option arg is, as --name or --name=value, and the value if it is joined.
+// ownOption returns which own option arg is, as --name or --name=value. It returns the value if it is joined.
 //
 //go:nosplit
 func ownOption(arg string) (name own, value string, joined bool) {
@@ -210,7 +210,8 @@ func ownOption(arg string) (name own, value string, joined bool) {
 	return none, "", false
 }
 
-// profile makes path that of the hook file of the profile that argv[0] names, and reports whether there can be one.
+// profile sets c.path to the hook file of the profile that name, argv[0], selects. It reports whether the profile's
+// name is valid and the path fits.
 //
 //go:nosplit
 func (c *call) profile(name string) bool {
@@ -223,7 +224,8 @@ func (c *call) profile(name string) bool {
 	return profile.ValidName(name) && c.path.complete()
 }
 
-// read reads the beginning of a hook file into text, and reports whether it is one that may be believed.
+// read reads the beginning of a hook file into c.text. It reports whether it could, and the file is a regular one, not
+// world-writable and not too large.
 //
 //go:nosplit
 func (c *call) read(hookFile string) bool {
@@ -242,7 +244,8 @@ func (c *call) read(hookFile string) bool {
 	return ok && closed
 }
 
-// runtime returns the value of text's first member, if that is "runtime" and the value plain characters; else "".
+// runtime returns the value of c.text's first member if its name is "runtime" and its value is printable ASCII without
+// escapes; else "".
 //
 //go:nosplit
 func (c *call) runtime() string {
@@ -278,7 +281,7 @@ func (c *call) runtime() string {
 	return stringOf(unsafe.Add(unsafe.Pointer(&c.text), value), i-value)
 }
 
-// char returns the byte of text at i, or 0 after its end.
+// char returns the byte of c.text at i, or 0 after its end.
 //
 //go:nosplit
 func (c *call) char(i int) byte {
@@ -288,7 +291,7 @@ func (c *call) char(i int) byte {
 	return c.text[i]
 }
 
-// afterSpace returns where in text the white space that begins at i ends.
+// afterSpace returns the index in c.text after the white space that begins at i.
 //
 //go:nosplit
 func (c *call) afterSpace(i int) int {
@@ -298,8 +301,9 @@ func (c *call) afterSpace(i int) int {
 	return i
 }
 
-// find returns the address of the runtime's path, a C string: name itself, which a zero must follow, if it is an absolute
-// path, or else the first in directories, which colons separate. It returns 0 if there is none, and in any doubt.
+// find returns the address of the runtime's path, a C string. For an absolute path this is name itself, which a zero
+// byte must follow. For a name it is the first match in directories, a list separated by colons. It returns 0 if there
+// is none, and in any doubt.
 //
 //go:nosplit
 func (c *call) find(name, directories string) uintptr {
@@ -334,13 +338,13 @@ func (c *call) find(name, directories string) uintptr {
 	return 0
 }
 
-// verdict is what a path is as a runtime.
+// verdict says whether a path can be the runtime.
 type verdict int
 
 const (
 	doubtful   verdict = iota
 	runnable           // an executable regular file
-	passedOver         // nothing, or this program itself
+	passedOver         // no file, or this program itself
 )
 
 //go:nosplit
@@ -354,17 +358,17 @@ func (c *call) examine(path uintptr) verdict {
 	case c.stat.Dev == c.self.Dev && c.stat.Ino == c.self.Ino:
 		return passedOver
 	}
-	// It asks for the real user, who is also the effective one: see gainedRights.
+	// faccessat checks the real user, who is also the effective user: see gainedRights.
 	if _, ok := system(unix.SYS_FACCESSAT, here, path, unix.X_OK, 0); !ok {
 		return doubtful
 	}
 	return runnable
 }
 
-// path is a path that is made of parts, with the zero that the kernel expects after it.
+// path is a path composed of parts, with the zero byte after it that the kernel expects.
 type path struct {
 	bytes  [512]byte
-	length int // all of them if there was not room enough
+	length int // len(bytes) if the path does not fit
 }
 
 //go:nosplit
@@ -385,7 +389,7 @@ func (p *path) add(s string) {
 	}
 }
 
-// complete puts the zero at the end, and reports whether there was room for all.
+// complete appends the zero byte. It reports whether the path fits.
 //
 //go:nosplit
 func (p *path) complete() bool {
@@ -400,10 +404,10 @@ func (p *path) complete() bool {
 //go:nosplit
 func (p *path) string() string { return stringOf(unsafe.Pointer(&p.bytes), p.length) }
 
-// here makes the system calls take a relative path from the working directory.
+// here makes system calls resolve a relative path from the working directory.
 const here = ^uintptr(99) // AT_FDCWD, -100
 
-// system makes a system call. If that fails, it returns the error's number and false.
+// system makes a system call. If the call fails, it returns the error number and false.
 //
 //go:nosplit
 func system(number, a, b, c, d uintptr) (uintptr, bool) {
@@ -423,14 +427,14 @@ func wordAt(base unsafe.Pointer, index int) uintptr {
 	return *(*uintptr)(unsafe.Add(base, index*wordSize))
 }
 
-// stringAt returns the C string that the word at an index after base points to. Its zero follows it.
+// stringAt returns the C string that the word at an index after base points to. The zero byte follows it in memory.
 //
 //go:nosplit
 func stringAt(base unsafe.Pointer, index int) string {
 	return cString(*(*unsafe.Pointer)(unsafe.Add(base, index*wordSize)))
 }
 
-// cString returns the C string at data. Its zero follows it.
+// cString returns the C string at data. The zero byte follows it in memory.
 //
 //go:nosplit
 func cString(data unsafe.Pointer) string {
@@ -452,12 +456,12 @@ func stringOf(data unsafe.Pointer, length int) string {
 	return *(*string)(unsafe.Pointer(&header))
 }
 
-// address returns where the bytes of s are.
+// address returns the address of the bytes of s.
 //
 //go:nosplit
 func address(s string) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(s))) }
 
-// after returns s without its first n bytes. It must have as many.
+// after returns s without its first n bytes. s must have at least n bytes.
 //
 //go:nosplit
 func after(s string, n int) string {

@@ -21,8 +21,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// decided returns what a call becomes before Go starts: the runtime's path and arguments; nil if it is left to the ordinary
-// way.
+// decided returns what a call execs before Go starts: the runtime's path and arguments. It returns nil if the call is
+// left to the ordinary code.
 func decided(argv []string) []string {
 	pointers := make([]unsafe.Pointer, len(argv)+1) // as the kernel leaves them
 	for i, arg := range argv {
@@ -40,8 +40,8 @@ func decided(argv []string) []string {
 	return became
 }
 
-// ordinary returns what a call becomes by the ordinary way, as main goes it; nil if it adds hooks, is this program's own,
-// or fails.
+// ordinary returns what the ordinary code execs for a call, as main does: the runtime's path and arguments. It returns
+// nil if the call adds hooks, is for this program itself, or fails.
 func ordinary(argv []string) []string {
 	call, err := cmdline.Parse(argv)
 	if err != nil || call.Kind != cmdline.PassThrough {
@@ -58,8 +58,8 @@ func ordinary(argv []string) []string {
 	return append([]string{path}, call.Args...)
 }
 
-// taken reports whether a call is decided before Go starts. It fails the test if it becomes anything else than by the
-// ordinary way.
+// taken reports whether a call is decided before Go starts. It fails the test if the ordinary code would exec anything
+// else.
 func taken(t *testing.T, argv []string) bool {
 	t.Helper()
 	got := decided(argv)
@@ -67,12 +67,12 @@ func taken(t *testing.T, argv []string) bool {
 		return false
 	}
 	if want := ordinary(argv); !slices.Equal(got, want) {
-		t.Errorf("%q becomes %q; by the ordinary way %q", argv, got, want)
+		t.Errorf("%q execs %q; the ordinary code execs %q", argv, got, want)
 	}
 	return true
 }
 
-// profiles makes a directory of these files that of the profiles.
+// profiles creates a directory with the given files and makes it the directory of the profiles. It returns its path.
 func profiles(t testing.TB, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -87,7 +87,7 @@ func profiles(t testing.TB, files map[string]string) (dir string) {
 	return dir
 }
 
-// The profiles of these tests. hookctl writes a file as p.json is.
+// files are the profiles of these tests. p.json is laid out as hookctl writes one.
 var files = map[string]string{
 	"p.json":             "{\n\t\"runtime\": \"/bin/sh\",\n\t\"hooks\": {}\n}\n",
 	"name.json":          `{"runtime": "sh", "hooks": {}}`,
@@ -101,7 +101,7 @@ var files = map[string]string{
 	"p q.json":           `{"runtime": "/bin/sh", "hooks": {}}`,
 }
 
-// TestEnginesCalls: what engines ask of a runtime never starts Go, whichever way they are told about the program.
+// TestEnginesCalls: the calls that engines make do not start Go, in any way of configuring an engine.
 func TestEnginesCalls(t *testing.T) {
 	dir := profiles(t, files)
 	calls := []string{
@@ -143,24 +143,24 @@ func TestEnginesCalls(t *testing.T) {
 	for what, way := range ways {
 		for _, line := range calls {
 			if argv := slices.Concat(way, strings.Fields(line)); !taken(t, argv) {
-				t.Errorf("by %s: %q is left to the ordinary way", what, argv)
+				t.Errorf("by %s: %q is left to the ordinary code", what, argv)
 			}
 		}
 	}
 }
 
-// TestLeft: what is left to the ordinary way, whatever that makes of it.
+// TestLeft: the calls that are left to the ordinary code.
 func TestLeft(t *testing.T) {
 	dir := profiles(t, files)
-	t.Chdir("/") // where bin/sh is
+	t.Chdir("/") // so that bin/sh is a file
 	long := strings.Repeat("x", 600)
 	for _, argv := range [][]string{
 		{}, {""}, {"p"}, {"p", "--version"}, {"oci-add-hooks", "--help"},
-		// one that adds hooks, or might
+		// calls that add hooks, or might
 		{"p", "create", "ID"}, {"p", "--root", "/r", "run", "-b", "/b", "ID"}, {"p", "restore", "ID"},
 		{"p", "state", "create"}, {"p", "--root", "run", "state", "ID"}, {"p", "--runtime-path", "restore", "state", "ID"},
 		{"p", "exec", "ID", "create"},
-		// own options with a fault, or where something else may be meant
+		// own options with a fault, or in an ambiguous place
 		{"p", "--runtime-path"}, {"p", "--runtime-path", "", "state"}, {"p", "--runtime-path=", "state"},
 		{"p", "--runtime-path", "--root", "state"}, {"p", "--hook-config-path", "-", "--runtime-path", "sh", "state"},
 		{"p", "--hooks-dir=", "--runtime-path", "sh", "state"}, {"p", "--hook-config-path", "", "--runtime-path", "sh", "state"},
@@ -182,18 +182,18 @@ func TestLeft(t *testing.T) {
 		{"p", "--hook-config-path", dir, "state"}, {"p", "--hook-config-path", dir + "/none.json", "--hook-config-path", dir + "/p.json", "state"},
 	} {
 		if taken(t, argv) {
-			t.Errorf("%.200q is not left to the ordinary way", argv)
+			t.Errorf("%.200q is not left to the ordinary code", argv)
 		}
 	}
 	for count, want := range map[int]bool{maxArgs: true, maxArgs + 1: false} {
 		argv := slices.Concat([]string{"p", "state"}, slices.Repeat([]string{"x"}, count-2))
 		if got := taken(t, argv); got != want {
-			t.Errorf("with %d arguments it is %v", count, got)
+			t.Errorf("with %d arguments: taken is %v", count, got)
 		}
 	}
 }
 
-// TestHookFiles: how far a hook file is understood.
+// TestHookFiles: which hook files can be read before Go starts.
 func TestHookFiles(t *testing.T) {
 	dir := profiles(t, nil)
 	const text = `{"runtime": "/bin/sh"}`
@@ -205,7 +205,7 @@ func TestHookFiles(t *testing.T) {
 		`{"runtime": "/bin/sh"`:                                  true,
 		`{"runtime": "/bin/sh" and so on`:                        true,
 		`{"runtime": "/bin/sh", "runtime": "/bin/true"}`:         true,
-		spaces(4096-len(text)+1) + text:                          true, // the last byte that is read is the quotation mark
+		spaces(4096-len(text)+1) + text:                          true, // the quotation mark is the last byte in the buffer
 		spaces(4096-len(text)+2) + text:                          false,
 		spaces(4096) + text:                                      false,
 		``:                                                       false,
@@ -239,7 +239,7 @@ func TestHookFiles(t *testing.T) {
 			t.Errorf("%.100q: taken is %v", text, got)
 		}
 	}
-	// What these mean differs from what they are, or they are no JSON.
+	// The decoded value of these differs from their bytes, or they are invalid JSON.
 	for _, odd := range []string{`\u0068`, `\n`, "\t", "\x7f", "\xff", "é"} {
 		runtime := filepath.Join(dir, odd)
 		if err := errors.Join(os.WriteFile(runtime, nil, 0o755), os.WriteFile(dir+"/p.json", []byte(`{"runtime": "`+runtime+`"}`), 0o644)); err != nil {
@@ -251,8 +251,8 @@ func TestHookFiles(t *testing.T) {
 	}
 }
 
-// TestOddHookFiles: a hook file that is no regular file, that anyone may write to, or that is too large is left to the
-// ordinary way, without waiting for it.
+// TestOddHookFiles: a hook file that is not a regular file, is world-writable, or is too large is left to the ordinary
+// code. The test also shows that reading it does not block.
 func TestOddHookFiles(t *testing.T) {
 	const text = `{"runtime": "/bin/sh", "hooks": {}}`
 	for what, make := range map[string]func(path string) error{
@@ -292,14 +292,14 @@ func TestOddHookFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !taken(t, []string{"p", "state", "ID"}) {
-		t.Error("a link to a file of 64 MiB is left to the ordinary way")
+		t.Error("a link to a file of 64 MiB is left to the ordinary code")
 	}
 }
 
-// TestFind: a name is looked up as launch does it, past this program; where a name leads to something that cannot be
-// executed, it is left to launch.
+// TestFind: find looks a name up as launch does, and skips this program. If it finds something that cannot be executed,
+// it leaves the call to launch.
 func TestFind(t *testing.T) {
-	const name = "oci-add-hooks-test-runtime" // none of the system's directories has it
+	const name = "oci-add-hooks-test-runtime" // it is in none of the system's directories
 	directory := func(place func(path string) error) string {
 		dir := t.TempDir()
 		if err := place(filepath.Join(dir, name)); err != nil {
@@ -318,7 +318,7 @@ func TestFind(t *testing.T) {
 	loop := directory(func(path string) error { return os.Symlink(name, path) })
 	for _, test := range []struct {
 		directories []string
-		want        string // "" if it is left
+		want        string // "" if it is left to launch
 	}{
 		{[]string{first, second}, first},
 		{[]string{empty, second, first}, second},
@@ -338,24 +338,24 @@ func TestFind(t *testing.T) {
 		found := [1]uintptr{c.find(name, list)}
 		if test.want == "" {
 			if found[0] != 0 {
-				t.Errorf("%s: it is found", list)
+				t.Errorf("%s: the runtime is found", list)
 			}
 			continue
 		}
 		if found[0] == 0 {
-			t.Errorf("%s: it is left", list)
+			t.Errorf("%s: it is left to launch", list)
 			continue
 		}
 		t.Setenv("PATH", list)
 		want, err := launch.Find(name)
 		if got := stringAt(unsafe.Pointer(&found), 0); got != want || err != nil || filepath.Dir(got) != test.want {
-			t.Errorf("%s: found %s; by the ordinary way %s, %v", list, got, want, err)
+			t.Errorf("%s: found %s; launch finds %s, %v", list, got, want, err)
 		}
 		runtime.KeepAlive(c)
 	}
 }
 
-// TestGainedRights reads auxiliary vectors.
+// TestGainedRights tests gainedRights with auxiliary vectors.
 func TestGainedRights(t *testing.T) {
 	for _, test := range []struct {
 		vector []uintptr
@@ -363,7 +363,7 @@ func TestGainedRights(t *testing.T) {
 	}{
 		{[]uintptr{6, 4096, 23, 0, 31, 77, 0, 0}, false},
 		{[]uintptr{6, 4096, 23, 1, 31, 77, 0, 0}, true},
-		{[]uintptr{6, 23, 0, 0, 23, 0}, true}, // it does not say
+		{[]uintptr{6, 23, 0, 0, 23, 0}, true}, // no AT_SECURE before the end
 		{[]uintptr{0, 0}, true},
 	} {
 		if got := gainedRights(unsafe.Pointer(&test.vector[0])); got != test.want {
@@ -372,7 +372,7 @@ func TestGainedRights(t *testing.T) {
 	}
 }
 
-// TestRandomCalls makes calls of words that mean something somewhere.
+// TestRandomCalls tests random calls, made of words that have a meaning on some command line.
 func TestRandomCalls(t *testing.T) {
 	dir := profiles(t, files)
 	words := []string{"--root", "--root=/r", "/r", "--log", "--log-format", "json", "--debug", "--systemd-cgroup", "-", "--", "", "ID",
@@ -408,7 +408,7 @@ func TestRandomCalls(t *testing.T) {
 	}
 }
 
-// FuzzCalls: whatever the arguments, a call is left, or becomes what it becomes by the ordinary way.
+// FuzzCalls: for any arguments, a call is left to the ordinary code, or execs what the ordinary code would exec.
 func FuzzCalls(f *testing.F) {
 	dir := profiles(f, files)
 	f.Add("--runtime-path\nsh\nstate\nID")
@@ -423,7 +423,7 @@ func FuzzCalls(f *testing.F) {
 	})
 }
 
-// FuzzHookFile: whatever a hook file holds, a call is left, or becomes what it becomes by the ordinary way.
+// FuzzHookFile: for any content of a hook file, a call is left to the ordinary code, or execs what that would exec.
 func FuzzHookFile(f *testing.F) {
 	dir := profiles(f, files)
 	for _, text := range files {

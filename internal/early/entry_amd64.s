@@ -1,13 +1,13 @@
 #include "textflag.h"
 
-// Thread-local storage without a goroutine.
+// Thread-local storage that holds no goroutine.
 GLOBL noThread<>(SB), NOPTR, $16
 
-// The first instruction of the program. The kernel's stack pointer leads to argc, argv, nil, the environment, nil, and the
-// auxiliary vector, and Go's own entry is to find it as it was.
+// The program's entry point. The kernel's stack pointer points to argc, argv, nil, the environment, nil, and the auxiliary
+// vector. Go's own entry needs it unchanged.
 //
-// The call goes through a wrapper that the compiler makes for assembly, which loads the current goroutine from thread-local
-// storage. So there has to be some, with nothing in it; Go's start sets its own.
+// The call goes through a wrapper that the compiler generates for assembly. The wrapper loads the current goroutine from
+// thread-local storage, so there must be some, with a nil goroutine in it. Go's start sets up its own.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	MOVQ	SP, R12
 	ANDQ	$~15, SP

@@ -1,7 +1,7 @@
 #include "textflag.h"
 
-// The first instruction of the program. The kernel's stack pointer leads to argc, argv, nil, the environment, nil, and the
-// auxiliary vector, and Go's own entry is to find it as it was.
+// The program's entry point. The kernel's stack pointer points to argc, argv, nil, the environment, nil, and the auxiliary
+// vector. Go's own entry needs it unchanged.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	MOVD	RSP, R0
 	SUB	$32, RSP

@@ -15,8 +15,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/early/earlytest"
 )
 
-// program builds oci-add-hooks for an architecture as the Makefile does, and returns its path. Without symbols it is what is
-// shipped; go tool objdump needs them.
+// program builds oci-add-hooks for an architecture as the Makefile does, and returns its path. Without symbols it is
+// the program that is shipped; go tool objdump needs the symbols.
 func program(t *testing.T, arch string, symbols bool) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,7 +32,7 @@ func program(t *testing.T, arch string, symbols bool) string {
 	return filepath.Join(dir, "oci-add-hooks")
 }
 
-// TestNothingOfTheRuntime: what runs before Go's start needs nothing of it.
+// TestNothingOfTheRuntime: the code that runs before Go's start calls nothing in Go's runtime.
 func TestNothingOfTheRuntime(t *testing.T) {
 	t.Parallel()
 	const entry = "github.com/awslabs/oci-add-hooks/internal/early.entry.abi0"
@@ -49,13 +49,13 @@ func TestNothingOfTheRuntime(t *testing.T) {
 				}
 			}
 			if !bytes.Equal(code(t, path), code(t, program(t, arch, false))) {
-				t.Error("the program that is shipped has other code")
+				t.Error("the code differs from that of the program that is shipped")
 			}
 		})
 	}
 }
 
-// code returns a program's instructions, but for the identity of the build that stands before them.
+// code returns a program's entry address and instructions, without the build ID that stands before them.
 func code(t *testing.T, path string) []byte {
 	t.Helper()
 	f, err := elf.Open(path)

@@ -1,7 +1,8 @@
-// Package hooklog is the file of records of what supervised hooks did: one JSON object a line, rotated as it grows.
+// Package hooklog writes and reads the file of records of supervised hooks. Each line is one JSON object. The file is
+// rotated when it is full.
 //
-// Many processes append to it at the same time, and any of them may be killed at any instant. The package does not know
-// how a hook is run.
+// Many processes append to the file at the same time, and any of them may be killed at any moment. The package does not
+// know how a hook is run.
 package hooklog
 
 import (
@@ -17,20 +18,21 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// MaxSize is the size in bytes beyond which the file does not grow: the file of that size becomes FILE.1.
+// MaxSize is the maximum size of the file in bytes. A record that would exceed it goes into a new file, and the full
+// one is renamed to FILE.1.
 const MaxSize = 32 << 20
 
-// Kept is how many rotated files are kept, FILE.1 being the newest.
+// Kept is the number of rotated files that are kept. FILE.1 is the newest.
 const Kept = 3
 
-// lockTime is how long Append waits for other writers. One of them may have been stopped while it held the lock.
+// lockTime is how long Append waits for other writers. A writer may be stopped while it holds the lock.
 const lockTime = 2 * time.Second
 
-// Append appends a record to the file at path, and creates the file (0600) and its directory (0700) where they are
-// missing. The record is written by one write, so that a process that is killed loses at most its own.
+// Append appends a record to the file at path. It creates the file (0600) and its directory (0700) if they are missing.
+// It writes the record with one write, so that a process that is killed loses at most its own record.
 //
-// If the lock cannot be had in time, the record is appended without a look at the file's size. In /dev/null there are no
-// records: it takes each.
+// If Append does not get the lock in time, it appends the record without rotating the file. If path is /dev/null, it
+// writes no record.
 func Append(path string, r *Record) error {
 	if path == os.DevNull {
 		return nil
@@ -75,7 +77,7 @@ func appendLine(path string, line []byte, maxSize int64) error {
 	}
 	defer unix.Close(fd)
 	if size > 0 {
-		// The last writer may have been killed, or have met a full disk, in the middle of its line.
+		// The last writer may have been killed in the middle of its line, or the disk may have been full.
 		var last [1]byte
 		if _, err := unix.Pread(fd, last[:], size-1); err == nil && last[0] != '\n' {
 			line = append([]byte{'\n'}, line...)
@@ -94,14 +96,14 @@ func appendLine(path string, line []byte, maxSize int64) error {
 	return nil
 }
 
-// A directory holds the records' file, those that it was before it was rotated, and the lock.
+// directory is the open directory of the file of records, the rotated files and the lock file.
 type directory struct {
 	path   string
 	fd     int
 	locked int // the open lock; -1 if there is none
 }
 
-// makeDir opens the directory at path, and creates it where it is missing.
+// makeDir opens the directory at path. It creates the directory if it is missing.
 func makeDir(path string) (*directory, error) {
 	d, err := openDir(path)
 	if errors.Is(err, unix.ENOENT) {
@@ -121,15 +123,16 @@ func openDir(path string) (*directory, error) {
 	return &directory{path: path, fd: fd, locked: -1}, nil
 }
 
-// refuseShared returns an error if another user can write to the open file at path. In a directory that user could put
-// links, and lock what every hook waits for; a file the user could open, and read what hooks print.
+// refuseShared returns an error if another user can write to the open file or directory at path. In a directory, that
+// user could create links, or hold the lock for which every hook waits. A file that this user has opened would show
+// what hooks print. mode is the mode that the remedy names.
 func refuseShared(fd int, path, mode string) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return fmt.Errorf("%s cannot be examined: %w", path, report.Plain(err))
 	}
 	if int(st.Uid) != unix.Geteuid() || st.Mode&0o022 != 0 {
-		return fmt.Errorf("%s can be written by others than user %d; run: chown %[2]d %[1]s && chmod %[3]s %[1]s", path, unix.Geteuid(), mode)
+		return fmt.Errorf("%s is writable by other users than %d; run: chown %[2]d %[1]s && chmod %[3]s %[1]s", path, unix.Geteuid(), mode)
 	}
 	return nil
 }
@@ -141,8 +144,9 @@ func (d *directory) close() {
 	unix.Close(d.fd)
 }
 
-// lock locks the records called name, LOCK_EX or LOCK_SH, and reports whether it could in time. The lock is on a file of
-// its own, which nobody else can open and which O_CREAT in flags creates, and ends with the process.
+// lock locks the file of records name; how is LOCK_EX or LOCK_SH. It reports whether it got the lock in time. The lock
+// is on a separate file, which other users cannot open, and which is created if flags has O_CREAT. The lock ends with
+// the process.
 func (d *directory) lock(name string, how, flags int) (locked bool, err error) {
 	fd, err := d.openFile("."+name+".lock", unix.O_RDWR|flags)
 	if err != nil {
@@ -157,7 +161,7 @@ func (d *directory) lock(name string, how, flags int) (locked bool, err error) {
 			continue
 		case unix.EWOULDBLOCK:
 		default:
-			return false, nil // the file system knows no locks
+			return false, nil // the file system has no locks
 		}
 		break
 	}
@@ -173,12 +177,12 @@ func (d *directory) lock(name string, how, flags int) (locked bool, err error) {
 	case err := <-done:
 		return err == nil, nil
 	case <-time.After(lockTime):
-		d.locked = -1 // in use by the goroutine as long as the process lives
+		d.locked = -1 // the goroutine uses the descriptor until the process ends
 		return false, nil
 	}
 }
 
-// open opens the records' file for appending, and returns its size.
+// open opens the file of records for appending. It returns the descriptor and the file's size.
 func (d *directory) open(name string) (fd int, size int64, err error) {
 	fd, err = d.openFile(name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT)
 	if err != nil {
@@ -192,7 +196,8 @@ func (d *directory) open(name string) (fd int, size int64, err error) {
 	return fd, st.Size, nil
 }
 
-// openFile opens a regular file of the directory, and no link; with O_CREAT, one that no other user can write to.
+// openFile opens a regular file in the directory. It returns an error if the file is a link, or, with O_CREAT, if
+// another user can write to it.
 func (d *directory) openFile(name string, flags int) (int, error) {
 	path := filepath.Join(d.path, name)
 	fd, err := unix.Openat(d.fd, name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0o600)
@@ -213,8 +218,8 @@ func (d *directory) openFile(name string, flags int) (int, error) {
 	return fd, nil
 }
 
-// rotate renames the records' file to name.1, name.1 to name.2 and so on, up to the first number that is free. If none is,
-// the oldest is dropped. A process that is killed on the way leaves a number free for the next.
+// rotate renames name to name.1, name.1 to name.2 and so on, up to the first free number. If no number is free, it
+// drops the oldest file. A process that is killed during a rotation leaves a free number for the next one.
 func (d *directory) rotate(name string) error {
 	free := 1
 	for free < Kept && unix.Faccessat(d.fd, rotated(name, free), unix.F_OK, unix.AT_SYMLINK_NOFOLLOW) == nil {
@@ -228,7 +233,7 @@ func (d *directory) rotate(name string) error {
 	return nil
 }
 
-// rotated returns the name of the nth file before the one that is appended to.
+// rotated returns the name of the nth rotated file, or name itself if n is 0.
 func rotated(name string, n int) string {
 	if n == 0 {
 		return name

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A writer of the tests is a process of its own: PATH FROM TO SIZE.
+// role is the environment variable that makes this binary a writer, a process with the arguments PATH FROM TO SIZE.
 const role = "HOOKLOG_TEST_WRITER"
 
 func TestMain(m *testing.M) {
@@ -48,12 +48,13 @@ func writerProcess(t *testing.T, path string, from, to int, size int64) *exec.Cm
 	return cmd
 }
 
-// numbered returns a record that is known again by its number, and is more than a page long.
+// numbered returns a record that is recognizable by its number, and is longer than a page.
 func numbered(n int) *Record {
 	return &Record{Time: time.Unix(int64(n), 0).UTC(), Args: []string{}, Result: "ok", Container: strconv.Itoa(n), Stdout: strings.Repeat(strconv.Itoa(n)+" ", 1000)}
 }
 
-// read returns the numbers of the records that are there, each of which has to be whole.
+// read returns how often each number occurs among the records, and the number of torn lines. It fails the test if a
+// record is not complete.
 func read(t *testing.T, path string) (numbers map[int]int, torn int) {
 	t.Helper()
 	numbers = map[int]int{}
@@ -78,7 +79,7 @@ func full() *Record {
 		Result: "failed", ExitStatus: &status, Signal: "SIGKILL", Error: "why", Ignored: true, Stdout: "out\n\x00\x1b", Stderr: "err", Truncated: true}
 }
 
-// The members are a promise to whoever reads the file by other means.
+// The members are a contract with other programs that read the file.
 func TestLine(t *testing.T) {
 	const want = `{"time":"2026-02-03T04:05:06.0000007Z","seconds":1.234567,"stage":"poststop","path":"/h","args":["h","","a b"],` +
 		`"container":"c","podNamespace":"ns","podName":"pod","containerName":"main","bundle":"/b","profile":"gpu","file":"/f.json",` +
@@ -101,7 +102,7 @@ func TestLine(t *testing.T) {
 	}
 }
 
-// What a container's creator chooses does not make a record long.
+// Texts that the creator of a container chooses cannot make a record too long.
 func TestLongest(t *testing.T) {
 	long := strings.Repeat("\x00", 1<<20)
 	r := full()
@@ -120,7 +121,7 @@ func TestLongest(t *testing.T) {
 	}
 }
 
-// Many writers, and rotations under way: no line is torn, twice or lost, but those that rotation drops.
+// With many writers and several rotations, no line is torn, duplicated or lost, except those that rotation drops.
 func TestManyWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log", "hooks.jsonl")
 	const writers, each, first = 64, 157, 10000                          // 10,048 records
@@ -145,7 +146,7 @@ func TestManyWriters(t *testing.T) {
 	}
 	for n, times := range numbers {
 		if times != 1 {
-			t.Errorf("record %d is there %d times", n, times)
+			t.Errorf("record %d occurs %d times", n, times)
 		}
 	}
 	entries, _ := os.ReadDir(filepath.Dir(path))
@@ -172,7 +173,7 @@ func TestManyWriters(t *testing.T) {
 	}
 }
 
-// A kill at any moment costs the record that is being written, and no other.
+// A writer that is killed at any moment loses only the record that it is writing.
 func TestKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log", "hooks.jsonl")
 	const rounds, most = 60, 1000
@@ -196,7 +197,7 @@ func TestKilled(t *testing.T) {
 	for n := range numbers {
 		oldest = min(oldest, n)
 	}
-	for i := oldest/most + 1; i < rounds; i++ { // each round is there from its first record to its last
+	for i := oldest/most + 1; i < rounds; i++ { // the records of each round have no gap
 		last := false
 		for n := i * most; n < (i+1)*most; n++ {
 			if numbers[n] == 1 && last {
@@ -207,7 +208,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// What is written after a torn line is whole.
+// A record after a torn line is complete.
 func TestAfterTorn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hooks.jsonl")
 	if err := os.WriteFile(path, append(numbered(1).line(), numbered(2).line()[:100]...), 0o600); err != nil {
@@ -224,7 +225,7 @@ func TestAfterTorn(t *testing.T) {
 	}
 }
 
-// A kill between two renames of a rotation loses nothing.
+// If a writer is killed between two renames of a rotation, no record is lost.
 func TestRotate(t *testing.T) {
 	for name, before := range map[string]string{
 		"none": "0", "one": "01", "all": "0123", "killed after the first": "013", "killed after the second": "023", "killed after the last": "123", "only old ones": "23",
@@ -253,7 +254,7 @@ func TestRotate(t *testing.T) {
 	}
 }
 
-// A full disk costs the record; what is written later is whole.
+// If the disk is full, the record is lost, and later records are complete.
 func TestFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hooks.jsonl")
 	cmd := writerProcess(t, path, 0, 100, 1<<20)
@@ -270,11 +271,11 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// What another user could misuse, or no record can be written to, is refused, and the reason said.
+// Append refuses a file or directory that another user could misuse, or to which it cannot write, and says why.
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name, "hooks.jsonl") }
-	others := os.Geteuid() // root alone can give a file away
+	others := os.Geteuid() // only root can change the owner of a file
 	if others == 0 {
 		others = 65534
 	}
@@ -297,18 +298,18 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	wants := map[string]string{
-		at("shared"):    fmt.Sprintf("@ can be written by others than user %d; run: chown %[1]d @ && chmod 0700 @", os.Geteuid()),
+		at("shared"):    fmt.Sprintf("@ is writable by other users than %d; run: chown %[1]d @ && chmod 0700 @", os.Geteuid()),
 		at("link"):      "@/hooks.jsonl is not a regular file",
 		at("fifo"):      "@/hooks.jsonl is not a regular file",
 		at("dir"):       "@/hooks.jsonl is not a regular file",
-		at("writable"):  fmt.Sprintf("@/hooks.jsonl can be written by others than user %d; run: chown %[1]d @/hooks.jsonl && chmod 0600 @/hooks.jsonl", os.Geteuid()),
+		at("writable"):  fmt.Sprintf("@/hooks.jsonl is writable by other users than %d; run: chown %[1]d @/hooks.jsonl && chmod 0600 @/hooks.jsonl", os.Geteuid()),
 		at("lock"):      "@/.hooks.jsonl.lock cannot be opened: too many symbolic links (ELOOP)",
 		at("file"):      "@ cannot be opened: a part of the path is no directory (ENOTDIR)",
 		"hooks.jsonl":   "hooks.jsonl: the path of the records is not absolute",
 		"/proc/x/hooks": "@ cannot be created: there is nothing of that name (ENOENT)",
 	}
 	if others != os.Geteuid() {
-		wants[at("other")] = "@/hooks.jsonl can be written by others than user 0; run: chown 0 @/hooks.jsonl && chmod 0600 @/hooks.jsonl"
+		wants[at("other")] = "@/hooks.jsonl is writable by other users than 0; run: chown 0 @/hooks.jsonl && chmod 0600 @/hooks.jsonl"
 		wants[at("locked")] = strings.ReplaceAll(wants[at("other")], "hooks.jsonl", ".hooks.jsonl.lock")
 	}
 	for path, want := range wants {
@@ -317,7 +318,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v\nwant %s", path, err, want)
 		}
 	}
-	// Nothing is left beside what cannot hold records, and /dev/null takes them.
+	// A refused file leaves no lock file beside it, and /dev/null accepts records.
 	if err := Append("/dev/null", full()); err != nil {
 		t.Error(err)
 	}
@@ -327,7 +328,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// Whoever holds the lock, a writer is done in time.
+// A writer finishes in time even if another process holds the lock.
 func TestLockHeld(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hooks.jsonl")
 	if err := Append(path, numbered(1)); err != nil {
@@ -349,7 +350,7 @@ func TestLockHeld(t *testing.T) {
 	}
 }
 
-// Torn lines, and what is no record, are passed over and counted.
+// Read skips and counts torn lines and lines that are not records.
 func TestRead(t *testing.T) {
 	good := string(numbered(7).line())
 	for name, tt := range map[string]struct {
@@ -389,7 +390,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// FuzzRead: whatever is in the file, and wherever it is cut, good lines between are read.
+// FuzzRead: for any content of the file, in pieces of any size, valid lines are read.
 func FuzzRead(f *testing.F) {
 	good := numbered(7).line()
 	f.Add([]byte("{\n"), 1)
@@ -403,7 +404,7 @@ func FuzzRead(f *testing.F) {
 		l := lines{each: func(r *Record) error {
 			n++
 			if again, err := parse(r.line()); err != nil || again.Result != r.Result {
-				t.Errorf("written again, %+v is %v", r, err)
+				t.Errorf("%+v cannot be read again: %v", r, err)
 			}
 			return nil
 		}}
@@ -421,7 +422,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// A file that is removed and written again is new; those that are left of it have been seen.
+// Follow reads a file that is removed and created again from its beginning, and does not repeat the rotated files.
 func TestFollowRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hooks.jsonl")
 	write := func(n int, size int64) {
@@ -431,7 +432,7 @@ func TestFollowRemoved(t *testing.T) {
 		}
 	}
 	write(1000, 1<<20)
-	write(1001, 1) // in a file of its own
+	write(1001, 1) // in a new file
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	seen := make(chan string)
@@ -443,7 +444,7 @@ func TestFollowRemoved(t *testing.T) {
 	for n := range 8 {
 		if n == 2 || n == 4 {
 			if n == 4 {
-				time.Sleep(2 * followPause) // it is seen to be gone
+				time.Sleep(2 * followPause) // Follow notices that the file is missing
 			}
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
@@ -458,7 +459,7 @@ func TestFollowRemoved(t *testing.T) {
 	}
 }
 
-// What cannot have happened is no record: it would be a number out of range to whoever counts nanoseconds since 1970.
+// A line with an impossible time or duration is not a record: as nanoseconds since 1970 it would be out of range.
 func TestImpossible(t *testing.T) {
 	line := string(full().line())
 	for from, to := range map[string]string{
@@ -478,7 +479,7 @@ func TestImpossible(t *testing.T) {
 	}
 }
 
-// Follow comes to see every record, across rotations.
+// Follow returns every record, across rotations.
 func TestFollow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hooks.jsonl")
 	size := int64(len(numbered(1000).line())) * 5 / 2 // two records a file

@@ -15,12 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLine is the size in bytes of the longest line that is read: more than a record can have.
+// maxLine is the maximum size in bytes of a line that is read. No record is as long.
 const maxLine = 1 << 20
 
-// Read calls each for every record in the file at path and in those that it was before, oldest first. It returns how many
-// lines it passed over because they hold no record: a process was killed, or a disk was full, while it was written. It is
-// no error if there is no file yet.
+// Read calls each for every record in the rotated files and in the file at path, oldest first. It returns the number of
+// torn lines, which it skips: they hold no valid record, because a process was killed, or the disk was full, during the
+// write. A missing file is not an error.
 func Read(path string, each func(*Record) error) (torn int, err error) {
 	files, err := openAll(path)
 	defer closeAll(files)
@@ -39,7 +39,7 @@ func Read(path string, each func(*Record) error) (torn int, err error) {
 	return lines.torn, nil
 }
 
-// Follow does as Read, and then calls each for every record that is appended, until ctx ends.
+// Follow does what Read does, and then calls each for every record that is appended, until ctx ends.
 func Follow(ctx context.Context, path string, each func(*Record) error) (torn int, err error) {
 	lines := lines{each: each}
 	var known []*os.File // oldest first; the last one is appended to
@@ -61,11 +61,11 @@ func Follow(ctx context.Context, path string, each func(*Record) error) (torn in
 	}
 }
 
-// followPause is how often Follow looks for more.
+// followPause is the time between two looks of Follow for more records.
 const followPause = 250 * time.Millisecond
 
-// readOn reads what has been appended to the last of the files that are known, and those of files that are not, oldest first.
-// It returns the files that are known from then on, open: as long as they are, no other file has their numbers.
+// readOn reads the records that were appended to the last known file, and then the new files, oldest first. It returns
+// the files that are now known. They stay open, so that no other file gets their inode numbers.
 func (l *lines) readOn(known, files []*os.File) (_ []*os.File, err error) {
 	var current *os.File
 	if len(known) > 0 {
@@ -106,7 +106,8 @@ func sameFile(f *os.File) func(*os.File) bool {
 	}
 }
 
-// openAll opens the records' files, oldest first, as they are between two rotations.
+// openAll opens the rotated files and the file of records, oldest first. It holds the lock meanwhile, so that no
+// rotation happens.
 func openAll(path string) (files []*os.File, err error) {
 	dir, err := openDir(filepath.Dir(path))
 	if errors.Is(err, unix.ENOENT) {
@@ -139,11 +140,11 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// lines takes a file's bytes, in pieces.
+// lines splits the bytes of the files, which it gets in pieces, into lines.
 type lines struct {
 	each    func(*Record) error
-	rest    []byte // of a line whose end is not yet there
-	tooLong bool   // the line is passed over
+	rest    []byte // the beginning of an incomplete line
+	tooLong bool   // the line is longer than maxLine and is skipped
 	torn    int
 }
 
@@ -154,7 +155,7 @@ func (l *lines) readFrom(f *os.File) error {
 	return nil
 }
 
-// Write takes a piece.
+// Write reads the lines of the next piece.
 func (l *lines) Write(piece []byte) (int, error) {
 	for rest := piece; ; {
 		before, after, ended := bytes.Cut(rest, []byte{'\n'})
@@ -173,7 +174,7 @@ func (l *lines) Write(piece []byte) (int, error) {
 	}
 }
 
-// end ends a line.
+// end parses the current line and begins a new one.
 func (l *lines) end() error {
 	line, tooLong := l.rest, l.tooLong
 	l.rest, l.tooLong = l.rest[:0], false

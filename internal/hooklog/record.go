@@ -10,34 +10,35 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// A Record is what one run of a hook came to. A line of the file has all members; exitStatus is null where there is none.
+// Record is the record of one run of a hook. A line of the file has all members. exitStatus is null if the hook did not
+// exit.
 type Record struct {
-	Time          time.Time `json:"time"`    // when the hook began; RFC 3339, UTC
+	Time          time.Time `json:"time"`    // when the hook started; RFC 3339, UTC
 	Seconds       float64   `json:"seconds"` // how long it ran, to the microsecond
 	Stage         string    `json:"stage"`
 	Path          string    `json:"path"`
-	Args          []string  `json:"args"`         // with argv[0]; cut short after MaxText bytes
-	Container     string    `json:"container"`    // its id
-	PodNamespace  string    `json:"podNamespace"` // of the Kubernetes pod, from the annotations of containerd or CRI-O
+	Args          []string  `json:"args"`         // including argv[0]; truncated after MaxText bytes
+	Container     string    `json:"container"`    // the container's id
+	PodNamespace  string    `json:"podNamespace"` // the Kubernetes pod's, from the annotations of containerd or CRI-O
 	PodName       string    `json:"podName"`
-	ContainerName string    `json:"containerName"` // in the pod
+	ContainerName string    `json:"containerName"` // the container's name in the pod
 	Bundle        string    `json:"bundle"`
 	Profile       string    `json:"profile"`    // the name of the profile, or of the hook file without .json
-	File          string    `json:"file"`       // the file that the hook comes from
+	File          string    `json:"file"`       // the path of the file that defines the hook
 	Result        string    `json:"result"`     // ok, failed, timed out, not started
 	ExitStatus    *int      `json:"exitStatus"` // nil if the hook did not exit
-	Signal        string    `json:"signal"`     // the name of the signal that ended it, SIGKILL where it timed out
-	Error         string    `json:"error"`      // why it was not started, which of its processes could not be killed, or that the signal was sent to its parent
-	Ignored       bool      `json:"ignored"`    // it failed, and the container started nevertheless
-	Stdout        string    `json:"stdout"`     // the end of what it printed; empty if the output is not recorded
-	Stderr        string    `json:"stderr"`
-	Truncated     bool      `json:"truncated"` // it printed more
+	Signal        string    `json:"signal"`     // the name of the signal that ended the hook; SIGKILL if it timed out
+	Error         string    `json:"error"`      // why it was not started, which processes could not be killed, or that Signal was sent to its parent
+	Ignored       bool      `json:"ignored"`    // the hook failed, and the container started nevertheless
+	Stdout        string    `json:"stdout"`     // the end of the hook's standard output; empty if it is not recorded
+	Stderr        string    `json:"stderr"`     // the end of the hook's standard error; empty if it is not recorded
+	Truncated     bool      `json:"truncated"`  // the hook printed more
 }
 
 // OK reports whether the hook succeeded.
 func (r *Record) OK() bool { return r.Result == "ok" }
 
-// MaxText is how many bytes of a text that a container's creator may choose are recorded.
+// MaxText is the maximum number of recorded bytes of a text that the creator of a container may choose.
 const MaxText = 4 << 10
 
 // line returns the record as a line of the file.
@@ -92,7 +93,7 @@ func (r *Record) line() []byte {
 	return append(w, '}', '\n')
 }
 
-// writer is a JSON object that is being written.
+// writer is the text of an unfinished JSON object.
 type writer []byte
 
 func (w *writer) member(name string) {
@@ -103,7 +104,7 @@ func (w *writer) member(name string) {
 	*w = append(*w, ':')
 }
 
-// quote appends a string. A byte that is not UTF-8 becomes U+FFFD.
+// quote appends a JSON string. It replaces an invalid byte by U+FFFD.
 func (w *writer) quote(text string) { *w, _ = jsontext.AppendQuote(*w, text) }
 
 func (w *writer) text(name, text string) {
@@ -153,7 +154,7 @@ func (r *Record) text(name string) *string {
 	return nil
 }
 
-// parse reads a line of the file. Members that are not known are passed over.
+// parse parses a line of the file. It ignores unknown members.
 func parse(line []byte) (*Record, error) {
 	rec := &Record{}
 	r := (&jsonfile.File{Path: "record", Data: line}).Strict()
@@ -196,8 +197,8 @@ func parse(line []byte) (*Record, error) {
 	return rec, err
 }
 
-// happened reports whether a hook can have run then, and for so long. Whoever draws the record or sends it on counts the
-// nanoseconds since 1970.
+// happened reports whether a hook can have run then, and for so long. Whoever draws the record or sends it on counts
+// the nanoseconds since 1970.
 func (r *Record) happened() bool {
 	const aCentury = 100 * 365 * 24 * 60 * 60 // in seconds
 	return r.Time.Unix() >= 0 && r.Time.Unix() < 2*aCentury && r.Seconds >= 0 && r.Seconds < aCentury

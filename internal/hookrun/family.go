@@ -15,36 +15,36 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// A family is a hook that has been started, with its descendants.
+// family is a started hook with its descendants.
 //
-// This process is a subreaper: whatever daemons do, a descendant whose parent ends becomes its child. So its children
-// are the roots of all that is left of the hook.
+// This process is a subreaper: a descendant whose parent ends becomes its child, even if it is a daemon. So the
+// children of this process are the roots of all remaining processes of the hook.
 type family struct {
-	hook           int // process id, and the id of its process group
+	hook           int // the process id of the hook, and the id of its process group
 	parent         int // the process id of its stand-in
 	begin          time.Time
-	stdin          *os.File // the other end of the pipe that the hook reads; nil if there is none
+	stdin          *os.File // the write end of the pipe that the hook reads; nil if there is none
 	stdout, stderr *stream
 
-	exited    chan struct{}  // closed when the hook has exited, or its parent was ended
-	succeeded bool           // it exited with status 0; valid after exited is closed
-	sent      syscall.Signal // that ended its parent; 0 if none did; valid likewise
+	exited    chan struct{}  // closed when the hook has exited, or its stand-in has been ended by a signal
+	succeeded bool           // the hook exited with status 0; valid after exited is closed
+	sent      syscall.Signal // the signal that ended the stand-in; 0 if none did; valid after exited is closed
 
-	mu     sync.Mutex // held to signal the group and to reap the hook: its number may then be another group's
+	mu     sync.Mutex // held while signalling or reaping the hook: after that, another group may have its id
 	reaped bool
-	status syscall.WaitStatus // of the hook; valid after reap or kill
+	status syscall.WaitStatus // the hook's; valid after reap or kill
 }
 
-// killTime is how long a descendant may take to die. One that the kernel is busy with may take for ever.
+// killTime is how long a descendant may take to die. A process in an uninterruptible sleep may never die.
 const killTime = 3 * time.Second
 
-// await waits for the hook to exit and leaves it a zombie, so that its number stays its own. It reaps descendants that
-// have become this process's children, as init would.
+// await waits until the hook exits. It leaves the hook a zombie, so that its process id is not reused. It reaps
+// descendants that have become this process's children, as init would.
 func (f *family) await() {
 	defer close(f.exited)
 	for {
 		c, err := wait(unix.P_ALL, 0)
-		if err != nil { // no child is left: kill has reaped them
+		if err != nil { // there are no children: kill has reaped them
 			return
 		}
 		if pid := int(c.pid); pid == f.parent || pid == f.hook {
@@ -52,7 +52,7 @@ func (f *family) await() {
 		}
 		_, _ = unix.Wait4(int(c.pid), nil, unix.WNOHANG, nil)
 	}
-	// The hook is this process's child only when its parent has ended.
+	// The hook becomes this process's child only after its parent has ended.
 	parent, err := wait(unix.P_PID, f.parent)
 	if err != nil {
 		return
@@ -65,7 +65,7 @@ func (f *family) await() {
 	f.succeeded = err == nil && hook.Code == cldExited && hook.status == 0
 }
 
-// wait waits until a child has ended, and leaves it a zombie.
+// wait waits until a child has ended, and leaves it a zombie. idType and id are those of waitid(2).
 func wait(idType, id int) (c child, err error) {
 	for {
 		err = unix.Waitid(idType, id, (*unix.Siginfo)(unsafe.Pointer(&c)), unix.WEXITED|unix.WNOWAIT, nil)
@@ -75,10 +75,10 @@ func wait(idType, id int) (c child, err error) {
 	}
 }
 
-// child is the kernel's siginfo_t as waitid fills it, and as much room as it has.
+// child is the kernel's siginfo_t as waitid fills it, with the size of siginfo_t.
 type child struct {
 	Signo, Errno, Code int32
-	_                  [0]uintptr // what follows is aligned as a pointer is
+	_                  [0]uintptr // aligns the next field as a pointer
 	pid                int32
 	_                  uint32
 	status             int32
@@ -91,7 +91,7 @@ const cldExited = 1
 // signal sends a signal to the hook's process group.
 func (f *family) signal(s syscall.Signal) { f.send(s, -f.hook) }
 
-// send sends a signal to the hook, its group or its parent, as kill(2) takes them, unless they are gone.
+// send sends a signal to the hook, its group or its parent, with the ids of kill(2), unless they have been reaped.
 func (f *family) send(s syscall.Signal, to ...int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -102,14 +102,14 @@ func (f *family) send(s syscall.Signal, to ...int) {
 	}
 }
 
-// killFirst kills the hook's first process alone, as a runtime does, and waits until it has exited. Its parent may have
-// been stopped, and would not notice.
+// killFirst kills only the hook's first process, as a runtime does, and waits until it has exited. It kills the
+// stand-in too, which may be stopped and would not notice the end.
 func (f *family) killFirst() {
 	f.send(unix.SIGKILL, f.hook, f.parent)
 	<-f.exited
 }
 
-// reap takes the status of the hook, which has exited, as its parent has.
+// reap reaps the hook and its stand-in, which have both exited, and sets the hook's status.
 func (f *family) reap() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,15 +123,16 @@ func (f *family) reap() {
 	}
 }
 
-// kill kills the hook and its descendants, and takes the hook's status.
+// kill kills the hook and its descendants, and sets the hook's status. It returns an error if processes remain after
+// killTime.
 func (f *family) kill() error {
 	f.send(unix.SIGKILL, -f.hook, f.parent)
-	var unknown error // why descendants could not be found
+	var unknown error // why descendants cannot be found
 	deadline := time.Now().Add(killTime)
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		pids, err := children()
 		for _, pid := range pids {
-			_ = unix.Kill(pid, unix.SIGKILL) // not yet reaped: the number is its own
+			_ = unix.Kill(pid, unix.SIGKILL) // the child is not yet reaped, so its process id is not reused
 		}
 		unknown = err
 		if f.reapAll() {
@@ -143,12 +144,12 @@ func (f *family) kill() error {
 		time.Sleep(pause)
 	}
 	if unknown != nil {
-		return fmt.Errorf("its descendants outside its process group cannot be found and live on: %w", report.Plain(unknown))
+		return fmt.Errorf("its descendants outside its process group cannot be found and still run: %w", report.Plain(unknown))
 	}
-	return fmt.Errorf("not all of its processes have ended %d s after SIGKILL", int(killTime.Seconds()))
+	return fmt.Errorf("%d s after SIGKILL, not all of its processes have ended", int(killTime.Seconds()))
 }
 
-// reapAll reaps the children that have ended, and reports whether none is left.
+// reapAll reaps the children that have ended. It reports whether no child remains.
 func (f *family) reapAll() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -190,8 +191,9 @@ func children() ([]int, error) {
 	return pids, nil
 }
 
-// ownPID returns the id that a process has in this process's PID namespace, given the one that it has in that of /proc. A
-// createContainer hook runs in the container's PID namespace, and sees the host's /proc.
+// ownPID returns a process's id in this process's PID namespace. pid is its id in the PID namespace of /proc. The two
+// differ for a createContainer hook, which runs in the container's PID namespace and sees the host's /proc. ownPID
+// returns 0 if the process has no id here.
 func ownPID(pid string) int {
 	depth := len(namespaced("self"))
 	if depth <= 1 {
@@ -205,7 +207,7 @@ func ownPID(pid string) int {
 	return 0
 }
 
-// namespaced returns a process's ids in the PID namespace of /proc and in those within, proc(5), NSpid.
+// namespaced returns a process's ids in the PID namespace of /proc and in the nested ones (proc(5), NSpid).
 func namespaced(pid string) []string {
 	text, _ := os.ReadFile("/proc/" + pid + "/status")
 	_, after, _ := strings.Cut(string(text), "\nNSpid:")

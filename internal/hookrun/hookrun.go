@@ -1,7 +1,7 @@
-// Package hookrun runs one hook within bounds: its time, its output, and what it leaves running.
+// Package hookrun runs one hook with limits of its time, its output and the processes that it leaves running.
 //
-// It starts a program as a runtime starts a hook, and ends it with all its descendants when its time is up. It does not
-// know where hooks come from, what a failure means for the container, or where records go.
+// It starts a program as a runtime starts a hook, and kills it with all its descendants when its time is up. It does
+// not know where hooks come from, what a failure means for the container, or where records are written.
 package hookrun
 
 import (
@@ -20,68 +20,72 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// A Hook is a program to run.
+// Hook is a program to run.
 type Hook struct {
 	Path string
-	Args []string // with argv[0]
-	Env  []string // the whole environment
+	Args []string // the arguments, including argv[0]
+	Env  []string // the complete environment
 
-	// Stdin is what the hook reads: a file is inherited, anything else passes through a pipe, nil is /dev/null.
+	// Stdin is the hook's standard input. The hook inherits a file; any other reader passes through a pipe; nil is
+	// /dev/null.
 	Stdin io.Reader
 
-	// Stdout and Stderr take what the hook prints, as it prints it. Their errors are ignored: a hook never notices.
+	// Stdout and Stderr receive the hook's output as it prints it. Run ignores their errors, so that the hook does not
+	// notice them.
 	Stdout, Stderr io.Writer
 
-	// Limit is the time that the hook has; 0 is without end.
+	// Limit is the hook's time limit; 0 means no limit.
 	Limit time.Duration
 
-	// Patience, if it is set, has Run find out whether a runtime would wait: how long what the hook has started may take to
-	// close its output once the hook has ended.
+	// Patience, if it is not 0, lets Run find out whether a runtime would wait (Outcome.Held): it is how long processes
+	// that the hook has started may keep its output open after the hook has ended.
 	Patience time.Duration
 }
 
-// A Result is what became of a hook.
+// Result says how a run of a hook ended.
 type Result string
 
-// The results. A hook that is ended, or fails, takes with it what it has started; what a hook leaves running after a
-// success lives on.
+// The results. If a hook fails or is killed, all processes that it has started are killed too. After a success they
+// continue to run.
 const (
 	OK          Result = "ok"
-	Failed      Result = "failed"      // it exited with another status than 0, or a signal ended it
+	Failed      Result = "failed"      // it exited with a status other than 0, or a signal ended it
 	TimedOut    Result = "timed out"   // it was killed after Limit
 	NotStarted  Result = "not started" // its program could not be executed
 	Interrupted Result = "interrupted" // it was killed because the context ended
 )
 
-// An Outcome is how a hook ran.
+// Outcome describes a run of a hook.
 type Outcome struct {
 	Result     Result
 	Begin, End time.Time
 	Status     int            // the exit status; 0 if Signal is set or there is none
-	Signal     syscall.Signal // that ended the hook; 0 if none did
+	Signal     syscall.Signal // the signal that ended the hook; 0 if none did
 
-	// Held reports whether what the hook had started kept its output open for more than Patience, though the hook had ended or
-	// its time was up. A runtime such as runc waits for that: it ends a hook's first process alone.
+	// Held reports whether processes that the hook had started kept its output open for longer than Patience after the
+	// hook had ended or its time was up. A runtime such as runc waits for them, because it kills only a hook's first
+	// process.
 	Held bool
 
-	// Err says why the hook could not be started, which of its descendants could not be ended, or that Signal was sent to
-	// its parent. Its text holds no phrase that engines act on.
+	// Err says why the hook could not be started, that descendants could not be killed, or that Signal was sent to its
+	// parent. Its text contains no phrase that engines act on (rule 19).
 	Err error
 }
 
-// errParentEnded is the error of a hook whose parent a signal has ended: without a supervisor that is the runtime.
+// errParentEnded is the error of a hook whose parent was ended by a signal. Without a supervisor, the parent is the
+// runtime.
 var errParentEnded = errors.New("the signal was sent to its parent process")
 
-// Run runs a hook until it exits, its time is up, or ctx ends. The working directory and all else that a process
-// inherits are the calling process's.
+// Run runs a hook until it exits, its time is up, or ctx ends. The hook inherits the working directory and all other
+// attributes of the calling process.
 //
-// The calling process must have no other children: it becomes the reaper of the hook's descendants. It leads a process
-// group of its own from then on. What signals it to end is passed on to the hook's group: the runtime's own process group
-// would have received it. The hook's parent is another process, in a group of its own too: a hook that ends it, or that
-// group, has failed by that signal.
+// The calling process must have no other children, because it becomes the reaper of the hook's descendants. It becomes
+// the leader of a new process group. It forwards signals that would end it to the hook's group, which would otherwise
+// have received them in the runtime's group. The hook's parent is another process, the stand-in, in a third group. If
+// the hook ends the stand-in or its group by a signal, the hook has failed by that signal.
 func Run(ctx context.Context, h Hook) Outcome {
 	o := Outcome{Begin: time.Now()}
-	// The hook dies with the thread that starts it: a runtime may kill this process.
+	// A runtime may kill this process. The hook dies with the thread that starts it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
@@ -175,7 +179,7 @@ func start(h Hook) (_ *family, err error) {
 			f.stdin.Close()
 		}
 	}()
-	_ = unix.Setpgid(0, 0) // fails for the leader of a session, who leads its group already
+	_ = unix.Setpgid(0, 0) // fails for the leader of a session, which already leads its group
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, plumbing(err)
 	}
@@ -191,7 +195,7 @@ func start(h Hook) (_ *family, err error) {
 	return f, nil
 }
 
-// input returns the file that the hook reads. Where it is a pipe, f.stdin is its other end.
+// input returns the file that the hook reads. If it is a pipe, input sets f.stdin to its write end.
 func (f *family) input(from io.Reader) (read *os.File, err error) {
 	switch from := from.(type) {
 	case nil:
@@ -207,7 +211,7 @@ func plumbing(err error) error {
 	return &Error{"cannot be supervised: " + report.Plain(err).Error(), err}
 }
 
-// notExecutable says why the program at path could not be executed.
+// notExecutable returns an error that says why the program at path could not be executed.
 func notExecutable(path string, err error) error {
 	why := report.Plain(err).Error()
 	if report.IsOfInterpreter(path, err) {
@@ -219,7 +223,7 @@ func notExecutable(path string, err error) error {
 	return &Error{"cannot be executed: " + why, err}
 }
 
-// An Error is why a hook could not be started; Err is the system's error.
+// Error says why a hook could not be started. Err is the system error.
 type Error struct {
 	text string
 	Err  error
@@ -228,20 +232,20 @@ type Error struct {
 func (e *Error) Error() string { return e.text }
 func (e *Error) Unwrap() error { return e.Err }
 
-// forwarded are the signals that end a process unless it says otherwise, and that one process sends to another.
+// forwarded are the signals that end a process by default and that one process sends to another.
 var forwarded = []os.Signal{
 	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGTERM,
 	unix.SIGIO, unix.SIGPWR,
 }
 
-// A Tail keeps the last bytes of what is written to it.
+// Tail keeps the last bytes that are written to it.
 type Tail struct {
-	Size      int  // how many
-	Truncated bool // there were more
+	Size      int  // the number of bytes that are kept
+	Truncated bool // more bytes were written
 	kept      []byte
 }
 
-// Write takes all of p.
+// Write writes all of p. It never fails.
 func (t *Tail) Write(p []byte) (int, error) {
 	n := len(p)
 	if over := len(p) - t.Size; over > 0 {
@@ -255,7 +259,7 @@ func (t *Tail) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Bytes returns what is kept. A character that lost its beginning is left out.
+// Bytes returns the kept bytes, without an incomplete UTF-8 character at the beginning.
 func (t *Tail) Bytes() []byte {
 	if !t.Truncated {
 		return t.kept

@@ -21,22 +21,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A call is what a test has a supervisor run: this binary, as a process of its own, as Run demands.
+// call describes a hook that a supervisor runs. The supervisor is this binary in a separate process, because Run needs
+// a process without other children.
 type call struct {
-	Script   string // for sh -c
-	Path     string // else this program
+	Script   string // a script for sh -c
+	Path     string // the program, if there is no script
 	Args     []string
 	Env      []string
 	Limit    time.Duration
 	Keep     int
 	Piped    bool          // standard input passes through a pipe, and is not inherited
-	Cancel   time.Duration // after which the context ends
+	Cancel   time.Duration // the time after which the context ends
 	Patience time.Duration
 
 	dir, stdin string
 }
 
-// ran is what came of it.
+// ran is the outcome of a call.
 type ran struct {
 	Outcome
 	Err            string
@@ -79,7 +80,7 @@ func supervise(text string) {
 	json.NewEncoder(os.Stdout).Encode(r)
 }
 
-// run has a supervisor of its own run the call.
+// run runs the call in a new supervisor.
 func run(t *testing.T, c call) (r ran) {
 	t.Helper()
 	cmd := supervisor(t, c)
@@ -121,13 +122,13 @@ func supervisor(t *testing.T, c call) *exec.Cmd {
 	return cmd
 }
 
-// alive reports whether a process lives. A zombie does not.
+// alive reports whether a process runs. It returns false for a zombie.
 func alive(pid string) bool {
 	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(pid) + "/stat")
 	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
-// A hook finds what it finds without a supervisor.
+// A hook gets the same arguments, environment, input and working directory as without a supervisor.
 func TestSurroundings(t *testing.T) {
 	for _, piped := range []bool{false, true} {
 		dir := t.TempDir()
@@ -144,7 +145,7 @@ func TestSurroundings(t *testing.T) {
 	}
 }
 
-// What else a process inherits is the calling process's, as without a supervisor.
+// A hook inherits all other attributes of the calling process, as without a supervisor.
 func TestInherited(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -154,7 +155,7 @@ func TestInherited(t *testing.T) {
 		"/bin/cat": {"cat", "/proc/self/limits", "/proc/self/oom_score_adj", "/proc/self/cgroup", "/proc/self/status"}, // a shell unblocks signals
 		"/bin/sh":  {"sh", "-c", `[ "$(cut -d' ' -f5 /proc/$$/stat)" = $$ ] && echo leads its group; cut -d' ' -f19 /proc/$$/stat; echo /proc/self/fd/*`},
 	}
-	// Ids, memory and the like are not the same in two processes.
+	// Ids, memory and the like differ between two processes.
 	same := regexp.MustCompile(`(?m)^(Max |-?\d|Sig(Blk|Ign)|Umask|Groups|Cap|NoNewPrivs|Seccomp|THP|leads|/).*`)
 	inherited := func(text string) string { return strings.Join(same.FindAllString(text, -1), "\n") }
 	for name, before := range map[string]string{
@@ -253,8 +254,8 @@ func TestResults(t *testing.T) {
 	}
 }
 
-// Whatever a hook has started goes with it when its time is up or it fails. Each script prints the number of the last
-// process, which is what must not live on.
+// All processes that a hook has started are killed when its time is up or it fails. Each script writes the id of its
+// last process, which must not run afterwards.
 func TestFamilyEnds(t *testing.T) {
 	const left = `setsid sh -c 'trap "" TERM HUP INT; (exec >&- 2>&- <&-; echo $$ >pid; while :; do sleep 1; done)'`
 	for name, script := range map[string]string{
@@ -281,25 +282,26 @@ func TestFamilyEnds(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 			pid, err := os.ReadFile(filepath.Join(dir, "pid"))
-			if err != nil || len(pid) == 0 && name != "chain" { // which writes it again and again
-				t.Fatalf("the script did not get so far: %v", err)
+			if err != nil || len(pid) == 0 && name != "chain" { // the chain writes the file repeatedly
+				t.Fatalf("the script has not written the process id: %v", err)
 			}
 			if len(pid) > 0 && alive(string(pid)) {
-				t.Errorf("process %s lives on", pid)
+				t.Errorf("process %s still runs", pid)
 			}
-			// Nothing of the family is in that directory any more.
+			// No process of the family has that working directory.
 			links, _ := filepath.Glob("/proc/[0-9]*/cwd")
 			for _, link := range links {
 				if at, _ := os.Readlink(link); at == dir {
 					text, _ := os.ReadFile(filepath.Dir(link) + "/cmdline")
-					t.Errorf("%s lives on: %q", link, text)
+					t.Errorf("%s still runs: %q", link, text)
 				}
 			}
 		})
 	}
 }
 
-// What a hook leaves running after a success lives on, holds nothing up, and is not killed by what it prints.
+// A process that a hook leaves running after a success continues to run. It blocks nothing, and is not killed when it
+// prints.
 func TestSurvivors(t *testing.T) {
 	for name, tt := range map[string]struct{ script, stdout string }{
 		"sleeps":             {`sleep 60 & echo $! >pid`, ""},
@@ -327,13 +329,13 @@ func TestSurvivors(t *testing.T) {
 				time.Sleep(200 * time.Millisecond)
 			}
 			if !alive(string(text)) {
-				t.Error("what the hook left running has ended")
+				t.Error("the process that the hook left running has ended")
 			}
 		})
 	}
 }
 
-// However much a hook prints, the last of it is kept, in little memory.
+// The end of a hook's output of any size is kept, in little memory.
 func TestOutput(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script    string
@@ -355,7 +357,7 @@ func TestOutput(t *testing.T) {
 				script = ":"
 			}
 			r := run(t, call{Script: script})
-			// As JSON carries it, an invalid byte is three.
+			// In JSON, an invalid byte becomes three bytes.
 			if r.Result != OK || r.Truncated != tt.truncated || !strings.HasSuffix(r.Stdout, strings.ToValidUTF8(tt.last, "\ufffd")) {
 				t.Errorf("%v, truncated %v, %.50q", r.Result, r.Truncated, r.Stdout)
 			}
@@ -366,8 +368,8 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// FuzzTail: it keeps the end of what was written, however it was written.
-// What a hook leaves with its output open is noticed, whatever becomes of the hook; what has closed it is not.
+// Held reports a process that a hook leaves running with the hook's output open, for every result of the hook. It does
+// not report a process that has closed the output.
 func TestHeld(t *testing.T) {
 	for _, tt := range []struct {
 		name, script string
@@ -397,6 +399,7 @@ func TestHeld(t *testing.T) {
 	}
 }
 
+// FuzzTail: a Tail keeps the end of the text, for pieces of any size.
 func FuzzTail(f *testing.F) {
 	f.Add([]byte("some text"), 4, uint8(3))
 	f.Add([]byte("ééé"), 3, uint8(1))
@@ -419,7 +422,7 @@ func FuzzTail(f *testing.F) {
 	})
 }
 
-// A supervisor that is killed takes the hook with it.
+// If the supervisor is killed, the hook is killed too.
 func TestSupervisorKilled(t *testing.T) {
 	dir := t.TempDir()
 	cmd := supervisor(t, call{Script: "echo $$ >pid; exec sleep 1000", dir: dir})
@@ -433,7 +436,8 @@ func TestSupervisorKilled(t *testing.T) {
 	eventually(t, "the hook to end", func() bool { return !alive(string(pid)) })
 }
 
-// In a container's PID namespace the host's /proc is what is there (createContainer), or another container's, or none.
+// In a container's PID namespace, /proc may be the host's (createContainer), the container's, another one's, or
+// missing.
 func TestNamespace(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: creates PID namespaces")
@@ -442,7 +446,7 @@ func TestNamespace(t *testing.T) {
 	for name, tt := range map[string]struct{ before, err string }{
 		"the host's":  {before: "", err: `^$`},
 		"its own":     {before: "mount -t proc proc /proc && ", err: `^$`},
-		"none":        {before: "mount -t tmpfs none /proc && ", err: `^its descendants outside its process group cannot be found and live on: there is nothing of that name \(ENOENT\)$`},
+		"none":        {before: "mount -t tmpfs none /proc && ", err: `^its descendants outside its process group cannot be found and still run: there is nothing of that name \(ENOENT\)$`},
 		"another one": {before: "unshare --pid --fork mount -t proc proc /proc && ", err: `^its descendants outside .*\(ENOENT\)$`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -477,7 +481,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }

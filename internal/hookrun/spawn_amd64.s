@@ -4,7 +4,7 @@
 TEXT ·spawn(SB),NOSPLIT,$0-32
 	MOVQ	flags+0(FP), DI
 	MOVQ	stack+8(FP), SI
-	MOVQ	role+16(FP), R12	// which the system call leaves
+	MOVQ	role+16(FP), R12	// the system call does not change R12
 	XORL	DX, DX
 	XORL	R10, R10
 	XORL	R8, R8
@@ -18,6 +18,6 @@ new:
 	XORL	BP, BP
 	SUBQ	$16, SP
 	MOVQ	R12, 0(SP)
-	LEAQ	·begin(SB), R13	// to the linker, a call by name would be a recursion without end
+	LEAQ	·begin(SB), R13	// the linker would take a direct call for an infinite recursion
 	CALL	R13
 	INT	$3	// it does not return

@@ -4,7 +4,7 @@
 TEXT ·spawn(SB),NOSPLIT,$0-32
 	MOVD	flags+0(FP), R0
 	MOVD	stack+8(FP), R1
-	MOVD	role+16(FP), R12	// which the system call leaves
+	MOVD	role+16(FP), R12	// the system call does not change R12
 	MOVD	ZR, R2
 	MOVD	ZR, R3
 	MOVD	ZR, R4
@@ -17,6 +17,6 @@ new:
 	MOVD	ZR, R29
 	SUB	$32, RSP
 	MOVD	R12, 8(RSP)
-	MOVD	$·begin(SB), R13	// to the linker, a call by name would be a recursion without end
+	MOVD	$·begin(SB), R13	// the linker would take a direct call for an infinite recursion
 	BL	(R13)
 	UNDEF	// it does not return

@@ -2,6 +2,6 @@
 
 package hookrun
 
-// spawn calls clone(2) with those flags. The new process has its stack below the address stack, and runs begin(role). In the
-// calling process it returns what the kernel does: the new one's process id, or an error's number less than 0.
+// spawn calls clone(2) with flags. The new process has its stack below the address stack, and runs begin(role). In the
+// calling process, spawn returns the kernel's result: the new process's id, or a negative error number.
 func spawn(flags, stack, role uintptr) uintptr

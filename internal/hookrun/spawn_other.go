@@ -8,13 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spawn starts a process that runs begin(role), as on other architectures. Here it has a copy of the memory, with its stack.
+// spawn starts a process that runs begin(role), as on other architectures. Here the process gets a copy of the memory,
+// including the stack.
 //
 //go:nosplit
 //go:norace
 func spawn(_, _, role uintptr) uintptr {
 	flags, second := uintptr(unix.SIGCHLD), uintptr(0)
-	if runtime.GOARCH == "s390x" { // clone(2): it has its own order
+	if runtime.GOARCH == "s390x" { // the order of the arguments differs, clone(2)
 		flags, second = second, flags
 	}
 	pid, errno := system(unix.SYS_CLONE, flags, second, 0, 0)
@@ -27,7 +28,7 @@ func spawn(_, _, role uintptr) uintptr {
 	return pid
 }
 
-// beginning is begin: to the linker, a call by name would be a recursion without end.
+// beginning is begin. The linker would take a direct call for an infinite recursion.
 var beginning func(role uintptr)
 
 func init() { beginning = begin }

@@ -11,32 +11,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A launch starts a hook that is not the child of this process, but of a stand-in. Otherwise a hook that kills its parent,
-// or its parent's process group, would end this process, and with it the record and the name of the hook.
+// launch starts a hook that is not a child of this process, but of a stand-in. Otherwise a hook that kills its parent,
+// or its parent's process group, would end this process, and the record and the message with the hook's name would be
+// lost.
 //
-// The stand-in executes no other program. It leads a process group of its own. It starts the hook, closes its descriptors,
+// The stand-in executes no other program. It leads its own process group. It starts the hook, closes its descriptors,
 // waits for the end of the hook, and exits with status 0. It does not reap the hook, which then becomes a child of this
-// process, a subreaper. If a signal ends the stand-in first, the hook gets SIGKILL, its parent-death signal, and becomes a
-// child of this process too.
+// process, a subreaper. If a signal ends the stand-in first, the hook gets SIGKILL, its parent-death signal, and
+// becomes a child of this process too.
 //
-// Where this process can have it so (spawn), the stand-in, and the hook until its exec, share its memory: a copy takes a
-// third of the time in which Go starts. Each has a stack of its own, and no runtime of Go's. So they make only system calls,
-// and keep the rules of package early: nosplit, no allocation, no write of a pointer, nothing that can panic.
-// TestNothingOfTheRuntime checks them.
+// If the kernel allows it (spawn), the stand-in, and the hook until its exec, share the memory of this process, because
+// a copy takes a third of the time in which Go starts. Each has its own stack, and does not use Go's runtime. So they
+// make only system calls, and keep the rules of package early: nosplit, no allocation, no write of a pointer, nothing
+// that can panic. TestNothingOfTheRuntime checks these rules.
 type launch struct {
 	path, argv, env uintptr  // C strings and arrays of them
-	files           [3]int32 // which become the hook's descriptors 0, 1 and 2
+	files           [3]int32 // become the hook's descriptors 0, 1 and 2
 	limit           syscall.Rlimit
-	lowered         bool  // the hook's RLIMIT_NOFILE is limit, else this process's
-	pipe            int32 // where news goes
+	lowered         bool  // whether limit becomes the hook's RLIMIT_NOFILE
+	pipe            int32 // the pipe for news
 
 	supervisor, standIn uintptr // process ids
 	news                news
 
-	mask    uint64     // the signals that are blocked, when they are not all blocked
-	blocked uint64     // those that the stand-in blocks, and before it is there all
-	awaited uint64     // those that the hook waits for
-	action  [8]uintptr // room for the kernel's sigaction, whose first member is the handler
+	mask    uint64     // the signals that are blocked normally
+	blocked uint64     // the signals to block: all at first, later those of the stand-in
+	awaited uint64     // the signals for which the hook waits
+	action  [8]uintptr // a kernel sigaction, whose first member is the handler
 	info    child
 
 	stacks [roles][8 << 10]byte
@@ -49,16 +50,16 @@ const (
 	roles
 )
 
-// only is the one launch of a process at a time. A stand-in uses it as long as it lives.
+// only is the launch of this process, one at a time. The stand-in uses it until it ends.
 var only launch
 
-// news is what the stand-in and the hook say before the exec.
+// news is a message that the stand-in or the hook sends before the exec.
 type news struct {
-	hook  int32 // its process id; 0 if there is none
-	errno int32 // why the hook could not be executed; 0 if that is still to be tried
+	hook  int32 // the hook's process id; 0 if there is none
+	errno int32 // why the hook could not be executed; 0 before the exec
 }
 
-// errNoParent is the error if the stand-in is ended before it has started the hook.
+// errNoParent is the error if a signal ends the stand-in before it has started the hook.
 var errNoParent = errors.New("the process that was to start it was ended")
 
 // startProgram starts the hook's program with files as its descriptors 0, 1 and 2, and returns the process ids of its
@@ -106,7 +107,7 @@ func startProgram(h Hook, files [3]int32) (standIn, hook int, err error) {
 	default:
 		return int(pid), int(last.hook), nil
 	}
-	for { // until neither is left
+	for { // until both processes have been reaped
 		if _, waitErr := syscall.Wait4(-1, nil, 0, nil); waitErr == syscall.ECHILD {
 			return 0, 0, err
 		}
@@ -119,7 +120,7 @@ func limitAsGiven() (given syscall.Rlimit, raised bool) {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &now) != nil {
 		return given, false
 	}
-	_ = syscall.Exec("", nil, nil) // puts the limit back, and fails
+	_ = syscall.Exec("", nil, nil) // restores the limit, and fails
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &given) != nil || given == now {
 		return given, false
 	}
@@ -127,7 +128,8 @@ func limitAsGiven() (given syscall.Rlimit, raised bool) {
 	return given, true
 }
 
-// lastNews reads news until nobody can write any more: the hook's exec has closed the pipe, or both processes have ended.
+// lastNews reads news until the pipe has no writer: the hook's exec has closed it, or both processes have ended. It
+// returns the last news.
 func lastNews(pipe int) (r news, err error) {
 	for {
 		next := (*[unsafe.Sizeof(r)]byte)(unsafe.Pointer(&r))
@@ -142,7 +144,7 @@ func lastNews(pipe int) (r news, err error) {
 	}
 }
 
-// start starts the stand-in. No handler of Go's may run in it, so signals are blocked until it has none.
+// start starts the stand-in. Go's signal handlers must not run in it, so signals are blocked until it has none.
 //
 //go:nosplit
 //go:norace
@@ -154,7 +156,8 @@ func (l *launch) start() (pid uintptr, errno syscall.Errno) {
 	return pid, errno
 }
 
-// block blocks the signals of a set, and no others. At before it leaves those that were blocked, unless that is 0.
+// block blocks exactly the signals of the set at the address set. It writes the previously blocked set to before,
+// unless that is 0.
 //
 //go:nosplit
 //go:norace
@@ -162,9 +165,9 @@ func (l *launch) block(set, before uintptr) {
 	system(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, set, before, sizeOfSet)
 }
 
-const sizeOfSet = unsafe.Sizeof(uint64(0)) // the kernel's set of signals, on every architecture of this program
+const sizeOfSet = unsafe.Sizeof(uint64(0)) // the size of the kernel's set of signals, on every architecture of this program
 
-// fork starts a process in a role, and returns its process id.
+// fork starts a process with a role, and returns its process id.
 //
 //go:nosplit
 //go:norace
@@ -172,7 +175,7 @@ func (l *launch) fork(role uintptr) (pid uintptr, errno syscall.Errno) {
 	const aligned = ^uintptr(15)
 	stack := (uintptr(unsafe.Pointer(&l.stacks)) + (role+1)*unsafe.Sizeof(l.stacks[0])) & aligned
 	pid = spawn(unix.CLONE_VM|uintptr(unix.SIGCHLD), stack, role)
-	if -pid == uintptr(unix.EINVAL) { // not known to emulators
+	if -pid == uintptr(unix.EINVAL) { // emulators do not support CLONE_VM
 		pid = spawn(uintptr(unix.SIGCHLD), stack, role)
 	}
 	const mostErrno = 4095
@@ -182,7 +185,7 @@ func (l *launch) fork(role uintptr) (pid uintptr, errno syscall.Errno) {
 	return pid, 0
 }
 
-// begin is where a process begins.
+// begin is the first function of a new process. It does not return.
 //
 //go:nosplit
 //go:norace
@@ -193,7 +196,7 @@ func begin(role uintptr) {
 	only.waitForHook()
 }
 
-// waitForHook is the stand-in.
+// waitForHook runs in the stand-in. It starts the hook, waits for its end, and exits.
 //
 //go:nosplit
 //go:norace
@@ -206,7 +209,7 @@ func (l *launch) waitForHook() {
 	if errno != 0 {
 		l.fail(errno)
 	}
-	// Before Linux 5.16, a process that dumps core ends all that share its memory.
+	// Before Linux 5.16, a process that dumps core ends all processes that share its memory.
 	l.blocked = l.mask | dumpCore
 	l.block(uintptr(unsafe.Pointer(&l.blocked)), 0)
 	if _, errno := system(unix.SYS_CLOSE_RANGE, 0, math.MaxInt32, 0, 0); errno != 0 {
@@ -223,15 +226,15 @@ func (l *launch) waitForHook() {
 	exit()
 }
 
-// dumpCore are the signals whose default action is to dump core, signal(7).
+// dumpCore are the signals whose default action is to dump core (signal(7)).
 const dumpCore = 1<<(unix.SIGQUIT-1) | 1<<(unix.SIGILL-1) | 1<<(unix.SIGTRAP-1) | 1<<(unix.SIGABRT-1) | 1<<(unix.SIGBUS-1) |
 	1<<(unix.SIGFPE-1) | 1<<(unix.SIGSEGV-1) | 1<<(unix.SIGXCPU-1) | 1<<(unix.SIGXFSZ-1) | 1<<(unix.SIGSYS-1)
 
-// closed is the signal by which the stand-in says that its descriptors are closed. A hook could stop a stand-in whose copy
-// of the pipe is open, and nobody would ever read the end of it.
+// closed is the signal that the stand-in sends when its descriptors are closed. The hook waits for it: otherwise it
+// could stop the stand-in while that has the pipe open, and this process would never read the end of the pipe.
 const closed = uintptr(unix.SIGUSR1)
 
-// exec becomes the hook.
+// exec runs in the process of the hook, and execs the hook's program.
 //
 //go:nosplit
 //go:norace
@@ -245,7 +248,7 @@ func (l *launch) exec() {
 	dieWith(l.standIn)
 	l.awaitClosed()
 	l.block(uintptr(unsafe.Pointer(&l.mask)), 0)
-	l.say() // once it is executed, the hook may end whoever else could
+	l.say() // after the exec, the hook may end the stand-in, so only this process can send its id
 	for i := range uintptr(3) {
 		fd := uintptr(l.files[i])
 		if fd == i {
@@ -264,7 +267,7 @@ func (l *launch) exec() {
 	l.fail(errno)
 }
 
-// awaitClosed waits for the signal closed, which is blocked.
+// awaitClosed waits for the blocked signal closed.
 //
 //go:nosplit
 //go:norace
@@ -275,7 +278,7 @@ func (l *launch) awaitClosed() {
 	}
 }
 
-// resetSignals gives each signal that has a handler its default action. What is ignored stays ignored.
+// resetSignals sets each signal that has a handler to its default action. Ignored signals stay ignored.
 //
 //go:nosplit
 //go:norace
@@ -291,7 +294,7 @@ func (l *launch) resetSignals() {
 	}
 }
 
-// dieWith has this process killed when its parent ends, which may have happened.
+// dieWith lets the kernel kill this process when its parent ends. It exits if the parent has already ended.
 //
 //go:nosplit
 //go:norace
@@ -302,7 +305,7 @@ func dieWith(parent uintptr) {
 	}
 }
 
-// fail ends the process and says why.
+// fail sends the error and exits.
 //
 //go:nosplit
 //go:norace
@@ -326,7 +329,7 @@ func exit() {
 	}
 }
 
-// system makes a system call.
+// system makes a system call. It returns 0 as the error if the call succeeds.
 //
 //go:nosplit
 //go:norace

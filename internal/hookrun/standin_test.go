@@ -12,11 +12,11 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/early/earlytest"
 )
 
-// TestNothingOfTheRuntime: the stand-in, and the hook until its exec, need nothing of Go's runtime.
+// TestNothingOfTheRuntime: the stand-in, and the hook until its exec, call nothing in Go's runtime.
 func TestNothingOfTheRuntime(t *testing.T) {
 	t.Parallel()
 	const here = "github.com/awslabs/oci-add-hooks/internal/hookrun."
-	// The call of begin, which is a function from which the check starts.
+	// The indirect call is that of begin, from which the check starts separately.
 	indirect := map[string]map[string]string{
 		"amd64":   {here + "spawn.abi0": "CALL R13"},
 		"arm64":   {here + "spawn.abi0": "CALL (R13)"},

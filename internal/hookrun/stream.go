@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A stream is a pipe to which a hook prints.
+// stream is a pipe to which a hook prints.
 //
-// The hook's end is open for reading too. So the pipe has a reader as long as anyone can write to it, and what a hook
-// leaves running is not killed by SIGPIPE when this process ends, as it is not under a runtime. Once nobody reads, the
-// pipe does not block either: what no longer fits is refused (EAGAIN) and lost.
+// The hook's end is open for reading too, so the pipe has a reader as long as it has a writer. A process that a hook
+// leaves running is then not killed by SIGPIPE when this process ends, just as without supervision. After that, the
+// pipe does not block: output that does not fit fails (EAGAIN) and is lost.
 type stream struct {
 	read  *os.File
-	hooks int // the hook's end
+	hooks int // the descriptor of the hook's end
 	to    io.Writer
-	done  chan struct{} // closed when nobody reads any more
+	done  chan struct{} // closed when this process has stopped reading
 }
 
 func newStream(to io.Writer) (*stream, error) {
@@ -26,12 +26,12 @@ func newStream(to io.Writer) (*stream, error) {
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return nil, err
 	}
-	// Without /proc, the hook's end is for writing alone.
+	// Without /proc, the hook's end is open only for writing.
 	if both, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", p[1]), unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
 		unix.Close(p[1])
 		p[1] = both
 	}
-	if err := unix.SetNonblock(p[0], true); err != nil { // so that reading can be given up
+	if err := unix.SetNonblock(p[0], true); err != nil { // so that reading has deadlines
 		unix.Close(p[0])
 		unix.Close(p[1])
 		return nil, err
@@ -44,7 +44,7 @@ func newStream(to io.Writer) (*stream, error) {
 	return s, nil
 }
 
-// copy reads up to n bytes, or until reading fails if n is negative.
+// copy copies up to n bytes to s.to. If n is negative, it copies until reading fails.
 func (s *stream) copy(n int) {
 	buf := make([]byte, 32<<10)
 	for n != 0 {
@@ -62,12 +62,12 @@ func (s *stream) copy(n int) {
 	}
 }
 
-// end takes what is in the pipe now, and no longer reads.
+// end copies the bytes that are in the pipe now, and then stops reading.
 func (s *stream) end() {
 	s.read.SetReadDeadline(time.Now())
 	<-s.done
 	s.read.SetReadDeadline(time.Time{})
-	// What the hook left running may print without end.
+	// A process that the hook left running may print endlessly.
 	if conn, err := s.read.SyscallConn(); err == nil {
 		waiting := 0
 		_ = conn.Control(func(fd uintptr) { waiting, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
@@ -86,7 +86,7 @@ func (s *stream) release() {
 	}
 }
 
-// held reports whether anyone still has one of the streams open for writing when patience is over. Until then they are read.
+// held reports whether one of the streams is still open for writing after patience. Until then the streams are read.
 func held(patience time.Duration, streams ...*stream) bool {
 	for _, s := range streams {
 		s.release()

@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// when is the conditions of a file, with the meaning that go.podman.io/common/pkg/hooks gives them.
+// when holds the conditions of a file, with the meaning that they have in go.podman.io/common/pkg/hooks.
 type when struct {
-	any            bool // version 0.1.0: one condition is enough; in 1.0.0 all have to hold
+	any            bool // version 0.1.0: one condition must hold; in 1.0.0 all must hold
 	always         asked
 	hasBindMounts  asked
 	annotations    []pair
 	commands       []*expression
 	commandTexts   []string
-	commandsMember string // its name in the file
+	commandsMember string // the name of the member in the file
 }
 
-// asked is a condition that is either absent, false or true.
+// asked is a condition that is absent, false or true.
 type asked byte
 
 const (
@@ -30,7 +30,7 @@ const (
 	askedTrue
 )
 
-// pair is a condition on annotations: some annotation's name has to match key and its value has to match value.
+// pair is a condition on annotations: an annotation must exist whose name matches key and whose value matches value.
 type pair struct {
 	key, value *expression
 	text       [2]string
@@ -39,7 +39,7 @@ type pair struct {
 // facts is a container as conditions see it.
 type facts struct {
 	Container
-	annotations [][2]string // names and values, sorted, so that reasons don't change from one run to the next
+	annotations [][2]string // names and values, sorted, so that reasons are the same in each run
 }
 
 func (f *facts) sorted() [][2]string {
@@ -53,9 +53,11 @@ func (f *facts) sorted() [][2]string {
 	return f.annotations
 }
 
-// match reports whether the conditions hold for a container.
+// match reports whether the conditions hold for a container, and why. It returns an error if a condition asks for the
+// command and the container's process has none.
 func (w *when) match(c *facts) (bool, Reason, error) {
-	// What holds leads to "yes" if all conditions have to hold, and what doesn't if one is enough.
+	// The reason for "yes" is all conditions if all must hold, or the first one that holds. The reason for "no" is the
+	// reverse.
 	var reason Reason
 	decided := func(f Finding) bool {
 		if f.Holds == w.any {
@@ -79,7 +81,7 @@ func (w *when) match(c *facts) (bool, Reason, error) {
 	}
 	switch {
 	case len(w.commands) == 0:
-	case !c.HasProcess: // the condition is passed over
+	case !c.HasProcess: // the condition does not count
 		return !w.any && len(reason) > 0, append(reason, Finding{About: NoProcess}), nil
 	case len(c.Args) == 0:
 		return false, nil, errors.New("the container's command is asked for, and process.args in its config.json is empty")
@@ -94,10 +96,10 @@ func (w *when) match(c *facts) (bool, Reason, error) {
 	return !w.any, reason, nil
 }
 
-// NoCommandRemedy is what to do if a condition asks for the command of a container that has none.
+// NoCommandRemedy is the remedy if a condition asks for the command of a container that has none.
 const NoCommandRemedy = "give the container a command, or ask for something else"
 
-// finding returns the finding of a condition that is true, and for one that is false that it is.
+// finding returns ifTrue for a condition that is true in the file, or else the finding that it is false in the file.
 func (a asked) finding(ifTrue Finding, condition string) Finding {
 	if a == askedTrue {
 		return ifTrue
@@ -126,10 +128,10 @@ func (w *when) findCommand(c *facts) Finding {
 	return Finding{About: Command, Wanted: w.commandTexts, Found: c.Args[:1]}
 }
 
-// Reason is why a hook is added, or why it isn't: the findings that decided it.
+// Reason says why a hook is added or not added: it holds the findings that decided it.
 type Reason []Finding
 
-// String tells the reason to a person.
+// String returns the reason for a person.
 func (r Reason) String() string {
 	parts := make([]string, len(r))
 	for i, f := range r {
@@ -138,16 +140,16 @@ func (r Reason) String() string {
 	return strings.Join(parts, "; ")
 }
 
-// Finding is what was found about one condition, or what made it needless to look at conditions.
+// Finding is the result of one condition, or a fact because of which the conditions do not matter.
 type Finding struct {
 	About  About
 	Holds  bool
-	Wanted []string // of an annotation: the expressions for its name and its value; of the command: those compared; else the condition
-	Found  []string // the annotation's name and value; the command; the bind mounts; the file that masks
-	Of     int      // the number of annotations that the container has
+	Wanted []string // for an annotation, the expressions for name and value; for the command, its expressions; else the condition
+	Found  []string // the annotation's name and value; the command; the bind mounts; the masking file
+	Of     int      // the number of the container's annotations
 }
 
-// About is what a finding is about.
+// About says what a finding is about.
 type About byte
 
 const (
@@ -157,14 +159,14 @@ const (
 	BindMounts               // the condition hasBindMounts
 	Off                      // the condition always or hasBindMounts is false: it holds for no container
 	NoProcess                // the condition commands does not count: the container has no process
-	NoCondition              // no condition is given
-	NoStage                  // no stage is given
-	NoFile                   // there is no file behind the name
+	NoCondition              // the file has no condition
+	NoStage                  // the file names no stage
+	NoFile                   // the name is a dangling link, or the file was removed
 	Mask                     // a file of this name in a later directory
 	Sandbox                  // the container is a pod's sandbox
 )
 
-// String tells the finding to a person.
+// String returns the finding for a person.
 func (f Finding) String() string {
 	switch f.About {
 	case Always:
@@ -213,8 +215,7 @@ func (f Finding) String() string {
 	return "unknown"
 }
 
-// show returns text as it may stand in a line: in quotes if it could not be told from what is around it, and cut short
-// where it is long.
+// show returns text for a line: in quotes if it is empty or has unprintable characters, and truncated if it is long.
 func show(text string) string {
 	const most = 100
 	if len(text) > most {
@@ -226,15 +227,15 @@ func show(text string) string {
 	return text
 }
 
-// expressions are the expressions met so far, by their text.
+// expressions are the expressions that have been read, by their text.
 type expressions map[string]*expression
 
-// get returns the expression, or what is wrong with it.
+// get returns the expression, or the problem with it.
 func (e expressions) get(text string) (expr *expression, problem string) {
 	if expr, met := e[text]; met {
 		return expr, ""
 	}
-	// Whether it is valid has to be known now; compiling it costs more, and most are never asked.
+	// It is parsed now, to find out whether it is valid. Compiling costs more, and most expressions are never used.
 	if _, err := syntax.Parse(text, syntax.Perl); err != nil {
 		var at *syntax.Error
 		if errors.As(err, &at) {
@@ -247,7 +248,7 @@ func (e expressions) get(text string) (expr *expression, problem string) {
 	return expr, ""
 }
 
-// expression is a valid regular expression of Go's, compiled when it is first asked.
+// expression is a valid regular expression (RE2), which is compiled at its first use.
 type expression struct {
 	text string
 	re   *regexp.Regexp

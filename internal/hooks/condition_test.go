@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The conditions of both versions, and the reasons they answer with.
+// TestConditions tests the conditions of both versions, and their reasons.
 func TestConditions(t *testing.T) {
 	gpu := Container{HasProcess: true, Args: []string{"/sbin/init", "--x"}, BindMounts: []string{"/data"},
 		Annotations: map[string]string{"com.example.gpu": "true", "a": "", "z": "1\n2"}}
@@ -78,7 +78,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// A process without a command is an error only where the conditions come to ask for it.
+// A process without a command is an error only if the conditions need the command.
 func TestNoCommand(t *testing.T) {
 	c := Container{HasProcess: true}
 	for when, wantError := range map[string]bool{
@@ -99,7 +99,7 @@ func TestNoCommand(t *testing.T) {
 	}
 }
 
-// Long values are cut short in a reason.
+// Long values are truncated in a reason.
 func TestLongValue(t *testing.T) {
 	value := strings.Repeat("ä", 1000)
 	f := Finding{About: Annotation, Holds: true, Wanted: []string{"a", "b"}, Found: []string{"a", value}}
@@ -108,16 +108,16 @@ func TestLongValue(t *testing.T) {
 	}
 }
 
-// An expression that many files have in common is parsed and compiled once.
+// An expression that several files have is parsed and compiled once.
 func TestExpressionsAreShared(t *testing.T) {
 	seen := expressions{}
 	first, _ := seen.get("a+")
 	if again, _ := seen.get("a+"); again != first {
-		t.Error("two of the same text")
+		t.Error("the same text has two expressions")
 	}
 }
 
-// FuzzExpression holds expressions to what regexp makes of them.
+// FuzzExpression compares expressions with package regexp.
 func FuzzExpression(f *testing.F) {
 	for _, expr := range []string{"", "a", "^a$", "^a", "a$", ".*a", "a.*", "^.*a$", `a\.b`, "a|b$|^c.*", "|", "||", "(", "a**", `\`, `\$a$`, "(?i)A", "[a-c]", ".", "$|^",
 		".*?a", `\Qa.b\E`, "a{2}", "x*", "\ufffd", "a$b", `\x61`, `\8`, `\-`, "a\n$", "(?m)^a$", "\xff"} {

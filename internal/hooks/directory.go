@@ -16,46 +16,45 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// The two directories that Podman and CRI-O read unless told otherwise. Only these may be missing.
+// The two directories that Podman and CRI-O read by default. Only these may be missing.
 const (
 	DefaultDir  = "/usr/share/containers/oci/hooks.d" // for what packages install
 	OverrideDir = "/etc/containers/oci/hooks.d"       // for the administrator's own
 )
 
-// Directories is what hooks directories hold. It is not for concurrent use.
+// Directories holds the content of hooks directories. It is not safe for concurrent use.
 type Directories struct {
-	entries []entry // in the order of injection; a masked entry stands before the one that masks it
+	entries []entry // in the order in which hooks are added; a masked entry comes before the one that masks it
 }
 
 // entry is one file of one directory.
 type entry struct {
-	name, folded string // the file's name, and in lower case
+	name, folded string // the file's name, as it is and in lower case
 	path         string
-	place        int    // of its directory, in the order of precedence
-	rule         *rule  // nil if there is no file behind the name
-	maskedBy     string // the path of the file that takes its place; empty if there is none
+	place        int    // the index of its directory, in increasing precedence
+	rule         *rule  // nil if the name leads to no file
+	maskedBy     string // the path of the file that masks it; empty if there is none
 }
 
-// Decision says of a file whether its hook is added to a container.
+// Decision says whether the hook of a file is added to a container.
 type Decision struct {
-	File   string         // the file
-	Dir    int            // which of the directories that were read it lies in
-	Path   string         // the hook's program; empty if there is no file behind the name
-	Stages []Stage        // where the hook goes, once for each time the file names the stage; prestart is createRuntime here
-	Added  bool           // whether it is added
-	JSON   jsontext.Value // the hook object to be appended to each of Stages; nil if it isn't added
-	Reason Reason         // why it is added, or why not
+	File   string         // the path of the file
+	Dir    int            // the index of its directory, as ReadDirectories got it
+	Path   string         // the path of the hook's program; empty if the name leads to no file
+	Stages []Stage        // the stages as often as the file names them, with createRuntime instead of prestart
+	Added  bool           // whether the hook is added
+	JSON   jsontext.Value // the hook object to append to each of Stages; nil if it is not added
+	Reason Reason         // why the hook is added or not added
 }
 
-// ReadDirectories reads the hook files of directories given in increasing precedence: of files with the same name in
-// several directories, the one in the last takes the place of the others. Every file has to be well-formed, one that
-// another takes the place of too.
+// ReadDirectories reads the hook files in directories, which are in increasing precedence: a file masks files with the
+// same name in earlier directories (rule 21). Every file must be valid, including masked ones.
 func ReadDirectories(dirs []string) (*Directories, error) {
 	d := &Directories{}
 	seen := expressions{}
 	for place, dir := range dirs {
 		if slices.Contains(dirs[place+1:], dir) {
-			continue // all that it holds would be masked by itself
+			continue // its files would mask themselves
 		}
 		if err := d.read(dir, place, seen); err != nil {
 			return nil, err
@@ -87,7 +86,7 @@ func (d *Directories) read(dir string, place int, seen expressions) error {
 		f, err := jsonfile.Read(e.path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			// It has been taken away since, or is a link that leads nowhere: passed over, as the library does.
+			// It has been removed since, or is a dangling link. It is skipped, as Podman's library does.
 		case err != nil:
 			return err
 		default:
@@ -100,8 +99,8 @@ func (d *Directories) read(dir string, place int, seen expressions) error {
 	return nil
 }
 
-// list returns what lies in a directory, by name. Root's calls refuse a directory to which anyone may write, as they do
-// such a file: whoever can put a file there chooses what runs as root.
+// list returns the entries of a directory, sorted by name. For root it refuses a world-writable directory, as it does a
+// world-writable file: every user could create a file there that runs a program as root (rule 16).
 func list(dir string) ([]fs.DirEntry, error) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -133,9 +132,9 @@ func unreadable(dir string, err error) error {
 	return &jsonfile.Error{Path: dir, Problem: "the hooks directory cannot be read: " + plain.Error(), Remedy: remedy, Err: plain}
 }
 
-// mask finds the files whose place another takes. The entries are sorted: files of one name stand together.
+// mask finds the masked files. The entries are sorted, so files with the same name are adjacent.
 func (d *Directories) mask() {
-	var by *entry // the file that is in force, among those of its name
+	var by *entry // the unmasked file among those with the same name
 	for i := len(d.entries) - 1; i >= 0; i-- {
 		switch e := &d.entries[i]; {
 		case e.rule == nil:
@@ -147,9 +146,13 @@ func (d *Directories) mask() {
 	}
 }
 
-// Decide says of each file whether its hook is added to c, in the order in which hooks are added. It is an error if a
-// hook that is to be added cannot be: its program is missing (unless it runs in the container only, at startContainer),
-// its path is not absolute, its timeout is less than 1, or anyone may write to its file.
+// Decide returns for each file whether its hook is added to c, in the order in which hooks are added. It returns an
+// error if a hook must be added and cannot be:
+//
+//   - its program is missing, unless the hook runs only in the container, at startContainer;
+//   - its path is not absolute;
+//   - its timeout is less than 1;
+//   - its file is world-writable, and the user is root.
 func (d *Directories) Decide(c Container) ([]Decision, error) {
 	found := facts{Container: c}
 	sandbox := c.IsSandbox()
@@ -189,10 +192,10 @@ func (d *Directories) Decide(c Container) ([]Decision, error) {
 	return decisions, nil
 }
 
-// programs remembers which programs were looked for, and what came of it: many hooks may share one.
+// programs caches the results of looking for programs, because many hooks may have the same one.
 type programs map[string]error
 
-// find returns an error if there is nothing at path.
+// find returns an error if there is no file at path.
 func (p programs) find(path string) error {
 	err, known := p[path]
 	if !known {
@@ -202,5 +205,5 @@ func (p programs) find(path string) error {
 	return err
 }
 
-// Empty reports whether there is no file to decide about.
+// Empty reports whether there are no files.
 func (d *Directories) Empty() bool { return len(d.entries) == 0 }

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hooksDir makes a hooks directory of files with the given names and texts. PROGRAM in a text is a program there is.
+// hooksDir creates a hooks directory with files of the given names and texts. PROGRAM in a text stands for an existing
+// program.
 func hooksDir(t *testing.T, dir string, files map[string]string) string {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -24,7 +25,7 @@ func hooksDir(t *testing.T, dir string, files map[string]string) string {
 	return dir
 }
 
-// always is a file whose hook is added to every container, with an argument to know it by.
+// always returns a file whose hook is added to every container. arg identifies the hook.
 func always(arg string) string {
 	return fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": "PROGRAM", "args": ["a", %q]}, "when": {"always": true}, "stages": ["poststop"]}`, arg)
 }
@@ -70,7 +71,7 @@ func TestOrderAndMasks(t *testing.T) {
 	if err := os.Symlink("nowhere", high+"/c.json"); err != nil {
 		t.Fatal(err)
 	}
-	// The path of a directory that is given twice counts where it is given last.
+	// If a directory is named twice, its last place counts.
 	got, err := decide(t, Container{}, missing, DefaultDir, low, high+"/", missing, OverrideDir+"-none/../hooks.d-none/../hooks.d/")
 	if len(got) > 15 {
 		t.Skip("needs a machine without hooks in " + DefaultDir + " and " + OverrideDir)
@@ -81,19 +82,19 @@ func TestOrderAndMasks(t *testing.T) {
 		"no  "+low+"/20-b.json: masked by "+high+"/20-b.json",
 		"no  "+high+"/20-b.json: always is false, which holds for no container",
 		"yes "+low+"/B.json: always",
-		"yes "+low+"/c.json: always", // a link that leads nowhere masks nothing
+		"yes "+low+"/c.json: always", // a dangling link masks nothing
 		"no  "+high+"/c.json: the name leads to no file",
-		"no  "+low+"/D.json: masked by "+high+"/D.json", // and d.json is another name
+		"no  "+low+"/D.json: masked by "+high+"/D.json", // d.json is a different name
 		"yes "+high+"/D.json: always",
 		"yes "+low+"/d.json: always",
 		"no  "+low+"/Z.json: masked by "+missing+"/Z.json", // even though its program is missing
 		"no  "+missing+"/Z.json: no bind mounts",
-		"yes "+high+"/É.json: always", // the two differ in case alone: by bytes
+		"yes "+high+"/É.json: always", // names that differ only in case are sorted by bytes
 		"yes "+high+"/é.json: always",
 	)
 }
 
-// What each hook is and where it goes comes with the decision.
+// A decision holds the hook and its stages.
 func TestDecision(t *testing.T) {
 	dir := hooksDir(t, t.TempDir(), map[string]string{
 		"a.json": strings.ReplaceAll(always("x"), `"poststop"`, `"prestart", "poststop"`),
@@ -130,7 +131,7 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// TestMarks holds rule 22: whom a mark is believed.
+// TestMarks tests rule 22: which annotations mark a sandbox.
 func TestMarks(t *testing.T) {
 	const kind, id, crioKind, crioID = "io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id",
 		"io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID"
@@ -161,11 +162,11 @@ func TestMarks(t *testing.T) {
 		}
 	}
 	if (Container{Annotations: map[string]string{kind: "sandbox", id: ""}}).IsSandbox() {
-		t.Error("no id is the id of a sandbox")
+		t.Error("a container without an id is a sandbox")
 	}
 }
 
-// What is an error only of a hook that is to be added.
+// TestRefusedWhenAdded: these are errors only if the hook must be added.
 func TestRefusedWhenAdded(t *testing.T) {
 	for _, tt := range []struct{ name, file, want string }{
 		{"missing program", `{"version": "1.0.0", "hook": {"path": "/no/such"}, "when": {"hasBindMounts": true}, "stages": ["poststop", "startContainer"]}`,
@@ -207,7 +208,7 @@ func TestRefusedWhenAdded(t *testing.T) {
 	}
 }
 
-// The path of a hook that runs at startContainer only lies in the container.
+// The path of a hook that runs only at startContainer is a path in the container.
 func TestStartContainerProgram(t *testing.T) {
 	dir := hooksDir(t, t.TempDir(), map[string]string{"a.json": `{"version": "1.0.0", "hook": {"path": "/no/such"}, "when": {"always": true}, "stages": ["startContainer"]}`})
 	got, err := decide(t, Container{}, dir)
@@ -231,7 +232,7 @@ func TestWritableByAnyone(t *testing.T) {
 	}
 }
 
-// What makes a directory unreadable, whatever the container.
+// TestReadDirectoriesErrors: these are errors for every container.
 func TestReadDirectoriesErrors(t *testing.T) {
 	root := t.TempDir()
 	good := hooksDir(t, root+"/good", map[string]string{"a.json": always("x"), "b.json": always("x")})
@@ -244,7 +245,7 @@ func TestReadDirectoriesErrors(t *testing.T) {
 	}{
 		{[]string{good, root + "/none"}, root + "/none: the hooks directory cannot be read: there is nothing of that name (ENOENT); create it, or remove it from hooksDirs and --hooks-dir"},
 		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is no directory (ENOTDIR); create it, or remove it from hooksDirs and --hooks-dir"},
-		{[]string{bad, good}, bad + "/a.json:2:3: not valid JSON: "}, // masked, but an error all the same
+		{[]string{bad, good}, bad + "/a.json:2:3: not valid JSON: "}, // an error, although it is masked
 		{[]string{good, bad}, bad + "/a.json:2:3: not valid JSON: "},
 		{[]string{directory}, directory + "/a.json: is not a regular file"},
 	} {
@@ -258,8 +259,8 @@ func TestReadDirectoriesErrors(t *testing.T) {
 	}
 }
 
-// TestDirectoryRefused: a directory to which anyone may write is refused to root, whatever is in it; and what is no
-// directory is told of without waiting, even for a FIFO.
+// TestDirectoryRefused: for root, a world-writable directory is an error, with any content. A file that is not a
+// directory is an error without waiting, even if it is a FIFO.
 func TestDirectoryRefused(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")

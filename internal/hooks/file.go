@@ -15,16 +15,16 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// File is a hook file: a JSON object that holds the runtime specification's `hooks` object and, beside it, what else
-// this program is to know. It may be a whole config.json; members that are not ours are ignored.
+// File is a hook file: a JSON object with the runtime specification's `hooks` object and this program's own members. It
+// may be a complete config.json, because other members are ignored (rule 6).
 type File struct {
 	Path          string
-	Runtime       string   // the low-level runtime, a name or an absolute path; empty if the file names none
-	Dirs          []string // hooks directories, absolute
+	Runtime       string   // the name or absolute path of the low-level runtime; empty if the file names none
+	Dirs          []string // the absolute paths of hooks directories
 	SkipSandboxes bool     // Kubernetes sandboxes get none of Hooks
-	Hooks         []Hook   // in the order of the stages; within a stage in the file's
+	Hooks         []Hook   // in the order of the file
 
-	// Supervision is how the hooks of Dirs are run; nil if they are not supervised. Each of Hooks has its own.
+	// Supervision says how the hooks of Dirs are supervised; nil if they are not. Each of Hooks has its own.
 	Supervision *Supervision
 }
 
@@ -34,7 +34,7 @@ var (
 	hookMembers = []string{"path", "args", "env", "timeout", "supervise"}
 )
 
-// ReadFile reads the hook file at path and checks all of it. If several things are wrong with it, the error is a
+// ReadFile reads the hook file at path and checks it completely. If it has several errors, the error is a
 // jsonfile.Errors.
 func ReadFile(path string) (*File, error) {
 	file, err := jsonfile.Read(path)
@@ -44,7 +44,7 @@ func ReadFile(path string) (*File, error) {
 	return ParseFile(file)
 }
 
-// ParseFile checks a hook file that has been read already: a tool uses what it has checked, and doesn't read it again.
+// ParseFile checks a hook file that has already been read. A tool then uses exactly the content that it has checked.
 func ParseFile(file *jsonfile.File) (*File, error) {
 	if err := file.RefuseUntrusted(); err != nil {
 		return nil, err
@@ -52,8 +52,8 @@ func ParseFile(file *jsonfile.File) (*File, error) {
 	return parseFile(file)
 }
 
-// ReadRuntime returns the low-level runtime that the hook file at path names, or "" if it names none. It reads no further
-// than that, so that a running container stays under control when the rest of the file breaks.
+// ReadRuntime returns the low-level runtime that the hook file at path names, or "" if it names none. It ignores the
+// rest of the file, so that a running container stays under control if that becomes invalid (rule 9).
 func ReadRuntime(path string) (string, error) {
 	file, err := jsonfile.Read(path)
 	if err == nil {
@@ -71,10 +71,10 @@ func parseFile(file *jsonfile.File) (*File, error) {
 	if kind := r.Kind(); kind != '{' && kind != 0 {
 		return nil, r.Mismatch("an object", hooksRemedy)
 	}
-	empty := true        // as long as neither hooks nor hooksDirs is seen
-	var unknown []string // members
-	var whole *supervise // the file's member
-	var own []*supervise // those of Hooks
+	empty := true        // neither hooks nor hooksDirs has been read
+	var unknown []string // unknown members
+	var whole *supervise // the member of the file
+	var own []*supervise // the members of Hooks
 	err := r.Object(func(name string) error {
 		if err := r.MisspeltCase(name, fileMembers...); err != nil {
 			return err
@@ -83,7 +83,7 @@ func parseFile(file *jsonfile.File) (*File, error) {
 			unknown = append(unknown, name)
 			return nil
 		}
-		// Calls that add no hooks look for the plain bytes "runtime" (see parseRuntime).
+		// Calls that add no hooks look for the bytes "runtime" without escapes (see parseRuntime).
 		if !bytes.Equal(r.Raw(), []byte(`"`+name+`"`)) {
 			return r.Fail("a known member is spelt with escapes", "write "+strconv.Quote(name))
 		}
@@ -122,7 +122,7 @@ func parseFile(file *jsonfile.File) (*File, error) {
 	return f, nil
 }
 
-// emptyRemedy returns what to do about a file that holds no hooks, and these members.
+// emptyRemedy returns the remedy for a file that has no hooks, only these members.
 func emptyRemedy(members []string) string {
 	for _, name := range members {
 		if name == "hook" && slices.ContainsFunc(members, func(m string) bool { return slices.Contains([]string{"version", "when", "stages", "stage"}, m) }) {
@@ -140,13 +140,13 @@ const hooksRemedy = `put the hooks into a member "hooks", as in {"hooks": {"crea
 func parseRuntime(file *jsonfile.File) (runtime string, err error) {
 	r := file.Lenient()
 	if !bytes.Contains(file.Data, []byte(`"runtime"`)) {
-		// Whatever is wrong with it, it has named no runtime; but one that is half written may have lost the name.
+		// The file names no runtime, even if it is invalid. But a half-written file may have lost the name.
 		if err := r.Object(func(string) error { return nil }); errors.Is(err, io.ErrUnexpectedEOF) {
 			return "", err
 		}
 		return "", nil
 	}
-	found := errors.New("found") // ends the reading; what follows need not be valid
+	found := errors.New("found") // stops the reader: the rest of the file may be invalid
 	err = r.Object(func(name string) error {
 		if name != "runtime" {
 			return nil
@@ -188,8 +188,8 @@ func readDirs(r *jsonfile.Reader) (dirs []string, err error) {
 	return dirs, err
 }
 
-// readStages reads the specification's hooks object. Null is allowed for it and for a stage, as in a config.json.
-// Beside each hook it returns the hook's own member supervise, or nil.
+// readStages reads the specification's hooks object. It and each stage may be null, as in a config.json. readStages
+// returns the hooks, and for each hook its member supervise, or nil.
 func readStages(r *jsonfile.Reader) (hooks []Hook, own []*supervise, err error) {
 	if r.Kind() == 'n' {
 		_, err := r.Value()
@@ -213,10 +213,10 @@ func readStages(r *jsonfile.Reader) (hooks []Hook, own []*supervise, err error) 
 	return hooks, own, err
 }
 
-// readHook reads a hook object and keeps it byte for byte, with the members that we don't know: the specification has
-// runtimes ignore these. The member supervise is ours: it is returned beside the hook, and left out of it.
+// readHook reads a hook object. It keeps the object byte for byte, including unknown members, which runtimes ignore as
+// the specification demands. It removes this program's member supervise from the object and returns it separately.
 func readHook(r *jsonfile.Reader) (hook Hook, own *supervise, err error) {
-	var superviseStart, superviseEnd int // the member's place, if there is one
+	var superviseStart, superviseEnd int // the offsets of the member, if there is one
 	start := r.Next()
 	hasPath := false
 	err = r.Object(func(name string) error {
@@ -260,7 +260,8 @@ func readHook(r *jsonfile.Reader) (hook Hook, own *supervise, err error) {
 	return hook, own, nil
 }
 
-// withoutMember returns an object without the member from start to end, and without the comma that parts it from another.
+// withoutMember returns an object without the member from start to end, and without the comma that separates it from
+// another.
 func withoutMember(object jsontext.Value, start, end int) jsontext.Value {
 	after := bytes.TrimLeft(object[end:], " \t\r\n")
 	if after[0] == ',' {
@@ -271,7 +272,7 @@ func withoutMember(object jsontext.Value, start, end int) jsontext.Value {
 	return slices.Concat(object[:start], after)
 }
 
-// checkPath returns an error if path, read last, cannot be a hook's.
+// checkPath returns an error if path, which was read last, cannot be the path of a hook.
 func checkPath(r *jsonfile.Reader, path string) error {
 	switch {
 	case !filepath.IsAbs(path):
@@ -282,7 +283,7 @@ func checkPath(r *jsonfile.Reader, path string) error {
 	return nil
 }
 
-// readTimeout reads a timeout, in seconds.
+// readTimeout reads a timeout. It returns the timeout in seconds.
 func readTimeout(r *jsonfile.Reader) (int, error) {
 	text, err := r.Value()
 	if err == nil {
@@ -294,8 +295,9 @@ func readTimeout(r *jsonfile.Reader) (int, error) {
 	return strconv.Atoi(string(text))
 }
 
-// checkTimeout returns an error if the value read last is no timeout: seconds, at least 1. A number that is spelt
-// otherwise than by digits (10.0, 1e1), or is larger than 32 bits hold, is one that some runtime doesn't read.
+// checkTimeout returns an error if the last value is not a timeout, an integer of seconds of at least 1. It also
+// refuses a number with other characters than digits (10.0, 1e1) or of more than 32 bits, because some runtimes cannot
+// read it.
 func checkTimeout(r *jsonfile.Reader) error {
 	const remedy = "give seconds in digits alone, 2147483647 at most"
 	switch seconds, err := strconv.ParseInt(string(r.Raw()), 10, 32); {

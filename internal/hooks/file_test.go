@@ -46,7 +46,7 @@ func TestHookFile(t *testing.T) {
 	}
 }
 
-// TestHookFileRefused holds rules 6 and 16: what is refused, with its place and what to do.
+// TestHookFileRefused tests rules 6 and 16: the errors about a hook file, with their place and remedy.
 func TestHookFileRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`:                                                  `f: has neither "hooks" nor "hooksDirs"; put the hooks into`,
@@ -121,11 +121,11 @@ func TestHookFileRefused(t *testing.T) {
 	}
 }
 
-// TestRuntimeAlone holds rule 9: how little of a hook file has to be whole for a running container to find its runtime.
+// TestRuntimeAlone tests rule 9: how much of a hook file must be valid so that a running container finds its runtime.
 func TestRuntimeAlone(t *testing.T) {
 	for _, test := range []struct{ text, want, err string }{
 		{`{"hooks":{}}`, "", ""},
-		{``, "", "f: is empty"}, // it may be half written
+		{``, "", "f: is empty"}, // it may be half-written
 		{" \n", "", "f: is empty"},
 		{`{"hooks":{"prestart":[`, "", "the file ends too early"},
 		{`no JSON at all`, "", ""},
@@ -136,7 +136,7 @@ func TestRuntimeAlone(t *testing.T) {
 		{`{"runtime":"crun","runtime":1}`, "crun", ""},
 		{`{"a":1,"a":"` + "\xff" + `","runtime":"crun"`, "crun", ""},
 		{`{"hooks":{"prestrat":[0]},"runtime":"crun"}`, "crun", ""},
-		{`{"x":{"runtime":"crun"}}`, "", ""}, // not a member of ours
+		{`{"x":{"runtime":"crun"}}`, "", ""}, // not a member of the file
 		{`{"x":"\"runtime\""}`, "", ""},
 		{`{"hooks":{],"runtime":"crun"}`, "", `f:1:11: not valid JSON: invalid character ']'`},
 		{`["runtime"]`, "", "must be an object"},
@@ -152,8 +152,8 @@ func TestRuntimeAlone(t *testing.T) {
 	}
 }
 
-// FuzzHookFile: a hook file that is accepted holds hooks that encoding/json reads the same, byte for byte those of the
-// file; and a call that adds no hooks finds the same runtime in it.
+// FuzzHookFile: encoding/json reads the hooks of an accepted hook file in the same way, their bytes are those of the
+// file, and a call that adds no hooks finds the same runtime in it.
 func FuzzHookFile(f *testing.F) {
 	for _, text := range []string{
 		`{"runtime":"crun","hooksDirs":["/d"],"skipSandboxes":true,"hooks":{"prestart":[{"path":"/a","args":["a"],"env":["A=1"],"timeout":1}]}}`,
@@ -203,7 +203,7 @@ func FuzzHookFile(f *testing.F) {
 	})
 }
 
-// wantRemedies checks that each error about a file says what to do.
+// wantRemedies checks that each error about a file has a remedy.
 func wantRemedies(t *testing.T, err error) {
 	t.Helper()
 	for _, at := range jsonfile.All(err) {

@@ -13,24 +13,23 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// rule is a file of a hooks directory: a hook, the stages it goes to, and the conditions under which it does. Both
-// versions of the format come to this.
+// rule is a file of a hooks directory, in either version of the format: a hook, its stages, and its conditions.
 type rule struct {
 	file    *jsonfile.File
-	path    string // the hook's program
+	path    string // the path of the hook's program
 	members []member
-	stages  []Stage // prestart is createRuntime here
+	stages  []Stage // with createRuntime instead of prestart
 	when    when
-	refused jsonfile.Errors // why the hook must not be added, as far as the file alone says it
+	refused jsonfile.Errors // the errors in the file because of which the hook must not be added
 }
 
-// member is a member of the hook object, in the bytes of the file.
+// member is a member of the hook object, with the bytes of the file as its value.
 type member struct {
 	name  string
 	value []byte
 }
 
-// version010 and version100 are the versions of the format. A file without a version is of the older one.
+// version010 and version100 are the versions of the format. A file without a version has version 0.1.0.
 const (
 	version010 = "0.1.0"
 	version100 = "1.0.0"
@@ -43,18 +42,18 @@ type ruleReader struct {
 	rule *rule
 	seen expressions
 
-	// Version 0.1.0 has two names for each of these; the one that was given is kept.
+	// Version 0.1.0 has two names for each of these members. They hold the name that the file has.
 	stagesMember, annotationsMember string
-	values                          []string // annotations of version 0.1.0
-	arguments                       []byte   // of version 0.1.0
-	args, env, timeout              []byte   // of version 1.0.0
+	values                          []string // the annotations of version 0.1.0
+	arguments                       []byte   // the arguments of version 0.1.0
+	args, env, timeout              []byte   // members of version 1.0.0
 	pathJSON                        []byte
 
-	hasPath, hasStages bool // something stands there, be it wrong: it is not missing
+	hasPath, hasStages bool // the member is not missing, but may be invalid
 }
 
-// readRule reads a file of a hooks directory. Expressions that it has in common with files read before are shared by
-// way of seen. If several things are wrong with the file, the error is a jsonfile.Errors.
+// readRule reads a file of a hooks directory. seen holds the expressions of files that were read before, so that equal
+// expressions are shared. If the file has several errors, the error is a jsonfile.Errors.
 func readRule(f *jsonfile.File, seen expressions) (*rule, error) {
 	r := &ruleReader{Reader: f.Strict(), file: f, rule: &rule{file: f}, seen: seen}
 	var members func(name string) error
@@ -66,7 +65,7 @@ func readRule(f *jsonfile.File, seen expressions) (*rule, error) {
 			}
 			return err
 		}
-		if members == nil { // nearly always the version comes first
+		if members == nil { // the version is not the first member, which is rare
 			members = r.members(findVersion(f))
 		}
 		return members(name)
@@ -87,8 +86,8 @@ func readRule(f *jsonfile.File, seen expressions) (*rule, error) {
 	return r.rule, nil
 }
 
-// members returns the function that reads a member of a file of that version. What a member of an unknown version means
-// cannot be told.
+// members returns the function that reads a member of a file with the given version. For an unknown version it reads
+// nothing, because the meaning of the members is unknown.
 func (r *ruleReader) members(version string) func(name string) error {
 	switch version {
 	case version100:
@@ -101,11 +100,12 @@ func (r *ruleReader) members(version string) func(name string) error {
 	return func(string) error { return nil }
 }
 
-// findVersion looks for the version of a file that doesn't begin with it; "" if it is none that is known.
+// findVersion returns the version of a file in which it is not the first member. It returns "" if the version is
+// unknown.
 func findVersion(f *jsonfile.File) string {
 	version := version010
 	r := ruleReader{Reader: f.Lenient()}
-	_ = r.Object(func(name string) (err error) { // an error is found where the file is read whole
+	_ = r.Object(func(name string) (err error) { // the complete reading of the file finds an error again
 		if name == "version" {
 			version, err = r.version()
 		}
@@ -114,7 +114,7 @@ func findVersion(f *jsonfile.File) string {
 	return version
 }
 
-// version reads the version; it is "" if it is none that is known.
+// version reads the version. It returns "" if the version is unknown.
 func (r *ruleReader) version() (string, error) {
 	if r.null() {
 		return version010, nil
@@ -131,7 +131,7 @@ func (r *ruleReader) version() (string, error) {
 	return version, nil
 }
 
-// null reports whether the next value is null, which stands for an absent member in both versions.
+// null reports whether the next value is null, which counts as an absent member in both versions.
 func (r *ruleReader) null() bool { return r.Kind() == 'n' }
 
 func (r *ruleReader) member100(name string) error {
@@ -195,7 +195,7 @@ func (r *ruleReader) whenMember(name string) error {
 		return r.Object(func(key string) error {
 			keyExpr, err := r.expression(key)
 			if err != nil {
-				r.Note(err) // and the value may be wrong as well
+				r.Note(err) // the value may have an error too
 			}
 			value, err := r.String()
 			if err != nil {
@@ -221,7 +221,7 @@ func (r *ruleReader) member010(name string) (err error) {
 	switch name {
 	case "hook":
 		r.hasPath = true
-		if r.Kind() == '{' { // the version was forgotten, most likely
+		if r.Kind() == '{' { // probably the version is missing
 			if _, err := r.Value(); err != nil {
 				return err
 			}
@@ -255,7 +255,7 @@ func (r *ruleReader) member010(name string) (err error) {
 	return nil
 }
 
-// once returns an error if a member was given by its other name before.
+// once returns an error if the file also has the member under its other name.
 func (r *ruleReader) once(before, name string) error {
 	if before == "" {
 		return nil
@@ -276,24 +276,24 @@ func (r *ruleReader) path() (err error) {
 	return nil
 }
 
-// list reads an array of strings, and gives its bytes.
+// list reads an array of strings. It returns the bytes of the array.
 func (r *ruleReader) list() ([]byte, error) {
 	start := r.Next()
 	err := r.Array(func() error {
 		if r.Kind() != '"' {
-			_, err := r.String() // which says what is wrong
+			_, err := r.String() // returns the error
 			return err
 		}
 		_, err := r.Value()
 		return err
 	})
 	if err != nil {
-		return nil, err // and End may still be before start
+		return nil, err // End may be before start
 	}
 	return r.Since(start), nil
 }
 
-// seconds reads a timeout, and gives its bytes.
+// seconds reads a timeout. It returns the bytes of the number.
 func (r *ruleReader) seconds() ([]byte, error) {
 	kind := r.Kind()
 	text, err := r.Value()
@@ -301,7 +301,7 @@ func (r *ruleReader) seconds() ([]byte, error) {
 		return nil, err
 	}
 	switch _, err := strconv.ParseInt(string(text), 10, 64); {
-	case errors.Is(err, strconv.ErrRange): // the library doesn't read it
+	case errors.Is(err, strconv.ErrRange): // Podman's library refuses it
 		return nil, checkTimeout(r.Reader)
 	case kind != '0' || err != nil:
 		return nil, r.Fail("the timeout is not an integer, in seconds", "write it in digits alone")
@@ -310,7 +310,7 @@ func (r *ruleReader) seconds() ([]byte, error) {
 	return text, nil
 }
 
-// refuse notes why the hook must not be added, if there is an error.
+// refuse notes an error because of which the hook must not be added. err may be nil.
 func (r *ruleReader) refuse(err error) { r.rule.refused = append(r.rule.refused, jsonfile.All(err)...) }
 
 func (r *ruleReader) stages(name string) error {
@@ -322,7 +322,7 @@ func (r *ruleReader) stages(name string) error {
 		}
 		stage := Stage(text)
 		switch {
-		case stage == precreate: // Podman runs such a hook where its conditions hold; here it cannot be added
+		case stage == precreate: // it is an error only if the conditions hold, as Podman then runs the hook
 			r.refuse(r.Fail(precreateFault, precreateRemedy))
 		case !known(stage):
 			return unknownStage(r.Reader, text)
@@ -357,7 +357,7 @@ func (r *ruleReader) asked(to *asked) error {
 	return err
 }
 
-// expression returns the expression that was read last.
+// expression returns the expression with the given text, which was read last.
 func (r *ruleReader) expression(text string) (*expression, error) {
 	expr, problem := r.seen.get(text)
 	if problem != "" {
@@ -368,7 +368,7 @@ func (r *ruleReader) expression(text string) (*expression, error) {
 
 const expressionRemedy = "conditions are regular expressions of Go (RE2)"
 
-// complete notes what is missing, and makes the condition of which the members of version 0.1.0 are parts.
+// complete notes an error for each missing member, and combines the annotations of version 0.1.0 into one condition.
 func (r *ruleReader) complete() {
 	rule := r.rule
 	switch {
@@ -382,8 +382,8 @@ func (r *ruleReader) complete() {
 		r.Note(rule.fail("the stages are missing", `add "stages", a list of `+stageNames()))
 	}
 	if r.annotationsMember != "" {
-		// The library makes one expression of them, to match the value of an annotation of any name. So a list that
-		// is empty matches every annotation.
+		// Podman's library joins them into one expression, which the value of an annotation with any name must match.
+		// So an empty list matches every annotation.
 		value := strings.Join(r.values, "|")
 		key, _ := r.seen.get(".*")
 		expr, problem := r.seen.get(value)
@@ -394,7 +394,7 @@ func (r *ruleReader) complete() {
 	}
 }
 
-// putTogether makes the hook of what the members gave.
+// putTogether sets the members of the hook object.
 func (r *ruleReader) putTogether() {
 	if r.arguments != nil {
 		r.args = r.withPath(r.arguments)
@@ -411,7 +411,7 @@ func emptyArray(value []byte) bool {
 	return value[0] == '[' && len(bytes.Trim(value[1:], " \t\r\n]")) == 0
 }
 
-// withPath puts the hook's path before the arguments: version 0.1.0 leaves argv[0] out.
+// withPath returns the arguments with the hook's path before them, because version 0.1.0 omits argv[0].
 func (r *ruleReader) withPath(arguments []byte) []byte {
 	args := append([]byte{'['}, r.pathJSON...)
 	if !emptyArray(arguments) {
@@ -420,8 +420,8 @@ func (r *ruleReader) withPath(arguments []byte) []byte {
 	return append(args, arguments[1:]...)
 }
 
-// hook returns the hook object, of members in the bytes of the file. A member that is null or an empty array is left
-// out, as Podman leaves it out.
+// hook returns the hook object. The values of its members have the bytes of the file. It omits a member that is null or
+// an empty array, as Podman does.
 func (r *rule) hook() jsontext.Value {
 	b := []byte{'{'}
 	for i, m := range r.members {
@@ -467,7 +467,7 @@ func (r *rule) refuse(asked programs) error {
 	return nil
 }
 
-// ProgramMissing returns what is wrong with a hook whose program cannot be found, and what to do.
+// ProgramMissing returns the problem and the remedy for a hook whose program cannot be found.
 func ProgramMissing(path string, err error) (problem, remedy string) {
 	return fmt.Sprintf("the hook's program %s cannot be found: %v", path, report.Plain(err)), "install it, or correct the path"
 }
@@ -480,7 +480,8 @@ func (r *rule) failCommands(err error) error {
 	return r.fail(err.Error(), NoCommandRemedy, "when", r.when.commandsMember)
 }
 
-// fail returns an error about the value of the member that names lead to, or of as many of them as there are.
+// fail returns an error about the value of the nested member that names lead to. If it is missing, the error is about
+// the innermost object that exists.
 func (r *rule) fail(problem, remedy string, names ...string) error {
 	var found error
 	at := r.file.Strict()
@@ -501,7 +502,7 @@ func (r *rule) fail(problem, remedy string, names ...string) error {
 	if err := look(names); err != nil {
 		return err
 	}
-	if found == nil && len(names) > 0 { // there is no such member: the object that should have it
+	if found == nil && len(names) > 0 { // the member is missing
 		return r.fail(problem, remedy, names[:len(names)-1]...)
 	}
 	return found

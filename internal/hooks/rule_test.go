@@ -18,7 +18,7 @@ func parseRule(text string) (*rule, error) {
 	return readRule(&jsonfile.File{Path: "/d/x.json", Data: []byte(text)}, expressions{})
 }
 
-// What a file gives: the hook object, and where it goes.
+// TestReadRule shows the hook object and the stages of valid files.
 func TestReadRule(t *testing.T) {
 	for _, tt := range []struct{ name, file, hook, stages string }{
 		{"1.0.0", `{"version": "1.0.0", "hook": {"path": "/bin/a"}, "when": {"always": true}, "stages": ["poststop"]}`,
@@ -72,7 +72,8 @@ func stageList(stages []Stage) string {
 	return strings.Join(names, " ")
 }
 
-// What is refused, and how it is told. Where the library accepts it, the case is one of the documented deviations.
+// TestReadRuleErrors shows the errors about invalid files. If Podman's library accepts a file, that is one of the
+// documented deviations.
 func TestReadRuleErrors(t *testing.T) {
 	const stages = "prestart, createRuntime, createContainer, startContainer, poststart, poststop"
 	for _, tt := range []struct{ file, want string }{
@@ -142,8 +143,8 @@ func TestReadRuleErrors(t *testing.T) {
 	}
 }
 
-// FuzzReadRule holds: no file makes it panic; an error names the file; and what is accepted is a hook that can be
-// written and conditions that can be asked.
+// FuzzReadRule: no file causes a panic, an error names the file, and an accepted file has a hook that can be written
+// and conditions that can be evaluated.
 func FuzzReadRule(f *testing.F) {
 	for _, seed := range []string{
 		`{"version": "1.0.0", "hook": {"path": "/a", "args": ["a"], "env": [], "timeout": 3}, "when": {"always": true}, "stages": ["prestart"]}`,

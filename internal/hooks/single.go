@@ -6,8 +6,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// Single is one file of a hooks directory, by itself. Tools read files one by one, to find what is wrong with each;
-// ReadDirectories and Decide stop at the first fault.
+// Single is a single file of a hooks directory. Tools read the files separately to find the errors in each.
+// ReadDirectories and Decide stop at the first error.
 type Single struct{ rule *rule }
 
 // ReadSingle reads and checks a file of a hooks directory as ReadDirectories does.
@@ -20,12 +20,12 @@ func ReadSingle(path string) (Single, error) {
 	return Single{rule}, err
 }
 
-// Stages returns the stages that the hook goes to; prestart is createRuntime here.
+// Stages returns the hook's stages, with createRuntime instead of prestart.
 func (s Single) Stages() []Stage { return s.rule.stages }
 
 // JSON returns the hook object that is added.
 func (s Single) JSON() jsontext.Value { return s.rule.hook() }
 
-// Refused returns the errors because of which Decide fails where the conditions hold; that the program is missing is not
-// among them.
+// Refused returns the errors with which Decide fails if the conditions hold. It does not check whether the program
+// exists.
 func (s Single) Refused() error { return s.rule.mustNot() }

@@ -8,8 +8,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// Supervision is how a supervised hook is run: what the members `supervise` of its hook file and of the hook itself come
-// to. Hooks that run in the container, at startContainer, are never supervised.
+// Supervision says how a hook is supervised. It combines the members `supervise` of the hook file and of the hook.
+// Hooks that run in the container, at startContainer, are never supervised.
 type Supervision struct {
 	Timeout int    // in seconds, for a hook without one; 0 if none is given
 	Policy  string // failurePolicy: "fail" or "ignore"; "" if none is given
@@ -24,14 +24,14 @@ const (
 	FailurePolicyIgnore = "ignore"
 )
 
-// RecordStatus is the value of record that keeps what a hook prints out of its record.
+// RecordStatus is the value of record that excludes a hook's output from its record.
 const RecordStatus = "status"
 
-// AsksFacts reports whether FailurePolicy asks about the container.
+// AsksFacts reports whether FailurePolicy needs facts about the container.
 func (s *Supervision) AsksFacts() bool { return s != nil && s.ignoreWhen != nil }
 
-// FailurePolicy returns what a failure of a hook of that stage means for container c, "fail" or "ignore", and why, where
-// the container decided it.
+// FailurePolicy returns the failure policy of a hook at a stage for container c, "fail" or "ignore". It also returns
+// the reason if facts about the container decided it.
 func (s *Supervision) FailurePolicy(stage Stage, c Container) (string, Reason, error) {
 	if s.ignoreWhen != nil {
 		ignore, reason, err := s.ignoreWhen.match(&facts{Container: c})
@@ -46,7 +46,7 @@ func (s *Supervision) FailurePolicy(stage Stage, c Container) (string, Reason, e
 	case s.Policy != "":
 		return s.Policy, nil, nil
 	case stage == Poststop:
-		// The container is gone. In runc a failure would keep the other poststop hooks from running.
+		// The container has ended. In runc a failure would prevent the other poststop hooks.
 		return FailurePolicyIgnore, nil, nil
 	}
 	return FailurePolicyFail, nil, nil
@@ -57,10 +57,10 @@ func (f *File) Supervises() bool {
 	return f.Supervision != nil || slices.ContainsFunc(f.Hooks, func(h Hook) bool { return h.Supervision != nil })
 }
 
-// supervise is a member `supervise` as it is written.
+// supervise is the value of a member `supervise`.
 type supervise struct {
 	Supervision
-	off bool // it is false
+	off bool // the value is false
 }
 
 // superviseMembers are the members of a member `supervise`.
@@ -68,7 +68,7 @@ var superviseMembers = []string{"timeout", "failurePolicy", "ignoreFailureWhen",
 
 const superviseRemedy = `write true, or an object as in {"timeout": 30, "failurePolicy": "fail"}`
 
-// readSupervise reads the value of a member `supervise`; it is nil if that is null.
+// readSupervise reads the value of a member `supervise`. It returns nil if the value is null.
 func readSupervise(r *jsonfile.Reader) (*supervise, error) {
 	s := &supervise{}
 	switch r.Kind() {
@@ -103,7 +103,8 @@ func readSupervise(r *jsonfile.Reader) (*supervise, error) {
 		case "ignoreFailureWhen":
 			conditions := ruleReader{Reader: r, rule: &rule{}, seen: expressions{}}
 			err = r.Object(func(name string) error {
-				// A misspelt condition that is ignored, as one of a hooks directory is, has more failures ignored than are meant.
+				// In a hooks directory an unknown condition is ignored. Here, a misspelt condition would ignore more
+				// failures than intended.
 				if !slices.ContainsFunc(whenMembers, func(known string) bool { return strings.EqualFold(name, known) }) {
 					return r.Fail(fmt.Sprintf("unknown member %q of ignoreFailureWhen", name), jsonfile.DidYouMean(name, whenMembers...)+"its members are "+strings.Join(whenMembers, ", "))
 				}
@@ -116,7 +117,7 @@ func readSupervise(r *jsonfile.Reader) (*supervise, error) {
 	return s, err
 }
 
-// oneOf reads a string that is one of two.
+// oneOf reads a string that must be a or b.
 func oneOf(r *jsonfile.Reader, a, b string) (string, error) {
 	text, err := r.String()
 	if err == nil && text != a && text != b {
@@ -125,8 +126,8 @@ func oneOf(r *jsonfile.Reader, a, b string) (string, error) {
 	return text, err
 }
 
-// supervision returns how a hook is run, given the members `supervise` of its file and of itself, each of which may be nil;
-// nil if it is not supervised.
+// supervision returns the supervision of a hook, or nil if it is not supervised. file and hook are the members
+// `supervise` of the hook file and of the hook; each may be nil.
 func supervision(file, hook *supervise) *Supervision {
 	if hook == nil {
 		hook = file

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestSupervision shows what a hook file's member supervise and a hook's own come to.
+// TestSupervision shows how the members supervise of a hook file and of a hook are combined.
 func TestSupervision(t *testing.T) {
 	for _, tt := range []struct{ file, hook, stage, want string }{
 		{"", "", "prestart", "none"},
@@ -61,7 +61,7 @@ func TestSupervision(t *testing.T) {
 	}
 }
 
-// TestSuperviseLeftOut: the member never reaches config.json, wherever it stands.
+// TestSuperviseLeftOut: the member never reaches config.json, at any place in the hook.
 func TestSuperviseLeftOut(t *testing.T) {
 	for hook, want := range map[string]string{
 		`{"supervise":false,"path":"/a"}`:                               `{"path":"/a"}`,

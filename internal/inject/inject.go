@@ -1,7 +1,7 @@
-// Package inject is the pipeline itself: it makes a plan (what would be added to a bundle, from which file, and why or
-// why not) and carries it out. The runtime carries the plan out, and tools show it, so that they cannot drift apart.
+// Package inject makes a plan and carries it out. A plan says which hooks are added to a bundle, from which file, and
+// why or why not. oci-add-hooks carries the plan out, and hookctl shows the same plan, so that the two cannot differ.
 //
-// It knows nothing of engines and of the command line.
+// It knows nothing about engines or the command line.
 package inject
 
 import (
@@ -21,7 +21,7 @@ import (
 type Plan struct {
 	ConfigPath string
 	Decisions  []Decision    // in the order of the stages; within a stage, hook files first
-	Text       jsonfile.Text // the new config.json; nil if it stays as it is
+	Text       jsonfile.Text // the new config.json; nil if it does not change
 
 	uses   profile.Profile
 	dirs   *hooks.Directories
@@ -29,30 +29,30 @@ type Plan struct {
 	config *bundle.Config
 }
 
-// Verdict is what becomes of a hook.
+// Verdict says whether a hook is added.
 type Verdict string
 
 // The verdicts.
 const (
 	Added        Verdict = "added"
-	AlreadyThere Verdict = "already there" // config.json holds this hook, with its neighbours, already
+	AlreadyThere Verdict = "already there" // config.json already holds the hook's whole block (rule 13)
 	NotAdded     Verdict = "not added"
 )
 
-// Decision is what becomes of one hook at one stage, and why.
+// Decision says whether one hook is added at one stage, and why.
 type Decision struct {
 	Stage   hooks.Stage // empty for a file of a hooks directory that names no stage
-	Path    string      // the hook's program
-	File    string      // the hook file, or the file of a hooks directory, that it comes from
+	Path    string      // the path of the hook's program
+	File    string      // the path of the hook file, or of the file in a hooks directory, that defines the hook
 	Verdict Verdict
-	Reason  hooks.Reason // empty where there is nothing to say: a hook file's hooks are added to every container
+	Reason  hooks.Reason // empty if none is needed: a hook file's hooks are added to every container
 
-	Supervised *Supervised // how the hook is run; nil if it is not supervised, or not added
+	Supervised *Supervised // how the hook is supervised; nil if it is not supervised, or not added
 }
 
-// Make plans what a call that uses profile p adds to the config.json at configPath of the container with the given id; ""
-// if it is not known, and then no container is taken for a sandbox. If there is no hook that could be added, config.json is
-// not read.
+// Make returns the plan for a call that uses profile p, for the config.json at configPath and the container id. If id
+// is "", which means unknown, no container counts as a sandbox. Make does not read config.json if there is no hook to
+// add.
 func Make(p profile.Profile, configPath, id string) (*Plan, error) {
 	dirs, err := hooks.ReadDirectories(p.Dirs)
 	if err != nil {
@@ -61,7 +61,8 @@ func Make(p profile.Profile, configPath, id string) (*Plan, error) {
 	return MakeWith(p, dirs, configPath, id)
 }
 
-// MakeWith is Make where the profile's hooks directories have been read, as they are once for many containers.
+// MakeWith is like Make, but takes the profile's hooks directories already read. A caller with many containers reads
+// them once.
 func MakeWith(p profile.Profile, dirs *hooks.Directories, configPath, id string) (*Plan, error) {
 	plan := &Plan{ConfigPath: configPath, uses: p, dirs: dirs, id: id}
 	if err := plan.make(); err != nil {
@@ -70,7 +71,7 @@ func MakeWith(p profile.Profile, dirs *hooks.Directories, configPath, id string)
 	return plan, nil
 }
 
-// make makes the plan for config.json as it is now.
+// make makes the plan for the current config.json.
 func (plan *Plan) make() (err error) {
 	plan.Decisions, plan.Text = nil, nil
 	candidates, facts := !plan.dirs.Empty(), !plan.dirs.Empty()
@@ -124,13 +125,13 @@ func (plan *Plan) make() (err error) {
 	return err
 }
 
-// block is the hooks of one origin for one stage: what is decided about each, and those to be added.
+// block holds the hooks of one origin for one stage: the decision about each hook, and the hook objects to add.
 type block struct {
 	decisions []Decision
 	hooks     []jsontext.Value
 }
 
-// add adds a hook to a block, run as how says; how is nil if it is not supervised.
+// add adds a hook to a block, supervised as how says; how is nil for a hook without supervision.
 func (s *superviser) add(b *block, d Decision, hook jsontext.Value, how *hooks.Supervision, profile string) (err error) {
 	if d.Verdict == Added {
 		if how != nil {
@@ -144,7 +145,7 @@ func (s *superviser) add(b *block, d Decision, hook jsontext.Value, how *hooks.S
 	return nil
 }
 
-// fromFiles returns the block of hook files.
+// fromFiles returns the block of the hook files' hooks for a stage.
 func (s *superviser) fromFiles(stage hooks.Stage, files []*hooks.File) (b block, err error) {
 	for _, f := range files {
 		for _, h := range f.Hooks {
@@ -163,8 +164,8 @@ func (s *superviser) fromFiles(stage hooks.Stage, files []*hooks.File) (b block,
 	return b, nil
 }
 
-// fromDirectories returns the block of hooks directories. Their hooks are run as the hook file says that names the
-// directory.
+// fromDirectories returns the block of the hooks directories' hooks for a stage. The hook file that names a directory
+// decides about the supervision of its hooks.
 func (s *superviser) fromDirectories(stage hooks.Stage, p profile.Profile, files []hooks.Decision) (b block, err error) {
 	for _, f := range files {
 		d := Decision{Stage: stage, Path: f.Path, File: f.File, Verdict: Added, Reason: f.Reason}
@@ -187,7 +188,8 @@ func (s *superviser) fromDirectories(stage hooks.Stage, p profile.Profile, files
 	return b, nil
 }
 
-// missing notes the decisions about a block, and gives its hooks, or none if config.json holds the block already.
+// missing adds a block's decisions to the plan. It returns the block's hooks, or none if config.json already holds the
+// block.
 func (plan *Plan) missing(stage hooks.Stage, b block) ([]jsontext.Value, error) {
 	there, err := plan.config.Has(stage, b.hooks)
 	if err != nil {
@@ -205,11 +207,11 @@ func (plan *Plan) missing(stage hooks.Stage, b block) ([]jsontext.Value, error) 
 	return b.hooks, nil
 }
 
-// mostTries is how often CarryOut begins again.
+// mostTries is how often CarryOut retries.
 const mostTries = 3
 
-// CarryOut writes the new config.json, if there is anything to add. If it has become another file since the plan was made,
-// which another call on the same bundle may have done, the plan is made again.
+// CarryOut writes the new config.json, if there is anything to add. If the file has changed since the plan was made,
+// perhaps by another call on the same bundle, CarryOut makes the plan again.
 func (plan *Plan) CarryOut() error {
 	if plan.Text == nil {
 		return nil
@@ -230,9 +232,9 @@ func (plan *Plan) CarryOut() error {
 	}
 }
 
-// String tells in one line what the plan adds, from which files.
+// String returns one line that says which hooks the plan adds, from which files.
 func (plan *Plan) String() string {
-	var told []string
+	var added []string
 	for _, d := range plan.Decisions {
 		if d.Verdict == NotAdded {
 			continue
@@ -241,10 +243,10 @@ func (plan *Plan) String() string {
 		if d.Supervised != nil {
 			line += ", " + d.Supervised.String()
 		}
-		told = append(told, line)
+		added = append(added, line)
 	}
-	if len(told) == 0 {
-		told = []string{"no hooks added"}
+	if len(added) == 0 {
+		added = []string{"no hooks added"}
 	}
-	return plan.ConfigPath + ": " + strings.Join(told, "; ")
+	return plan.ConfigPath + ": " + strings.Join(added, "; ")
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// write writes a file below dir and gives its path.
+// write writes a file below dir and returns its path.
 func write(t *testing.T, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -26,8 +26,8 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-// TestPlan shows what becomes of every hook, and why: the files' hooks before those that are there, the directories'
-// after them, each block once.
+// TestPlan shows the decision about every hook. The hook files' hooks go before the existing ones, and the directories'
+// hooks after them. Each block is added once.
 func TestPlan(t *testing.T) {
 	dir := t.TempDir()
 	program := write(t, dir, "program", "")
@@ -52,7 +52,7 @@ func TestPlan(t *testing.T) {
 		name   string
 		uses   profile.Profile
 		config string
-		want   string // the new text; empty if it stays
+		want   string // the new text; empty if it does not change
 		told   string // the decisions: stage, base name of the file, verdict, reason
 	}{
 		{"files in order", profile.Profile{Files: both}, `{"hooks":{"prestart":[{"path":"/old"}]}}`,
@@ -99,7 +99,7 @@ func TestPlan(t *testing.T) {
 			if diff := cmp.Diff(test.told, strings.Join(told, " | ")); diff != "" {
 				t.Errorf("decisions (-want +got)\n%s", diff)
 			}
-			// Made, it changes nothing; carried out, it leaves the second plan nothing to add.
+			// Making the plan changes nothing. After it is carried out, a second plan adds nothing.
 			if text, _ := os.ReadFile(config); string(text) != test.config {
 				t.Errorf("the plan alone wrote %s", text)
 			}
@@ -124,7 +124,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestChangedMeanwhile: a config.json that is another one by the time the plan is carried out gets the hooks as it is then.
+// TestChangedMeanwhile: if config.json changes after the plan was made, CarryOut adds the hooks to the changed file.
 func TestChangedMeanwhile(t *testing.T) {
 	dir := t.TempDir()
 	file, err := hooks.ReadFile(write(t, dir, "hooks.json", `{"hooks":{"poststop":[{"path":"/a"}]}}`))
@@ -153,7 +153,7 @@ func TestChangedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestNothingToAdd: where no hook could be added, config.json is the runtime's business alone.
+// TestNothingToAdd: if there is no hook to add, config.json is not read.
 func TestNothingToAdd(t *testing.T) {
 	dir := t.TempDir()
 	empty, err := hooks.ReadFile(write(t, dir, "empty.json", `{"hooks":{"prestart":[]},"skipSandboxes":true}`))
@@ -175,7 +175,7 @@ func TestNothingToAdd(t *testing.T) {
 	}
 }
 
-// TestString: the line for the log names the hooks that are there now, and their files.
+// TestString: the line for the log names the hooks that config.json now holds, and their files.
 func TestString(t *testing.T) {
 	plan := &Plan{ConfigPath: "/b/config.json", Decisions: []Decision{
 		{Stage: hooks.Prestart, Path: "/a", File: "/f.json", Verdict: Added},

@@ -17,23 +17,22 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// Supervisor is the name of the program that runs supervised hooks. It lies beside oci-add-hooks.
+// Supervisor is the name of the program that runs supervised hooks. It is in the directory of oci-add-hooks.
 const Supervisor = "oci-run-hook"
 
-// The seconds that a supervised hook has if nothing says otherwise, and that the runtime gives its supervisor beyond them.
 const (
-	defaultTimeout  = 30
-	supervisorGrace = 5
+	defaultTimeout  = 30 // the default timeout of a supervised hook, in seconds
+	supervisorGrace = 5  // how many seconds longer the runtime waits for the supervisor
 )
 
 // Supervised is how a supervised hook is run.
 type Supervised struct {
 	Timeout int          // in seconds
-	Policy  string       // what a failure means: fail or ignore
-	Why     hooks.Reason // why a failure is ignored, where the container decided it
+	Policy  string       // the failure policy: fail or ignore
+	Why     hooks.Reason // why a failure is ignored, if facts about the container decided that
 }
 
-// String returns it as a person reads it.
+// String returns the supervision as a person reads it: "supervised: 30 s, fail".
 func (s *Supervised) String() string {
 	text := fmt.Sprintf("supervised: %d s, %s", s.Timeout, s.Policy)
 	if s.Why != nil {
@@ -42,17 +41,17 @@ func (s *Supervised) String() string {
 	return text
 }
 
-// superviser makes hooks supervised.
+// superviser replaces hooks by supervised ones.
 type superviser struct {
 	facts   hooks.Container
 	self    string // the path of oci-add-hooks; "" for this program
-	program string // the path of the supervisor; "" as long as it was not looked for
-	records string // the path of the records; "" if none is known, which the supervisor reports
+	program string // the path of the supervisor; "" until it has been looked for
+	records string // the path of the records; "" if it is unknown, which the supervisor reports
 }
 
-// entry returns the hook object that takes the place of a supervised hook in config.json, and how the hook is run. The
-// supervisor has the hook's environment. One without is given a PATH, and not the runtime's environment, which in some
-// runtimes is the container's (CVE-2025-23266).
+// entry returns the hook object that replaces a supervised hook in config.json, and how the hook is supervised. The
+// supervisor has the hook's environment. If the hook has none, the supervisor gets only a PATH, because some runtimes
+// would otherwise give it the container's environment (CVE-2025-23266).
 func (s *superviser) entry(how *hooks.Supervision, stage hooks.Stage, file, profile string, hook jsontext.Value) (jsontext.Value, *Supervised, error) {
 	if s.program == "" {
 		var err error
@@ -85,7 +84,7 @@ func (s *superviser) entry(how *hooks.Supervision, stage hooks.Stage, file, prof
 		case "env":
 			env = value
 		case "timeout":
-			run.Timeout, _ = strconv.Atoi(string(value)) // it was checked when it was read
+			run.Timeout, _ = strconv.Atoi(string(value)) // package hooks has checked it
 		}
 		return err
 	})
@@ -110,7 +109,7 @@ func (s *superviser) entry(how *hooks.Supervision, stage hooks.Stage, file, prof
 	}
 	text = append(append(text, `"--",`...), path...)
 	if len(args) == 0 {
-		args = path // as runtimes have it
+		args = path // as runtimes do
 	}
 	text = append(append(text, ','), args...)
 	text = append(append(text, `],"env":`...), env...)
@@ -124,8 +123,8 @@ func quoted(to []byte, text string) []byte {
 	return to
 }
 
-// FindSupervisor returns the path of the supervisor, which lies beside the oci-add-hooks at self; "" is this program. That it
-// cannot be used is an error about the hook file that asks for it.
+// FindSupervisor returns the path of the supervisor, in the directory of the oci-add-hooks at self; "" is this program.
+// If the supervisor cannot be used, it returns an error about the hook file that asks for supervision.
 func FindSupervisor(self, file string) (string, error) {
 	program, err := findSupervisor(self)
 	if err != nil {
@@ -140,10 +139,10 @@ func findSupervisor(self string) (string, error) {
 	if self == "" {
 		self, err = os.Executable()
 	} else {
-		self, err = filepath.EvalSymlinks(self) // as the program sees itself
+		self, err = filepath.EvalSymlinks(self) // as os.Executable does in that program
 	}
 	if err != nil {
-		return "", fmt.Errorf("the path of oci-add-hooks is not known: %w", report.Plain(err))
+		return "", fmt.Errorf("the path of oci-add-hooks is unknown: %w", report.Plain(err))
 	}
 	program := filepath.Join(filepath.Dir(self), Supervisor)
 	var st unix.Stat_t
@@ -159,5 +158,5 @@ func findSupervisor(self string) (string, error) {
 	return program, nil
 }
 
-// profileName returns the name of the profile that a hook file is, for messages and records.
+// profileName returns a hook file's name as a profile, for messages and records.
 func profileName(file string) string { return strings.TrimSuffix(filepath.Base(file), ".json") }

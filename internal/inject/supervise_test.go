@@ -15,7 +15,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// besides puts a supervisor beside this test's program.
+// beside creates a supervisor in the directory of the test's program, and returns its path.
 func beside(t *testing.T) (supervisor string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -30,7 +30,7 @@ func beside(t *testing.T) (supervisor string) {
 	return supervisor
 }
 
-// TestSupervised shows what takes a supervised hook's place, byte for byte.
+// TestSupervised shows the exact hook object that replaces a supervised hook.
 func TestSupervised(t *testing.T) {
 	supervisor := beside(t)
 	dir := t.TempDir()
@@ -41,7 +41,7 @@ func TestSupervised(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "gpu.json")
-	// entry is the hook object of a hook that is written in the hook file, or in from.
+	// entry returns the hook object that replaces a hook of the file from.
 	entry := func(from, stage, timeout, policy, more, hook, env string, runtime int) string {
 		return fmt.Sprintf(`{"path":%q,"args":["oci-run-hook","--stage=%s","--profile=gpu","--file=%s","--timeout=%s","--failure-policy=%s",%s"--log=%s","--",%s],"env":%s,"timeout":%d}`,
 			supervisor, stage, from, timeout, policy, more, records, hook, env, runtime)
@@ -92,7 +92,7 @@ func TestSupervised(t *testing.T) {
 				told = append(told, text)
 			}
 			if got := strings.Join(told, "|"); got != tt.told {
-				t.Errorf("told %q, want %q", got, tt.told)
+				t.Errorf("supervised: %q, want %q", got, tt.told)
 			}
 			// Rule 13 holds for supervised hooks as well.
 			if err := plan.CarryOut(); err != nil {
@@ -105,7 +105,8 @@ func TestSupervised(t *testing.T) {
 	}
 }
 
-// TestSupervisorElsewhere: it lies beside the program that adds the hooks, not beside one that only plans, nor beside a link.
+// TestSupervisorElsewhere: the supervisor is in the directory of the program that adds the hooks, not of one that only
+// makes the plan, and not of a link.
 func TestSupervisorElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "opt/oci-add-hooks", "")
@@ -127,7 +128,8 @@ func TestSupervisorElsewhere(t *testing.T) {
 	}
 }
 
-// TestSupervisorMissing: without its supervisor, no hook is added; one that is not supervised needs none.
+// TestSupervisorMissing: if the supervisor cannot be used, no hook is added. A hook without supervision does not need
+// it.
 func TestSupervisorMissing(t *testing.T) {
 	supervisor := beside(t)
 	dir := t.TempDir()

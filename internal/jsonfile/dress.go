@@ -2,8 +2,8 @@ package jsonfile
 
 import "golang.org/x/sys/unix"
 
-// Dress sets on the new file fd what the file has: its owner, extended attributes (the SELinux label and ACLs among
-// them) and mode. It is for a caller that writes and renames the new file itself. A symbolic link is followed.
+// Dress copies the file's owner, extended attributes (including the SELinux label and ACLs) and mode to the new file
+// fd. It is for a caller that writes and renames the new file itself. Dress follows a symbolic link.
 func (f *File) Dress(fd int) error {
 	old, err := openFile(unix.AT_FDCWD, f.Path, 0)
 	if err != nil {

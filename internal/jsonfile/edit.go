@@ -6,24 +6,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Edit puts Text in the place of the bytes from Start to End.
+// Edit replaces the bytes from Start to End by Text.
 type Edit struct {
 	Start, End int
 	Text       []byte
 }
 
-// Insert returns the edit that puts text at an offset, in the place of nothing.
+// Insert returns the edit that inserts text at an offset.
 func Insert(at int, text []byte) Edit { return Edit{Start: at, End: at, Text: text} }
 
-// Text is a text in pieces. Most of a file that is edited lies where it was read: memory for a copy costs more than to
-// write it.
+// Text is a text in pieces. Most pieces of an edited file are slices of the bytes that were read, because memory for a
+// copy costs more than writing the pieces.
 type Text [][]byte
 
 // Bytes returns the text in one piece.
 func (t Text) Bytes() []byte { return slices.Concat(t...) }
 
-// exceedsLimit reports whether the text is larger than a file that this process may write: the kernel would end it by a
-// signal (setrlimit(2), RLIMIT_FSIZE).
+// exceedsLimit reports whether the text is larger than RLIMIT_FSIZE. The kernel would end this process by a signal if
+// it wrote such a file (setrlimit(2)).
 func (t Text) exceedsLimit() bool {
 	size := 0
 	for _, piece := range t {
@@ -33,8 +33,8 @@ func (t Text) exceedsLimit() bool {
 	return unix.Getrlimit(unix.RLIMIT_FSIZE, &limit) == nil && uint64(size) > limit.Cur
 }
 
-// Edited returns the file's text with edits, which are given in the order of their places and don't overlap; every other
-// byte is as it was. Its pieces are the edits' and the file's own bytes.
+// Edited returns the file's text with edits, which must be sorted by offset and not overlap. All other bytes are
+// unchanged. The pieces of the text are those of the edits and of the file.
 func (f *File) Edited(edits []Edit) Text {
 	text, at := make(Text, 0, 2*len(edits)+1), 0
 	for _, e := range edits {

@@ -1,8 +1,9 @@
-// Package jsonfile reads a JSON file that a container's start depends on, names places in it, and replaces it.
+// Package jsonfile reads a JSON file on which the start of a container depends, returns errors that name a place in it,
+// and replaces it.
 //
-// It knows how such a file is opened (without blocking, only if it is a regular file, up to a size), how an error is
-// told (file, line, column and JSON pointer, what is wrong, what to do), and how another text takes its place in one
-// step. It knows nothing of what the files mean.
+// It knows how to open such a file (without blocking, only a regular file of limited size), how to report an error
+// (file, line, column, problem, JSON pointer, remedy), and how to replace the file atomically. It knows nothing about
+// the meaning of the files.
 package jsonfile
 
 import (
@@ -22,25 +23,25 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// MaxSize is the size in bytes of the largest file that is read.
+// MaxSize is the maximum size in bytes of a file that is read.
 const MaxSize = 64 << 20
 
-// File is a file that has been read whole.
+// File is a file that has been read completely.
 type File struct {
-	Path string      // as it was given, for messages
-	Data []byte      // its bytes
-	Stat unix.Stat_t // of the opened file; zero if the file was never opened (tests, fuzzing)
+	Path string      // the path as the caller gave it, for messages
+	Data []byte      // the content
+	Stat unix.Stat_t // the status of the opened file; zero if the file was never opened (tests, fuzzing)
 }
 
-// Error is what is wrong with a file, or at a place in it.
+// Error is an error about a file, or about a place in it.
 type Error struct {
-	Path    string           // the file, as it was given
-	Line    int              // from 1; 0 if the file as a whole is meant
+	Path    string           // the path as the caller gave it
+	Line    int              // from 1; 0 if the error is about the whole file
 	Column  int              // in characters, from 1
-	Pointer jsontext.Pointer // the JSON value that is meant; may be empty
+	Pointer jsontext.Pointer // the JSON value that the error is about; may be empty
 	Problem string           // what is wrong
 	Remedy  string           // what to do; may be empty
-	Err     error            // the cause, if another package's error was; its text is part of Problem
+	Err     error            // the cause, if it is another package's error; its text is part of Problem
 }
 
 // Error returns `FILE:LINE:COLUMN: problem (/json/pointer); remedy`.
@@ -63,10 +64,10 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errors is all that is wrong with a file, in the order of the places.
+// Errors are all errors about a file, sorted by their places.
 type Errors []*Error
 
-// Error returns the first error in a line, and the number of the others.
+// Error returns one line with the first error and the number of the others.
 func (e Errors) Error() string {
 	switch len(e) {
 	case 1:
@@ -86,7 +87,7 @@ func (e Errors) Unwrap() []error {
 	return list
 }
 
-// Err returns the errors in the order of their places, or nil if there are none.
+// Err returns the errors, sorted by their places, or nil if there are none.
 func (e Errors) Err() error {
 	switch len(e) {
 	case 0:
@@ -98,7 +99,7 @@ func (e Errors) Err() error {
 	return e
 }
 
-// All returns the errors about a file of which err consists. An error of another kind is one about no file.
+// All returns the errors about a file that err consists of. It converts an error of another kind to one without a path.
 func All(err error) Errors {
 	var all Errors
 	var one *Error
@@ -113,8 +114,8 @@ func All(err error) Errors {
 	return Errors{{Problem: err.Error(), Err: err}}
 }
 
-// Read reads the file at path. A file that is not regular (a FIFO, a device, a directory), or is larger than MaxSize, is
-// an error, told without waiting for whoever might write to it.
+// Read reads the file at path. It returns an error if the file is not regular (a FIFO, a device, a directory), or is
+// larger than MaxSize (rule 15). It never waits for a writer.
 func Read(path string) (*File, error) {
 	fd, err := openFile(unix.AT_FDCWD, path, 0)
 	if err != nil {
@@ -131,7 +132,7 @@ func Read(path string) (*File, error) {
 	if f.Stat.Size > MaxSize {
 		return nil, tooLarge(path)
 	}
-	// One byte more than the size, so that the end of the file is seen without growing the buffer.
+	// One byte more than the size, so that the buffer need not grow to find the end of the file.
 	f.Data = make([]byte, 0, f.Stat.Size+1)
 	for {
 		if len(f.Data) == cap(f.Data) {
@@ -155,14 +156,14 @@ func tooLarge(path string) *Error {
 	return &Error{Path: path, Problem: fmt.Sprintf("is larger than %d MiB", MaxSize>>20), Remedy: "correct the path, or make the file smaller"}
 }
 
-// openFile opens a file for reading, without waiting for whoever might write to it.
+// openFile opens a file for reading, without waiting for a writer.
 func openFile(dir int, path string, flags int) (int, error) {
 	return retry(func() (int, error) {
 		return unix.Openat(dir, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY|flags, 0)
 	})
 }
 
-// retry calls f again as long as a signal interrupts it, which a slow file system (NFS, FUSE) lets happen.
+// retry calls f until no signal interrupts it. Signals can interrupt a slow file system (NFS, FUSE).
 func retry(f func() (int, error)) (int, error) {
 	for {
 		n, err := f()
@@ -177,7 +178,8 @@ func unreadable(path, what string, err error) *Error {
 	return &Error{Path: path, Problem: what + ": " + plain.Error(), Remedy: report.Remedy(err), Err: plain}
 }
 
-// RelativeRemedy returns what to do about a path on a command line that leads to nothing; "" if it is absolute.
+// RelativeRemedy returns the remedy for a relative path on a command line that leads to no file. It returns "" if the
+// path is absolute.
 func RelativeRemedy(path string) string {
 	if filepath.IsAbs(path) {
 		return ""
@@ -185,8 +187,8 @@ func RelativeRemedy(path string) string {
 	return "give the whole path: engines choose the working directory, from which a relative one is looked up"
 }
 
-// RefuseUntrusted returns an error if anyone may write to the file and the effective user is root, whom the file would
-// then let anyone act for. It is a tripwire: it doesn't look at the directories that lead to the file.
+// RefuseUntrusted returns an error if the file is world-writable and the effective user is root: then every user could
+// run hooks as root (rule 16). It is only a tripwire, because it does not check the directories of the path.
 func (f *File) RefuseUntrusted() error {
 	if f.Stat.Mode&unix.S_IWOTH == 0 || unix.Geteuid() != 0 {
 		return nil
@@ -195,7 +197,7 @@ func (f *File) RefuseUntrusted() error {
 		Remedy: "run: chmod o-w " + f.Path}
 }
 
-// At returns an error about the value that pointer leads to, at a byte offset.
+// At returns an error about the value at pointer, which begins at a byte offset.
 func (f *File) At(offset int, pointer jsontext.Pointer, problem, remedy string) *Error {
 	before := f.Data[:min(max(offset, 0), len(f.Data))]
 	lineStart := bytes.LastIndexByte(before, '\n') + 1
@@ -209,7 +211,8 @@ func (f *File) At(offset int, pointer jsontext.Pointer, problem, remedy string) 
 	}
 }
 
-// shortened returns a pointer that fits into a message: of a value that lies thousands of levels deep, its beginning alone.
+// shortened returns a pointer that fits into a message. It truncates the pointer to a value that is thousands of levels
+// deep.
 func shortened(pointer jsontext.Pointer) jsontext.Pointer {
 	const most = 256
 	if len(pointer) <= most {
@@ -219,8 +222,8 @@ func shortened(pointer jsontext.Pointer) jsontext.Pointer {
 	return head[:max(strings.LastIndexByte(string(head), '/'), 0)] + "/..."
 }
 
-// syntax turns an error of jsontext's decoder into one that names the place and the likely cause. It is
-// io.ErrUnexpectedEOF, to errors.Is, if the file is empty or ends too early, as one does that is half written.
+// syntax converts an error of jsontext's decoder to one that names the place and the probable mistake. The error wraps
+// io.ErrUnexpectedEOF if the file is empty or ends too early, like a file that is half-written.
 func (f *File) syntax(err error) error {
 	var at *jsontext.SyntacticError
 	switch {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestReadRefuses holds rule 15: what is no regular file of a bearable size is refused, without waiting.
+// TestReadRefuses tests rule 15: a file that is not regular, or too large, is refused without waiting.
 func TestReadRefuses(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -47,7 +47,7 @@ func TestReadRefuses(t *testing.T) {
 		}
 	}
 	if _, err := Read(at("missing")); !errors.Is(err, unix.ENOENT) {
-		t.Errorf("errors.Is does not see the cause of %v", err)
+		t.Errorf("errors.Is does not find the cause of %v", err)
 	}
 }
 
@@ -63,13 +63,13 @@ func TestRead(t *testing.T) {
 			t.Errorf("%d bytes: read %d, mode %o, %v", size, len(f.Data), f.Stat.Mode, err)
 		}
 	}
-	// A file that tells no size.
+	// A file whose size is 0 in its status.
 	if f, err := Read("/proc/self/status"); err != nil || !strings.Contains(string(f.Data), "VmPeak") {
 		t.Errorf("/proc/self/status: %v", err)
 	}
 }
 
-// TestRefuseUntrusted holds rule 16.
+// TestRefuseUntrusted tests rule 16.
 func TestRefuseUntrusted(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: others may write their own files as they like")
@@ -92,7 +92,7 @@ func TestRefuseUntrusted(t *testing.T) {
 	}
 }
 
-// TestReader: each method reads what it says, and complains of the right place.
+// TestReader: each method reads its kind of value, and its errors name the right place.
 func TestReader(t *testing.T) {
 	read := func(text string) error {
 		r := (&File{Path: "f", Data: []byte(text)}).Strict()
@@ -191,8 +191,8 @@ func TestReader(t *testing.T) {
 	}
 }
 
-// TestAllErrors: a file with several errors has all of them told, in order, and one that is not JSON the place where it
-// ends to be JSON alone.
+// TestAllErrors: a reader returns all errors about a file, in order. For invalid JSON it returns only the place at
+// which it becomes invalid.
 func TestAllErrors(t *testing.T) {
 	read := func(text string) Errors {
 		r := (&File{Path: "f", Data: []byte(text)}).Strict()
@@ -240,7 +240,7 @@ func TestAllErrors(t *testing.T) {
 			t.Errorf("%s: (-want +got)\n%s", text, diff)
 		}
 	}
-	// An object of many members costs no more for each than one of few.
+	// The time for each member does not grow with the number of members.
 	var many strings.Builder
 	for i := range 200000 {
 		fmt.Fprintf(&many, `"%d": 0, `, i)

@@ -11,61 +11,61 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Reader walks through a file's JSON, once, from beginning to end. Its methods read the next value; its errors are
-// of type *Error. Start, End, Raw and Fail are about what was read last.
+// Reader reads a file's JSON once, from the beginning to the end. Its methods read the next value. Its errors are of
+// type *Error or Errors. Start, End, Raw and Fail are about the last value, token or member name that was read.
 type Reader struct {
 	file   *File
 	dec    *jsontext.Decoder
 	start  int
 	strict bool
-	faults Errors // of a strict reader: what is wrong with members and elements read so far
-	broken bool   // what follows is not JSON
+	faults Errors // the errors about members and elements that a strict reader has read
+	broken bool   // the rest of the file is not valid JSON
 }
 
-// Strict returns a reader of JSON as RFC 8259 advises: a member given twice and invalid UTF-8 are errors. It finds all
-// errors of a file: Object and Array keep an error that a member or an element has, and go on with the next one, as long
-// as the file is JSON. Finish returns what they have kept.
+// Strict returns a reader of JSON as RFC 8259 recommends: a duplicate member and invalid UTF-8 are errors. It finds all
+// errors in a file. Object and Array keep an error about a member or an element and continue with the next one, as long
+// as the file is valid JSON. Finish returns the kept errors.
 func (f *File) Strict() *Reader {
 	r := f.reader(jsontext.AllowDuplicateNames(true)) // Object finds these, since the decoder stops at the first
 	r.strict = true
 	return r
 }
 
-// Lenient returns a reader of JSON as runtimes read it: a member may be given twice, and a string may hold any bytes. It
-// stops at the first error.
+// Lenient returns a reader of JSON as runtimes read it: a member may be duplicate, and a string may contain any bytes.
+// It stops at the first error.
 func (f *File) Lenient() *Reader {
 	return f.reader(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
 func (f *File) reader(opts ...jsontext.Options) *Reader {
-	// The decoder reads a bytes.Buffer where it lies, without a copy.
+	// The decoder reads a bytes.Buffer without copying it.
 	return &Reader{file: f, dec: jsontext.NewDecoder(bytes.NewBuffer(f.Data), opts...)}
 }
 
-// Start returns the byte offset at which the value, token or member name read last begins.
+// Start returns the byte offset at which the last value, token or member name begins.
 func (r *Reader) Start() int { return r.start }
 
-// End returns the byte offset after the value, token or member name read last.
+// End returns the byte offset after the last value, token or member name.
 func (r *Reader) End() int { return int(r.dec.InputOffset()) }
 
-// Raw returns the bytes of what was read last, as they stand in the file.
+// Raw returns the bytes in the file of the last value, token or member name.
 func (r *Reader) Raw() jsontext.Value { return r.Since(r.start) }
 
 // Next returns the byte offset at which the next value, token or member name begins.
 func (r *Reader) Next() int { return r.after(r.End()) }
 
-// Since returns the bytes from the offset start to the end of what was read last.
+// Since returns the bytes from the offset start to End.
 func (r *Reader) Since(start int) jsontext.Value { return r.file.Data[start:r.End()] }
 
-// Fail returns an error about what was read last.
+// Fail returns an error about the last value, token or member name.
 func (r *Reader) Fail(problem, remedy string) error { return r.FailAt(r.start, problem, remedy) }
 
-// FailAt returns an error about what was read last, a value that began at the offset start.
+// FailAt returns an error about the last value, which begins at the offset start.
 func (r *Reader) FailAt(start int, problem, remedy string) error {
 	return r.file.At(start, r.dec.StackPointer(), problem, remedy)
 }
 
-// Kind returns the kind of the next value without reading it; 0 if what follows is not JSON.
+// Kind returns the kind of the next value without reading it. It returns 0 if the rest of the file is not valid JSON.
 func (r *Reader) Kind() jsontext.Kind { return r.dec.PeekKind() }
 
 func (r *Reader) token() (jsontext.Token, error) {
@@ -83,17 +83,17 @@ func (r *Reader) syntax(err error) error {
 	return r.file.syntax(err)
 }
 
-// Value reads a value of any kind, whole.
+// Value reads a complete value of any kind.
 func (r *Reader) Value() (jsontext.Value, error) {
 	start := r.Next()
 	var err error
 	switch kind := r.Kind(); {
-	case r.strict && kind == '{': // which may have a member twice
+	case r.strict && kind == '{': // it may have a duplicate member
 		err = r.Object(func(string) error { return nil })
 	case r.strict && kind == '[':
 		err = r.Array(func() error { _, err := r.Value(); return err })
 	default:
-		// ReadValue is faster than SkipValue, which goes from token to token.
+		// ReadValue is faster than SkipValue, which reads each token.
 		if _, err = r.dec.ReadValue(); err != nil {
 			err = r.syntax(err)
 		}
@@ -105,8 +105,7 @@ func (r *Reader) Value() (jsontext.Value, error) {
 	return r.Raw(), nil
 }
 
-// after returns the offset of what comes after an offset at which something ended: white space and one comma or colon lie
-// between.
+// after returns the offset of the next token after the offset end: it skips white space and a comma or colon.
 func (r *Reader) after(end int) int {
 	for end < len(r.file.Data) && strings.IndexByte(" \t\r\n,:", r.file.Data[end]) >= 0 {
 		end++
@@ -114,7 +113,7 @@ func (r *Reader) after(end int) int {
 	return end
 }
 
-// want reads the next token if it is of the given kind, and fails at the whole value if it is not.
+// want reads the next token if it has the given kind. Otherwise it reads the whole value and returns an error about it.
 func (r *Reader) want(kind jsontext.Kind, name string) (jsontext.Token, error) {
 	if got := r.Kind(); got != kind && got != 0 {
 		return jsontext.Token{}, r.Mismatch(name, KindRemedy(kind))
@@ -122,7 +121,7 @@ func (r *Reader) want(kind jsontext.Kind, name string) (jsontext.Token, error) {
 	return r.token()
 }
 
-// Mismatch reads the next value and returns an error that it is not what it must be: "an object".
+// Mismatch reads the next value and returns an error that says that it must be want, such as "an object".
 func (r *Reader) Mismatch(want, remedy string) error {
 	got := r.Kind()
 	if _, err := r.Value(); err != nil {
@@ -131,7 +130,7 @@ func (r *Reader) Mismatch(want, remedy string) error {
 	return r.Fail("must be "+want+", not "+kindName(got), remedy)
 }
 
-// KindRemedy returns how a value of a kind is written.
+// KindRemedy returns the remedy that says how to write a value of a kind.
 func KindRemedy(k jsontext.Kind) string {
 	switch k {
 	case '{':
@@ -162,8 +161,8 @@ func kindName(k jsontext.Kind) string {
 	}
 }
 
-// Object reads an object. For each member it calls each, after the name has been read; if each doesn't read the
-// value, the value is passed over.
+// Object reads an object. It calls each for each member, after reading the name. If each does not read the value,
+// Object skips it.
 func (r *Reader) Object(each func(name string) error) error {
 	if _, err := r.want('{', "an object"); err != nil {
 		return err
@@ -199,7 +198,7 @@ func (r *Reader) Array(each func() error) error {
 		return err
 	}
 	for r.Kind() != ']' {
-		if r.Kind() == 0 { // not JSON, or the end: token says what is wrong
+		if r.Kind() == 0 { // invalid JSON, or the end: token returns the error
 			_, err := r.token()
 			return err
 		}
@@ -211,7 +210,7 @@ func (r *Reader) Array(each func() error) error {
 	return err
 }
 
-// keep keeps an error for Finish, and returns nil, unless the reader cannot go on.
+// keep keeps an error for Finish and returns nil. If the reader cannot continue, it returns the error.
 func (r *Reader) keep(err error) error {
 	var at *Error
 	if err == nil || !r.strict || r.broken || !errors.As(err, &at) {
@@ -224,13 +223,13 @@ func (r *Reader) keep(err error) error {
 // Note keeps an error about the file for Finish.
 func (r *Reader) Note(err error) { r.faults = append(r.faults, All(err)...) }
 
-// names are the members of an object.
+// names is the set of the names of an object's members.
 type names struct {
-	few  []string // as long as they are few
+	few  []string // used while there are few names
 	many map[string]bool
 }
 
-// have reports whether name is among the names, and adds it.
+// have reports whether name is in the set, and adds it.
 func (n *names) have(name string) bool {
 	const few = 32 // a record of a hook has 22
 	switch {
@@ -249,7 +248,7 @@ func (n *names) have(name string) bool {
 	return false
 }
 
-// String reads a string and gives what it means.
+// String reads a string and returns its decoded value.
 func (r *Reader) String() (string, error) {
 	tok, err := r.want('"', "a string")
 	if err != nil {
@@ -280,8 +279,8 @@ func (r *Reader) Bool() (bool, error) {
 	return k == 't', err
 }
 
-// Finish is called when the file's value has been read. It returns what is wrong with the file: what Object and Array
-// have kept, and that text follows the value.
+// Finish must be called after the file's value has been read. It returns the errors that Object, Array and Note have
+// kept, and an error if text follows the value.
 func (r *Reader) Finish() error {
 	before := r.End()
 	if _, err := r.dec.ReadToken(); err != io.EOF {
@@ -290,8 +289,8 @@ func (r *Reader) Finish() error {
 	return r.faults.Err()
 }
 
-// MisspeltCase returns an error if name, read last, differs from one of the known names in the case of its letters
-// alone: some runtimes would take the one for the other.
+// MisspeltCase returns an error if name, which was read last, differs from one of the known names only in letter case:
+// some runtimes treat the two as equal.
 func (r *Reader) MisspeltCase(name string, known ...string) error {
 	for _, k := range known {
 		if name != k && strings.EqualFold(name, k) {

@@ -14,16 +14,17 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// ErrChanged says that a file is not, or no longer, the one that was read.
+// ErrChanged is the error if a file is not, or no longer, the one that was read.
 var ErrChanged = errors.New("it is another file than the one that was read")
 
-// Replace puts text in the place of the file that was read, in one step: whoever opens it, and whenever this process is
-// killed, there are the old bytes or the new ones. Symbolic links are followed. If the path leads to another file by now,
-// or the file was written to, nothing happens, and the error is ErrChanged. (Between the last look and the replacement
-// lie two system calls. Against others that call Lock, it is safe.) Mode, owner and extended attributes (the SELinux label
-// and ACLs among them) are kept.
+// Replace replaces the file that was read by text, atomically: at any moment, even if this process is killed, the file
+// has either the old bytes or the new ones. Replace follows symbolic links. It keeps the mode, the owner and the
+// extended attributes (including the SELinux label and ACLs). If the path now leads to another file, or the file was
+// written to, it changes nothing and returns ErrChanged. (There are two system calls between the last check and the
+// replacement. Lock protects from others that call it.)
 //
-// A failure leaves the file as it was and nothing beside it; a kill may leave a temporary file, which is in nobody's way.
+// After a failure, the file is unchanged and there is no temporary file. A kill may leave a temporary file, which
+// prevents nothing.
 func (f *File) Replace(text Text) error {
 	if text.exceedsLimit() {
 		return failed("the new text cannot be written", unix.EFBIG)
@@ -49,7 +50,7 @@ func (f *File) Replace(text Text) error {
 	if err == nil {
 		err = f.dress(fd, old)
 	}
-	if closeErr := unix.Close(fd); err == nil { // where a network file system tells of a full disk
+	if closeErr := unix.Close(fd); err == nil { // a network file system reports a full disk here
 		err = failed("the new text cannot be written", closeErr)
 	}
 	if err == nil {
@@ -63,7 +64,7 @@ func (f *File) Replace(text Text) error {
 	return err
 }
 
-// rename puts temp in the place of the file that was read, both in an open directory.
+// rename renames temp to base, both in the open directory dir, if base is still the file that was read.
 func (f *File) rename(dir int, temp, base string) error {
 	same, err := f.isStill(func(st *unix.Stat_t) error { return unix.Fstatat(dir, base, st, unix.AT_SYMLINK_NOFOLLOW) })
 	if err != nil || !same {
@@ -72,8 +73,8 @@ func (f *File) rename(dir int, temp, base string) error {
 	return failed("the new file cannot be renamed", unix.Renameat(dir, temp, dir, base))
 }
 
-// isStill reports whether stat gives the file that was read, not written to since. An inode's number is used again, and so
-// it alone says nothing.
+// isStill reports whether stat returns the file that was read, unchanged. The inode number is not sufficient, because
+// it may be reused.
 func (f *File) isStill(stat func(*unix.Stat_t) error) (bool, error) {
 	var st unix.Stat_t
 	err := stat(&st)
@@ -83,10 +84,10 @@ func (f *File) isStill(stat func(*unix.Stat_t) error) (bool, error) {
 // maxLock is how long Lock waits.
 const maxLock = 2 * time.Second
 
-// Lock waits until no other process that has called it is about to replace a file in the same directory. The lock is the
-// kernel's (flock(2)), and ends with the process or with unlock. Where there are no such locks (NFS, a directory that may
-// not be read), it does nothing. Whoever may read the directory can hold such a lock: it is waited for in vain for a while,
-// and then the file is replaced without it.
+// Lock waits until no other process that calls it replaces a file in the same directory. The lock is the kernel's
+// (flock(2)), and ends with the process or with unlock. Lock does nothing if there are no such locks (NFS) or the
+// directory is unreadable. Any process that can read the directory can hold the lock, so Lock waits at most maxLock,
+// and then returns without the lock.
 func (f *File) Lock() (unlock func(), err error) {
 	path, _, err := openDir(f.Path)
 	if err != nil {
@@ -95,7 +96,7 @@ func (f *File) Lock() (unlock func(), err error) {
 	defer unix.Close(path)
 	dir, err := unix.Openat(path, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	switch {
-	case err == unix.EACCES: // who may not read the directory cannot lock it
+	case err == unix.EACCES: // an unreadable directory cannot be locked
 		return func() {}, nil
 	case err != nil:
 		return nil, failed("its directory cannot be opened", err)
@@ -108,11 +109,11 @@ func (f *File) Lock() (unlock func(), err error) {
 	}
 }
 
-// maxLinks is how many links the kernel follows (path_resolution(7)).
+// maxLinks is the number of links that the kernel follows (path_resolution(7)).
 const maxLinks = 40
 
-// openDir opens the directory of the file that path leads to, as a place to start from (O_PATH), and returns the file's
-// name in it. A path of /proc that leads into another mount namespace stays there: the kernel alone can follow it.
+// openDir opens the directory of the file that path leads to (O_PATH), and returns the file's name in it. A path
+// through /proc into another mount namespace stays there, because only the kernel can follow it.
 func openDir(path string) (dir int, base string, err error) {
 	dir = unix.AT_FDCWD
 	for range maxLinks {
@@ -144,8 +145,8 @@ func openDir(path string) (dir int, base string, err error) {
 	return -1, "", unix.ELOOP
 }
 
-// readLink returns where a link in an open directory leads. It is a function of its own, since most calls meet no link, and a
-// stack with room for a path has to grow first.
+// readLink returns the target of a link in an open directory. It is a separate function, because most calls meet no
+// link, and the stack must grow for the buffer.
 //
 //go:noinline
 func readLink(dir int, name string) (target string, err error) {
@@ -154,7 +155,7 @@ func readLink(dir int, name string) (target string, err error) {
 	return string(path[:max(n, 0)]), err
 }
 
-// failed says what failed and why, if anything did.
+// failed returns an error that says what failed and why, or nil if err is nil.
 func failed(what string, err error) error {
 	if err == nil {
 		return nil
@@ -162,8 +163,8 @@ func failed(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, report.Plain(err))
 }
 
-// createBeside creates a file in a directory beside another, so that it can be renamed. A name that a killed process left
-// behind is passed over.
+// createBeside creates a temporary file in the directory of base, so that it can be renamed to base. It skips a name
+// that a killed process has left.
 func createBeside(dir int, base string) (fd int, name string, err error) {
 	for n := 0; ; n++ {
 		name = "." + base + "." + strconv.Itoa(unix.Getpid()) + "-" + strconv.Itoa(n) + ".tmp" // fmt is slow the first time
@@ -187,9 +188,9 @@ func writeAll(fd int, text Text) error {
 	return nil
 }
 
-// dress sets on the new file the owner, the extended attributes and the mode of the old one, in this order: a change of
-// owner takes rights away, and an ACL is a part of the mode. What is as it should be already is not touched, so that
-// somebody who may do no such thing (a rootless engine) can replace a file of their own.
+// dress copies the owner, the extended attributes and the mode of the old file to the new one, in this order: a change
+// of the owner resets mode bits, and an ACL is a part of the mode. It does not set an equal attribute again, so that a
+// user without the right to set it (a rootless engine) can replace a file of their own.
 func (f *File) dress(fd, oldFile int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -207,7 +208,7 @@ func (f *File) dress(fd, oldFile int) error {
 	return failed("its mode cannot be kept", unix.Fchmod(fd, old.Mode&0o7777))
 }
 
-// copyAttributes returns the new file the extended attributes of the old one, and no others.
+// copyAttributes gives the new file exactly the extended attributes of the old one.
 func copyAttributes(fd, old int) error {
 	want, err := readAttributes(old)
 	if err != nil {
@@ -225,7 +226,7 @@ func copyAttributes(fd, old int) error {
 			return failed("its extended attribute "+name+" cannot be kept", err)
 		}
 	}
-	for name := range have { // an ACL that the directory gives to new files
+	for name := range have { // such as the directory's default ACL
 		if _, ok := want[name]; !ok {
 			if err := unix.Fremovexattr(fd, name); err != nil {
 				return failed("the new file's extended attribute "+name+" cannot be removed", err)
@@ -235,8 +236,8 @@ func copyAttributes(fd, old int) error {
 	return nil
 }
 
-// readAttributes returns a file's extended attributes, but for the kernel's own seals of a file's contents, which belong
-// to the contents. A file system without attributes has none.
+// readAttributes returns a file's extended attributes, except the kernel's signatures of the content. It returns none
+// for a file system without attributes.
 func readAttributes(fd int) (map[string]string, error) {
 	names, err := sized(func(b []byte) (int, error) { return unix.Flistxattr(fd, b) })
 	if err != nil || len(names) == 0 {
@@ -259,7 +260,7 @@ func readAttributes(fd int) (map[string]string, error) {
 	return attributes, nil
 }
 
-// sized calls f for the size and then for the bytes, again if they have grown in between.
+// sized calls f for the size and then for the bytes. It tries again if they have grown in between.
 func sized(f func([]byte) (int, error)) ([]byte, error) {
 	for {
 		n, err := f(nil)

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// DidYouMean returns the beginning of a remedy for a name that is not known: the question for the one of the known names
-// that is nearest to it; "" if none is near.
+// DidYouMean returns the beginning of a remedy for an unknown name, a question with the most similar known name. It
+// returns "" if none is similar.
 func DidYouMean(name string, known ...string) string {
 	best, least := "", 0
 	for _, k := range known {
-		// One slip in a short name, two in a longer one.
+		// One mistake in a short name, two in a longer one.
 		if d := distance(plain(name), plain(k)); d <= (len(k)+2)/5 && (best == "" || d < least) {
 			best, least = k, d
 		}
@@ -21,15 +21,15 @@ func DidYouMean(name string, known ...string) string {
 	return fmt.Sprintf("did you mean %q? ", best)
 }
 
-// plain returns a name without what people vary in it: the case of letters, hyphens and underscores.
+// plain returns a name in lower case, without hyphens and underscores.
 func plain(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 }
 
-// distance returns how many bytes are inserted, removed, replaced, or exchanged with their neighbour, between two names
-// (optimal string alignment).
+// distance returns the number of bytes that are inserted, removed, replaced, or swapped with a neighbour, to turn a
+// into b (optimal string alignment).
 func distance(a, b string) int {
-	const long = 64 // no name that is known is longer
+	const long = 64 // no known name is longer
 	if len(a) > long {
 		return len(a)
 	}

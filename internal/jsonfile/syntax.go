@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// syntaxRemedy returns what to do about the text at an offset, where the JSON stops being valid: the mistakes that
-// people make, from what stands there and from what jsontext says of it.
+// syntaxRemedy returns the remedy for the text at an offset, where the JSON becomes invalid. It recognizes the mistakes
+// that people make from that text and from jsontext's problem.
 func (f *File) syntaxRemedy(offset int, problem string) string {
 	p := mistake{f.Data[:min(offset, len(f.Data))], f.Data[min(offset, len(f.Data)):], problem}
 	switch {
@@ -39,10 +39,10 @@ func (f *File) syntaxRemedy(offset int, problem string) string {
 	return p.noComma()
 }
 
-// A mistake is where JSON stops being valid.
+// mistake is the place at which JSON becomes invalid.
 type mistake struct {
-	before, at []byte
-	problem    string // what jsontext says
+	before, at []byte // the text before and after the place
+	problem    string // jsontext's description
 }
 
 func (p mistake) says(words string) bool { return strings.Contains(p.problem, words) }
@@ -51,7 +51,7 @@ func (p mistake) starts(prefixes ...string) bool {
 	return slices.ContainsFunc(prefixes, func(prefix string) bool { return bytes.HasPrefix(p.at, []byte(prefix)) })
 }
 
-// next returns the first byte of what is not valid; 0 at the end.
+// next returns the first invalid byte, or 0 at the end.
 func (p mistake) next() byte {
 	if len(p.at) == 0 {
 		return 0
@@ -59,7 +59,7 @@ func (p mistake) next() byte {
 	return p.at[0]
 }
 
-// last returns the byte before it; 0 at the beginning.
+// last returns the byte before the first invalid one, or 0 at the beginning.
 func (p mistake) last() byte {
 	if len(p.before) == 0 {
 		return 0
@@ -79,7 +79,7 @@ func (p mistake) inString() string {
 	return `a control character in a string is written \u and four hexadecimal digits`
 }
 
-// noValue is about something else in the place of a value or of a name.
+// noValue returns the remedy if there is something else instead of a value or a name.
 func (p mistake) noValue() string {
 	r, _ := utf8.DecodeRune(p.at)
 	switch {
@@ -105,7 +105,7 @@ func (p mistake) noColon() string {
 	return "put a colon before it"
 }
 
-// noComma is about what follows a member of an object or an element of an array.
+// noComma returns the remedy for invalid text after a member of an object or an element of an array.
 func (p mistake) noComma() string {
 	joined := isLetter(p.next()) || '0' <= p.next() && p.next() <= '9' || p.next() == '_'
 	switch {
@@ -125,7 +125,7 @@ func (p mistake) noComma() string {
 	return "put a comma before it"
 }
 
-// firstOf returns the first byte that is no white space; 0 if there is none.
+// firstOf returns the first byte that is not white space, or 0 if there is none.
 func firstOf(text []byte) byte {
 	if text = bytes.TrimLeft(text, " \t\r\n"); len(text) > 0 {
 		return text[0]

@@ -1,7 +1,7 @@
-// Package launch finds the low-level runtime and becomes it.
+// Package launch finds the low-level runtime and execs it.
 //
-// It knows how a runtime's name turns into a path, that this program must never start itself, and what of the process
-// has to survive the change. It knows nothing of hooks.
+// It knows how to look up a runtime's name, that this program must never start itself, and which attributes of the
+// process must survive exec. It knows nothing about hooks.
 package launch
 
 import (
@@ -17,26 +17,27 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// SystemPath is searched before PATH: an engine gives PATH to some of its calls and not to others (Podman has one for
-// create and none for kill), and a container must meet the same runtime from create to delete.
+// SystemPath is a list of directories, separated by colons. It is searched before PATH, because an engine sets PATH in
+// some calls and not in others (Podman sets it for create, not for kill), and a container must have the same runtime
+// from create to delete (rule 8).
 const SystemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Find returns the path of the low-level runtime that is called name, as it is found, with links not resolved: a runtime
-// may go by the name under which it is called. A name without a slash is looked up in the system's directories and then in
-// PATH's absolute ones, passing over this program itself, which may stand there under a runtime's name.
+// Find returns the path of the low-level runtime name. It does not resolve links, because a runtime may behave
+// according to the name under which it is called. It looks a name without a slash up in SystemPath and then in PATH's
+// absolute directories. It skips this program itself, which may be there under a runtime's name.
 func Find(name string) (string, error) {
 	self, err := inode("/proc/self/exe")
 	if err != nil {
-		return "", fmt.Errorf("cannot tell this program from a runtime: /proc/self/exe: %w; mount /proc", report.Plain(err))
+		return "", fmt.Errorf("cannot distinguish this program from a runtime: /proc/self/exe: %w; mount /proc", report.Plain(err))
 	}
 	return find(name, self, "another by --runtime-path or in the hook file")
 }
 
-// FindFor returns what Find returns to the program at path. Its errors name no option of that program.
+// FindFor returns what Find returns in the program at path. Its errors do not mention that program's options.
 func FindFor(path, name string) (string, error) {
 	self, err := inode(path)
 	if err != nil {
-		return "", fmt.Errorf("cannot tell this program from a runtime: %s: %w; %s", path, report.Plain(err), report.Remedy(err))
+		return "", fmt.Errorf("cannot distinguish this program from a runtime: %s: %w; %s", path, report.Plain(err), report.Remedy(err))
 	}
 	return find(name, self, "another")
 }
@@ -49,12 +50,12 @@ func find(name string, self id, other string) (string, error) {
 		return name, nil
 	}
 	directories := filepath.SplitList(SystemPath + ":" + os.Getenv("PATH"))
-	passedOver := "" // the first that bears the name and is no runtime
+	passedOver := "" // why the first file with the name is not a runtime
 	for _, directory := range directories {
 		if !filepath.IsAbs(directory) {
-			continue // what it is depends on the working directory, which is the bundle for some calls
+			continue // it depends on the working directory, which is the bundle in some calls
 		}
-		path := directory + "/" + name // not filepath.Join: that would take link/.. for nothing
+		path := directory + "/" + name // not filepath.Join, which would drop link/..
 		err := runnable(path, self)
 		if err == nil {
 			return path, nil
@@ -67,7 +68,7 @@ func find(name string, self id, other string) (string, error) {
 		name, SystemPath, passedOver, other)
 }
 
-// ErrSelf says that a runtime's path leads to this very program.
+// ErrSelf is the error for a runtime's path that leads to this program itself.
 var ErrSelf = errors.New("it is oci-add-hooks itself")
 
 // runnable returns an error if path is not an executable regular file, or is this program.
@@ -92,7 +93,7 @@ func runnable(path string, self id) error {
 	return fmt.Errorf("the runtime %s cannot be used: %w", path, why)
 }
 
-// id tells one file from another, whatever it is called.
+// id identifies a file, independent of its name.
 type id struct{ dev, ino uint64 }
 
 func idOf(st unix.Stat_t) id { return id{uint64(st.Dev), st.Ino} }
@@ -103,10 +104,11 @@ func inode(path string) (id, error) {
 	return idOf(st), err
 }
 
-// Exec becomes the runtime at path, with argv[0] path and then args. It returns only if that fails.
+// Exec execs the runtime at path. Its argv is path and then args. Exec returns only if that fails.
 //
-// It is syscall.Exec that has to be called: it puts RLIMIT_NOFILE back, which Go raises at start-up. The caller has to
-// be on the process's first thread: the parent-death signal that an engine set belongs to that thread alone.
+// It calls syscall.Exec, not unix.Exec, because that restores RLIMIT_NOFILE, which Go raises at start-up. The caller
+// must run on the process's first thread, because the parent-death signal that an engine set belongs to that thread
+// (rule 20).
 func Exec(path string, args []string) error {
 	err := syscall.Exec(path, append([]string{path}, args...), os.Environ())
 	if report.IsOfInterpreter(path, err) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// program puts a program of that name into a directory of its own.
+// program writes a file with the given name and mode into a new directory, and returns its path.
 func program(t *testing.T, name string, mode os.FileMode) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), name)
@@ -17,7 +17,7 @@ func program(t *testing.T, name string, mode os.FileMode) (path string) {
 	return path
 }
 
-// itself puts a link to this program, which the test binary stands for, into a directory of its own.
+// itself creates a link to this program, here the test binary, in a new directory, and returns its path.
 func itself(t *testing.T, name string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), name)
@@ -28,7 +28,7 @@ func itself(t *testing.T, name string) (path string) {
 }
 
 func TestFindName(t *testing.T) {
-	const name = "oci-add-hooks-test-runtime" // none of the system's directories has it
+	const name = "oci-add-hooks-test-runtime" // it is in none of the system's directories
 	first, second := program(t, name, 0o755), program(t, name, 0o755)
 	plain := program(t, name, 0o644)
 	directory := filepath.Join(t.TempDir(), name)
@@ -47,11 +47,11 @@ func TestFindName(t *testing.T) {
 		want string
 	}{
 		{"the first of two", []string{first, second}, first},
-		{"what may not be executed is passed over", []string{plain, second}, second},
-		{"a directory is passed over", []string{directory, second}, second},
-		{"this program is passed over", []string{self, second}, second},
+		{"a file that is not executable is skipped", []string{plain, second}, second},
+		{"a directory is skipped", []string{directory, second}, second},
+		{"this program is skipped", []string{self, second}, second},
 		{"a link is not resolved", []string{link}, link},
-		{"relative directories are passed over", []string{"./x", "x", first}, first},
+		{"relative directories are skipped", []string{"./x", "x", first}, first},
 	} {
 		directories := []string{}
 		for _, p := range test.path {
@@ -108,8 +108,8 @@ func TestFindPath(t *testing.T) {
 	}
 }
 
-// TestExecFails: a runtime that the kernel does not start is told in our words. That it starts is for the tests of the
-// command.
+// TestExecFails: Exec reports in the program's own words that the kernel does not start a runtime. The command's tests
+// show that it starts one.
 func TestExecFails(t *testing.T) {
 	path := program(t, "r", 0o755)
 	if err := Exec(path, nil); err == nil || err.Error() != "the runtime "+path+" cannot be started: it is in no format that this kernel can execute (ENOEXEC); install one for this machine; a script begins with #! and its interpreter" {

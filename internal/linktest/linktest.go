@@ -1,4 +1,4 @@
-// Package linktest holds a program to what may be linked into it. Only tests import it.
+// Package linktest checks which packages are linked into a program, and how. Only tests import it.
 package linktest
 
 import (
@@ -10,9 +10,10 @@ import (
 	"testing"
 )
 
-// Packages fails for each package outside the standard library that is linked into the program in the working directory
-// and is not one of own (as internal/NAME, without internal/), jsontext, or x/sys/unix; and for each of the standard
-// library's that is in useless, which says why.
+// Packages checks the packages that are linked into the program in the working directory. It fails the test for each
+// package outside the standard library that is not in own (the names of internal packages, without internal/),
+// jsontext, or x/sys/unix. It also fails for each package in useless, a map from a package of the standard library to
+// the reason.
 func Packages(t *testing.T, own []string, useless map[string]string) {
 	t.Helper()
 	const module = `github\.com/awslabs/oci-add-hooks/`
@@ -43,8 +44,8 @@ func Packages(t *testing.T, own []string, useless map[string]string) {
 	}
 }
 
-// Static fails if a program needs shared libraries, or is to be relocated when it starts. Either would add half a
-// millisecond and more to every start, and a static program runs on every distribution and in every container.
+// Static fails the test if a program needs shared libraries, or must be relocated when it starts. Either would add at
+// least half a millisecond to every start. A static program also runs on every distribution and in every container.
 func Static(t *testing.T, program string) {
 	t.Helper()
 	f, err := elf.Open(program)

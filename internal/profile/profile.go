@@ -1,7 +1,7 @@
-// Package profile decides which hook files, which hooks directories and which low-level runtime a call uses: those that
-// its options name, or those of the profile that is called as the program was.
+// Package profile decides which hook files, hooks directories and low-level runtime a call uses. The call's options
+// name them, or else the profile that has the name under which the program was called.
 //
-// It does not know config.json, nor what becomes of the hooks.
+// It knows nothing about config.json or about what is done with the hooks.
 package profile
 
 import (
@@ -17,23 +17,25 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// Dir is the directory in which a profile NAME is the hook file NAME.json. Tests set it when they build the program.
+// Dir is the directory of the profiles: the profile NAME is the hook file NAME.json in it. Tests set it with the
+// linker.
 var Dir = "/etc/oci-add-hooks"
 
-// defaultRuntime is the low-level runtime where nothing names one.
+// defaultRuntime is the low-level runtime if nothing names one.
 const defaultRuntime = "runc"
 
 // Profile is what a call uses.
 type Profile struct {
 	Runtime string        // a name or a path
 	Files   []*hooks.File // in the order in which their hooks are prepended
-	Dirs    []string      // hooks directories, in increasing precedence: those that Files name, then others
+	Dirs    []string      // hooks directories, in increasing precedence: first those that Files name
 
-	// Program is the path of the oci-add-hooks that adds the hooks, beside which the supervisor lies; "" for this program.
+	// Program is the path of the oci-add-hooks that adds the hooks; "" for this program. The supervisor is in its
+	// directory.
 	Program string
 }
 
-// NamedBy returns the hook file that names the hooks directory Dirs[i]; nil if an option does.
+// NamedBy returns the hook file that names the hooks directory Dirs[i]. It returns nil if an option names it.
 func (p Profile) NamedBy(i int) *hooks.File {
 	for _, f := range p.Files {
 		if i < len(f.Dirs) {
@@ -44,10 +46,10 @@ func (p Profile) NamedBy(i int) *hooks.File {
 	return nil
 }
 
-// Load returns what call uses. If it adds hooks, its hook files are read and checked whole. For any other call, the
-// runtime is all that there is to the profile: it must be the one that the container was created with, and be found
-// even if the rest of a hook file has been broken since. So hook files are then read for that name alone, the first that
-// has one, and not at all if an option gives it.
+// Load returns what call uses. If call adds hooks, Load reads and checks its hook files completely. Any other call
+// needs only the runtime with which the container was created, and needs it even if a hook file has become invalid
+// since. So Load then returns the runtime of the first hook file that names one, and reads nothing else. If an option
+// names the runtime, it reads no file.
 func Load(call cmdline.Call) (Profile, error) {
 	p := Profile{Runtime: call.Runtime}
 	if call.Kind != cmdline.AddHooks && p.Runtime != "" {
@@ -71,7 +73,7 @@ func Load(call cmdline.Call) (Profile, error) {
 	return p, explain(err, call)
 }
 
-// readFiles reads hook files whole. Of several, none may name another runtime than the rest.
+// readFiles reads and checks hook files. It returns an error if two of them name different runtimes.
 func (p *Profile) readFiles(paths []string) error {
 	var named *hooks.File // the file that names the runtime
 	for _, path := range paths {
@@ -105,14 +107,15 @@ func hookFiles(call cmdline.Call) ([]string, error) {
 		return nil, errors.New("called without a name, by which a profile is chosen; call it by a link with a profile's name, or give it --hook-config-path FILE")
 	}
 	if !ValidName(call.Name) {
-		return nil, fmt.Errorf("called as %q, which is no name for a profile (a letter or digit, then letters, digits, '.', '_' and '-'); "+
-			"call it by a link with such a name, or give it --hook-config-path FILE", call.Name)
+		return nil, fmt.Errorf("called as %q, which is not a valid profile name (a letter or digit, then letters, digits, '.', '_' and '-'); "+
+			"call it through a link with a valid name, or give it --hook-config-path FILE", call.Name)
 	}
 	return []string{filepath.Join(Dir, call.Name+".json")}, nil
 }
 
-// ValidName reports whether name is one for a profile: a letter or digit, then letters, digits, '.', '_' and '-', nothing
-// that could lead out of Dir. It keeps the rules of package early, which calls it before Go's runtime has started.
+// ValidName reports whether name is a valid profile name: a letter or digit, then letters, digits, '.', '_' and '-'.
+// Such a name cannot lead out of Dir. The function keeps the rules of package early, which calls it before Go's runtime
+// starts.
 //
 //go:nosplit
 func ValidName(name string) bool {
@@ -126,7 +129,8 @@ func ValidName(name string) bool {
 	return name != ""
 }
 
-// explain adds to the error about a hook file that is missing why it was looked for, if no option named it, or where.
+// explain sets the remedy of an error about a missing hook file. If an option names the file, the remedy may be an
+// absolute path. Otherwise the remedy says why the program looks for the file.
 func explain(err error, call cmdline.Call) error {
 	var at *jsonfile.Error
 	switch {

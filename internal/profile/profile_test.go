@@ -11,7 +11,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 )
 
-// write puts hook files into a directory of their own, which becomes that of the profiles.
+// write writes hook files into a new directory and makes it the directory of the profiles. It returns its path.
 func write(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -44,7 +44,7 @@ func TestLoad(t *testing.T) {
 		name    string
 		call    cmdline.Call
 		runtime string
-		hooks   string // their programs
+		hooks   string // the paths of their programs
 		dirs    []string
 	}{
 		{"profile", cmdline.Call{Name: "gpu"}, "crun", "/gpu", nil},
@@ -82,8 +82,8 @@ func TestLoadRefuses(t *testing.T) {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	for _, test := range []struct {
 		call cmdline.Call
-		want string // of a call that adds hooks
-		kill string // the runtime for any other call; empty if that is the same error
+		want string // the error of a call that adds hooks
+		kill string // the runtime of any other call; empty if that has the same error
 	}{
 		{cmdline.Call{Name: "none"}, at("none.json") + `: cannot be opened: there is nothing of that name (ENOENT); called as "none" and without --hook-config-path`, ""},
 		{cmdline.Call{HookFiles: []string{at("none.json")}}, at("none.json") + `: cannot be opened: there is nothing of that name (ENOENT)`, ""},
@@ -92,13 +92,13 @@ func TestLoadRefuses(t *testing.T) {
 		{cmdline.Call{Name: "broken"}, `unknown stage "prestrat"`, "crun"},
 		{cmdline.Call{Name: "gone"}, `not valid JSON`, "runc"},
 		{cmdline.Call{Name: "none", Runtime: "r"}, `there is nothing of that name`, "r"},
-		{cmdline.Call{Name: "-gpu", Runtime: "r"}, `is no name for a profile`, "r"},
+		{cmdline.Call{Name: "-gpu", Runtime: "r"}, `is not a valid profile name`, "r"},
 		{cmdline.Call{Name: ""}, `called without a name`, ""},
-		{cmdline.Call{Name: "..", Runtime: ""}, `called as "..", which is no name`, ""},
-		{cmdline.Call{Name: ".gpu"}, `is no name for a profile`, ""},
-		{cmdline.Call{Name: "-gpu"}, `is no name for a profile`, ""},
-		{cmdline.Call{Name: "gpu hooks"}, `is no name for a profile`, ""},
-		{cmdline.Call{Name: "gpü"}, `is no name for a profile`, ""},
+		{cmdline.Call{Name: "..", Runtime: ""}, `called as "..", which is not a valid profile name`, ""},
+		{cmdline.Call{Name: ".gpu"}, `is not a valid profile name`, ""},
+		{cmdline.Call{Name: "-gpu"}, `is not a valid profile name`, ""},
+		{cmdline.Call{Name: "gpu hooks"}, `is not a valid profile name`, ""},
+		{cmdline.Call{Name: "gpü"}, `is not a valid profile name`, ""},
 	} {
 		test.call.Kind = cmdline.AddHooks
 		if p, err := Load(test.call); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -7,10 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// words are ours for the system errors that a user can meet, with what to do about each. The C library's must not be used:
-// engines look for several of them in a runtime's message and act on what they find (see actedOn).
+// words are this program's texts and remedies for the system errors that a user can meet. Messages must not contain the
+// C library's texts, because engines look for several of them in a runtime's message and act on them (rule 19, see
+// actedOn).
 //
-// It is no map: that would have to be built at the start of every call.
+// It is not a map, because every call would have to build that at its start.
 var words = [...]struct {
 	errno        unix.Errno
 	text, remedy string
@@ -45,7 +46,7 @@ var words = [...]struct {
 	{unix.EDQUOT, "the disk quota is used up", "make room, or raise the quota"},
 }
 
-// Remedy returns what to do about an error that is or wraps a system error; "" for any other error.
+// Remedy returns the remedy for an error that is or wraps a system error. It returns "" for any other error.
 func Remedy(err error) string {
 	var errno unix.Errno
 	if !errors.As(err, &errno) {
@@ -59,14 +60,14 @@ func Remedy(err error) string {
 	return "see the kernel's log (dmesg)"
 }
 
-// IsOfInterpreter reports whether err, of executing the file at path, is about the interpreter or the dynamic loader that the
-// file names: the kernel says of a missing one what it says of a missing file.
+// IsOfInterpreter reports whether err, from executing the file at path, is about the interpreter or the dynamic loader
+// that the file names. The kernel's error for a missing one is the same as for a missing file, ENOENT.
 func IsOfInterpreter(path string, err error) bool {
 	return errors.Is(err, unix.ENOENT) && unix.Access(path, unix.F_OK) == nil
 }
 
-// Plain returns err with a text that no engine misreads, if err is or wraps a system error: words of our own and the
-// error's symbolic name. errors.Is and errors.As see err as before. Any other error is given as it is.
+// Plain returns an error with a text that no engine acts on, if err is or wraps a system error: this program's text and
+// the error's symbolic name. It wraps err. Plain returns any other error unchanged.
 func Plain(err error) error {
 	var errno unix.Errno
 	if !errors.As(err, &errno) {

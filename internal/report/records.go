@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Records returns the path of the file in which supervised hooks are recorded: below /var/log for root, else below
-// $XDG_STATE_HOME or ~/.local/state, which are absolute.
+// Records returns the absolute path of the file that records supervised hooks: below /var/log for root, else below
+// $XDG_STATE_HOME or ~/.local/state. A relative variable counts as unset.
 func Records() (string, error) {
 	const name = "oci-add-hooks/hooks.jsonl"
 	if isRoot() {
@@ -24,8 +24,8 @@ func Records() (string, error) {
 	return "", errors.New("no directory for the records is known; set XDG_STATE_HOME or HOME")
 }
 
-// isRoot reports whether the user is root to the whole file system, and not only in the user namespace of a rootless
-// engine, where nobody owns the root directory.
+// isRoot reports whether the user is root of the host, not only in the user namespace of a rootless engine. There the
+// root directory belongs to the user nobody.
 func isRoot() bool {
 	var st unix.Stat_t
 	return unix.Geteuid() == 0 && unix.Stat("/", &st) == nil && st.Uid == 0

@@ -15,12 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enginesRead are the phrases of rule 19, written out here a second time on purpose.
+// enginesRead matches the phrases of rule 19. The test deliberately has its own copy of them.
 var enginesRead = regexp.MustCompile(`(?i)no such file or directory|permission denied|operation not permitted|` +
 	`executable file not found|not a directory|is a directory|open executable|does not exist|no such process|` +
 	`process already finished|container not running`)
 
-// TestEveryErrno holds rule 19: no system error's own text reaches a message.
+// TestEveryErrno tests rule 19: no message contains the C library's text of a system error.
 func TestEveryErrno(t *testing.T) {
 	texts := map[string]unix.Errno{}
 	for n := unix.Errno(1); n < 140; n++ {
@@ -28,13 +28,13 @@ func TestEveryErrno(t *testing.T) {
 			got := Plain(err)
 			text := got.Error()
 			if enginesRead.MatchString(text) || strings.Contains(text, n.Error()) && len(n.Error()) > 4 {
-				t.Errorf("%d: %q holds what the C library says, %q", int(n), text, n.Error())
+				t.Errorf("%d: %q contains the C library's text %q", int(n), text, n.Error())
 			}
 			if name := unix.ErrnoName(n); !strings.Contains(text, name) {
 				t.Errorf("%d: %q does not name %s", int(n), text, name)
 			}
 			if !errors.Is(got, n) {
-				t.Errorf("%d: errors.Is does not see it", int(n))
+				t.Errorf("%d: errors.Is does not find it", int(n))
 			}
 			if other, ok := texts[text]; ok && other != n {
 				t.Errorf("%d and %d: both %q", int(n), int(other), text)
@@ -44,7 +44,7 @@ func TestEveryErrno(t *testing.T) {
 	}
 	for n := unix.Errno(1); n < 140; n++ {
 		if remedy := Remedy(&fs.PathError{Op: "open", Path: "/x", Err: n}); remedy == "" || enginesRead.MatchString(remedy) {
-			t.Errorf("%d: %q is no remedy", int(n), remedy)
+			t.Errorf("%d: %q is not a remedy", int(n), remedy)
 		}
 	}
 	if remedy := Remedy(errors.New("no system error")); remedy != "" {
@@ -52,7 +52,7 @@ func TestEveryErrno(t *testing.T) {
 	}
 	for _, w := range words {
 		if !strings.HasPrefix(Plain(w.errno).Error(), w.text+" (") {
-			t.Errorf("%v: %q lost its words", w.errno, w.text)
+			t.Errorf("%v: Plain does not use its text %q", w.errno, w.text)
 		}
 	}
 	if err := errors.New("no system error"); Plain(err) != err {
@@ -84,7 +84,7 @@ func TestLegible(t *testing.T) {
 	}
 }
 
-// FuzzLegible: whatever is in a message, it ends up as one printable line that no engine acts on.
+// FuzzLegible: legible returns one printable line that no engine acts on, for any message.
 func FuzzLegible(f *testing.F) {
 	f.Add("permission denied\n\xff")
 	f.Add("no such no such file or directory or directory")
@@ -99,7 +99,7 @@ func FuzzLegible(f *testing.F) {
 	})
 }
 
-// TestLog holds rule 18: what is appended to the log, in which format, and where nothing is.
+// TestLog tests rule 18: which line is appended to the log in each format, and which logs are skipped.
 func TestLog(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "log")
@@ -147,7 +147,7 @@ func TestLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	for bad, want := range map[string]string{
-		fifo:           "nobody reads from it (ENXIO); have somebody read from it, or name another file", // and it does not wait for a reader
+		fifo:           "nobody reads from it (ENXIO); have somebody read from it, or name another file", // it does not wait for a reader
 		dir:            "a directory is there (EISDIR); correct the path",
 		dir + "/a/log": "there is nothing of that name (ENOENT); correct the path, or create it",
 	} {

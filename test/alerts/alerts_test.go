@@ -1,5 +1,4 @@
-// Package alerts holds examples/alerts.yaml to what Prometheus makes of it, with Prometheus' own code. It is a module of its
-// own for the sake of that code.
+// Package alerts tests examples/alerts.yaml with Prometheus' own code. It is a separate module because of that code.
 package alerts
 
 import (
@@ -13,8 +12,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// TestRules: Prometheus takes the rules, their templates too, and they ask for metrics that `hookctl metrics` writes, or
-// node_exporter of its file.
+// TestRules: Prometheus accepts the rules and their templates. They use only metrics that `hookctl metrics` writes, or
+// that node_exporter writes about its file.
 func TestRules(t *testing.T) {
 	expressions := parser.NewParser(parser.Options{})
 	groups, errs := rulefmt.ParseFile("../../examples/alerts.yaml", false, model.UTF8Validation, expressions, slog.New(slog.DiscardHandler))
@@ -51,7 +50,7 @@ func TestRules(t *testing.T) {
 				return nil
 			})
 			if found == 0 {
-				t.Errorf("%s asks for no metric", rule.Alert)
+				t.Errorf("%s uses no metric", rule.Alert)
 			}
 		}
 	}

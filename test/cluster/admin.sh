@@ -15,7 +15,7 @@ if ! alive dockerd; then
 		mount -t overlay overlay -o lowerdir=/etc,upperdir=$docker/etc,workdir=$docker/work /etc &&
 		exec dockerd --data-root $docker/data --exec-root $docker/exec --pidfile $docker/docker.pid -H unix://$docker/docker.sock \
 			--bridge=none --iptables=false --ip6tables=false"
-	until_true 60 'dockerd answers' docker -H "unix://$docker/docker.sock" version
+	until_true 180 'dockerd answers' docker -H "unix://$docker/docker.sock" version
 fi
 # The classic builder needs no BuildKit, which not every package of Docker has.
 export DOCKER_HOST=unix://$docker/docker.sock DOCKER_BUILDKIT=0 KUBECONFIG=$pki/admin.kubeconfig PATH=$PROGRAMS:$PATH

@@ -88,7 +88,7 @@ control_plane() {
 		--service-account-key-file="$pki/accounts.pub" --service-account-signing-key-file="$pki/accounts.key" \
 		--service-account-issuer=https://kubernetes.default.svc \
 		--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --admission-control-config-file="$run/admission.yaml"
-	until_true 120 'the API server is ready' "$here/admin.sh" kubectl get --raw /readyz
+	until_true 300 'the API server is ready' "$here/admin.sh" kubectl get --raw /readyz
 	start controller-manager "$PROGRAMS/kube-controller-manager" --kubeconfig="$pki/controller-manager.kubeconfig" \
 		--service-account-private-key-file="$pki/accounts.key" --root-ca-file="$pki/ca.crt" --use-service-account-credentials \
 		--leader-elect=false --bind-address=127.0.0.1 --authentication-skip-lookup
@@ -131,7 +131,7 @@ up\ [12] | up\ [12]\ [1-9])
 		"$here/node.sh" create "$name" "$2"
 		"$here/node.sh" start "$name"
 	done
-	until_true 180 'the nodes are Ready' are_ready "${nodes[@]}"
+	until_true 300 'the nodes are Ready' are_ready "${nodes[@]}"
 	;;
 down)
 	for name in "$CLUSTER"/node[1-9]; do

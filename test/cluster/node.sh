@@ -181,9 +181,9 @@ start_node() {
 	fi
 	setsid "$here/node.sh" unshare "$name" >>"$logs/$name.log" 2>&1 </dev/null &
 	outer=$!
-	until_true 20 "$name has a first process" pgrep -P $outer
+	until_true 60 "$name has a first process" pgrep -P $outer
 	pgrep -P $outer >"$run/$name.pid"
-	until_true 60 "systemd has started $name" is_up
+	until_true 180 "systemd has started $name" is_up
 }
 
 # network joins the node to the cluster's network.

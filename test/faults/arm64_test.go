@@ -10,8 +10,7 @@ import (
 	"testing"
 )
 
-// TestARM64: the program for arm64, in an emulator: a call that passes through never starts Go, and a create starts it as
-// ever.
+// TestARM64 runs the program for arm64 in an emulator. A call that passes through does not start Go, and a create does.
 func TestARM64(t *testing.T) {
 	emulator, err := exec.LookPath("qemu-aarch64")
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package faults shows that nothing breaks the program: killed at any system call, any file system call failing, files
-// that are something else than they should be, two thousand creates at once. It runs the program as it is built, and
-// knows nothing of its inside but which system calls it makes.
+// Package faults shows that the program survives faults: it is killed at each system call, each system call about files
+// fails, files have the wrong type, and there are two thousand creates at once. The tests run the built program. They
+// know nothing about its internals except its system calls.
 package faults

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enginesCalls are what engines ask of a runtime beside create.
+// enginesCalls are the calls that engines make besides create.
 var enginesCalls = []string{
 	"--root /run/runc --log log.json --log-format json state c1",
 	"--root /run/runc --log log.json --log-format json start c1",
@@ -23,8 +23,8 @@ var enginesCalls = []string{
 	"features",
 }
 
-// earlyWays are the ways to name the runtime, with all the system calls by which a call becomes that runtime before Go starts:
-// one execve, no thread. One way is a profile's link, which has to be made first.
+// earlyWays returns the ways to name the runtime, with all system calls that a call then makes to exec it before Go
+// starts: one execve and no thread. It creates the link of a profile for one of the ways.
 func earlyWays(t *testing.T, b bed) map[string]earlyWay {
 	t.Helper()
 	link := filepath.Join(b.dir, "early")
@@ -48,12 +48,12 @@ type earlyWay struct {
 	calls []uint64
 }
 
-// command is the call, in the bed's directory.
+// command returns the call, in the bed's directory.
 func (w earlyWay) command(b bed, args ...string) *exec.Cmd {
 	return &exec.Cmd{Path: program, Args: slices.Concat(w.argv, args), Dir: b.dir}
 }
 
-// TestEarly: none of the engines' calls starts Go.
+// TestEarly: no call of the engines except create starts Go.
 func TestEarly(t *testing.T) {
 	b := newBed(t)
 	for what, way := range earlyWays(t, b) {
@@ -76,8 +76,7 @@ func TestEarly(t *testing.T) {
 	}
 }
 
-// TestEarlyCallFails: if one of its system calls fails, nothing is lost but time: Go starts, and the call becomes the
-// runtime by the ordinary way.
+// TestEarlyCallFails: if a system call before Go's start fails, Go starts, and the ordinary code execs the runtime.
 func TestEarlyCallFails(t *testing.T) {
 	for _, name := range []string{"by a link", "by arguments"} {
 		b := newBed(t)

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestOddFiles: files that are something else than they should be give an error within bounded time and memory.
+// TestOddFiles: a file with the wrong type or content is an error, within limited time and memory.
 func TestOddFiles(t *testing.T) {
 	fifo := func(path string) error { return unix.Mkfifo(path, 0o600) }
 	zeros := func(path string) error {
@@ -59,7 +59,7 @@ func TestOddFiles(t *testing.T) {
 					t.Fatal(err)
 				}
 				if err := mk(path); err != nil {
-					t.Skipf("it cannot be made here: %v", err)
+					t.Skipf("it cannot be created here: %v", err)
 				}
 				cmd, out := b.create()
 				err := within(t, cmd, 20*time.Second)
@@ -69,16 +69,17 @@ func TestOddFiles(t *testing.T) {
 				if which != "config.json" && b.text(t) != oldConfig {
 					t.Errorf("config.json: %s", b.text(t))
 				}
-				// The largest file is 64 MiB; a text that ends too early has jsontext look for more of it, in a larger buffer.
+				// The largest file is 64 MiB. If a text ends too early, jsontext looks for more of it, in a larger
+				// buffer.
 				if peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; peak > 5*64<<10 {
-					t.Errorf("it took %d kB", peak)
+					t.Errorf("it used %d kB", peak)
 				}
 			})
 		}
 	}
 }
 
-// TestFullDisk: the file system fills up; the old bytes stay.
+// TestFullDisk: if the file system is full, config.json is unchanged.
 func TestFullDisk(t *testing.T) {
 	b := newBed(t)
 	mountTmpfs(t, b.bundle, "size=64k")
@@ -93,7 +94,7 @@ func TestFullDisk(t *testing.T) {
 	b.checkSucceeds(t)
 }
 
-// TestReadOnlyBundle: the bundle lies on a read-only bind mount.
+// TestReadOnlyBundle: if the bundle is on a read-only bind mount, config.json is unchanged.
 func TestReadOnlyBundle(t *testing.T) {
 	b := newBed(t)
 	mountTmpfs(t, b.bundle, "")
@@ -108,13 +109,13 @@ func TestReadOnlyBundle(t *testing.T) {
 	}
 }
 
-// mountTmpfs mounts a tmpfs where only this test and what it starts see it, so that an interrupted test leaves none. The
-// test's thread is not unlocked: it ends with the test.
+// mountTmpfs mounts a tmpfs in a new mount namespace, so that an interrupted test leaves no mounts. The test's thread
+// is not unlocked, so that it ends with the test.
 func mountTmpfs(t *testing.T, path, options string) {
 	t.Helper()
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
-		t.Skipf("no mount namespace can be made here: %v", err)
+		t.Skipf("no mount namespace can be created here: %v", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		t.Fatal(err)
@@ -129,7 +130,7 @@ func mountTmpfs(t *testing.T, path, options string) {
 	})
 }
 
-// TestLogWithoutReader: a --log that is a FIFO that nobody reads holds nobody up, and is told of.
+// TestLogWithoutReader: a --log that is a FIFO without a reader does not block the program, which reports it.
 func TestLogWithoutReader(t *testing.T) {
 	b := newBed(t)
 	log := filepath.Join(b.dir, "log")
@@ -150,7 +151,7 @@ func TestLogWithoutReader(t *testing.T) {
 	}
 }
 
-// TestManyAtOnce: two thousand creates on bundles of their own, from 64 workers.
+// TestManyAtOnce: two thousand creates, each with its own bundle, from 64 workers.
 func TestManyAtOnce(t *testing.T) {
 	const creates, workers = 2000, 64
 	dir := t.TempDir()

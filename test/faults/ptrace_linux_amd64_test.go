@@ -14,23 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stop is the program stopped at the entry of a system call of its first thread, on which all that touches files runs.
+// stop describes the program when it has stopped at the entry of a system call of its first thread. All system calls
+// about files run on that thread.
 type stop struct {
 	regs unix.PtraceRegs
-	path string // what it is about, if it takes a path or a descriptor
+	path string // the path that the system call is about, if it takes a path or a descriptor
 }
 
-// action is what becomes of a system call.
+// action says what happens to a system call.
 type action struct {
-	kill bool
-	fail unix.Errno // if not 0, the call isn't made, and gives this error
+	kill bool       // kill the program
+	fail unix.Errno // if not 0, skip the system call and return this error from it
 }
 
-// trace runs cmd and asks at, at the entry of each of its system calls, what becomes of it, until it execs another
-// program or ends. It gives how the program ended, nil if it succeeded, in which case it has become another.
+// trace runs cmd and calls at at the entry of each of its system calls, until cmd execs another program or ends. It
+// returns the error with which cmd ended, as cmd.Wait does.
 func trace(t *testing.T, cmd *exec.Cmd, at func(s stop) action) error {
 	t.Helper()
-	runtime.LockOSThread() // it is a thread that traces
+	runtime.LockOSThread() // the tracer is a thread
 	defer runtime.UnlockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 	if err := cmd.Start(); err != nil {
@@ -44,13 +45,13 @@ func trace(t *testing.T, cmd *exec.Cmd, at func(s stop) action) error {
 		}
 		return status
 	}
-	wait() // it stops at its own exec
+	wait() // the program stops at its own exec
 	options := unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL
 	if err := unix.PtraceSetOptions(pid, options); err != nil {
 		t.Fatal(err)
 	}
 	signal := 0
-	var failing unix.Errno // of the system call that the program is in
+	var failing unix.Errno // the error of the current system call
 	for entering := true; ; {
 		if err := unix.PtraceSyscall(pid, signal); err != nil {
 			t.Fatal(err)
@@ -66,7 +67,7 @@ func trace(t *testing.T, cmd *exec.Cmd, at func(s stop) action) error {
 			}
 			return cmd.Wait()
 		case status.StopSignal() != unix.SIGTRAP|0x80:
-			signal = int(status.StopSignal()) // Go's own, to preempt a thread
+			signal = int(status.StopSignal()) // Go preempts threads with a signal
 			continue
 		}
 		var regs unix.PtraceRegs
@@ -96,7 +97,7 @@ func trace(t *testing.T, cmd *exec.Cmd, at func(s stop) action) error {
 			return ended(cmd, status)
 		case do.fail != 0:
 			failing = do.fail
-			regs.Orig_rax = ^uint64(0) // no such system call
+			regs.Orig_rax = ^uint64(0) // an invalid system call
 			if err := unix.PtraceSetRegs(pid, &regs); err != nil {
 				t.Fatal(err)
 			}
@@ -104,9 +105,10 @@ func trace(t *testing.T, cmd *exec.Cmd, at func(s stop) action) error {
 	}
 }
 
-// ended returns how the program ended, as cmd.Wait would, which cannot since the tracer has waited for it.
+// ended returns the error with which the program ended. cmd.Wait cannot return it, because the tracer has already
+// waited.
 func ended(cmd *exec.Cmd, status unix.WaitStatus) error {
-	_ = cmd.Wait() // fails, and collects what was printed
+	_ = cmd.Wait() // fails, but collects the output
 	switch {
 	case status.Signaled():
 		return fmt.Errorf("signal %v", status.Signal())
@@ -121,11 +123,11 @@ type exitStatus int
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 func (s exitStatus) ExitCode() int { return int(s) }
 
-// fileCalls are the system calls about files, and which of their arguments is a path or a descriptor.
+// fileCalls are the system calls about files, with the index of the argument that is a path or a descriptor.
 var fileCalls = map[uint64]struct {
 	name string
-	path int // the argument, or -1
-	fd   int // likewise
+	path int // the index of the path, or -1
+	fd   int // the index of the descriptor, or -1
 }{
 	unix.SYS_OPENAT: {"openat", 1, -1}, unix.SYS_NEWFSTATAT: {"newfstatat", 1, -1}, unix.SYS_STAT: {"stat", 0, -1},
 	unix.SYS_LSTAT: {"lstat", 0, -1}, unix.SYS_FACCESSAT: {"faccessat", 1, -1}, unix.SYS_FACCESSAT2: {"faccessat2", 1, -1},
@@ -157,11 +159,11 @@ func pathOf(pid int, regs unix.PtraceRegs) string {
 	}
 }
 
-// TestKilledAnywhere: killed with SIGKILL before each of its system calls in turn, up to the exec of the runtime, it
-// leaves the old bytes or the new ones, and the next call succeeds, with each hook once.
+// TestKilledAnywhere kills the program with SIGKILL before each of its system calls in turn, up to the exec of the
+// runtime. config.json must then be the old or the new one, and the next call must succeed, with each hook once.
 //
-// Those about files come in the same order each time, so that the first sweep leaves none out; the second one counts all
-// system calls, of which Go's own vary.
+// The order of the system calls about files is always the same, so the first sweep covers them all. The second sweep
+// counts all system calls, of which Go's own vary.
 func TestKilledAnywhere(t *testing.T) {
 	t.Run("file calls and exec", func(t *testing.T) {
 		old, new, left := killSweep(t, func(s stop) bool {
@@ -177,8 +179,8 @@ func TestKilledAnywhere(t *testing.T) {
 	})
 }
 
-// killSweep kills at each of the system calls that count. It gives how often config.json was left with the old bytes
-// and with the new ones, and how many temporary files were left.
+// killSweep kills the program at each of the system calls for which counts returns true. It returns how often
+// config.json was then the old and the new one, and the number of temporary files that were left.
 func killSweep(t *testing.T, counts func(s stop) bool) (old, new, left int) {
 	for n := 1; ; n++ {
 		b := newBed(t)
@@ -192,7 +194,7 @@ func killSweep(t *testing.T, counts func(s stop) bool) (old, new, left int) {
 		})
 		if at < n {
 			if err != nil || b.text(t) != newConfig {
-				t.Fatalf("left alone, it ended with %v, %s", err, out)
+				t.Fatalf("without a kill, it ended with %v, %s", err, out)
 			}
 			break
 		}
@@ -210,14 +212,14 @@ func killSweep(t *testing.T, counts func(s stop) bool) (old, new, left int) {
 		left += len(b.leftovers(t))
 		b.checkSucceeds(t)
 	}
-	t.Logf("killed %d times: the old bytes %d times, the new ones %d, a temporary file left %d times", old+new, old, new, left)
+	t.Logf("killed %d times; config.json was the old one %d times, the new one %d times; a temporary file was left %d times", old+new, old, new, left)
 	return old, new, left
 }
 
 var temporary = regexp.MustCompile(`\d+-\d+\.tmp`)
 
-// TestEveryFileCallFails: each system call about a file failing in turn, in each of several ways, it says so in one line
-// that names the file, and leaves everything as it was.
+// TestEveryFileCallFails lets each system call about a file fail in turn, with each of several errors. The program must
+// report it in one line that names the file, and change nothing.
 func TestEveryFileCallFails(t *testing.T) {
 	failures := []unix.Errno{unix.ENOSPC, unix.EIO, unix.EROFS, unix.EACCES, unix.EMFILE, unix.EDQUOT}
 	seen := map[string]int{}
@@ -228,8 +230,7 @@ func TestEveryFileCallFails(t *testing.T) {
 			started, at, failed := false, 0, ""
 			err := trace(t, cmd, func(s stop) action {
 				call, isFile := fileCalls[s.regs.Orig_rax]
-				// What comes before the hook file is opened is Go's, not ours. What fails after a failure would be a
-				// second one.
+				// System calls before the hook file is opened are Go's. Only one system call fails in each run.
 				started = started || s.path == b.hooks
 				if !started || !isFile || failed != "" {
 					return action{}
@@ -240,18 +241,18 @@ func TestEveryFileCallFails(t *testing.T) {
 				failed = call.name + " " + temporary.ReplaceAllString(strings.ReplaceAll(s.path, b.dir, ""), "PID-N.tmp")
 				return action{fail: errno}
 			})
-			if failed == "" { // there is no such many
+			if failed == "" { // the program makes fewer than n
 				if err != nil || b.text(t) != newConfig {
-					t.Fatalf("left alone, it ended with %v, %s", err, out)
+					t.Fatalf("without a failure, it ended with %v, %s", err, out)
 				}
 				break
 			}
 			seen[failed] |= 1 << i
 			if strings.HasPrefix(failed, "close ") && !strings.Contains(failed, ".tmp") {
-				continue // of a file that was only read: nothing depends on it
+				continue // the file was only read, so nothing depends on the close
 			}
 			if failed == "openat ." && errno == unix.EACCES {
-				continue // a directory that may not be read cannot be locked
+				continue // an unreadable directory cannot be locked
 			}
 			if problem := b.problem(t, err, out.String()); problem != "" || b.text(t) != oldConfig {
 				t.Errorf("%s fails with %v: %s\n%sconfig.json: %s", failed, errno, problem, out, b.text(t))
@@ -272,7 +273,7 @@ func TestEveryFileCallFails(t *testing.T) {
 	}
 }
 
-// TestDirectoryGoneHalfway: the bundle is removed while the program is at work.
+// TestDirectoryGoneHalfway: the bundle is removed while the program runs.
 func TestDirectoryGoneHalfway(t *testing.T) {
 	for _, before := range []uint64{unix.SYS_WRITE, unix.SYS_FCHMOD, unix.SYS_RENAMEAT} {
 		b := newBed(t)
@@ -291,7 +292,7 @@ func TestDirectoryGoneHalfway(t *testing.T) {
 	}
 }
 
-// TestHookFileReplacedWhileRead: what was opened is what counts, whatever has its name a moment later.
+// TestHookFileReplacedWhileRead: the program uses the file that it has opened, even if the file is replaced meanwhile.
 func TestHookFileReplacedWhileRead(t *testing.T) {
 	b := newBed(t)
 	cmd, out := b.create()

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// program is the program under test, profiles is its directory of profiles, and fakeRuntime is a runtime that leaves a file
-// "called" in its working directory.
+// program is the path of the program under test, and profiles its directory of profiles. fakeRuntime is a runtime that
+// creates a file "called" in its working directory.
 var program, profiles, fakeRuntime string
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// build builds the program in dir, as it is shipped but for the profiles' directory.
+// build builds the program in dir, as it is shipped except for the directory of the profiles.
 func build(dir string, env ...string) {
 	cmd := exec.Command("make", "--no-print-directory", "-C", "../..", "runtime", "BIN="+dir,
 		"LDFLAGS=-s -w -X github.com/awslabs/oci-add-hooks/internal/profile.Dir="+profiles)
@@ -45,14 +45,14 @@ func build(dir string, env ...string) {
 	}
 }
 
-// The old config.json, the hook file, and the config.json that comes of the two.
+// The old config.json, the hook file, and the resulting config.json.
 const (
 	oldConfig = `{"ociVersion":"1.0.2", "process":{"args":["sh"]} }`
 	hookFile  = `{"hooks":{"createRuntime":[{"path":"/bin/one"}],"poststop":[{"path":"/bin/two"}]}}`
 	newConfig = `{"hooks":{"createRuntime":[{"path":"/bin/one"}],"poststop":[{"path":"/bin/two"}]},"ociVersion":"1.0.2", "process":{"args":["sh"]} }`
 )
 
-// bed is a directory for one call: the hook file hooks.json, and the bundle's config.json in a directory of its own.
+// bed is a directory for one call, with the hook file hooks.json and a subdirectory, the bundle, with config.json.
 type bed struct {
 	dir, bundle, config, hooks string
 }
@@ -76,7 +76,7 @@ func (b bed) write(t testing.TB, path, text string) {
 	}
 }
 
-// create is the call: a create of the bundle. Its standard output and error are the same buffer.
+// create returns the call, a create of the bundle, and the buffer for its standard output and error.
 func (b bed) create() (*exec.Cmd, *bytes.Buffer) {
 	cmd := exec.Command(program, "--hook-config-path", b.hooks, "--runtime-path", fakeRuntime, "create", "--bundle", b.bundle, "c1")
 	cmd.Dir = b.dir
@@ -85,7 +85,7 @@ func (b bed) create() (*exec.Cmd, *bytes.Buffer) {
 	return cmd, &out
 }
 
-// text returns what config.json holds.
+// text returns the content of config.json.
 func (b bed) text(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile(b.config)
@@ -95,7 +95,7 @@ func (b bed) text(t testing.TB) string {
 	return string(text)
 }
 
-// leftovers lists what lies in the bundle beside config.json.
+// leftovers returns the names of the files in the bundle except config.json.
 func (b bed) leftovers(t testing.TB) []string {
 	t.Helper()
 	entries, err := os.ReadDir(b.bundle)
@@ -116,7 +116,8 @@ func (b bed) runtimeCalled() bool {
 	return err == nil
 }
 
-// checkSucceeds runs the call to its end: the hooks are there, each once, and the runtime was called.
+// checkSucceeds runs the call. It fails the test unless config.json then has each hook once, and the runtime was
+// called.
 func (b bed) checkSucceeds(t testing.TB) {
 	t.Helper()
 	cmd, out := b.create()
@@ -125,13 +126,13 @@ func (b bed) checkSucceeds(t testing.TB) {
 	}
 }
 
-// enginesRead are the phrases that engines act upon.
+// enginesRead matches the phrases that engines act on (rule 19).
 var enginesRead = regexp.MustCompile(`(?i)no such file or directory|permission denied|operation not permitted|` +
 	`executable file not found|not a directory|is a directory|open executable|does not exist|no such process|` +
 	`process already finished|container not running`)
 
-// problem says what is wrong with how the call failed, or gives "": one line that names a file of the bed, exit status
-// 1, the old bytes, no temporary file, the runtime not called.
+// problem returns what is wrong with the way in which the call failed, or "". A correct failure has exit status 1 and
+// one line that names a file of the bed. It leaves no temporary file and does not call the runtime.
 func (b bed) problem(t testing.TB, err error, out string) string {
 	t.Helper()
 	var status interface{ ExitCode() int }
@@ -139,11 +140,11 @@ func (b bed) problem(t testing.TB, err error, out string) string {
 	case !errors.As(err, &status) || status.ExitCode() != 1:
 		return fmt.Sprintf("it ended with %v", err)
 	case !strings.HasPrefix(out, "oci-add-hooks: ") || strings.Count(out, "\n") != 1:
-		return "it said not one line"
+		return "it did not print exactly one line"
 	case !strings.Contains(out, b.dir) && !strings.Contains(out, fakeRuntime) && !strings.Contains(out, "/proc/self/exe"):
 		return "it named no file"
 	case enginesRead.MatchString(out):
-		return "it said what engines act upon"
+		return "it printed a phrase that engines act on"
 	case b.runtimeCalled():
 		return "the runtime was called"
 	}
@@ -153,7 +154,8 @@ func (b bed) problem(t testing.TB, err error, out string) string {
 	return ""
 }
 
-// within gives the call that long to end by itself, and ends it.
+// within runs the call and returns its error. If the call has not ended after limit, within kills it and fails the
+// test.
 func within(t testing.TB, cmd *exec.Cmd, limit time.Duration) error {
 	t.Helper()
 	if err := cmd.Start(); err != nil {

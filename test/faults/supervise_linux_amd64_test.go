@@ -17,7 +17,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 )
 
-// A superviseBed is a directory for calls of oci-run-hook, with a file of records.
+// superviseBed is a directory for calls of oci-run-hook, with a file of records.
 type superviseBed struct{ dir, records string }
 
 func newSuperviseBed(t *testing.T) superviseBed {
@@ -26,7 +26,7 @@ func newSuperviseBed(t *testing.T) superviseBed {
 	return superviseBed{dir, filepath.Join(dir, "log", "hooks.jsonl")}
 }
 
-// call is a call with a hook, for a container of that id.
+// call returns a call with a hook, for the container id, and the buffer for its standard output and error.
 func (b superviseBed) call(id string) (*exec.Cmd, *bytes.Buffer) {
 	cmd := exec.Command(filepath.Join(filepath.Dir(program), "oci-run-hook"), "--timeout=20", "--log", b.records, "--",
 		"/bin/sh", "sh", "-c", "echo printed")
@@ -42,7 +42,7 @@ func (b superviseBed) about(s stop) bool {
 	return strings.HasPrefix(s.path, filepath.Dir(b.records)) || strings.Contains(s.path, filepath.Base(b.records))
 }
 
-// ids returns the containers whose records are there, and how many lines are torn.
+// ids returns the containers of the records, and the number of torn lines.
 func (b superviseBed) ids(t *testing.T) (ids []string, torn int) {
 	t.Helper()
 	torn, err := hooklog.Read(b.records, func(r *hooklog.Record) error {
@@ -58,9 +58,9 @@ func (b superviseBed) ids(t *testing.T) (ids []string, torn int) {
 	return ids, torn
 }
 
-// TestSupervisorKilledAnywhere: killed with SIGKILL before each of its system calls in turn, a supervisor costs at most its
-// own record, and takes its hook with it. What other supervisors wrote before and after is there, also where the file was
-// about to be rotated.
+// TestSupervisorKilledAnywhere kills a supervisor with SIGKILL before each of its system calls in turn. At most its own
+// record is lost, and its hook ends too. The records that other supervisors wrote before and after are complete, even
+// if the file is being rotated.
 func TestSupervisorKilledAnywhere(t *testing.T) {
 	for name, full := range map[string]bool{"append": false, "rotate": true} {
 		t.Run(name, func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestSupervisorKilledAnywhere(t *testing.T) {
 				if err := first.Run(); err != nil {
 					t.Fatalf("%v, %s", err, out)
 				}
-				if full { // one more record does not fit; what lies between is a hole
+				if full { // one more record does not fit; the space between is a hole
 					if err := os.Truncate(b.records, hooklog.MaxSize-1); err != nil {
 						t.Fatal(err)
 					}
@@ -79,7 +79,7 @@ func TestSupervisorKilledAnywhere(t *testing.T) {
 				cmd, out := b.call("killed")
 				at, written := 0, false
 				err := trace(t, cmd, func(s stop) action {
-					if full && !b.about(s) { // the others are killed at where nothing is rotated
+					if full && !b.about(s) { // the case "append" covers the other system calls
 						return action{}
 					}
 					at++
@@ -89,7 +89,7 @@ func TestSupervisorKilledAnywhere(t *testing.T) {
 				})
 				if at < n {
 					if err != nil {
-						t.Fatalf("left alone, it ended with %v, %s", err, out)
+						t.Fatalf("without a kill, it ended with %v, %s", err, out)
 					}
 					alone++
 					continue
@@ -109,7 +109,7 @@ func TestSupervisorKilledAnywhere(t *testing.T) {
 				}
 				ids = slices.DeleteFunc(ids, func(id string) bool { return id == "killed" })
 				if fmt.Sprint(ids) != "[first last]" || torn > 1 {
-					t.Errorf("killed at the %dth system call: the records are of %v, %d torn", n, ids, torn)
+					t.Errorf("killed at the %dth system call: records of %v, %d torn", n, ids, torn)
 				}
 			}
 			if with == 0 {
@@ -119,7 +119,7 @@ func TestSupervisorKilledAnywhere(t *testing.T) {
 	}
 }
 
-// eventuallyAlone waits until no process works in the directory: the supervisor has ended, and its hook with it.
+// eventuallyAlone waits until no process has the bed as its working directory: the supervisor and its hook have ended.
 func (b superviseBed) eventuallyAlone(t *testing.T) {
 	t.Helper()
 	var at string
@@ -129,7 +129,7 @@ func (b superviseBed) eventuallyAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, link := range links { // that of a zombie leads nowhere
+		for _, link := range links { // a zombie has no working directory
 			if dir, _ := os.Readlink(link); dir == b.dir {
 				at = link
 			}
@@ -143,8 +143,8 @@ func (b superviseBed) eventuallyAlone(t *testing.T) {
 	t.Errorf("%s lives on: %q", filepath.Dir(at), command)
 }
 
-// TestRecordCallFails: each system call about the records failing in turn, the hook's success is one all the same, and one
-// line says that there is no record; what is written next is whole.
+// TestRecordCallFails lets each system call about the records fail in turn. The hook still succeeds, one line says that
+// there is no record, and the next record is complete.
 func TestRecordCallFails(t *testing.T) {
 	var calls []string
 	for _, errno := range []unix.Errno{unix.ENOSPC, unix.EIO, unix.EROFS, unix.EACCES, unix.EMFILE, unix.EDQUOT} {
@@ -165,7 +165,7 @@ func TestRecordCallFails(t *testing.T) {
 			})
 			if failed == "" {
 				if err != nil || out.Len() > 0 {
-					t.Fatalf("left alone, it ended with %v, %s", err, out)
+					t.Fatalf("without a failure, it ended with %v, %s", err, out)
 				}
 				break
 			}
@@ -175,7 +175,7 @@ func TestRecordCallFails(t *testing.T) {
 				t.Errorf("%s fails with %v: %v, %s", failed, errno, err, said)
 			}
 			if ids, torn := b.ids(t); torn != 0 || len(ids) != 1 && said == "" {
-				t.Errorf("%s fails with %v: %d records, %d torn, and it said %q", failed, errno, len(ids), torn, said)
+				t.Errorf("%s fails with %v: %d records, %d torn, and it printed %q", failed, errno, len(ids), torn, said)
 			}
 			next, out := b.call("next")
 			if err := next.Run(); err != nil || out.Len() > 0 {
@@ -196,7 +196,7 @@ func TestRecordCallFails(t *testing.T) {
 	}
 }
 
-// TestManySupervisors: 64 at once write 64 whole records.
+// TestManySupervisors: 64 supervisors at once write 64 complete records.
 func TestManySupervisors(t *testing.T) {
 	b := newSuperviseBed(t)
 	const many = 64

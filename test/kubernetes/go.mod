@@ -1,5 +1,5 @@
-// The manifests of deploy/kubernetes held to the types of Kubernetes and built by kustomize. A module of its own, so that
-// nothing of these comes near the programs.
+// The tests of deploy/kubernetes decode the manifests into the types of Kubernetes, and build them with kustomize. They are
+// a separate module, so that the programs do not depend on these.
 module github.com/awslabs/oci-add-hooks/test/kubernetes
 
 go 1.26.0

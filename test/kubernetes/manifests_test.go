@@ -1,5 +1,5 @@
-// Package kubernetes holds deploy/kubernetes to what Kubernetes and kustomize make of it. It starts nothing: the image and
-// its commands are tried on a real containerd in test/engines.
+// Package kubernetes tests deploy/kubernetes with the code of Kubernetes and kustomize. It starts no containers:
+// test/engines tries the image and its commands on a real containerd.
 package kubernetes
 
 import (
@@ -29,7 +29,7 @@ import (
 
 const directory = "../../deploy/kubernetes"
 
-// manifests are what `kubectl apply -k` would send, and the example pod.
+// manifests are the objects that `kubectl apply -k` would send, and the example pod.
 type manifests struct {
 	namespace core.Namespace
 	hooks     core.ConfigMap
@@ -71,7 +71,7 @@ func build(t *testing.T, fs filesys.FileSystem, directory string) manifests {
 		decode(t, text, into[kind])
 	}
 	if len(found) != 5 {
-		t.Fatalf("built are %v alone", found)
+		t.Fatalf("kustomize built only %v", found)
 	}
 	text, err := fs.ReadFile(filepath.Join(directory, "example/pod.yaml"))
 	if err != nil {
@@ -81,8 +81,8 @@ func build(t *testing.T, fs filesys.FileSystem, directory string) manifests {
 	return m
 }
 
-// decode decodes YAML as strictly as an API server does that is asked to (fieldValidation=Strict): a field that there is
-// not, one in other letter case and one given twice are errors.
+// decode decodes YAML as an API server does with fieldValidation=Strict: an unknown field, one in a different letter
+// case and a duplicate one are errors.
 func decode(t *testing.T, text []byte, into any) {
 	t.Helper()
 	data, err := yaml.YAMLToJSONStrict(text)
@@ -98,7 +98,7 @@ func decode(t *testing.T, text []byte, into any) {
 	}
 }
 
-// The manifests as they are, and after the renaming that docs/kubernetes.md describes.
+// TestManifests checks the manifests as they are, and after the renaming that docs/kubernetes.md describes.
 func TestManifests(t *testing.T) {
 	t.Run("as-they-are", func(t *testing.T) {
 		check(t, build(t, filesys.MakeFsOnDisk(), directory), "record-stages")
@@ -114,7 +114,7 @@ func TestManifests(t *testing.T) {
 	})
 }
 
-// edited returns a file system whose /deploy is the directory with edited files.
+// edited returns a file system in which /deploy has the edited files of the directory.
 func edited(t *testing.T, edit func(path, text string) string) filesys.FileSystem {
 	t.Helper()
 	fs := filesys.MakeFsInMemory()
@@ -137,8 +137,8 @@ func edited(t *testing.T, edit func(path, text string) string) filesys.FileSyste
 	return fs
 }
 
-// Held, as the kustomization's comment says: the DaemonSets are dry runs that become ready, mount
-// nothing that would be made, and differ in nothing else.
+// TestHold tests the component hold, as the kustomization's comment describes it: the DaemonSets are dry runs that
+// become ready, mount nothing that would have to be created, and do not differ otherwise.
 func TestHold(t *testing.T) {
 	fs := edited(t, func(path, text string) string {
 		return strings.ReplaceAll(text, "# components:\n#   - hold\n", "components:\n  - hold\n")
@@ -173,7 +173,7 @@ func check(t *testing.T, m manifests, name string) {
 			}
 		}
 	})
-	// A node is installed on or removed from, by one label; pods go where it is installed.
+	// One label selects the nodes for the installer and for the remover. Pods run on the nodes of the installer.
 	t.Run("nodes", func(t *testing.T) {
 		want(t, "the installer's nodes", m.install.Spec.Template.Spec.NodeSelector,
 			map[string]string{"kubernetes.io/os": "linux", key + name: "install"})
@@ -206,7 +206,7 @@ func check(t *testing.T, m manifests, name string) {
 		spec := m.install.Spec.Template.Spec
 		want(t, "the ConfigMap that is mounted", volume(t, spec, "hooks").ConfigMap.Name, m.hooks.Name)
 		if !strings.HasPrefix(m.hooks.Name, name+"-") {
-			t.Errorf("the name of the ConfigMap, %s, does not tell its content: a change would not be rolled out", m.hooks.Name)
+			t.Errorf("the name of the ConfigMap, %s, does not depend on its content: a change would not be rolled out", m.hooks.Name)
 		}
 		installer := spec.InitContainers[0]
 		for _, mount := range installer.VolumeMounts {
@@ -215,7 +215,7 @@ func check(t *testing.T, m manifests, name string) {
 			}
 		}
 	})
-	// The container that stays has no right; the one that has them all ends.
+	// The container that keeps running is unprivileged, and the privileged one ends.
 	t.Run("rights", func(t *testing.T) {
 		for _, mode := range []string{"enforce", "warn", "audit"} {
 			want(t, "the namespace's level to "+mode, m.namespace.Labels["pod-security.kubernetes.io/"+mode], "privileged")
@@ -238,19 +238,19 @@ func check(t *testing.T, m manifests, name string) {
 			c := wait.SecurityContext
 			if c.Privileged != nil || *c.AllowPrivilegeEscalation || !*c.RunAsNonRoot || *c.RunAsUser == 0 || !*c.ReadOnlyRootFilesystem ||
 				!reflect.DeepEqual(c.Capabilities, &core.Capabilities{Drop: []core.Capability{"ALL"}}) {
-				t.Errorf("%s stays with rights: %+v", set.Name, c)
+				t.Errorf("the remaining container of %s has privileges: %+v", set.Name, c)
 			}
 			for _, mount := range wait.VolumeMounts {
 				if path := volume(t, spec, mount.Name).HostPath.Path; !mount.ReadOnly || path == "/" || mount.MountPath != "/host"+path {
-					t.Errorf("%s stays with %s at %s", set.Name, path, mount.MountPath)
+					t.Errorf("the remaining container of %s has %s at %s", set.Name, path, mount.MountPath)
 				}
 			}
 			for _, container := range append(spec.Containers, spec.InitContainers...) {
-				want(t, "where "+container.Name+" leaves why it failed", container.TerminationMessagePolicy, core.TerminationMessageFallbackToLogsOnError)
+				want(t, "the termination message policy of "+container.Name, container.TerminationMessagePolicy, core.TerminationMessageFallbackToLogsOnError)
 			}
 		}
 	})
-	// The node is ready as long as it is as it was installed.
+	// The pod is ready as long as the node is as it was installed.
 	t.Run("ready", func(t *testing.T) {
 		installer, wait := m.install.Spec.Template.Spec.InitContainers[0], m.install.Spec.Template.Spec.Containers[0]
 		probe := wait.ReadinessProbe
@@ -262,7 +262,7 @@ func check(t *testing.T, m manifests, name string) {
 			}
 		}
 	})
-	// The two differ in what they must, and in nothing else.
+	// The two differ only where they must.
 	t.Run("alike", func(t *testing.T) {
 		install, remove := m.install.Spec.Template.Spec, m.remove.Spec.Template.Spec
 		removes := &remove.InitContainers[0]
@@ -286,7 +286,7 @@ func check(t *testing.T, m manifests, name string) {
 	})
 }
 
-// Kubernetes accepts the YAML of the pages: a container, and a RuntimeClass with a pod that selects it.
+// Kubernetes accepts the YAML in the pages: a container, and a RuntimeClass with a pod that selects it.
 func TestPages(t *testing.T) {
 	decode(t, yamlOf(t, "kubernetes.md"), &core.Container{})
 	var class node.RuntimeClass
@@ -299,7 +299,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// yamlOf returns the only block of YAML in a page.
+// yamlOf returns the only YAML block in a page.
 func yamlOf(t *testing.T, page string) []byte {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/" + page)
@@ -320,7 +320,7 @@ func want[T any](t *testing.T, what string, got, want T) {
 	}
 }
 
-// volume is a pod's volume, which is mounted.
+// volume returns a pod's volume. It fails the test if no container mounts it.
 func volume(t *testing.T, spec core.PodSpec, name string) core.VolumeSource {
 	t.Helper()
 	mounted := false

@@ -1,4 +1,4 @@
-// Package newer pins a containerd and a runc of today, for test/engines to try beside the older ones that Debian has. Its
-// go.mod lists the commands as tools, and make engines builds them into bin/newer. It is a module of its own, for they
-// need a hundred and more others.
+// Package newer pins a recent containerd and runc, which test/engines tries besides Debian's older ones. Its go.mod
+// lists the commands as tools, and make engines builds them into bin/newer. It is a separate module, because they need
+// more than a hundred others.
 package newer

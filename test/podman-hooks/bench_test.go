@@ -15,8 +15,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// BenchmarkThousandFiles reads a directory of 1,000 files and decides about one container, by turns with ours and with
-// the library, and gives the median of each and the ratio of the two.
+// BenchmarkThousandFiles reads a directory of 1,000 files and decides about one container, in turns with this project's
+// code and with the library. It reports the median of each and their ratio.
 func BenchmarkThousandFiles(b *testing.B) {
 	for _, bb := range []struct {
 		name string
@@ -108,7 +108,7 @@ func BenchmarkThousandFiles(b *testing.B) {
 				slices.Sort(d)
 				return float64(d[len(d)/2])
 			}
-			b.ReportMetric(0, "ns/op") // which would be both together
+			b.ReportMetric(0, "ns/op") // it would be the sum of both
 			b.ReportMetric(median(times[0])/1e6, "ours-ms")
 			b.ReportMetric(median(times[1])/1e6, "podman-ms")
 			b.ReportMetric(median(times[0])/median(times[1]), "ratio")

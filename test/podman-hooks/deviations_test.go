@@ -14,10 +14,10 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// Each deviation of docs/hooks-directories.md has a test here, which shows what the library does and what ours does.
-// One that fails because the library has changed is good news: the deviation may go.
+// Each deviation in docs/hooks-directories.md has a test here, which shows what the library does and what this project
+// does. If one fails because the library has changed, the deviation may be removed.
 
-// files makes a hooks directory. PROGRAM in a text is a program there is, MISSING is one there isn't.
+// files creates a hooks directory. PROGRAM in a text stands for an existing program, MISSING for a missing one.
 func files(t *testing.T, nameAndText ...string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "hooks.d")
@@ -29,12 +29,12 @@ func files(t *testing.T, nameAndText ...string) string {
 	return dir
 }
 
-// rule is a file of version 1.0.0; its hook's second argument is there to know it by.
+// rule returns a file of version 1.0.0. The hook's second argument identifies it.
 func rule(program, arg, when, stage string) string {
 	return fmt.Sprintf(`{"version":"1.0.0","hook":{"path":%q,"args":["a",%q]},"when":%s,"stages":[%q]}`, program, arg, when, stage)
 }
 
-// ask returns the hooks that both add, as their second arguments in the stages' order, or the errors.
+// ask returns the hooks that each of the two adds, as their second arguments in the order of the stages, or the errors.
 func ask(c container, dirs ...string) (theirs, ours string) {
 	told := func(a answer) string {
 		if a.err != nil {
@@ -59,7 +59,7 @@ const alwaysTrue, neverTrue = `{"always":true}`, `{"always":false}`
 
 var server = container{process: true, args: []string{"/usr/bin/server"}}
 
-// expect holds both answers to what they begin with; "error: " needs no more than that.
+// expect compares an answer with the wanted one. For an error, it looks for the text after "error: ".
 func expect(t *testing.T, what, got, want string) {
 	t.Helper()
 	if got != want && !(strings.HasPrefix(want, "error: ") && strings.HasPrefix(got, "error: ") && strings.Contains(got, want[len("error: "):])) {
@@ -79,7 +79,7 @@ func TestDeviationMissingProgram(t *testing.T) {
 	expect(t, "ours, conditions that don't match", ours, "b")
 }
 
-// A path that cannot be looked up for another reason is an error of the library's whatever the conditions say.
+// For the library, a path that cannot be looked up for another reason is an error even if the conditions do not hold.
 func TestDeviationUnreachableProgram(t *testing.T) {
 	dir := files(t, "a.json", rule("PROGRAM/x", "a", neverTrue, "prestart"), "b.json", rule("PROGRAM", "b", alwaysTrue, "prestart"))
 	theirs, ours := ask(server, dir)
@@ -102,7 +102,7 @@ func TestDeviationMaskWithMissingProgram(t *testing.T) {
 	expect(t, "ours", ours, "")
 }
 
-// The library drops what else is wrong with a directory once it has met a program that is missing.
+// After a missing program, the library drops the other errors about a directory.
 func TestDeviationSwallowedErrors(t *testing.T) {
 	const bad = `{"version":`
 	dir := files(t, "a.json", rule("MISSING", "a", neverTrue, "prestart"), "b.json", bad, "c.json", rule("PROGRAM", "c", alwaysTrue, "prestart"))
@@ -137,7 +137,7 @@ func TestDeviationMissingDirectory(t *testing.T) {
 	}
 }
 
-// The library takes names that differ in case alone in an order that changes from one call to the next.
+// For names that differ only in case, the order of the library changes from one call to the next.
 func TestDeviationNamesDifferingInCase(t *testing.T) {
 	dir := files(t, "a.json", rule("PROGRAM", "a", alwaysTrue, "prestart"), "A.json", rule("PROGRAM", "A", alwaysTrue, "prestart"))
 	var met []string
@@ -154,7 +154,8 @@ func TestDeviationNamesDifferingInCase(t *testing.T) {
 	}
 }
 
-// Members: exact spelling, once, no null in a list, valid UTF-8. The library takes all of these for rules that match.
+// Members must have the exact spelling, occur once, and have no null in a list and only valid UTF-8. The library
+// accepts all of these files.
 func TestDeviationMembers(t *testing.T) {
 	for name, text := range map[string]string{
 		"letter case":         `{"version":"1.0.0","hook":{"path":"PROGRAM","Args":["a","x"]},"when":{"always":true},"stages":["prestart"]}`,
@@ -182,7 +183,7 @@ func TestDeviationMembers(t *testing.T) {
 	})
 }
 
-// Rule 16 for hooks that are to be added: what no runtime accepts is told here.
+// Rule 16 for hooks that must be added: a hook that no runtime accepts is an error here.
 func TestDeviationHookThatCannotBeAdded(t *testing.T) {
 	for name, text := range map[string]string{
 		"relative path":      `{"version":"1.0.0","hook":{"path":"deviations_test.go","args":["a","x"]},"when":{"hasBindMounts":true},"stages":["prestart"]}`,
@@ -225,9 +226,9 @@ func TestDeviationSandbox(t *testing.T) {
 	expect(t, "ours", ours, "")
 }
 
-// Podman asks the library for the stage precreate too, and runs such hooks itself before it calls the runtime. CRI-O doesn't,
-// and then the library refuses the file, and with it the directory. A runtime cannot run it: where the conditions hold, the
-// container is refused; where they don't, Podman would not run it either.
+// Podman asks the library for the stage precreate too, and runs such hooks before it calls the runtime. CRI-O does not,
+// and then the library refuses the file and the directory. A runtime cannot run such a hook. If the conditions hold,
+// the container is refused; if they do not, Podman would not run the hook either.
 func TestDeviationPrecreate(t *testing.T) {
 	for _, stages := range []string{`"precreate"`, `"poststop","precreate"`} {
 		file := func(when string) string {
@@ -256,7 +257,7 @@ func TestDeviationPrecreate(t *testing.T) {
 	}
 }
 
-// Where the library differs from its manual page, the library holds.
+// If the library differs from its manual page, this project does what the library does.
 func TestLibraryOverManual(t *testing.T) {
 	annotated := server
 	annotated.annotations = map[string]string{"com.example.gpu": "true"}
@@ -283,7 +284,7 @@ func TestLibraryOverManual(t *testing.T) {
 	}
 }
 
-// A link that leads nowhere is passed over by both, and masks nothing.
+// Both skip a dangling link, which masks nothing.
 func TestLinkThatLeadsNowhere(t *testing.T) {
 	low := files(t, "a.json", rule("PROGRAM", "low", alwaysTrue, "prestart"))
 	high := files(t)

@@ -1,5 +1,5 @@
-// Package podmanhooks holds the reading of hooks directories to what Podman's library, go.podman.io/common/pkg/hooks,
-// makes of the same directories and containers.
+// Package podmanhooks compares this project's reading of hooks directories with that of Podman's library,
+// go.podman.io/common/pkg/hooks, on the same directories and containers.
 package podmanhooks
 
 import (
@@ -24,19 +24,19 @@ import (
 
 var (
 	seed   = flag.Uint64("seed", 1, "seed of the random directories and containers")
-	trials = flag.Int("trials", 2500, "how many sets of directories to try")
-	trial  = flag.Int("trial", -1, "the one set of directories to try")
+	trials = flag.Int("trials", 2500, "number of sets of directories to try")
+	trial  = flag.Int("trial", -1, "try only this set of directories")
 )
 
-const containersEach = 20 // containers tried with each set of directories
+const containersEach = 20 // the number of containers tried with each set of directories
 
-// TestSameAsPodman tries random containers on random directories with both. The library is asked while all programs are
-// there, since it drops a hook whose program is missing, and with it notices of other errors; what the documented
-// deviations make of its answer is reckoned here.
+// TestSameAsPodman tries random containers on random directories with both. All programs exist when the library is
+// asked, because it drops a hook with a missing program, and other errors with it. The test applies the documented
+// deviations to the library's answer.
 func TestSameAsPodman(t *testing.T) {
 	root := t.TempDir()
 	programs := filepath.Join(root, "programs")
-	ghosts := filepath.Join(root, "ghosts") // programs that are missing, except while the library is asked
+	ghosts := filepath.Join(root, "ghosts") // programs that exist only while the library is asked
 	for _, dir := range []string{programs, ghosts} {
 		mkdir(t, dir)
 		for i := range ghostNames {
@@ -70,7 +70,7 @@ func TestSameAsPodman(t *testing.T) {
 			want := w.deviate(theirs[i], c)
 			problem := differ(want, ours[i])
 			if problem == "" && theirsWithout != nil && w.comparable && ours[i].err == nil && !c.isSandbox() {
-				// As it is, too, save for the hooks that it drops.
+				// Without these programs, the answers differ only in the hooks that the library drops.
 				problem = differ(theirsWithout[i], ours[i].without(w.ghosts))
 			}
 			if problem != "" {
@@ -88,7 +88,7 @@ func TestSameAsPodman(t *testing.T) {
 	}
 }
 
-// answer is what becomes of one container: its hooks, as JSON values by stage, or an error.
+// answer holds the hooks for one container, as JSON values by stage, or an error.
 type answer struct {
 	hooks map[string][]any
 	err   error
@@ -109,7 +109,7 @@ func differ(want, got answer) string {
 	return ""
 }
 
-// without returns the answer without the hooks of some programs.
+// without returns the answer without the hooks of the given programs.
 func (a answer) without(programs map[string]bool) answer {
 	left := map[string][]any{}
 	for stage, list := range a.hooks {
@@ -124,8 +124,8 @@ func (a answer) without(programs map[string]bool) answer {
 
 func hookPath(hook any) string { return hook.(map[string]any)["path"].(string) }
 
-// podmanAnswers asks the library, as Podman does. A hook of the stage precreate, which Podman runs itself, is an error: no
-// runtime can run it (TestDeviationPrecreate).
+// podmanAnswers asks the library, as Podman does. A hook of the stage precreate, which Podman runs itself, is an error:
+// no runtime can run it (TestDeviationPrecreate).
 func podmanAnswers(dirs []string, containers []container) []answer {
 	const precreate = "precreate"
 	answers := make([]answer, len(containers))
@@ -192,7 +192,7 @@ func ourAnswers(dirs []string, containers []container, seen *tally) []answer {
 	return answers
 }
 
-// deviate makes of the library's answer what the documented deviations make of it.
+// deviate applies the documented deviations to the library's answer.
 func (w *world) deviate(theirs answer, c container) answer {
 	switch {
 	case theirs.err != nil && !w.loads:
@@ -221,7 +221,7 @@ func (w *world) deviate(theirs answer, c container) answer {
 	return theirs
 }
 
-// tally counts what the random directories and containers came to: tests that never add a hook would show nothing.
+// tally counts the outcomes of the random directories and containers: a test that never adds a hook would show nothing.
 type tally struct {
 	pairs, withHooks, errors int
 	reasons                  map[string]int
@@ -267,12 +267,12 @@ func (s *tally) check(t *testing.T) {
 		"off, holds: false", "no process, holds: false", "no condition, holds: false", "no stage, holds: false",
 		"no file, holds: false", "mask, holds: false", "sandbox, holds: false"} {
 		if s.reasons[reason] < s.pairs/200 {
-			t.Errorf("reason %q was met %d times only", reason, s.reasons[reason])
+			t.Errorf("reason %q occurred only %d times", reason, s.reasons[reason])
 		}
 	}
 }
 
-// container is what both are told of a container.
+// container holds the facts about a container that both get.
 type container struct {
 	annotations map[string]string
 	process     bool
@@ -293,7 +293,7 @@ const (
 	sandboxID   = "io.kubernetes.cri.sandbox-id"
 )
 
-// world is a random set of directories, and what is known of it.
+// world is a random set of directories, with the facts about it.
 type world struct {
 	*rand.Rand
 	t                *testing.T
@@ -302,12 +302,12 @@ type world struct {
 	dirs             []string
 	spelling         map[string]string // of file names, by their lower case
 	ghosts           map[string]bool   // programs that will be missing
-	written          map[string]string // files by path, for the message
-	ghostFiles       map[string]int    // base names of files whose program is missing, and of all files
-	files            map[string]int
-	loads            bool   // the library reads it without an error
-	refused          string // why ours refuses to read it, where the library does not
-	comparable       bool   // missing programs mask nothing
+	written          map[string]string // the texts of files by path, for the message
+	ghostFiles       map[string]int    // the number of files with a missing program, by base name
+	files            map[string]int    // the number of all files, by base name
+	loads            bool              // the library reads it without an error
+	refused          string            // why this project refuses to read it and the library does not
+	comparable       bool              // missing programs mask nothing
 }
 
 func newWorld(t *testing.T, r *rand.Rand, root, programs, ghosts string) *world {
@@ -330,7 +330,7 @@ func newWorld(t *testing.T, r *rand.Rand, root, programs, ghosts string) *world 
 		}
 	}
 	if w.chance(0.03) {
-		w.dirs = append(w.dirs, hooks.OverrideDir+"/") // may be missing; what a machine has there is the same for both
+		w.dirs = append(w.dirs, hooks.OverrideDir+"/") // may be missing; its content is the same for both
 	}
 	if w.chance(0.05) {
 		w.dirs = append(w.dirs, w.dirs[0]) // twice
@@ -339,7 +339,7 @@ func newWorld(t *testing.T, r *rand.Rand, root, programs, ghosts string) *world 
 		w.add(w.dirs[0], w.malformed())
 	} else if fault < 0.08 && w.refused == "" {
 		if w.add(w.dirs[0], w.deviating()) {
-			w.refused = "a malformed file that the library takes"
+			w.refused = "an invalid file that the library accepts"
 		}
 	}
 	_, err := podman.New(context.Background(), w.dirs, nil)
@@ -364,7 +364,7 @@ func (w *world) chance(p float64) bool { return w.Float64() < p }
 
 func pick[T any](w *world, from ...T) T { return from[w.IntN(len(from))] }
 
-// add writes a file under a random name, and says whether it is a hook file now.
+// add writes a file with a random name. It reports whether the file is now a file of the hooks directory.
 func (w *world) add(dir, text string) bool {
 	name := w.fileName()
 	path := filepath.Join(dir, name)
@@ -401,8 +401,8 @@ func (w *world) add(dir, text string) bool {
 	return true
 }
 
-// fileName returns the name of a file. Names that differ in case alone are not met in one world: the library takes them
-// in no fixed order.
+// fileName returns the name of a file. No world has names that differ only in case, because the library reads them in
+// no fixed order.
 func (w *world) fileName() string {
 	name := pick(w, "10-gpu", "10-GPU", "20-Net", "20-net", "B-upper", "a-lower", "Z", "ärger", "Ärger", "_x", "~y", ".hidden",
 		"30", "3", "", "50-K", "50-k", "ſ", "[x]", "x.json", "99 space")
@@ -417,7 +417,7 @@ func (w *world) fileName() string {
 	return name + ".json"
 }
 
-const ghostNames = 64 // programs there are, and programs that will be missing
+const ghostNames = 64 // the number of existing programs, and of programs that will be missing
 
 func (w *world) program() string {
 	switch p := w.Float64(); {
@@ -426,12 +426,13 @@ func (w *world) program() string {
 		w.ghosts[path] = true
 		return path
 	case p < 0.05:
-		return "differential_test.go" // it is there, but not absolute
+		return "differential_test.go" // it exists, but the path is not absolute
 	}
 	return filepath.Join(w.programs, fmt.Sprint(w.IntN(ghostNames)))
 }
 
-// object returns a JSON object of members in random order and spacing; a member without a value is left out.
+// object returns a JSON object with the members in random order and with random white space. It omits a member without
+// a value.
 func (w *world) object(members ...[2]string) string {
 	w.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
 	space := pick(w, "", " ", "\n\t")
@@ -452,7 +453,7 @@ func quote(s string) string {
 	return string(b)
 }
 
-// maybe returns the value with the chance p, else nothing or null.
+// maybe returns the value with the probability p, else nothing or null.
 func (w *world) maybe(p float64, value func() string) string {
 	switch {
 	case w.chance(p):
@@ -513,7 +514,7 @@ func (w *world) rule100() string {
 	}
 	hook := w.object([2]string{"path", quote(w.program())}, [2]string{"args", w.maybe(0.5, w.texts)},
 		[2]string{"env", w.maybe(0.3, w.texts)}, [2]string{"timeout", timeout}, w.unknown())
-	one := w.IntN(4) // mostly few conditions, for all of them have to hold
+	one := w.IntN(4) // mostly few conditions, because all of them must hold
 	p := func(n int) float64 {
 		if n == one {
 			return 0.8
@@ -561,7 +562,7 @@ var (
 	commands = []string{"/bin/sh", "/sbin/init", "/usr/lib/systemd/systemd", "sleep", "sh", "", "./run.sh", "/bin/[", "/bin/täst"}
 )
 
-// expression returns a valid expression that has something to do with one of the texts.
+// expression returns a valid expression that is related to one of the texts.
 func (w *world) expression(texts []string) string {
 	text := pick(w, texts...)
 	part := text
@@ -581,7 +582,7 @@ func escape(text string) string {
 	return strings.NewReplacer(`.`, `\.`, `[`, `\[`, `$`, `\$`, `^`, `\^`).Replace(text)
 }
 
-// malformed returns a file that both refuse.
+// malformed returns an invalid file that both refuse.
 func (w *world) malformed() string {
 	path := quote(filepath.Join(w.programs, "0"))
 	good := `{"version":"1.0.0","hook":{"path":` + path + `},"when":{"always":true},"stages":["prestart"]}`
@@ -603,7 +604,8 @@ func (w *world) malformed() string {
 		`{"hook":`+path+`,"stages":["precreate"]}`)
 }
 
-// deviating returns a file that the library takes and ours refuses; deviations_test.go has a test for each kind.
+// deviating returns a file that the library accepts and this project refuses. deviations_test.go has a test for each
+// kind.
 func (w *world) deviating() string {
 	path := quote(filepath.Join(w.programs, "0"))
 	return pick(w, `{"Version":"1.0.0","hook":{"path":`+path+`},"stages":[]}`, `{"version":"1.0.0","hook":{"path":`+path+`,"PATH":`+path+`},"stages":[]}`,

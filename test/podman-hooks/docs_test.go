@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The examples of docs/hooks-directories.md do what the page says, with ours and with the library.
+// The examples in docs/hooks-directories.md do what the page says, with this project's code and with the library.
 func TestDocumentedExamples(t *testing.T) {
 	page, err := os.ReadFile("../../docs/hooks-directories.md")
 	if err != nil {

@@ -10,14 +10,15 @@ import (
 	"testing"
 )
 
-// FuzzOneFile gives both the same bytes as their only hook file. What ours takes, the library takes, with the same
-// meaning; what the library takes, ours refuses for the documented reasons only.
+// FuzzOneFile lets both read the same bytes as the only file of a hooks directory. The library accepts each file that
+// this project accepts, with the same meaning. This project refuses a file that the library accepts only for documented
+// reasons.
 func FuzzOneFile(f *testing.F) {
 	w := &world{Rand: rand.New(rand.NewPCG(1, 1)), programs: "/proc", absent: "/proc", ghosts: map[string]bool{}}
 	number := regexp.MustCompile(`/proc/\d+`)
 	for range 100 {
 		for _, text := range []string{w.rule(), w.malformed(), w.deviating()} {
-			f.Add(number.ReplaceAll([]byte(text), []byte("/proc"))) // which is there, and stays short
+			f.Add(number.ReplaceAll([]byte(text), []byte("/proc"))) // it exists, and is short
 		}
 	}
 	containers := []container{{}, {process: true}, {process: true, args: []string{"/bin/sh"}, bindMounts: []string{"/x"}}}
@@ -50,7 +51,7 @@ func FuzzOneFile(f *testing.F) {
 	})
 }
 
-// documented reports whether an error of ours is one of the documented deviations.
+// documented reports whether an error of this project is a documented deviation.
 func documented(err error) bool {
 	for _, why := range []string{"is not absolute", "timeout is not an integer of at least 1", "in the case of letters alone", "is given twice",
 		"must be a string, not null", "invalid UTF-8", "invalid surrogate pair"} {
@@ -61,7 +62,7 @@ func documented(err error) bool {
 	return false
 }
 
-// programMissing reports whether the library will not find the file's program.
+// programMissing reports whether the file's program is missing.
 func programMissing(data []byte) bool {
 	var old struct{ Hook *string }
 	var current struct{ Hook struct{ Path string } }

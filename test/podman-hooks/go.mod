@@ -1,5 +1,5 @@
-// The differential tests of hooks directories: the same directories and containers through our reading and through
-// Podman's library. A module of its own, so that nothing of the library comes near the runtime.
+// The differential tests of hooks directories compare this project with Podman's library. They are a separate module, so
+// that the runtime does not depend on the library.
 module github.com/awslabs/oci-add-hooks/test/podman-hooks
 
 go 1.26.0

@@ -1,4 +1,4 @@
-// Package earlytest checks the code of a program that runs without Go's runtime. Tests alone use it.
+// Package earlytest checks the code of a program that runs without Go's runtime. Only tests import it.
 package earlytest
 
 import (
@@ -11,26 +11,26 @@ import (
 	"testing"
 )
 
-// harmless are the functions that such code may call: system calls, and what the compiler makes of a copy or a clearing of
-// memory.
+// harmless are the functions that such code may call: system calls, and the functions with which compiled code copies
+// and clears memory.
 var harmless = regexp.MustCompile(`^(` + strings.Join([]string{
 	`syscall\.RawSyscall6`,
 	`internal/runtime/syscall/linux\.Syscall6(\.abi0)?`,
 	`runtime\.(memmove|memclrNoHeapPointers|duffcopy|duffzero)`,
 }, "|") + `)$`)
 
-// A Check is which code of a program runs without Go's runtime.
+// Check describes which code of a program runs without Go's runtime.
 type Check struct {
-	Program  string            // its path; it has symbols
-	From     []string          // the functions with which that code begins
-	Own      *regexp.Regexp    // the other functions that it may call, beside the harmless
-	Last     map[string]string // the jumps that leave it: of a function, to another
-	Indirect map[string]string // the calls that cannot be told from the code: of a function, its call
+	Program  string            // the program's path; it must have symbols
+	From     []string          // the functions with which the code begins
+	Own      *regexp.Regexp    // the other functions that the code may call, besides system calls and moves of memory
+	Last     map[string]string // the jumps that leave the code, from a function to another
+	Indirect map[string]string // the allowed indirect calls: for a function, a part of the instruction
 }
 
-// Run disassembles all that is reached: it calls nothing of Go's runtime but moves of memory. A bounds check that the
-// compiler left in, a write barrier, an allocation, and a check for stack growth would each be such a call. It returns the
-// functions that were reached.
+// Run disassembles all functions that the code reaches, and fails the test if one of them calls Go's runtime, except to
+// move memory. A bounds check that the compiler left in, a write barrier, an allocation, and a check for stack growth
+// would each be such a call. It returns the names of the reached functions.
 func (c *Check) Run(t *testing.T) (reached []string) {
 	t.Helper()
 	functions := disassemble(t, c.Program, c.Own)
@@ -46,7 +46,7 @@ func (c *Check) Run(t *testing.T) (reached []string) {
 			switch {
 			case indirect:
 				if allowed := c.Indirect[name]; allowed == "" || !strings.Contains(line, allowed) {
-					t.Errorf("%s calls what cannot be told: %s", name, line)
+					t.Errorf("%s has an indirect call: %s", name, line)
 				}
 			case target == "" || target == c.Last[name] || slices.Contains(reached, target):
 			case harmless.MatchString(target) || c.Own.MatchString(target):
@@ -62,7 +62,7 @@ func (c *Check) Run(t *testing.T) (reached []string) {
 	return reached
 }
 
-// disassemble returns the instructions of a program's functions, by function: of those that may be reached.
+// disassemble returns the instructions of those of a program's functions that the code may reach, by function.
 func disassemble(t *testing.T, path string, own *regexp.Regexp) map[string][]string {
 	t.Helper()
 	wanted := `syscall.*Syscall6|^runtime\.(mem|duff)|` + own.String()
@@ -91,7 +91,7 @@ func callee(line string) (name string, indirect bool) {
 	}
 	name, isFunction := strings.CutSuffix(match[2], "(SB)")
 	if !isFunction {
-		// A jump within a function goes to an address, or so many instructions on.
+		// A jump within a function has an address or a number of instructions as its target.
 		within := regexp.MustCompile(`^(0x[0-9a-f]+|-?\d+\(PC\))$`).MatchString(match[2])
 		return "", match[1] == "CALL" || match[1] == "BL" || !within
 	}

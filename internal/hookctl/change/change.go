@@ -243,6 +243,10 @@ func (e *entry) become(now, text []byte, perm fs.FileMode) error {
 	case text == nil:
 		err = os.Remove(at)
 	default:
+		dir := filepath.Dir(e.Path)
+		if err := MakeDirectories(dir); err != nil {
+			return fmt.Errorf("the directory %s cannot be made: %w%s", dir, report.Plain(err), remedy(err))
+		}
 		if err = e.create(text, perm); err != nil {
 			break
 		}
@@ -284,9 +288,6 @@ func remedy(err error) string {
 
 // create creates the temporary file, with a text.
 func (e *entry) create(text []byte, perm fs.FileMode) error {
-	if err := MakeDirectories(filepath.Dir(e.Path)); err != nil {
-		return err
-	}
 	switch e.Mode.Type() {
 	case fs.ModeSymlink:
 		return os.Symlink(string(text), e.Temporary)

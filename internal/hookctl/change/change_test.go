@@ -168,6 +168,9 @@ func TestFailures(t *testing.T) {
 		"bin/old cannot be changed": func(root string) File { // a link that leads nowhere
 			return File{Path: filepath.Join(root, "bin/old"), After: []byte("x"), Mode: 0o644}
 		},
+		"/bin/old cannot be made: the name is taken (EEXIST); is it a link that leads nowhere? Then remove it": func(root string) File {
+			return File{Path: filepath.Join(root, "bin/old/file"), After: []byte("x"), Mode: 0o644}
+		},
 		"is not a regular file": func(root string) File { return File{Path: filepath.Join(root, "bin"), Before: []byte("x")} },
 	} {
 		sys, files := machine(t)

@@ -135,8 +135,8 @@ func (j *journal) finish(left []*entry) error {
 		j.Advice = ""
 	}
 	for i, dir := range slices.Backward(j.Directories) {
-		err := os.Remove(dir)
-		if err == nil || errors.Is(err, fs.ErrNotExist) || holds(dir, j.profiles) {
+		err := unix.Rmdir(dir)
+		if err == nil || err == unix.ENOENT || err == unix.ENOTDIR || holds(dir, j.profiles) { // ENOTDIR: a link that was there
 			j.Directories = slices.Delete(j.Directories, i, i+1)
 		} // else it is in use
 	}

@@ -1,9 +1,8 @@
-// Fakeruntime stands in for an OCI runtime in the tests: it writes down how it was called, into the directory that
-// FAKERT_RECORD names, and ends as FAKERT_STDOUT, FAKERT_STDERR and FAKERT_EXIT ask.
+// Fakeruntime replaces an OCI runtime in the tests. It records how it was called in the directory FAKERT_RECORD, prints
+// FAKERT_STDOUT and FAKERT_STDERR, and exits with FAKERT_EXIT.
 //
-// It takes what it can from the kernel (/proc/self), not from Go's view of it: the exact bytes of the arguments and of
-// the environment are what matters. What Go's own start-up changes (RLIMIT_NOFILE, how signals are handled) it cannot
-// tell; tests take a shell for the runtime there.
+// It reads the arguments and the environment from /proc/self, because Go might change their bytes. It cannot record
+// what Go's start changes (RLIMIT_NOFILE, signal handling). Tests of these use a shell as the runtime.
 package main
 
 import (
@@ -19,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The parent-death signal is the first thread's.
+// The parent-death signal belongs to the first thread.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -43,7 +42,7 @@ func main() {
 	os.Exit(status)
 }
 
-// record writes one fact. To be called twice in one call of the program under test is a failure of its own.
+// record writes one fact. It fails if the file exists: the program under test must call the runtime only once.
 func record(dir, name string, data []byte) {
 	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	must(err)
@@ -52,8 +51,8 @@ func record(dir, name string, data []byte) {
 	must(f.Close())
 }
 
-// openFiles lists the descriptors that were passed on, `NUMBER TARGET` a line: Go's own are closed on exec, and none
-// that came over an exec is. None above 31 is looked for.
+// openFiles returns the inherited descriptors up to 31, as lines of the form `NUMBER TARGET`. Go's own descriptors are
+// close-on-exec, and inherited ones are not.
 func openFiles() []byte {
 	var list bytes.Buffer
 	for fd := range 32 {
