@@ -13,13 +13,13 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/try"
 )
 
-// A canary that is killed can remove nothing. The next call does, by what this file in its directory says: how the engine is
-// reached. The directory is locked as long as its canary lives, from before the file is written.
+// reachFile is a file in a canary's directory that says how to reach the engine. With it, the next call removes what a killed
+// canary left. The directory is locked as long as its canary lives, from before the file is written.
 const reachFile = "canary.json"
 
 const tempPrefix = "hookctl-canary-"
 
-// begin makes a canary's directory.
+// begin creates a canary's directory.
 func begin(reach *engine.Reach) (dir string, unlock func(), err error) {
 	if dir, err = os.MkdirTemp("", tempPrefix); err != nil {
 		return "", nil, err
@@ -35,7 +35,7 @@ func begin(reach *engine.Reach) (dir string, unlock func(), err error) {
 	return dir, func() { lock.Close() }, err
 }
 
-// Sweep removes what killed canaries of this user have left in engines, and returns what is worth knowing of that.
+// Sweep removes what killed canaries of this user left in engines, and returns notes about it.
 func Sweep(ctx context.Context) (notes []string) {
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*"))
 	for _, dir := range dirs {
@@ -50,11 +50,11 @@ func Sweep(ctx context.Context) (notes []string) {
 	return notes
 }
 
-// sweep removes a directory with what belongs to it, if it is a dead canary's.
+// sweep removes a dead canary's directory, container and image. It reports whether dir was such a directory.
 func sweep(ctx context.Context, dir string) (swept bool, err error) {
 	lock, err := try.LockDirectory(dir)
 	if err != nil {
-		return false, nil // it lives, or is another's
+		return false, nil // the canary lives, or is another user's
 	}
 	defer lock.Close()
 	var st unix.Stat_t

@@ -13,7 +13,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// TestChain: copies of the program that name each other never come to a low-level runtime, which neither of them can see.
+// TestChain: copies of the program that name each other never reach a low-level runtime. Neither of them can notice that.
 func TestChain(t *testing.T) {
 	dir := t.TempDir()
 	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
@@ -28,7 +28,7 @@ func TestChain(t *testing.T) {
 		os.Symlink("oci-add-hooks", one+"/there"), os.Symlink("oci-add-hooks", two+"/back"), os.Symlink("oci-add-hooks", two+"/ends")); err != nil {
 		t.Fatal(err)
 	}
-	const shadowed = "oci-add-hooks-test-runtime" // a copy goes by this name of a runtime, and passes over itself
+	const shadowed = "oci-add-hooks-test-runtime" // a copy has this name of a runtime, and skips itself in PATH
 	real := filepath.Join(dir, "real")
 	if err := errors.Join(os.Symlink("oci-add-hooks", filepath.Join(two, shadowed)), os.Mkdir(real, 0o755), os.Symlink("/bin/true", filepath.Join(real, shadowed))); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,8 @@
-// Package check says what is wrong with hook files and hooks directories before a container finds out.
+// Package check finds mistakes in hook files and hooks directories before a container does.
 //
-// What the runtime refuses is an error, and found by the very functions that the runtime calls. What it accepts and is
-// hardly meant is a warning. It knows nothing of the command line, nor of how findings are printed.
+// What the runtime refuses is an error; the package finds it with the functions that the runtime itself calls. What the
+// runtime accepts but is probably a mistake is a warning. The package knows nothing of the command line or of how findings are
+// printed.
 package check
 
 import (
@@ -23,17 +24,17 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// WrittenBy is the member of a hook file in which hookctl marks what it wrote.
+// WrittenBy is the member of a hook file by which hookctl marks files that it wrote.
 const WrittenBy = "writtenBy"
 
-// Result is what was checked and what was found.
+// Result holds the files that were checked and the findings.
 type Result struct {
 	Files    []string  `json:"files"`
 	Findings []Finding `json:"findings"`
 	files    map[string]*source
 }
 
-// File returns a file as it was when it was checked; nil if it could not be read.
+// File returns the content of a file when it was checked; nil if it could not be read.
 func (r Result) File(path string) *jsonfile.File {
 	if file := r.files[path]; file != nil {
 		return file.File
@@ -51,13 +52,13 @@ func (r Result) Count() (errs, warnings int) {
 	return errs, len(r.Findings) - errs
 }
 
-// Files checks hook files, files of hooks directories, and hooks directories. Directories are taken in increasing
-// precedence. program is the path of oci-add-hooks, which is not to be taken for a runtime; empty if it is not known.
+// Files checks hook files, files of hooks directories, and hooks directories. Later directories have precedence. program is the
+// path of oci-add-hooks, which is never taken as a low-level runtime; empty if unknown.
 func Files(program string, paths []string) Result {
 	c := newChecker(program)
 	var dirs []string
 	for _, path := range paths {
-		abs, _ := filepath.Abs(path) // fails without a working directory alone
+		abs, _ := filepath.Abs(path) // fails only without a working directory
 		switch st, err := os.Stat(path); {
 		case err == nil && st.IsDir() && abs == profile.Dir:
 			c.profiles()
@@ -73,8 +74,8 @@ func Files(program string, paths []string) Result {
 	return c.sorted()
 }
 
-// System checks all that this system has: the profiles, the directories that they name, and the two that Podman and
-// CRI-O read.
+// System checks everything on this system: the profiles, the directories that they name, and the two that Podman and CRI-O
+// read.
 func System(program string) Result {
 	c := newChecker(program)
 	c.profiles()
@@ -92,24 +93,24 @@ func System(program string) Result {
 type checker struct {
 	program  string
 	result   Result
-	broken   bool                // the file has errors of the runtime's: of what else is found, errors alone are told
-	told     map[string]bool     // findings, so that a directory that two hook files name is not told of twice
-	exposed  map[string]bool     // places told of that others may write to
+	broken   bool                // the runtime refuses the file: besides, only errors are reported
+	told     map[string]bool     // findings, so that a directory that two hook files name is not reported twice
+	exposed  map[string]bool     // reported places that others may write to
 	features map[string]features // of runtimes, by path
 }
 
 func newChecker(program string) *checker {
 	return &checker{
 		program: program, told: map[string]bool{}, exposed: map[string]bool{}, features: map[string]features{},
-		result: Result{Files: []string{}, Findings: []Finding{}, files: map[string]*source{}}, // no null in JSON
+		result: Result{Files: []string{}, Findings: []Finding{}, files: map[string]*source{}}, // not nil: JSON has no null
 	}
 }
 
-// group is what adds hooks together: a hook file and the directories that it names.
+// group is a source of hooks: a hook file with the directories that it names, or directories given directly.
 type group struct {
 	runtime     string             // the path of the low-level runtime; empty if none is known
-	seen        map[string]string  // hooks, by stage and canonical form: where each stands
-	supervision *hooks.Supervision // of the hooks of the directories; nil if they are not supervised
+	seen        map[string]string  // the place of each hook, by stage and canonical form
+	supervision *hooks.Supervision // of the directories' hooks; nil if they are not supervised
 }
 
 func newGroup() *group { return &group{seen: map[string]string{}} }
@@ -128,21 +129,21 @@ func (c *checker) profiles() {
 		path := filepath.Join(profile.Dir, e.Name())
 		c.hookFile(path)
 		if !profile.ValidName(name) {
-			c.warn("name", wholeOf(path), fmt.Sprintf("no link can choose this profile: %q is no name for one", name),
-				"take a letter or digit, then letters, digits, '.', '_' and '-'")
+			c.warn("name", wholeOf(path), fmt.Sprintf("no link can select this profile: %q is not a valid name", name),
+				"use a letter or digit, then letters, digits, '.', '_' and '-'")
 		}
 	}
 }
 
-// begin notes that a file is checked.
+// begin adds a file to the list of checked files.
 func (c *checker) begin(path string) {
 	if !slices.Contains(c.result.Files, path) {
 		c.result.Files = append(c.result.Files, path)
 	}
 }
 
-// isRule reports whether the file at path is one of a hooks directory, to judge by its members. A member "hook" that holds
-// stages is a slip of the pen in a hook file.
+// isRule reports whether the file at path is a file of a hooks directory, judged by its members. If the member "hook" holds
+// stages, it is a hook file with a misspelled "hooks".
 func (c *checker) isRule(path string) bool {
 	root, err := c.load(path)
 	if err != nil || root.get("hook") == nil || root.get("hooks") != nil || root.get("hooksDirs") != nil {
@@ -151,8 +152,7 @@ func (c *checker) isRule(path string) bool {
 	return !slices.ContainsFunc(root.get("hook").members(), func(n *node) bool { return slices.Contains(hooks.Stages(), hooks.Stage(n.key)) })
 }
 
-// hookFile checks a hook file, and the directories that it names. What is wrong with a part of it does not keep the rest
-// from being checked.
+// hookFile checks a hook file and the directories that it names. It checks all parts, even if one has an error.
 func (c *checker) hookFile(path string) {
 	c.begin(path)
 	text, err := c.read(path)
@@ -164,7 +164,7 @@ func (c *checker) hookFile(path string) {
 	c.fail(err)
 	root, loadErr := c.load(path)
 	if loadErr != nil {
-		return // it is no JSON, which ParseFile has said
+		return // it is not JSON, which ParseFile has reported
 	}
 	c.broken = err != nil
 	defer func() { c.broken = false }()
@@ -173,7 +173,7 @@ func (c *checker) hookFile(path string) {
 		c.unknownKeys(root, []string{"runtime", "hooksDirs", "skipSandboxes", "supervise", "hooks"})
 	}
 	g := newGroup()
-	var read []hooks.Hook // those that follow; none if the file is refused
+	var read []hooks.Hook // the hooks that are still to come; none if the file is refused
 	if err == nil {
 		g.runtime, g.supervision = c.findRuntime(root, file.Runtime), file.Supervision
 		c.supervisor(file)
@@ -208,7 +208,7 @@ func (c *checker) hookFile(path string) {
 	c.directories(dirsOf(root), g)
 }
 
-// dirsOf returns the hooks directories that a hook file names, less those that are an error of the file.
+// dirsOf returns the hooks directories that a hook file names, except those that are an error of the file.
 func dirsOf(root *node) (dirs []string) {
 	for _, n := range root.get("hooksDirs").elements() {
 		if dir := n.text(); filepath.IsAbs(dir) {
@@ -222,7 +222,7 @@ func dirsOf(root *node) (dirs []string) {
 func (c *checker) directories(dirs []string, g *group) {
 	type file struct{ dir, name string }
 	var files []file
-	inForce := map[string]string{} // names and the files that they stand for
+	inForce := map[string]string{} // the file that has precedence, by name
 	for i, dir := range dirs {
 		if slices.ContainsFunc(dirs[i+1:], func(later string) bool { return program.LeadsTo(later, dir) }) {
 			c.warn("duplicate", wholeOf(dir), "the hooks directory is named twice, and counts where it is named last", "name it once")
@@ -232,7 +232,7 @@ func (c *checker) directories(dirs []string, g *group) {
 			c.fail(err)
 			continue
 		}
-		entries, _ := os.ReadDir(dir) // what could fail has failed before
+		entries, _ := os.ReadDir(dir) // ReadDirectories has reported any error
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())
 			if !strings.HasSuffix(e.Name(), ".json") {
@@ -260,14 +260,14 @@ func isAbout(err error, path string) bool {
 	return errors.As(err, &at) && at.Path == path
 }
 
-// rule checks a file of a hooks directory; maskedBy is the one that takes its place, if there is one.
+// rule checks a file of a hooks directory. maskedBy is the path of the file that overrides it; empty if there is none.
 func (c *checker) rule(path, maskedBy string, g *group) {
 	c.begin(path)
 	rule, err := hooks.ReadSingle(path)
 	c.fail(err)
 	root, loadErr := c.load(path)
 	if loadErr != nil {
-		return // it cannot be read, or is no JSON, which ReadSingle has said
+		return // it cannot be read or is not JSON, which ReadSingle has reported
 	}
 	defer func(was bool) { c.broken = was }(c.broken)
 	c.broken = c.broken || err != nil
@@ -290,7 +290,7 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 		for _, stage := range append(root.get("stages").elements(), root.get("stage").elements()...) {
 			h.stages = append(h.stages, hooks.Stage(stage.text()))
 		}
-		if h.node != nil { // else it is missing, which ReadSingle has said
+		if h.node != nil { // otherwise it is missing, which ReadSingle has reported
 			c.hook(h, Error)
 		}
 		return
@@ -299,7 +299,7 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 	unrunnable := Error
 	never := c.conditions(root, old)
 	if never {
-		unrunnable = Warning // nobody will run it
+		unrunnable = Warning // the hook is never run
 	}
 	if !h.inContainer() {
 		h.supervision = g.supervision
@@ -335,7 +335,7 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 func (c *checker) twice(g *group, h hook, stage hooks.Stage, hook jsontext.Value) {
 	hook = hook.Clone()
 	if err := hook.Canonicalize(jsontext.CanonicalizeRawInts(false)); err != nil {
-		return // not reached: it has been read
+		return // not reached: it has been parsed before
 	}
 	key := string(stage) + " " + string(hook)
 	at := h.node.file.at(h.node.start, "", "", "")

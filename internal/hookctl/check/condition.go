@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// conditions warns of conditions that are hardly meant, and says whether the hook can never be added.
+// conditions warns of conditions that are probably mistakes, and reports whether the hook can never be added.
 func (c *checker) conditions(root *node, old bool) (never bool) {
 	when, bindMounts := root.get("when"), "hasBindMounts"
 	if old {
@@ -25,7 +25,7 @@ func (c *checker) conditions(root *node, old bool) (never bool) {
 			possible++
 			return
 		}
-		c.warn("never", at, impossible, "correct it, or take it out")
+		c.warn("never", at, impossible, "correct or remove it")
 	}
 	for _, n := range []*node{when.get("always"), when.get(bindMounts)} {
 		switch {
@@ -58,7 +58,7 @@ func (c *checker) conditions(root *node, old bool) (never bool) {
 		}
 		c.warn("never", at, "no condition is given, so that the hook is never added", alwaysHint(old))
 		never = true
-	case possible == 0 || !old && possible < given: // one is enough in the old format, else all have to hold
+	case possible == 0 || !old && possible < given: // in the old format one is enough, otherwise all have to hold
 		never = true
 	}
 	return never
@@ -80,7 +80,7 @@ func present(object *node, names ...string) (nodes []*node) {
 	return nodes
 }
 
-// annotation examines a pair of expressions, and says why it can never match.
+// annotation examines a pair of expressions, and returns why it can never match; "" if it can.
 func (c *checker) annotation(pair *node) (impossible string) {
 	key, value := pair.key, pair.text()
 	everyKey, everyValue := matchesAll(key), matchesAll(value)
@@ -104,7 +104,7 @@ func (c *checker) annotation(pair *node) (impossible string) {
 	return ""
 }
 
-// oldAnnotations examines the values that the old format gives; one is enough.
+// oldAnnotations examines the expressions for values in the old format. One match is enough.
 func (c *checker) oldAnnotations(list *node) (impossible string) {
 	if len(list.list()) == 0 || slices.ContainsFunc(list.list(), func(n *node) bool { return matchesAll(n.text()) }) {
 		c.warn("everything", list, "this matches every annotation: the condition holds for every container that has any",
@@ -114,19 +114,19 @@ func (c *checker) oldAnnotations(list *node) (impossible string) {
 	return c.alternatives(list, false)
 }
 
-// commands examines the expressions for the command; one is enough.
+// commands examines the expressions for the command. One match is enough.
 func (c *checker) commands(list *node) (impossible string) {
 	for _, n := range list.list() {
 		if matchesAll(n.text()) {
 			c.warn("everything", n, fmt.Sprintf("the expression %q matches every command", n.text()),
-				"say which commands are meant, or take the condition out")
+				"say which commands are meant, or remove the condition")
 			return ""
 		}
 	}
 	return c.alternatives(list, true)
 }
 
-// alternatives examines expressions of which one is enough, for paths or other texts.
+// alternatives examines expressions of which one match is enough. paths says that they are for paths.
 func (c *checker) alternatives(list *node, paths bool) (impossible string) {
 	dead := 0
 	for _, n := range list.list() {
@@ -136,7 +136,7 @@ func (c *checker) alternatives(list *node, paths bool) (impossible string) {
 		case len(list.list()) == 1:
 			return why
 		default:
-			c.warn("never", n, why, "correct it, or take it out")
+			c.warn("never", n, why, "correct or remove it")
 			dead++
 		}
 	}
@@ -153,7 +153,8 @@ func impossibleText(expr string) string {
 	return fmt.Sprintf("the expression %q can never match", expr)
 }
 
-// unanchored warns of an expression that holds for longer texts than it seems to. One for a path may begin with a slash.
+// unanchored warns of an expression that matches longer texts than it seems to. An expression for a path may begin with a slash
+// instead of ^.
 func (c *checker) unanchored(n *node, offset int, expr string, path bool) {
 	begins, ends := anchored(expr)
 	begins = begins || path && beginsName(expr)
@@ -167,7 +168,7 @@ func (c *checker) unanchored(n *node, offset int, expr string, path bool) {
 		where = " at its beginning"
 	}
 	problem := fmt.Sprintf("the expression %q is not anchored%s: it matches longer texts too", expr, where)
-	hint := "put ^ before and $ behind each alternative"
+	hint := "put ^ before and $ after each alternative"
 	if !strings.Contains(expr, "|") {
 		if !begins {
 			expr = "^" + expr
@@ -175,8 +176,8 @@ func (c *checker) unanchored(n *node, offset int, expr string, path bool) {
 		if !ends {
 			expr += "$"
 		}
-		literal, _ := jsontext.AppendQuote(nil, expr) // as it stands in the file
+		literal, _ := jsontext.AppendQuote(nil, expr) // in the form that it has in the file
 		hint = "write " + string(literal)
 	}
-	c.note(Warning, "unanchored", n.file.at(offset, n.pointer, problem, hint+", or .* in the place of ^ or $ if longer texts are meant"))
+	c.note(Warning, "unanchored", n.file.at(offset, n.pointer, problem, hint+", or .* instead of ^ or $ if longer texts are meant"))
 }

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// elfMachines are the kinds of ELF files that kernels execute, by the machine's name (uname(2)): its own, and the one for
-// 32 bits that it may be built to execute too.
+// elfMachines maps a machine's name (uname(2)) to the kinds of ELF files that its kernel executes: its own, and the 32-bit one
+// that the kernel may support too.
 var elfMachines = map[string][]elf.Machine{
 	"x86_64": {elf.EM_X86_64, elf.EM_386}, "i386": {elf.EM_386}, "i486": {elf.EM_386}, "i586": {elf.EM_386}, "i686": {elf.EM_386},
 	"aarch64": {elf.EM_AARCH64, elf.EM_ARM}, "armv6l": {elf.EM_ARM}, "armv7l": {elf.EM_ARM}, "armv8l": {elf.EM_ARM},
@@ -27,8 +27,8 @@ var elfMachines = map[string][]elf.Machine{
 	"loongarch64": {elf.EM_LOONGARCH},
 }
 
-// elfFault returns why this kernel does not execute an ELF file; nil if nothing is to be seen. Sections are of no interest:
-// the kernel reads the program's segments alone.
+// elfFault returns why this kernel does not execute an ELF file; nil if it finds no reason. It ignores sections, because the
+// kernel reads only segments.
 func elfFault(file *os.File) *fault {
 	wrong := func(problem, hint string) *fault { return &fault{kind: "program", problem: problem, hint: hint} }
 	h, segments, err := readELF(file)
@@ -63,7 +63,7 @@ func elfFault(file *os.File) *fault {
 	return nil
 }
 
-// hostMachine returns the machine's name; "" if it is not known.
+// hostMachine returns the machine's name; "" if unknown.
 func hostMachine() string {
 	var host unix.Utsname
 	if err := unix.Uname(&host); err != nil {
@@ -72,7 +72,7 @@ func hostMachine() string {
 	return unix.ByteSliceToString(host.Machine[:])
 }
 
-// An elfHeader is what is looked at of an ELF file, and an elfSegment what of a segment of it.
+// An elfHeader holds the examined members of an ELF file's header, and an elfSegment those of a segment.
 type elfHeader struct {
 	kind    elf.Type
 	machine elf.Machine
@@ -83,8 +83,8 @@ type elfSegment struct {
 	offset, size uint64
 }
 
-// readELF reads an ELF file's header and its segments, as the kernel does: in the machine's byte order, whatever the file
-// says of its own. Those segments that are loaded must be within the file.
+// readELF reads an ELF file's header and its segments as the kernel does: in the machine's byte order, even if the file declares
+// another. It returns an error if a loaded segment is not within the file.
 func readELF(file *os.File) (h elfHeader, segments []elfSegment, err error) {
 	st, err := file.Stat()
 	if err != nil {
@@ -128,11 +128,11 @@ func readELF(file *os.File) (h elfHeader, segments []elfSegment, err error) {
 	return h, segments, err
 }
 
-// binfmtMisc is where the kernel shows what it has been told to have executed by other programs (binfmt_misc(5)).
+// binfmtMisc is where the kernel lists the formats that it executes by means of other programs (binfmt_misc(5)).
 const binfmtMisc = "/proc/sys/fs/binfmt_misc"
 
-// isHandled reports whether the kernel has been told of a program that executes files like the one at path, which begins with
-// head: an emulator for another machine, for example.
+// isHandled reports whether a program is registered with the kernel that executes files like the one at path, which begins
+// with head: an emulator for another machine, for example.
 func isHandled(path string, head []byte) bool {
 	if status, err := os.ReadFile(binfmtMisc + "/status"); err != nil || strings.TrimSpace(string(status)) != "enabled" {
 		return false

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// exposure warns if others than root (and the user who checks) may write to the file at path, or to a directory on its way.
-// n is the place that names it. A place is told of once.
+// exposure warns if anyone but root (and the user who checks) may write to the file at path, or to a directory on the way to
+// it. n is the value that names the file. Each such file or directory is reported once.
 func (c *checker) exposure(n *node, path string) {
 	where, who, remedy := exposed(path)
 	if where == "" || c.exposed[where] {
@@ -22,15 +22,14 @@ func (c *checker) exposure(n *node, path string) {
 	c.warn("writable", n, fmt.Sprintf("%s may write to %s, and hooks run as root", who, where), remedy)
 }
 
-// exposed returns the first place on the way from the root to the file at path that others may write to, who they are, and
-// what to do. It goes the way that the kernel goes: each directory that is passed counts, those on the way to a link and
-// those on the way on from it.
+// exposed returns the first file or directory on the way from the root to path that others may write to, who they are, and the
+// remedy. It follows the kernel's way: each directory that is passed counts, both before and after a link.
 func exposed(path string) (where, who, remedy string) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", "", ""
 	}
-	at, links := "/", 0 // no part of at is a link
+	at, links := "/", 0 // at has no link in it
 	ahead := strings.Split(path, "/")
 	for len(ahead) > 0 {
 		name := ahead[0]
@@ -39,7 +38,7 @@ func exposed(path string) (where, who, remedy string) {
 		case "", ".":
 			continue
 		case "..":
-			at = filepath.Dir(at) // which has been looked at
+			at = filepath.Dir(at) // which has been examined
 			continue
 		}
 		next := filepath.Join(at, name)
@@ -77,11 +76,12 @@ func exposed(path string) (where, who, remedy string) {
 	return "", "", ""
 }
 
-// mostLinks is how many links the kernel follows (path_resolution(7)).
+// mostLinks is the number of links that the kernel follows (path_resolution(7)).
 const mostLinks = 40
 
-// writer says who but root and this user may write to a file or directory, and the command against it. In a directory with
-// the sticky bit nobody can take away what is another's: below is what matters in it.
+// writer returns who besides root and this user may write to a file or directory, and the command that prevents it; "" if nobody
+// may. In a directory with the sticky bit, nobody can replace another user's file. below is the file in it that matters; nil if
+// there is none.
 func writer(st, below os.FileInfo) (who, remedy string) {
 	owner := st.Sys().(*syscall.Stat_t)
 	sticky := st.Mode()&fs.ModeSticky != 0 && below != nil && trusted(below.Sys().(*syscall.Stat_t).Uid)

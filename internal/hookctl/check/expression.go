@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// Conditions are Go's regular expressions; all that come here are valid.
+// Conditions are Go's regular expressions. All expressions in this file are valid.
 
-// matchesAll reports whether an expression matches every text, as far as a few that have nothing in common can show. An
-// empty text is not among them: names and commands never are.
+// matchesAll reports whether an expression matches every text, as far as a few samples that have nothing in common can show. The
+// empty text is not among them, because names and commands are never empty.
 func matchesAll(expr string) bool {
 	re := regexp.MustCompile(expr)
 	return !slices.ContainsFunc([]string{"x", "7/-_.", "\u00e9 %", "Quite A Long One, With=Punctuation"}, func(s string) bool {
@@ -17,8 +17,8 @@ func matchesAll(expr string) bool {
 	})
 }
 
-// anchored reports whether an expression says where the text begins, and where it ends: by ^ or $, or by .* if it may be
-// anywhere.
+// anchored reports whether an expression determines where the text begins and where it ends: by ^ or $, or explicitly not, by
+// .*.
 func anchored(expr string) (begins, ends bool) {
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
@@ -29,7 +29,7 @@ func anchored(expr string) (begins, ends bool) {
 	return anchoredAt(re, first, syntax.OpBeginText, syntax.OpBeginLine), anchoredAt(re, last, syntax.OpEndText, syntax.OpEndLine)
 }
 
-// beginsName reports whether an expression says where a name in a path begins: by a slash, as /init$ does.
+// beginsName reports whether an expression determines where a name in a path begins: by a slash, as in /init$.
 func beginsName(expr string) bool {
 	re, err := syntax.Parse(expr, syntax.Perl)
 	return err == nil && beginsWithSlash(re)
@@ -59,8 +59,8 @@ func anchoredAt(re *syntax.Regexp, end func([]*syntax.Regexp) *syntax.Regexp, an
 	return slices.Contains(anchors, re.Op)
 }
 
-// canMatch reports whether there is a text that an expression matches. It follows the compiled program, and looks at the
-// anchors of the text alone: nothing can be read after its end, nor before its beginning.
+// canMatch reports whether there is a text that an expression matches. It follows the compiled program and considers only the
+// anchors of the text: nothing can be read after its end or before its beginning.
 func canMatch(expr string) bool {
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {

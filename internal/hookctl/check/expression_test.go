@@ -15,7 +15,7 @@ func TestAnchored(t *testing.T) {
 		{"^(a|b)$", true, true},
 		{"(^a$)", true, true},
 		{"^a$|^b$", true, true},
-		{"^a|b$", false, false}, // ^ is the first's alone, $ the second's
+		{"^a|b$", false, false}, // ^ belongs only to the first alternative, $ to the second
 		{"^ab$|^ac", true, false},
 		{".*a", true, false},
 		{"^a.*", true, true},

@@ -7,7 +7,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// Severity says how bad a finding is.
+// Severity is how bad a finding is.
 type Severity string
 
 // The severities.
@@ -16,25 +16,25 @@ const (
 	Warning Severity = "warning" // it works, but is probably a mistake
 )
 
-// Refused is the kind of an error that is the runtime's own. Others may go away without a change to the file: a program is
-// installed later.
+// Refused is the kind of an error for which the runtime refuses the file. Other errors may go away without a change to the file,
+// for example when a program is installed.
 const Refused = "refused"
 
-// Finding is something that is wrong.
+// Finding is one mistake.
 type Finding struct {
 	File     string   `json:"file"`
-	Line     int      `json:"line,omitempty"`    // from 1; 0 if the file as a whole is meant
+	Line     int      `json:"line,omitempty"`    // from 1; 0 for the file as a whole
 	Column   int      `json:"column,omitempty"`  // in characters, from 1
-	Pointer  string   `json:"pointer,omitempty"` // the JSON value that is meant
+	Pointer  string   `json:"pointer,omitempty"` // to the JSON value
 	Severity Severity `json:"severity"`
-	Kind     string   `json:"kind"` // what the finding is about, in a word that stays the same; an error of the runtime's is Refused
+	Kind     string   `json:"kind"` // what the finding is about: a word that does not change between versions; Refused for the runtime's errors
 	Problem  string   `json:"problem"`
-	Hint     string   `json:"hint,omitempty"` // what to do
+	Hint     string   `json:"hint,omitempty"` // the remedy
 	Text     string   `json:"-"`              // the line
-	Offset   int      `json:"-"`              // in bytes: where the column is in Text
+	Offset   int      `json:"-"`              // of the column in Text, in bytes
 }
 
-// fail notes errors of the runtime's.
+// fail notes errors that the runtime itself would return.
 func (c *checker) fail(err error) {
 	for _, at := range jsonfile.All(err) {
 		p := place{Error: at}
@@ -45,7 +45,7 @@ func (c *checker) fail(err error) {
 	}
 }
 
-// warn notes a warning about a value, or about the file if n stands for the whole of it.
+// warn notes a warning about a value, or about the whole file if n stands for it.
 func (c *checker) warn(kind string, n *node, problem, hint string) {
 	c.noteAt(Warning, kind, n, problem, hint)
 }
@@ -63,7 +63,7 @@ func (c *checker) warnName(kind string, n *node, problem, hint string) {
 	c.note(Warning, kind, n.file.at(n.name, n.pointer, problem, hint))
 }
 
-// sorted returns the result, with the findings of a file together, by their places.
+// sorted returns the result. Findings are grouped by file and sorted by line and column.
 func (c *checker) sorted() Result {
 	order := map[string]int{}
 	for _, f := range c.result.Findings {

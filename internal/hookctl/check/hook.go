@@ -11,16 +11,16 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// hook is a hook as it stands in a file.
+// hook is a hook in a file.
 type hook struct {
-	node                     *node // the hook object; in the old format of hooks directories the whole file
+	node                     *node // the hook object; in the old format of hooks directories, the whole file
 	path, args, env, timeout *node
 	stages                   []hooks.Stage
-	old                      bool               // the old format: env and timeout cannot be given
+	old                      bool               // the old format, which has no env and no timeout
 	supervision              *hooks.Supervision // nil if it is not supervised
 }
 
-// inContainer reports whether the hook's program lies in the container.
+// inContainer reports whether the hook's program is in the container.
 func (h hook) inContainer() bool {
 	return !slices.ContainsFunc(h.stages, func(s hooks.Stage) bool { return s != hooks.StartContainer })
 }
@@ -29,7 +29,7 @@ func hookOf(n *node, stages []hooks.Stage) hook {
 	return hook{node: n, path: n.get("path"), args: n.get("args"), env: n.get("env"), timeout: n.get("timeout"), stages: stages}
 }
 
-// hook warns of what is probably a mistake in a hook. That its program cannot be executed is of the given severity.
+// hook warns of probable mistakes in a hook. unrunnable is the severity of a program that cannot be executed.
 func (c *checker) hook(h hook, unrunnable Severity) {
 	if !h.inContainer() {
 		c.hookProgram(h, unrunnable)
@@ -37,7 +37,7 @@ func (c *checker) hook(h hook, unrunnable Severity) {
 	}
 	c.argv0(h)
 	c.oddEnv(h)
-	if h.supervision != nil { // which has bounds and an environment of its own
+	if h.supervision != nil { // the supervisor sets its timeout and environment
 		c.patience(h)
 		return
 	}
@@ -60,7 +60,7 @@ func (c *checker) hook(h hook, unrunnable Severity) {
 	}
 }
 
-// oddEnv warns of entries of env that set no variable, or one that is set already.
+// oddEnv warns of entries of env that set no variable, or one that is already set.
 func (c *checker) oddEnv(h hook) {
 	var set []string
 	for _, n := range h.env.elements() {
@@ -75,7 +75,7 @@ func (c *checker) oddEnv(h hook) {
 	}
 }
 
-// argv0 warns of args whose first doesn't look like the program's name. In the old format argv[0] is put before them.
+// argv0 warns of args whose first element does not look like the program's name. In the old format, the runtime adds argv[0].
 func (c *checker) argv0(h hook) {
 	if len(h.args.list()) == 0 {
 		return
@@ -86,7 +86,7 @@ func (c *checker) argv0(h hook) {
 	if strings.HasPrefix(name, want) || name != "" && strings.HasPrefix(want, name) { // python3 for python3.11
 		return
 	}
-	// A program that goes by several names, such as busybox, has them beside it; in a container they are not to be seen.
+	// A program with several names, such as busybox, has them beside it. In a container they cannot be seen.
 	if _, err := os.Stat(filepath.Join(filepath.Dir(path), name)); h.inContainer() || err == nil && fs.ValidPath(name) {
 		return
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// node is a JSON value and where it stands. A nil node is a value that is not there.
+// node is a JSON value and its place in a file. A nil node is an absent value.
 type node struct {
 	file     *source
-	whole    bool // it stands for the file, not for a place in it
+	whole    bool // it stands for the whole file
 	pointer  jsontext.Pointer
 	start    int    // the offset of the value
 	key      string // of a member: its name
@@ -77,7 +77,7 @@ func wholeOf(path string) *node {
 // wholeFile returns a node that stands for the file.
 func (n *node) wholeFile() *node { return &node{file: n.file, whole: true} }
 
-// place returns the offset at which the node begins: of a member its name's.
+// place returns the offset at which the node begins; for a member, that of its name.
 func (n *node) place() int {
 	if n.key != "" {
 		return n.name
@@ -93,7 +93,7 @@ func (n *node) list() []*node {
 	return n.children
 }
 
-// members returns the members of an object; nil of anything else.
+// members returns the members of an object; nil for anything else.
 func (n *node) members() []*node {
 	if n == nil || n.raw.Kind() != '{' {
 		return nil
@@ -101,7 +101,7 @@ func (n *node) members() []*node {
 	return n.children
 }
 
-// elements returns the elements of an array; nil of anything else.
+// elements returns the elements of an array; nil for anything else.
 func (n *node) elements() []*node {
 	if n == nil || n.raw.Kind() != '[' {
 		return nil
@@ -109,7 +109,7 @@ func (n *node) elements() []*node {
 	return n.children
 }
 
-// get returns a member of an object, nil if it is absent or null.
+// get returns a member of an object; nil if it is absent or null.
 func (n *node) get(key string) *node {
 	for _, child := range n.list() {
 		if child.key == key && child.raw.Kind() != 'n' {
@@ -119,7 +119,7 @@ func (n *node) get(key string) *node {
 	return nil
 }
 
-// text returns the value of a string, "" for anything else.
+// text returns the value of a string; "" for anything else.
 func (n *node) text() string {
 	if n == nil || n.raw.Kind() != '"' {
 		return ""
@@ -128,7 +128,7 @@ func (n *node) text() string {
 	return string(text)
 }
 
-// is reports whether the value is that boolean.
+// is reports whether the value is the boolean value.
 func (n *node) is(value bool) bool {
 	return n != nil && string(n.raw) == strconv.FormatBool(value)
 }

@@ -17,12 +17,12 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
-// hookProgram notes that a hook's program cannot be executed: the runtime leaves that to the low-level runtime, which
-// finds out in the middle of a start.
+// hookProgram notes if a hook's program cannot be executed. The runtime does not check that, and the low-level runtime finds it
+// out only in the middle of a start.
 func (c *checker) hookProgram(h hook, severity Severity) {
 	path := h.path.text()
 	if !filepath.IsAbs(path) || strings.Contains(path, "\x00") {
-		return // which is an error of its own
+		return // this is reported as a separate error
 	}
 	if _, err := os.Stat(path); err != nil {
 		problem, hint := hooks.ProgramMissing(path, err)
@@ -41,24 +41,24 @@ func (c *checker) hookProgram(h hook, severity Severity) {
 // A fault is why the kernel does not execute a file.
 type fault struct {
 	kind    string // of the finding
-	problem string // what goes on from the file's name
+	problem string // continues a sentence that begins with the file's name
 	hint    string
-	isText  bool // it is a script without #!, which a shell executes nevertheless
+	isText  bool // it is a script without #!, which a shell would execute
 }
 
-// maxInterpreters is how many interpreters the kernel follows from a script (execve(2)), and readByKernel how much it reads
-// of a file to see what it is.
+// maxInterpreters is how many interpreters the kernel follows from a script (execve(2)). readByKernel is how many bytes of a
+// file it reads to recognize the format.
 const (
 	maxInterpreters = 5
 	readByKernel    = 256
 )
 
-// fault returns why the kernel does not execute the file at path, which may be executed; nil if nothing is to be seen. It
-// is the interpreter of so many scripts.
+// fault returns why the kernel does not execute the file at path, whose mode allows it; nil if it finds no reason. scripts is
+// the number of scripts that led to this interpreter.
 func (h hook) fault(path string, scripts int) *fault {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil // who checks may not read it
+		return nil // this user may not read it
 	}
 	defer file.Close()
 	head, err := io.ReadAll(io.LimitReader(file, readByKernel))
@@ -68,7 +68,7 @@ func (h hook) fault(path string, scripts int) *fault {
 	line, isScript := bytes.CutPrefix(head, []byte("#!"))
 	switch {
 	case isScript && scripts >= maxInterpreters:
-		return &fault{kind: "interpreter", problem: "is a script again: the kernel follows no more of them", hint: "name an interpreter that is no script"}
+		return &fault{kind: "interpreter", problem: "is itself a script: the kernel follows no more of them", hint: "name an interpreter that is not a script"}
 	case isScript:
 		return h.scriptFault(path, line, scripts)
 	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
@@ -84,7 +84,7 @@ func (h hook) fault(path string, scripts int) *fault {
 	return &fault{kind: "program", problem: "is in no format that this kernel executes", hint: "install one for this machine"}
 }
 
-// scriptFault returns what is wrong with a script that begins with #! and then line.
+// scriptFault returns the fault of a script that begins with #! and then line; nil if it finds none.
 func (h hook) scriptFault(path string, line []byte, scripts int) *fault {
 	first, _, isWhole := bytes.Cut(line, []byte("\n"))
 	words := strings.Fields(string(first))
@@ -93,16 +93,16 @@ func (h hook) scriptFault(path string, line []byte, scripts int) *fault {
 	}
 	switch {
 	case bytes.HasSuffix(first, []byte("\r")):
-		return wrong("with a carriage return behind its interpreter, which the kernel takes for a part of the name",
+		return wrong("with a carriage return after its interpreter, which the kernel takes as part of the name",
 			"write it with the line ends of Unix: sed -i 's/\\r$//' "+path)
 	case len(words) == 0:
-		return wrong("without an interpreter behind its #!", "write one, such as #!/bin/sh")
+		return wrong("without an interpreter after its #!", "write one, such as #!/bin/sh")
 	case !isWhole && len("#!")+len(line) == readByKernel && strings.HasSuffix(string(first), words[0]):
 		return wrong(fmt.Sprintf("whose interpreter ends beyond the %d bytes that the kernel reads", readByKernel), "give it a shorter path, by a link")
 	case !filepath.IsAbs(words[0]):
 		return wrong(fmt.Sprintf("whose interpreter %s is looked for in the runtime's working directory", words[0]), "give its whole path, such as #!/bin/sh")
 	}
-	// interpreter returns what is wrong with a program that is to execute the script.
+	// interpreter returns the fault of a program that executes the script.
 	interpreter := func(program string, scripts int) *fault {
 		f := unusable(program)
 		if f != nil {
@@ -138,14 +138,14 @@ func (h hook) scriptFault(path string, line []byte, scripts int) *fault {
 	case !filepath.IsAbs(program):
 		return nil
 	}
-	if f := interpreter(program, 0); f != nil && !f.isText { // env gives such a script to a shell
+	if f := interpreter(program, 0); f != nil && !f.isText { // env passes such a script to a shell
 		return f
 	}
 	return nil
 }
 
-// envProgram returns the program that env(1) starts, given the one argument that the kernel makes of what follows env in a
-// script's first line; "" if that cannot be told. problem says that env would take all of it for one word.
+// envProgram returns the program that env(1) starts; "" if it cannot find out. argument is everything after env in a script's
+// first line, which the kernel passes as one argument. problem is not empty if env would take all of it as one word.
 func envProgram(argument string) (program, problem string) {
 	words, split := cutAny(argument, "-S", "-vS", "--split-string=", "--split-string ")
 	switch {
@@ -166,7 +166,7 @@ func envProgram(argument string) (program, problem string) {
 	return "", ""
 }
 
-// cutAny returns s without the first of the prefixes that it has, and reports whether it has one.
+// cutAny returns s without the first of prefixes that it begins with, and reports whether there is one.
 func cutAny(s string, prefixes ...string) (string, bool) {
 	for _, prefix := range prefixes {
 		if rest, ok := strings.CutPrefix(s, prefix); ok {
@@ -176,7 +176,7 @@ func cutAny(s string, prefixes ...string) (string, bool) {
 	return s, false
 }
 
-// unusable returns why the file at path may not be executed, whatever is in it; nil if it may.
+// unusable returns why the file at path cannot be executed regardless of its content; nil if there is no reason.
 func unusable(path string) *fault {
 	wrong := func(problem, hint string) *fault { return &fault{kind: "program", problem: problem, hint: hint} }
 	st, err := os.Stat(path)
@@ -197,7 +197,8 @@ func unusable(path string) *fault {
 	return nil
 }
 
-// searchPath returns the PATH that the hook will see; that of an engine is not known, and taken for a usual one.
+// searchPath returns the PATH that the hook will see. Without env, it is the engine's, which is not known; searchPath assumes
+// this process's, or a usual one.
 func (h hook) searchPath() string {
 	if h.env == nil {
 		return cmp.Or(os.Getenv("PATH"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")

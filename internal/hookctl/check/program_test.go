@@ -12,7 +12,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
 
-// TestFault: what check says of a program is what the kernel says when it is to execute it.
+// TestFault: check finds a fault in exactly those programs that the kernel does not execute.
 func TestFault(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -43,7 +43,7 @@ func TestFault(t *testing.T) {
 		{"text", "exit 0\n", "is a script without #!: the kernel does not execute it"},
 		{"binary", "\x00\x01\x02", "is in no format that this kernel executes"},
 		{"other-machine", patched(18, 0xf3^program[18]), "is built for another machine ("},
-		{"other-order", patched(5, 2), ""}, // at which the kernel does not look
+		{"other-order", patched(5, 2), ""}, // the kernel ignores this byte
 		{"other-machine-and-order", string(program[:18]) + "\x00\x16" + string(program[20:]), "is built for another machine (S390;"},
 		{"object", patched(16, 1), "is an ELF file, but no program"},
 		{"short-header", string(program[:40]), "is cut short"},
@@ -53,7 +53,7 @@ func TestFault(t *testing.T) {
 		{"to-nothing", script("/nonexistent/x"), "is a script whose interpreter /nonexistent/x cannot be found"},
 		{"to-directory", script(dir), "is a script whose interpreter " + dir + " is a directory"},
 		{"to-other-machine", script(at("other-machine")), "is a script whose interpreter " + at("other-machine") + " is built for"},
-		{"crlf", "#!/bin/sh\r\nexit 0\r\n", "with a carriage return behind its interpreter"},
+		{"crlf", "#!/bin/sh\r\nexit 0\r\n", "with a carriage return after its interpreter"},
 		{"to-crlf", script(at("crlf")), "is a script whose interpreter " + at("crlf") + " is a script with a carriage return"},
 		{"to-to-nothing", script(at("to-nothing")), "whose interpreter " + at("to-nothing") + " is a script whose interpreter /nonexistent/x cannot be found"},
 		{"one", script(at("shell")), ""}, {"two", script(at("one")), ""}, {"three", script(at("two")), ""}, {"four", script(at("three")), ""},
@@ -62,7 +62,7 @@ func TestFault(t *testing.T) {
 		{"long", script(long), "whose interpreter ends beyond the 256 bytes that the kernel reads"},
 		{"long-argument", "#!/bin/sh -e" + strings.Repeat(" ", 400) + "\nexit 0\n", ""},
 		{"by-env", script("/usr/bin/env true"), ""},
-		{"env-to-text", script("/usr/bin/env " + at("text")), ""}, // env gives it to a shell
+		{"env-to-text", script("/usr/bin/env " + at("text")), ""}, // env passes it to a shell
 		{"to-by-env", script(at("by-env")), ""},
 	} {
 		if err := os.WriteFile(at(tt.name), []byte(tt.text), 0o755); err != nil {
@@ -86,7 +86,7 @@ func TestFault(t *testing.T) {
 		}
 	}
 
-	// env executes these itself, and the kernel has executed env by then.
+	// For these, the kernel succeeds in executing env, and env itself fails.
 	for name, want := range map[string]string{
 		script("/usr/bin/env " + at("to-nothing")):        "whose interpreter " + at("to-nothing") + " is a script whose interpreter /nonexistent/x cannot be found",
 		script("/usr/bin/env -S " + at("other-machine")):  "is built for another machine",
@@ -104,7 +104,7 @@ func TestFault(t *testing.T) {
 	}
 }
 
-// TestInContainer: the program of a startContainer hook, and what lies beside it, are not looked for on the host.
+// TestInContainer: check does not look on the host for the program of a startContainer hook, or for files beside it.
 func TestInContainer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hooks.json")
 	for stage, want := range map[hooks.Stage]int{hooks.StartContainer: 0, hooks.Poststart: 1} {
@@ -118,7 +118,7 @@ func TestInContainer(t *testing.T) {
 	}
 }
 
-// TestHandles: the entries of binfmt_misc, as the kernel shows them.
+// TestHandles: entries of binfmt_misc in the kernel's format.
 func TestHandles(t *testing.T) {
 	const arm = "enabled\ninterpreter /usr/bin/qemu-aarch64\nflags: OCF\noffset 0\nmagic 7f454c460201010000000000000000000200b700\nmask ffffffffffffff00fffffffffffffffffeffffff\n"
 	head := []byte("\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x03\x00\xb7\x00\x01\x00")

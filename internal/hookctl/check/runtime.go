@@ -20,23 +20,25 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/profile"
 )
 
-// Chain returns the runtimes by which calls of the oci-add-hooks at exe with a hook file come to the low-level
-// runtime. A runtime that is oci-add-hooks itself, under the name of another profile, leads on to that profile's, and a script
-// that calls oci-add-hooks to what its call uses. loop reports that the chain comes back to a copy of the program with a hook
-// file that it has passed, so that no low-level runtime is ever called; the last runtime is then the one that leads back. The
-// chain ends where a hook file or a runtime cannot be found.
+// Chain returns the runtimes that are called in turn when the oci-add-hooks at exe is called with a hook file. The last one is
+// the low-level runtime. If a runtime is oci-add-hooks itself, under the name of another profile, the chain continues with that
+// profile's runtime. If it is a script that calls oci-add-hooks, the chain continues with the runtime of that call.
+//
+// loop reports that the chain returns to a copy of the program with a hook file that it has passed, so that no low-level runtime
+// is ever called. The last runtime is then the one that leads back. The chain ends where a hook file or a runtime cannot be
+// found.
 func Chain(exe, hookFile string) (runtimes []string, loop bool) {
 	runtimes, loop, _ = follow(exe, hookFile)
 	return runtimes, loop
 }
 
-// follow is Chain, and returns why the chain ends without a low-level runtime, if it does.
+// follow does what Chain does. If the chain ends without a low-level runtime, it returns the reason as broken.
 func follow(exe, hookFile string) (runtimes []string, loop bool, broken error) {
 	type call struct{ exe, hookFile, runtime string }
 	var passed []call
 	at := call{exe: exe, hookFile: hookFile}
 	for {
-		// Each copy passes over itself where it looks a name up, and so finds another runtime than its like.
+		// A copy skips itself when it searches PATH for a name, so two copies can find different runtimes by the same name.
 		this := at
 		this.exe, _ = filepath.EvalSymlinks(at.exe)
 		if slices.Contains(passed, this) {
@@ -53,7 +55,7 @@ func follow(exe, hookFile string) (runtimes []string, loop bool, broken error) {
 		path, err := program.FindRuntime(at.exe, cmp.Or(name, defaultRuntime))
 		switch {
 		case errors.Is(err, launch.ErrSelf):
-			path = name // it may be another copy that reads this file
+			path = name // the file may be read by another copy
 		case err != nil:
 			return runtimes, false, err
 		}
@@ -75,7 +77,7 @@ func follow(exe, hookFile string) (runtimes []string, loop bool, broken error) {
 
 func profileOf(name string) string { return filepath.Join(profile.Dir, name+".json") }
 
-// isThisProgram reports whether an executable is oci-add-hooks, of whatever version, by its name or by what Go notes in it.
+// isThisProgram reports whether an executable is oci-add-hooks of any version, judged by its name or its Go build information.
 func isThisProgram(path string) bool {
 	if program.Is(path) {
 		return true
@@ -87,15 +89,15 @@ func isThisProgram(path string) bool {
 // defaultRuntime is the runtime of a hook file that names none.
 const defaultRuntime = "runc"
 
-// findRuntime returns the path of the runtime that a hook file uses. That there is none, or that it cannot be executed, is an
-// error: no container starts with it, nor ends.
+// findRuntime returns the path of the runtime that a hook file uses. It notes an error if there is none or it cannot be
+// executed: then no container can be started or stopped.
 func (c *checker) findRuntime(root *node, name string) string {
 	at := root.get("runtime")
 	if name == "" {
 		at, name = root.wholeFile(), defaultRuntime
 	}
 	path, err := program.FindRuntime(c.program, name)
-	file, _ := filepath.Abs(root.file.Path) // fails without a working directory alone
+	file, _ := filepath.Abs(root.file.Path) // fails only without a working directory
 	chain, loop, broken := follow(c.program, file)
 	problem, hint, hasHint := "", "", false
 	switch {
@@ -122,10 +124,10 @@ func (c *checker) findRuntime(root *node, name string) string {
 	return path
 }
 
-// features are the stages that a runtime has; nil if it doesn't say.
+// features are the stages that a runtime reports to have; nil if it reports none.
 type features []hooks.Stage
 
-// stageInUse warns of a stage that the runtime doesn't have.
+// stageInUse warns of a stage that the runtime does not have.
 func (c *checker) stageInUse(runtime string, stage hooks.Stage, n *node) {
 	if runtime == "" {
 		return
@@ -141,18 +143,18 @@ func (c *checker) stageInUse(runtime string, stage hooks.Stage, n *node) {
 	}
 }
 
-// Features returns the stages that the runtime at path has; nil if it doesn't say. What is not safe to ask is not asked.
+// Features returns the stages that the runtime at path reports to have; nil if it reports none, or if it is not safe to execute.
 func Features(path string) []hooks.Stage { return ask(path, askFor) }
 
-// answering are the names of runtimes that are known to have a command `features`. Nothing else is executed: what another
-// program makes of that word, nobody knows.
+// answering are the names of runtimes that are known to have a command `features`. Nothing else is executed: it is not known
+// what another program does when called with that word.
 var answering = []string{"crun", "krun", "runc", "runsc", "youki"}
 
-// askFor is how long a runtime may take to answer.
+// askFor is the time limit for a runtime's answer.
 const askFor = 5 * time.Second
 
-// ask asks a runtime for its features (runtime specification, features.md). One that others may write to is not
-// executed. It finds neither this directory nor this environment: both may be another user's.
+// ask asks a runtime for its features (runtime specification, features.md). A runtime that others may write to is not executed.
+// The runtime gets neither this working directory nor this environment: both may be another user's.
 func ask(runtime string, limit time.Duration) features {
 	if !filepath.IsAbs(runtime) || !slices.Contains(answering, filepath.Base(runtime)) {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestAskEnds: a runtime that does not answer does not hold up its user, whatever it leaves running.
+// TestAskEnds: a runtime that does not answer does not delay its caller, even if it leaves processes running.
 func TestAskEnds(t *testing.T) {
 	for name, test := range map[string]struct {
 		script string

@@ -15,8 +15,8 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// TestSameAsRuntime: whatever is wrong with a file, check reports what the runtime says of it, all of it, in the same words:
-// the place, what is wrong, and what to do.
+// TestSameAsRuntime: check reports each error that the runtime reports about a file, in the same words: the place, the problem
+// and the remedy.
 func TestSameAsRuntime(t *testing.T) {
 	texts := corpus.JSON(t)
 	for _, text := range []string{
@@ -48,7 +48,7 @@ func TestSameAsRuntime(t *testing.T) {
 		t.Errorf("only %d errors", wrong)
 	}
 
-	// What is not a file to be read.
+	// Paths that cannot be read as a file.
 	for _, path := range []string{dir + "/missing", path + "/x", "/dev/null", dir + "/loop"} {
 		if err := os.Symlink("loop", dir+"/loop"); err != nil && !errors.Is(err, fs.ErrExist) {
 			t.Fatal(err)
@@ -67,8 +67,8 @@ func TestSameAsRuntime(t *testing.T) {
 	sameAsRuntime(t, path, "a file that anyone may write to")
 }
 
-// sameAsRuntime compares the errors about the file at path, as a hook file or as one of a hooks directory, and returns their
-// number.
+// sameAsRuntime compares the runtime's errors about the file at path with those of check, and returns their number. The file is
+// a hook file or one of a hooks directory.
 func sameAsRuntime(t *testing.T, path, name string) int {
 	t.Helper()
 	var err error

@@ -11,12 +11,12 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// source is a file that has been read. Places in it are found without counting lines and columns from its beginning, so
-// that many findings in a long file, or in a long line, cost no more than many files with one.
+// source is a file that has been read. It finds places without counting lines and columns from the beginning of the file. So many
+// findings in one long file or line cost no more than one finding each in many files.
 type source struct {
 	*jsonfile.File
-	text  string // its bytes once more: findings hold parts of it
-	marks []mark // in order: the beginning of each line, and in long lines a place every so often
+	text  string // its bytes again, as a string of which findings hold parts
+	marks []mark // in order: the beginning of each line, and about every markEvery bytes in a long line
 }
 
 // mark is a place in a file.
@@ -25,7 +25,7 @@ type mark struct {
 	start                int // the offset at which the line begins
 }
 
-// markEvery is how many bytes lie between marks in a line, roughly.
+// markEvery is the approximate number of bytes between marks in a line.
 const markEvery = 512
 
 func newSource(file *jsonfile.File) *source {
@@ -50,14 +50,14 @@ func newSource(file *jsonfile.File) *source {
 	return s
 }
 
-// place is what is wrong at a place in a file, and the line.
+// place is a problem at a place in a file, with the line.
 type place struct {
 	*jsonfile.Error
-	text   string // the line; empty if the file as a whole is meant
-	offset int    // of the place in text
+	text   string // the line; empty for the file as a whole
+	offset int    // of the place in text, in bytes
 }
 
-// at returns a place at an offset.
+// at returns the place at an offset in bytes.
 func (s *source) at(offset int, pointer jsontext.Pointer, problem, remedy string) place {
 	offset = min(max(offset, 0), len(s.text))
 	m := s.marks[sort.Search(len(s.marks), func(i int) bool { return s.marks[i].offset > offset })-1]

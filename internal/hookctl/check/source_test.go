@@ -9,7 +9,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
-// TestPlaces: every place is where the runtime, which counts from the beginning, finds it.
+// TestPlaces: each place is the same as the runtime's, which counts from the beginning of the file.
 func TestPlaces(t *testing.T) {
 	for _, text := range []string{
 		"", "a", "\n", "a\nb", "\n\n\n", "a\r\nb\r\n", strings.Repeat("x", 3*markEvery) + "\ny", strings.Repeat("ö€\U0001f600", markEvery) + "\nö\n",

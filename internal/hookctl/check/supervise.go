@@ -9,11 +9,11 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 )
 
-// patience is how many seconds an engine waits at least for a container to be created: the kubelet's runtimeRequestTimeout is
-// 2 minutes by default, conmon's callers wait for 4.
+// patience is the shortest time in seconds that an engine waits for a container to be created. The kubelet's
+// runtimeRequestTimeout is 2 minutes by default; conmon's callers wait 4 minutes.
 const patience = 120
 
-// patience warns of a supervised hook that may run for longer than engines wait. At poststop nothing waits for a container.
+// patience warns of a supervised hook that may run longer than engines wait. At poststop, nothing waits for a container.
 func (c *checker) patience(h hook) {
 	if !slices.ContainsFunc(h.stages, func(s hooks.Stage) bool { return s != hooks.Poststop }) {
 		return
@@ -29,7 +29,7 @@ func (c *checker) patience(h hook) {
 	}
 }
 
-// neverSupervised warns of a hook that runs in the container, where there is no supervisor, and is said to be supervised.
+// neverSupervised warns of a hook that asks for supervision but runs in the container, where there is no supervisor.
 func (c *checker) neverSupervised(h hook, hint string) {
 	if slices.Contains(h.stages, hooks.StartContainer) {
 		c.warn("supervise", h.node, "startContainer hooks run in the container and are never supervised: this one is added as it is, "+
@@ -37,8 +37,8 @@ func (c *checker) neverSupervised(h hook, hint string) {
 	}
 }
 
-// supervisor reports that hooks are to be supervised, and the program that does it is not beside oci-add-hooks, which then
-// refuses to start a container.
+// supervisor notes an error if hooks ask for supervision but the supervisor is not beside oci-add-hooks, which then refuses to
+// start a container.
 func (c *checker) supervisor(file *hooks.File) {
 	if file.Supervises() && c.program != "" {
 		_, err := inject.FindSupervisor(c.program, file.Path)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestSupervisor: hooks that are to be supervised, where the program that does it is not beside oci-add-hooks.
+// TestSupervisor: hooks ask for supervision, and the supervisor is not beside oci-add-hooks or cannot be executed.
 func TestSupervisor(t *testing.T) {
 	dir := t.TempDir()
 	file, program, supervisor := filepath.Join(dir, "hooks.json"), filepath.Join(dir, "oci-add-hooks"), filepath.Join(dir, "oci-run-hook")

@@ -455,7 +455,7 @@ func (x *examination) records(ctx context.Context, registered *engine.Registered
 	}
 }
 
-// overridden notes that hookctl has made a runtime the default, and that another file says otherwise; it reports whether so.
+// overridden notes that another file overrides the default runtime that hookctl set, and reports whether one does.
 func (x *examination) overridden(ctx context.Context, rec *registration.Record) bool {
 	now, err := x.engine.View(ctx)
 	if err != nil || now.Default() == rec.Name {

@@ -130,7 +130,7 @@ type event struct {
 	Name  string         `json:"name"`
 	Cat   string         `json:"cat,omitempty"`
 	Ph    string         `json:"ph"`
-	Start *int64         `json:"ts,omitempty"`  // of a hook, as is the next
+	Start *int64         `json:"ts,omitempty"`  // only of a hook, like Dur
 	Dur   *int64         `json:"dur,omitempty"` // 0 too
 	PID   int            `json:"pid"`
 	TID   int            `json:"tid"`
