@@ -200,10 +200,10 @@ func newProfileRemove(u *ui.UI, sys system.System) *cobra.Command {
 					return err
 				}
 				if !o.force {
-					if err := engines.Refuse(ctx, sys, name, profiles.Link(exe, name)); err != nil {
+					if err := refuse(u, sys, profiles.Link(exe, name), "the profile "+name+" cannot be removed", false); err != nil {
 						return err
 					}
-					if err := refuse(u, sys, profiles.Link(exe, name), "the profile "+name+" cannot be removed", false); err != nil {
+					if err := engines.Refuse(ctx, sys, name, profiles.Link(exe, name)); err != nil {
 						return err
 					}
 				}

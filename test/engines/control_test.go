@@ -83,8 +83,8 @@ func testControl(t *testing.T, e engine, c container, b breakage) {
 	if !b.harmless && e.leavesShim() { // nor has it had the runtime delete the container
 		for _, l := range lives(t, c.dir) {
 			eventually(t, "the runtime to delete the container", func() string {
-				if o := do(t, l.call("delete", "--force", l.id)); l.isListed(t) {
-					return o.said()
+				if o := do(t, l.call("delete", "--force", l.id)); o.code != 0 { // which is none if it is gone
+					return o.String()
 				}
 				return ""
 			})

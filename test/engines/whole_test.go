@@ -67,14 +67,6 @@ func (s runtimeState) call(args ...string) *exec.Cmd {
 // another test's container is deleted.
 func (s runtimeState) knows(id string) bool { return s.call("state", id).Run() == nil }
 
-// isListed reports whether the runtime lists the container: crun also lists one of which it has no state. If the list
-// fails, the container counts as listed.
-func (l life) isListed(t testing.TB) bool {
-	t.Helper()
-	o := do(t, l.call("list", "-q"))
-	return o.code != 0 || slices.Contains(strings.Fields(o.stdout), l.id)
-}
-
 // states holds the state directories of the containers that were checked.
 var states struct {
 	sync.Mutex

@@ -57,7 +57,7 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 	var running []proc.Process
 	reads := map[int]string{}
 	for _, p := range all {
-		if p.Name() != k.Program && filepath.Base(p.Exe) != k.Program {
+		if p.Name() != k.Program && filepath.Base(p.Exe) != k.Program || answers(p.Args) {
 			continue
 		}
 		p.Letters = k.Letters
@@ -107,6 +107,22 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 		d.Doubt = "others run:" + k.lines(running, reads)
 	}
 	return d, nil
+}
+
+// answers reports whether a daemon's program was called to answer a question and end, such as dockerd --validate or
+// containerd config dump. hookctl itself calls it so.
+func answers(argv []string) bool {
+	for i, arg := range argv {
+		switch arg {
+		case "--help", "-h", "--version", "-v", "--validate":
+			return true
+		case "config", "version":
+			if i > 0 && (!strings.HasPrefix(argv[i-1], "-") || strings.Contains(argv[i-1], "=")) { // else an option's value
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Several is an error about several daemons, of which the user has to select one.

@@ -45,6 +45,8 @@ func TestFind(t *testing.T) {
 		{"one of two", []string{k3s, other}, "/srv/config.toml", "1", "/srv/config.toml"},
 		{"twice the same", []string{other, other}, "", "several daemons containerd run:\n  process 100 reads /srv/config.toml\n  process 101 reads /srv/config.toml; a change of that file", ""},
 		{"from its directory", []string{dir}, "/srv/config.toml", "0", "/srv/config.toml"},
+		{"beside questions", []string{other, "containerd -v", "containerd config dump", "containerd --help"}, "", "0", "/srv/config.toml"},
+		{"not a question", []string{"containerd --root config -c /srv/config.toml"}, "", "0", "/srv/config.toml"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
