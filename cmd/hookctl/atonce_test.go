@@ -11,7 +11,8 @@ import (
 
 var rounds = flag.Int("rounds", 2, "how often each engine gets four installations at once")
 
-// TestAtOnce: of installations at once, each that succeeds is in, and so are removals; at the end everything is as it was.
+// TestAtOnce: of concurrent installations and removals, each that succeeds takes effect. At the end everything is
+// restored.
 func TestAtOnce(t *testing.T) {
 	four := []string{"a", "b", "c", "d"}
 	for _, p := range pairs {
@@ -37,7 +38,7 @@ func TestAtOnce(t *testing.T) {
 					all.Wait()
 					for _, profile := range four {
 						if m.registered(profile) != (line == p.there) {
-							t.Errorf("%s, for %s: exit status 0, and it is not so", line, profile)
+							t.Errorf("%s, for %s: exit status 0, but it has no effect", line, profile)
 						}
 					}
 				}
@@ -47,13 +48,13 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
-// registered reports whether a profile's link is in a file of an engine's.
+// registered reports whether a profile's link is in an engine's file.
 func (m *machine) registered(profile string) bool {
 	link := filepath.Join(m.dir, "bin", profile)
 	for path := range m.listing() {
 		text, err := os.ReadFile(path)
 		if err != nil || strings.HasPrefix(path, filepath.Join(m.dir, "state")) {
-			continue // a directory, or hookctl's own
+			continue // a directory, or hookctl's own file
 		}
 		if strings.Contains(string(text), link+`"`) || strings.Contains(string(text), link+`'`) {
 			return true

@@ -17,9 +17,9 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 )
 
-// In docs/hookctl.md, a block of the language console has commands after "$ " with what they print. The file that a
-// command `cat FILE` prints is there for all other commands. TestDocsSystem and TestDocsTry run those whose output depends on
-// containers, paths or times. Docker's configuration is the page's daemon.json.
+// In docs/hookctl.md, a block of the language console has commands after "$ ", each with its output. The file that a
+// command `cat FILE` prints is there for all other commands. TestDocsSystem and TestDocsTry run those whose output
+// depends on containers, paths or times. Docker's configuration is the page's daemon.json.
 func TestDocs(t *testing.T) {
 	page := filepath.Join("..", "..", "docs", "hookctl.md")
 	text, err := os.ReadFile(page)
@@ -81,7 +81,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// The examples of commands that look at containers and engines are what the commands print of the system in
+// The examples of commands that examine containers and engines are what the commands print about the system in
 // testdata/docs.txtar. Columns are as wide as the paths here, and Docker's version is whichever is installed.
 func TestDocsSystem(t *testing.T) {
 	archive, err := txtar.ParseFile(filepath.Join("testdata", "docs.txtar"))
@@ -130,13 +130,13 @@ func TestDocsSystem(t *testing.T) {
 	}
 }
 
-// The examples of hookctl try are what runc 1.1 makes of them, times and process ids aside.
+// The examples of hookctl try are what hookctl prints with runc 1.1, except times and process ids.
 func TestDocsTry(t *testing.T) {
 	if out, err := exec.Command("runc", "--version").Output(); err != nil || !bytes.HasPrefix(out, []byte("runc version 1.1.")) {
-		t.Skipf("skipped: the page shows runc 1.1, and here is %q (%v)", out, err)
+		t.Skipf("skipped: the page shows runc 1.1, but installed is %q (%v)", out, err)
 	}
 	if err := exec.Command("unshare", "--mount", "--pid", "--fork", "true").Run(); err != nil {
-		t.Skip("skipped: the page shows what root sees, who may make namespaces")
+		t.Skip("skipped: the page shows the output for root, who may create namespaces")
 	}
 	dir := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "hookctl"), ".").CombinedOutput(); err != nil {
@@ -177,7 +177,7 @@ func transcript(t *testing.T, command string) string {
 	return regexp.MustCompile("(?m)^([$] |```)").Split(after, 2)[0]
 }
 
-// Every command of hookctl that a text names exists, and has the options that the text gives it.
+// Each command of hookctl that a text names exists, and has the options with which the text calls it.
 func TestDocsOptions(t *testing.T) {
 	var pages []string
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/man/*.md", "examples/*.yaml", "packaging/*.sh", "packaging/systemd/*"} {

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A machine is one on which hookctl is killed.
+// A machine is a directory that stands for a machine on which hookctl is killed.
 type machine struct {
 	t   *testing.T
 	dir string
@@ -71,7 +71,7 @@ func (m *machine) run(line string) {
 	}
 }
 
-// take runs hookctl to take back what may not be there any more.
+// take runs hookctl to undo a change that may already be undone.
 func (m *machine) take(line string) {
 	m.t.Helper()
 	cmd, output := m.command(line)
@@ -80,7 +80,7 @@ func (m *machine) take(line string) {
 	}
 }
 
-// kill begins a call of hookctl and sends it a signal at some moment within its time.
+// kill starts a call of hookctl and sends it a signal at a random moment within a time.
 func (m *machine) kill(line string, signal syscall.Signal, within time.Duration) {
 	m.t.Helper()
 	cmd, _ := m.command(line)
@@ -92,7 +92,7 @@ func (m *machine) kill(line string, signal syscall.Signal, within time.Duration)
 	_ = cmd.Wait()
 }
 
-// listing returns what there is: paths with their types, modes, sizes and, of links, targets.
+// listing returns all paths with their types, modes, sizes and, for links, targets.
 func (m *machine) listing() map[string]string {
 	m.t.Helper()
 	all := map[string]string{}
@@ -125,7 +125,7 @@ func (m *machine) want(what string, want map[string]string) {
 	}
 }
 
-// pairs are commands, and those that undo them.
+// pairs are commands and the commands that undo them.
 var pairs = []pair{
 	{"profile", "profile add gpu --hooks {}/hooks.json", "profile remove gpu", "", ""},
 	{"node", "node install podman --profile PROFILE --hooks {}/hooks.json --config {}/containers.conf --bin-dir {}/node/bin --host-root /",
@@ -138,14 +138,14 @@ var pairs = []pair{
 
 type pair struct {
 	name, there, back string
-	config, text      string // of an engine that a profile is registered with; or empty
+	config, text      string // of the engine that a profile is registered with; empty if there is none
 }
 
-// TestKilled: a command is killed at any moment, 100 times each; the same command, called again, completes it, and the
+// TestKilled: each command is killed 100 times at random moments. The same command, called again, completes it. The
 // opposite one leaves nothing.
 func TestKilled(t *testing.T) {
 	eachPair(t, func(t *testing.T, m *machine, there, back string) {
-		if strings.HasPrefix(there, "profile") { // which leaves this directory, as the package does
+		if strings.HasPrefix(there, "profile") { // whose removal leaves this directory, as the package does
 			if err := os.Mkdir(filepath.Join(m.dir, "profiles"), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +176,8 @@ func TestKilled(t *testing.T) {
 	})
 }
 
-// hanging are engines that do not answer while there is a file hang: once what it holds, there or back, has been written.
+// hanging are programs of engines that hang while there is a file hang and the state that it names, there or back, has
+// been written.
 var hanging = map[string]string{
 	"dockerd": `[ "$1" = --help ] && echo --validate && exit
 HANG`,
@@ -196,11 +197,11 @@ grep -qs $now {}/hang && echo $$ >{}/asked.new && mv {}/asked.new {}/asked
 while grep -qs $now {}/hang; do sleep 0.01; done
 `
 
-// TestKilledUnjudged: a command is killed while the engine hangs that is asked about a change. The next call, whichever it is,
-// undoes what was not judged.
+// TestKilledUnjudged: a command is killed while the engine that it asked about a change hangs. The next call, of any
+// command, undoes the change that was not judged.
 func TestKilledUnjudged(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: an engine is waited for some hundred times")
+		t.Skip("-short: it waits for an engine some hundred times")
 	}
 	eachPair(t, func(t *testing.T, m *machine, there, back string) {
 		program := map[string]string{"docker": "dockerd", "crio": "crio", "containerd": "containerd"}[filepath.Base(t.Name())]
@@ -228,7 +229,7 @@ func TestKilledUnjudged(t *testing.T) {
 	})
 }
 
-// killUnjudged kills a call of hookctl once the engine hangs, and has another call find that.
+// killUnjudged kills a call of hookctl once the engine hangs, and checks that another call notices.
 func (m *machine) killUnjudged(when, line string) {
 	m.t.Helper()
 	write(m.t, filepath.Join(m.dir, "hang"), when, 0o644)
@@ -263,7 +264,7 @@ func (m *machine) killUnjudged(when, line string) {
 	}
 }
 
-// TestInterrupted: a command that is told to end has done all or nothing, without another call.
+// TestInterrupted: a command that is interrupted by a signal has done everything or nothing, without another call.
 func TestInterrupted(t *testing.T) {
 	eachPair(t, func(t *testing.T, m *machine, there, back string) {
 		before := m.listing()
@@ -272,7 +273,7 @@ func TestInterrupted(t *testing.T) {
 		within := 2 * time.Since(begun)
 		after := m.listing()
 		m.run(back)
-		_ = os.Remove(filepath.Join(m.dir, "profiles")) // if that was the command's to leave
+		_ = os.Remove(filepath.Join(m.dir, "profiles")) // which the command may leave
 		outcomes := map[string]int{}
 		for range repeated() {
 			for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
@@ -294,7 +295,7 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
-// repeated returns how often a thing is tried: four kills each time.
+// repeated returns the number of rounds, with four kills each.
 func repeated() int {
 	if testing.Short() {
 		return 2
@@ -319,13 +320,13 @@ func eachPair(t *testing.T, test func(t *testing.T, m *machine, there, back stri
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			if p.name == "node" && os.Geteuid() != 0 {
-				t.Skip("hookctl node takes root (sudo make test)")
+				t.Skip("hookctl node needs root (sudo make test)")
 			}
 			if p.name == "node" && testing.Short() {
 				t.Skip("-short: the programs are copied some hundred times")
 			}
 			profile := fmt.Sprintf("killed-%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), os.Getpid())
-			t.Cleanup(func() { // what a killed call leaves on a machine until it is started again
+			t.Cleanup(func() { // files that a killed call leaves until the machine is rebooted
 				left, _ := filepath.Glob("/run/oci-add-hooks-*" + profile + "*")
 				for _, path := range left {
 					_ = os.Remove(path)

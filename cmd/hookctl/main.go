@@ -17,7 +17,7 @@ var version string
 func main() { run(system.Host()) }
 
 func run(sys system.System) {
-	if try.IsRole(os.Args) { // a runtime called it, in the place of a hook that is tried
+	if try.IsRole(os.Args) { // a runtime called it instead of a hook that is tried
 		os.Exit(try.Role(os.Args))
 	}
 	if canary.IsRole(os.Args) { // a runtime called it, in a container

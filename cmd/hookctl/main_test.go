@@ -32,13 +32,12 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts is the contract of the command line: one script for each kind of finding, and for each promise of the
-// other commands. Profiles are in $PROFILES, and engines' files and processes in $SYSTEM, where none run. In a script,
+// other commands. Profiles are in $PROFILES. Engines' files and processes are in $SYSTEM; at first no process runs
+// there. Scripts have these commands of their own:
 //
 //	status N COMMAND...  runs a command, which must exit with status N
 //	expand FILE...       puts the values of variables into files
 //	process SYSTEM PID ARG...  puts a process of this user into the /proc of a system
-//
-// are the commands of their own.
 func TestScripts(t *testing.T) {
 	syscall.Umask(0o022) // a hook file that anyone may write to is refused
 	testscript.Run(t, testscript.Params{
@@ -66,11 +65,12 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// newer holds the engines that test/newer pins, once they are built.
+// newer is the directory of the engines that test/newer pins, once they are built.
 var newer, _ = filepath.Abs("../../bin/newer")
 
-// condition answers [root]; [newer]: whether these engines are built; [docker20]: whether the dockerd that is installed is of version 20; [containerd1]: whether the containerd that is installed is of version 1; and [mount]: whether
-// a command can have mounts of its own in the places of the conventional hooks directories.
+// condition answers [root]; [newer]: whether these engines are built; [docker20]: whether the dockerd that is installed
+// is of version 20; [containerd1]: whether the containerd that is installed is of version 1; and [mount]: whether a
+// command can have mounts of its own in the places of the conventional hooks directories.
 func condition(name string) (bool, error) {
 	switch name {
 	case "root":

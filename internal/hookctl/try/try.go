@@ -218,7 +218,7 @@ func (o Options) check() error {
 	return nil
 }
 
-// WantStatic returns an error if a program needs a library, which a container need not have.
+// WantStatic returns an error if a program needs shared libraries, which a container may not have.
 func WantStatic(path string) error {
 	loader, err := program.Loader(path)
 	if err == nil && loader != "" {
