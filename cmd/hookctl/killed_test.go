@@ -9,14 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 )
 
 // A machine is a directory that stands for a machine on which hookctl is killed.
@@ -237,22 +235,28 @@ func (m *machine) killUnjudged(when, line string) {
 	if err := cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	asked := filepath.Join(m.dir, "asked")
 	for _, err := os.Stat(asked); err != nil; _, err = os.Stat(asked) {
-		if unix.Kill(cmd.Process.Pid, 0) != nil {
-			m.t.Fatalf("%s: %s", line, output)
+		select {
+		case err := <-ended:
+			m.t.Fatalf("%s: it asked no engine: %v: %s", line, err, output)
+		case <-time.After(time.Millisecond):
 		}
-		time.Sleep(time.Millisecond)
 	}
 	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
+	<-ended
 	text, err := os.ReadFile(asked)
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	for err == nil { // what hookctl runs ends with it
-		err = unix.Kill(pid, 0)
+	status := "/proc/" + strings.TrimSpace(string(text)) + "/status"
+	for { // what hookctl runs ends with it; nobody may wait for it
+		text, err := os.ReadFile(status)
+		if err != nil || strings.Contains(string(text), "\nState:\tZ") {
+			break
+		}
 	}
 	if err := errors.Join(os.Remove(filepath.Join(m.dir, "hang")), os.Remove(asked)); err != nil {
 		m.t.Fatal(err)

@@ -200,10 +200,14 @@ func newProfileRemove(u *ui.UI, sys system.System) *cobra.Command {
 					return err
 				}
 				if !o.force {
-					if err := refuse(u, sys, profiles.Link(exe, name), "the profile "+name+" cannot be removed", false); err != nil {
+					link := profiles.Link(exe, name)
+					if err := engines.RefuseInstalled(sys, name); err != nil {
 						return err
 					}
-					if err := engines.Refuse(ctx, sys, name, profiles.Link(exe, name)); err != nil {
+					if err := refuse(u, sys, link, "the profile "+name+" cannot be removed", false); err != nil {
+						return err
+					}
+					if err := engines.RefuseRegistered(ctx, sys, name, link); err != nil {
 						return err
 					}
 				}

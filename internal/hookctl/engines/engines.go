@@ -91,9 +91,8 @@ func Installed(sys system.System, profile string) (records []*registration.Recor
 	return records, nil
 }
 
-// Refuse returns an error if a profile is registered with an engine, by hookctl or otherwise: if its link is a runtime
-// of the engine.
-func Refuse(ctx context.Context, sys system.System, profile, link string) error {
+// RefuseInstalled returns an error if hookctl has installed a profile with an engine.
+func RefuseInstalled(sys system.System, profile string) error {
 	records, err := Installed(sys, profile)
 	if err != nil {
 		return err
@@ -101,6 +100,11 @@ func Refuse(ctx context.Context, sys system.System, profile, link string) error 
 	if len(records) > 0 {
 		return fmt.Errorf("the profile %s cannot be removed while %s knows it: hookctl uninstall %s --profile %[1]s", profile, records[0].Config, records[0].Engine)
 	}
+	return nil
+}
+
+// RefuseRegistered returns an error if the link of a profile is a runtime of an engine, or if that is unknown.
+func RefuseRegistered(ctx context.Context, sys system.System, profile, link string) error {
 	list, unknown := Here(sys)
 	return registration.Refuse(ctx, "the profile "+profile+" cannot be removed", list, unknown, program.Uses(sys, []string{link}))
 }
