@@ -54,11 +54,18 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 	if err != nil {
 		d.Doubt = err.Error()
 	}
+	all = slices.DeleteFunc(all, func(p proc.Process) bool {
+		return p.Name() != k.Program && filepath.Base(p.Exe) != k.Program || answers(p.Args)
+	})
+	isDaemon := map[int]bool{}
+	for _, p := range all {
+		isDaemon[p.PID] = true
+	}
 	var running []proc.Process
 	reads := map[int]string{}
 	for _, p := range all {
-		if p.Name() != k.Program && filepath.Base(p.Exe) != k.Program || answers(p.Args) {
-			continue
+		if isDaemon[p.Parent] {
+			continue // a daemon forks, and dockerd calls its own program for a part of its work
 		}
 		p.Letters = k.Letters
 		at, err := k.examine(&p)

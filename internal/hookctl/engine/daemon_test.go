@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,6 +78,25 @@ func TestFind(t *testing.T) {
 				t.Errorf("%+v is found; want %s", d, test.want)
 			}
 		})
+	}
+}
+
+// TestFindChild: a child of a daemon with the daemon's program is a part of the daemon. It has no --config of its own.
+func TestFindChild(t *testing.T) {
+	root := t.TempDir()
+	for pid, argv := range map[int]string{100: "containerd -c /srv/config.toml", 101: "containerd"} {
+		dir, err := proctest.Add(root, pid, strings.Fields(argv)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stat := fmt.Sprintf("%d (containerd) S %d%s\n", pid, pid-1, strings.Repeat(" 0", 40))
+		if err := os.WriteFile(filepath.Join(dir, "stat"), []byte(stat), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := containerd.Find(system.System{Root: root}, "")
+	if err != nil || d.Process == nil || d.Process.PID != 100 || d.Config != "/srv/config.toml" {
+		t.Errorf("%+v, %v", d, err)
 	}
 }
 

@@ -35,10 +35,11 @@ const (
 
 // Process is a process at the time it was listed.
 type Process struct {
-	PID  int
-	Args []string // its arguments, at least one, as the process itself presents them
-	Exe  string   // the path of its program in its own file system; empty if it cannot be read
-	Dir  string   // its directory in /proc, as this process opens it
+	PID    int
+	Parent int      // the PID of its parent
+	Args   []string // its arguments, at least one, as the process itself presents them
+	Exe    string   // the path of its program in its own file system; empty if it cannot be read
+	Dir    string   // its directory in /proc, as this process opens it
 
 	// Letters is set if its program accepts `-HVALUE` for `-H VALUE`. Other programs' parsers read `-address` as
 	// --address.
@@ -100,7 +101,12 @@ func read(sys system.System, pid int) (Process, error) {
 	if p.cmdline, err = readAt(dir, "cmdline", maxArgs+1); err != nil || len(p.cmdline) == 0 {
 		return p, err
 	}
-	if p.start, err = startTime(dir); err != nil {
+	fields, err := stat(dir)
+	if err != nil {
+		return p, err
+	}
+	p.start = fields[startField]
+	if p.Parent, err = strconv.Atoi(fields[parentField]); err != nil {
 		return p, err
 	}
 	for arg := range strings.SplitSeq(strings.TrimSuffix(string(p.cmdline), "\x00"), "\x00") {
@@ -450,8 +456,14 @@ func startTime(dir int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fields[19], nil
+	return fields[startField], nil
 }
+
+// The places of the parent's PID and of the start time among the fields that stat returns.
+const (
+	parentField = 1
+	startField  = 19
+)
 
 // stat returns the fields of a process's stat file after the name: proc(5), /proc/PID/stat, from the third field on.
 func stat(dir int) ([]string, error) {
@@ -490,7 +502,7 @@ func Children(parent int) (children []int, err error) {
 		if gone != nil {
 			continue
 		}
-		if fields, err := stat(dir); err == nil && fields[1] == strconv.Itoa(parent) {
+		if fields, err := stat(dir); err == nil && fields[parentField] == strconv.Itoa(parent) {
 			children = append(children, pid)
 		}
 		unix.Close(dir)
@@ -507,7 +519,7 @@ func Runs(sys system.System, pid int, start uint64) bool {
 	}
 	defer unix.Close(dir)
 	fields, err := stat(dir)
-	return err == nil && fields[0] != "Z" && fields[0] != "X" && (start == 0 || fields[19] == strconv.FormatUint(start, 10))
+	return err == nil && fields[0] != "Z" && fields[0] != "X" && (start == 0 || fields[startField] == strconv.FormatUint(start, 10))
 }
 
 // uids returns the real, effective, saved and file system user ID of a process: proc(5), status.
