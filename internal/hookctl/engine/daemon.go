@@ -55,7 +55,8 @@ func (k Kind) Find(sys system.System, config string) (*Daemon, error) {
 		d.Doubt = err.Error()
 	}
 	all = slices.DeleteFunc(all, func(p proc.Process) bool {
-		return p.Name() != k.Program && filepath.Base(p.Exe) != k.Program || answers(p.Args)
+		// Docker's own hook is dockerd's program under the name libnetwork-setkey.
+		return p.Name() != k.Program || answers(p.Args)
 	})
 	isDaemon := map[int]bool{}
 	for _, p := range all {
