@@ -145,7 +145,7 @@ func testLifecycle(t *testing.T, b bundle) {
 // wantListed checks that the low-level runtime lists exactly these containers.
 func (b bundle) wantListed(t *testing.T, want ...string) {
 	t.Helper()
-	got := strings.Fields(ok(t, exec.Command(b.profile.runtime, "--root", b.dir+"/state", "list", "-q")).stdout)
+	got := strings.Fields(ok(t, exec.Command(b.profile.runtime, "--root", b.dir+"/state", "list", "--quiet")).stdout)
 	if !slices.Equal(got, want) {
 		t.Errorf("the runtime lists %q, not %q", got, want)
 	}

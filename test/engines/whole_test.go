@@ -115,7 +115,7 @@ func wantListsEmpty(t testing.TB) {
 		if _, err := os.Stat(s.root); s.root != "" && err != nil {
 			continue // it belonged to the test
 		}
-		if o := ok(t, s.call("list", "-q")); o.stdout != "" {
+		if o := ok(t, s.call("list", "--quiet")); o.stdout != "" {
 			t.Errorf("%s has these in %q: %s", s.runtime, s.root, o.stdout)
 		}
 	}
