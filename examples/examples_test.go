@@ -1,7 +1,7 @@
 // Package examples_test checks README.md and the pages in docs against the program: every JSON block parses, hook files
 // are accepted, the commands do what the pages say, and the demonstration runs.
 //
-// A comment on the line before a block gives its mark:
+// The mark of a block is in a comment on the line before it:
 //
 //	<!-- hook file -->           JSON: an accepted hook file; with a path, the text of that file
 //	<!-- refused PATH -->        JSON: a refused hook file; the page has the message about it, read at PATH

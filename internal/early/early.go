@@ -338,7 +338,7 @@ func (c *call) find(name, directories string) uintptr {
 	return 0
 }
 
-// verdict says whether a path can be the runtime.
+// verdict is the result for a path that may be the runtime.
 type verdict int
 
 const (

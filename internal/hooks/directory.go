@@ -36,7 +36,7 @@ type entry struct {
 	maskedBy     string // the path of the file that masks it; empty if there is none
 }
 
-// Decision says whether the hook of a file is added to a container.
+// Decision is whether the hook of a file is added to a container, and why.
 type Decision struct {
 	File   string         // the path of the file
 	Dir    int            // the index of its directory, as ReadDirectories got it

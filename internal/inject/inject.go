@@ -29,7 +29,7 @@ type Plan struct {
 	config *bundle.Config
 }
 
-// Verdict says whether a hook is added.
+// Verdict is whether a hook is added.
 type Verdict string
 
 // The verdicts.
@@ -39,7 +39,7 @@ const (
 	NotAdded     Verdict = "not added"
 )
 
-// Decision says whether one hook is added at one stage, and why.
+// Decision is whether one hook is added at one stage, and why.
 type Decision struct {
 	Stage   hooks.Stage // empty for a file of a hooks directory that names no stage
 	Path    string      // the path of the hook's program

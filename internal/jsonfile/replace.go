@@ -208,7 +208,7 @@ func (f *File) dress(fd, oldFile int) error {
 	return failed("its mode cannot be kept", unix.Fchmod(fd, old.Mode&0o7777))
 }
 
-// copyAttributes gives the new file exactly the extended attributes of the old one.
+// copyAttributes sets exactly the extended attributes of the old file on the new one.
 func copyAttributes(fd, old int) error {
 	want, err := readAttributes(old)
 	if err != nil {

@@ -174,7 +174,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// start starts containerd in a cgroup with the name that systemd gives the cgroup of its unit.
+// start starts containerd in a cgroup with the name that the cgroup of its systemd unit has.
 func (n *node) start(t *testing.T) {
 	t.Helper()
 	n.daemon = exec.Command("containerd")

@@ -210,7 +210,7 @@ func prepare() error {
 	return shimCrun()
 }
 
-// ownPodmanConfig gives the sandbox a copy of Podman's configuration, which hookctl may change.
+// ownPodmanConfig mounts a copy of Podman's configuration in the sandbox, which hookctl may change.
 func ownPodmanConfig() error {
 	const etc, own = "/etc/containers", work + "/etc-containers"
 	if _, err := os.Stat(etc); err != nil {
@@ -222,7 +222,7 @@ func ownPodmanConfig() error {
 	return syscall.Mount(own, etc, "", syscall.MS_BIND, "")
 }
 
-// ownLogs gives the sandbox a /var/log of its own, where hooks are recorded.
+// ownLogs mounts a separate /var/log in the sandbox, where hooks are recorded.
 func ownLogs() error {
 	const own = work + "/var-log"
 	return cmp.Or(os.Mkdir(own, 0o755), syscall.Mount(own, "/var/log", "", syscall.MS_BIND, ""))

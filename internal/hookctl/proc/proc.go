@@ -122,7 +122,7 @@ func read(sys system.System, pid int) (Process, error) {
 	return p, nil
 }
 
-// Name returns the name that a process gives itself: the last element of its first argument.
+// Name returns the base name of the first argument of a process, which the process itself can change.
 func (p Process) Name() string { return filepath.Base(p.Args[0]) }
 
 // Option returns the last value of the options with one of these names, as `NAME VALUE` or `NAME=VALUE`, or "".
