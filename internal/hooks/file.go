@@ -197,10 +197,10 @@ func readStages(r *jsonfile.Reader) (hooks []Hook, own []*supervise, err error) 
 	}
 	err = r.Object(func(name string) error {
 		stage := Stage(name)
-		switch {
-		case !known(stage):
-			return unknownStage(r, name)
-		case r.Kind() == 'n':
+		if !known(stage) {
+			r.Note(unknownStage(r, name)) // and go on to its hooks, which may have errors too
+		}
+		if r.Kind() == 'n' || !known(stage) && r.Kind() != '[' {
 			return nil
 		}
 		return r.Array(func() error {

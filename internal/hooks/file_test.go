@@ -212,3 +212,16 @@ func wantRemedies(t *testing.T, err error) {
 		}
 	}
 }
+
+// TestUnknownStage: the hooks of an unknown stage are read too, so that all errors of a file are found at once.
+func TestUnknownStage(t *testing.T) {
+	_, err := parseText(`{"hooks": {"poststart ": [{"path": "a", "timeout": 0}], "startup": 7, "poststop": [{"path": "b"}]}}`)
+	var got []string
+	for _, at := range jsonfile.All(err) {
+		got = append(got, string(at.Pointer))
+	}
+	want := []string{"/hooks/poststart ", "/hooks/poststart /0/path", "/hooks/poststart /0/timeout", "/hooks/startup", "/hooks/poststop/0/path"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the errors' places (-want +got):\n%s", diff)
+	}
+}
