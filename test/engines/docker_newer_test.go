@@ -133,8 +133,8 @@ func TestDockerBuild(t *testing.T) {
 			}
 			ok(t, d.command("build", "--progress", "plain", "--network", "none", "--tag", "built", dir))
 			wantStages(t, dir, host...)
-			if o := ok(t, d.command("run", "--rm", "--network", "none", "built", "cat", "/made")); o.stdout != "made\n" {
-				t.Errorf("the image holds %q", o.stdout)
+			if made := d.logged(t, "built", "cat", "/made"); made != "made\n" {
+				t.Errorf("the image holds %q", made)
 			}
 			wantDeleted(t, dir)
 		})

@@ -158,6 +158,16 @@ func (d docker) run(c container, detached bool) *exec.Cmd {
 	return cmd
 }
 
+// logged runs a container to its end and returns its output from its log. docker run itself may lose it (wantOutput).
+func (d docker) logged(t *testing.T, image string, args ...string) string {
+	t.Helper()
+	const name = "logged"
+	ok(t, d.command(append([]string{"run", "--name", name, "--network", "none", image}, args...)...))
+	said := ok(t, d.command("logs", name)).stdout
+	ok(t, d.command("rm", name))
+	return said
+}
+
 func (d docker) end(t *testing.T, c container) string {
 	t.Helper()
 	return do(t, d.command("stop", "-t", "1", c.name)).said() + do(t, d.command("rm", c.name)).said()

@@ -117,9 +117,7 @@ func TestInstallDocker(t *testing.T) {
 	eventually(t, "dockerd to know the runtime", func() string {
 		return d.lacks(t, name)
 	})
-	if o := ok(t, d.run(c.command("echo hello"), false)); o.stdout != "hello\n" {
-		t.Error(o)
-	}
+	wantOutput(t, d, c, "echo hello", "hello\n")
 	wantAllStages(t, c.dir)
 	forget(t, c.dir)
 

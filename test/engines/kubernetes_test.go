@@ -424,7 +424,7 @@ func testNodeImage(t *testing.T, d docker) {
 	if diff := cmp.Diff([]string{"usr/local/bin/hookctl", "usr/local/bin/oci-add-hooks", "usr/local/bin/oci-run-hook"}, files); diff != "" {
 		t.Errorf("what is in the image (-want +got):\n%s", diff)
 	}
-	if said := ok(t, d.command("run", "--rm", "--network", "none", images[0], "--version")).stdout; said != "hookctl version v1\n" {
+	if said := d.logged(t, images[0], "--version"); said != "hookctl version v1\n" {
 		t.Errorf("the image's hookctl says %q", said)
 	}
 }

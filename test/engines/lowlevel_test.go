@@ -63,9 +63,7 @@ func testLowLevel(t *testing.T, name string, r lowLevel) {
 		c := startContainerd(t, strings.Trim(cgroup, "/"), imageArchive(t), `disabled_plugins = ["io.containerd.grpc.v1.cri"]`)
 		for _, test := range []suiteCase{
 			{"stages", func(t *testing.T, e engine, c container) {
-				if o := ok(t, e.run(c.command("echo hello"), false)); o.stdout != "hello\n" {
-					t.Error(o)
-				}
+				wantOutput(t, e, c, "echo hello", "hello\n")
 				wantStages(t, c.dir, r.stages...)
 			}},
 			{"refused", testRefused},

@@ -31,23 +31,62 @@ func (o outcome) String() string {
 	return fmt.Sprintf("exit status %d\nstdout: %s\nstderr: %s", o.code, o.stdout, o.stderr)
 }
 
-// do runs a command to its end. Its output goes to files, because a container that is left running would hold a pipe
-// open.
+// do runs a command to its end.
 func do(t testing.TB, cmd *exec.Cmd) outcome {
 	t.Helper()
-	stdout, stderr := outputFile(t), outputFile(t)
-	cmd.Stdout, cmd.Stderr = stdout, stderr
+	return start(t, cmd).wait(t)
+}
+
+// A started is a command that runs. Its output goes to files, because a container that is left running would hold a pipe
+// open.
+type started struct {
+	cmd            *exec.Cmd
+	stdout, stderr *os.File
+	ended          chan struct{}
+	timer          *time.Timer
+}
+
+func start(t testing.TB, cmd *exec.Cmd) started {
+	t.Helper()
+	c := started{cmd: cmd, stdout: outputFile(t), stderr: outputFile(t), ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
-	cmd.Wait()
-	expired := !timer.Stop()
-	o := outcome{contents(t, stdout), contents(t, stderr), cmd.ProcessState.ExitCode()}
+	c.timer = time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	go func() {
+		cmd.Wait()
+		close(c.ended)
+	}()
+	return c
+}
+
+func (c started) wait(t testing.TB) outcome {
+	t.Helper()
+	<-c.ended
+	expired := !c.timer.Stop()
+	o := outcome{contents(t, c.stdout), contents(t, c.stderr), c.cmd.ProcessState.ExitCode()}
 	if expired {
-		t.Fatalf("%v did not end within %v: %v", cmd.Args, patience, o)
+		t.Fatalf("%v did not end within %v: %v", c.cmd.Args, patience, o)
 	}
 	return o
+}
+
+// waitFor waits until the command has printed text on its standard output, or has ended.
+func (c started) waitFor(t testing.TB, text string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%v to print %q", c.cmd.Args, text), func() string {
+		select {
+		case <-c.ended:
+			return ""
+		default:
+		}
+		printed := contents(t, c.stdout)
+		if strings.Contains(printed, text) {
+			return ""
+		}
+		return fmt.Sprintf("it has printed %q", printed)
+	})
 }
 
 // ok runs a command that must succeed.

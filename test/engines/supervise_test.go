@@ -104,10 +104,7 @@ func testSupervised(t *testing.T, e engine, c container) {
 	hooks["createRuntime"] = append(hooks["createRuntime"].([]any),
 		map[string]any{"path": "/usr/bin/env", "args": []string{"env"}})
 	c.profile.writeJSON(t, map[string]any{"runtime": c.profile.runtime, "supervise": true, "hooks": hooks})
-	o := ok(t, e.run(c.command("echo hello"), false))
-	if o.stdout != "hello\n" || strings.Contains(o.stderr, "oci-") {
-		t.Errorf("want the container's output, and nothing of ours: %v", o)
-	}
+	wantOutput(t, e, c, "echo hello", "hello\n")
 	wantAllStages(t, c.dir)
 	var got []hookRecord
 	eventually(t, "the record of poststop", func() string {
@@ -215,9 +212,7 @@ func testSupervisedIgnored(t *testing.T, e engine, c container) {
 		"createContainer": []any{hook(map[string]any{"ignoreFailureWhen": when})},
 		"poststop":        []any{hook(nil), hook(true), map[string]any{"path": "/nix"}},
 	}})
-	if o := ok(t, e.run(c.command("echo hello"), false)); o.stdout != "hello\n" || strings.Contains(o.stderr, "oci-run-hook") {
-		t.Errorf("want the container's output, and nothing of ours: %v", o)
-	}
+	wantOutput(t, e, c, "echo hello", "hello\n")
 	var ran []string
 	eventually(t, "the records of poststop", func() string {
 		ran = nil
@@ -284,9 +279,7 @@ func testPodSupervised(t *testing.T, k kubelet, c container) {
 // testSupervisedRootless: a user's hooks are recorded among the user's own files.
 func testSupervisedRootless(t *testing.T, e engine, c container) {
 	c.profile.supervise(t, true, map[string]string{"createRuntime": "true", "createContainer": "true", "poststop": "exit 3"})
-	if o := ok(t, e.run(c.command("echo hello"), false)); o.stdout != "hello\n" || strings.Contains(o.stderr, "oci-run-hook") {
-		t.Errorf("want the container's output, and nothing of ours: %v", o)
-	}
+	wantOutput(t, e, c, "echo hello", "hello\n")
 	path := e.(podman).dir + "/.local/state/oci-add-hooks/hooks.jsonl"
 	eventually(t, "the record of poststop", func() string {
 		var ran []string
