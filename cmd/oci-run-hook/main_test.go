@@ -281,8 +281,8 @@ func TestMemory(t *testing.T) {
 // A record that cannot be written is reported, and fails no container.
 func TestNoRecord(t *testing.T) {
 	for script, want := range map[string]string{
-		"exit 0": "oci-run-hook: no record of hook /bin/sh: /proc/nix cannot be created: there is nothing of that name (ENOENT)\n",
-		"exit 3": "oci-run-hook: no record of hook /bin/sh: /proc/nix cannot be created: there is nothing of that name (ENOENT)\noci-run-hook: hook /bin/sh: exit status 3\n",
+		"exit 0": "oci-run-hook: no record of hook /bin/sh: /proc/nix cannot be created: nothing exists at this path (ENOENT)\n",
+		"exit 3": "oci-run-hook: no record of hook /bin/sh: /proc/nix cannot be created: nothing exists at this path (ENOENT)\noci-run-hook: hook /bin/sh: exit status 3\n",
 	} {
 		got := call{args: []string{"--log=/proc/nix/hooks.jsonl"}, script: script}.run(t)
 		if fmt.Sprint("exit ", got.status) != script || got.stderr != want {
@@ -333,7 +333,7 @@ func TestNotStarted(t *testing.T) {
 		status int
 		why    string
 	}{
-		"/nix":        {127, "cannot be executed: there is nothing of that name (ENOENT)"},
+		"/nix":        {127, "cannot be executed: nothing exists at this path (ENOENT)"},
 		"/etc/passwd": {126, "cannot be executed: access is refused (EACCES)"},
 		"/etc":        {126, "cannot be executed: access is refused (EACCES)"},
 	} {

@@ -225,7 +225,7 @@ func newProfileRemove(u *ui.UI, sys system.System) *cobra.Command {
 
 func namesProfile(name string) error {
 	if !profile.ValidName(name) {
-		return usageError(fmt.Sprintf("%q is no name for a profile: use a letter or digit, then letters, digits, '.', '_' and '-'", name))
+		return usageError(fmt.Sprintf("%q is not a valid profile name: use a letter or digit, then letters, digits, '.', '_' and '-'", name))
 	}
 	return nil
 }

@@ -304,9 +304,9 @@ func TestRefused(t *testing.T) {
 		at("dir"):       "@/hooks.jsonl is not a regular file",
 		at("writable"):  fmt.Sprintf("@/hooks.jsonl is writable by other users than %d; run: chown %[1]d @/hooks.jsonl && chmod 0600 @/hooks.jsonl", os.Geteuid()),
 		at("lock"):      "@/.hooks.jsonl.lock cannot be opened: too many symbolic links (ELOOP)",
-		at("file"):      "@ cannot be opened: a part of the path is no directory (ENOTDIR)",
+		at("file"):      "@ cannot be opened: a part of the path is a file (ENOTDIR)",
 		"hooks.jsonl":   "hooks.jsonl: the path of the records is not absolute",
-		"/proc/x/hooks": "@ cannot be created: there is nothing of that name (ENOENT)",
+		"/proc/x/hooks": "@ cannot be created: nothing exists at this path (ENOENT)",
 	}
 	if others != os.Geteuid() {
 		wants[at("other")] = "@/hooks.jsonl is writable by other users than 0; run: chown 0 @/hooks.jsonl && chmod 0600 @/hooks.jsonl"

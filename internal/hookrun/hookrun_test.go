@@ -233,9 +233,9 @@ func TestResults(t *testing.T) {
 		"stops it for a while":  {call: call{Script: `kill -STOP $PPID; p=$PPID; (sleep 0.1; kill -CONT $p) & exit 3`}, result: Failed, status: 3},
 		"core of its parent":    {call: call{Script: `for s in QUIT ILL TRAP ABRT BUS FPE SEGV SYS XCPU XFSZ; do kill -$s $PPID; done; exit 3`}, result: Failed, status: 3},
 		"signals it harmlessly": {call: call{Script: `kill -CHLD $PPID; kill -WINCH $PPID; kill -CONT $PPID; kill -0 $PPID && exit 4`}, result: Failed, status: 4},
-		"no such program":       {call: call{Path: dir + "/nix", Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: there is nothing of that name (ENOENT)"},
+		"no such program":       {call: call{Path: dir + "/nix", Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: nothing exists at this path (ENOENT)"},
 		"not executable":        {call: call{Path: file("mode", "#!/bin/sh\n", 0o600), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: access is refused (EACCES)"},
-		"without interpreter":   {call: call{Path: file("script", "true\n", 0o700), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: it is in no format that this kernel can execute (ENOEXEC); a script begins with #! and the path of its interpreter"},
+		"without interpreter":   {call: call{Path: file("script", "true\n", 0o700), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: this kernel cannot execute its format (ENOEXEC); a script begins with #! and the path of its interpreter"},
 		"carriage return":       {call: call{Path: file("crlf", "#!/bin/sh\r\n", 0o700), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: the interpreter that it names is not installed (ENOENT); see its first line"},
 		"argument with a NUL":   {call: call{Path: "/bin/true", Args: []string{"x\x00y"}}, result: NotStarted, err: "cannot be executed: the kernel does not accept it (EINVAL)"},
 		"argv[0]":               {call: call{Path: "/bin/sh", Args: []string{"another-name", "-c", `tr '\0' ' ' </proc/$$/cmdline | grep -q '^another-name -c '`}}, result: OK},
@@ -446,7 +446,7 @@ func TestNamespace(t *testing.T) {
 	for name, tt := range map[string]struct{ before, err string }{
 		"the host's":  {before: "", err: `^$`},
 		"its own":     {before: "mount -t proc proc /proc && ", err: `^$`},
-		"none":        {before: "mount -t tmpfs none /proc && ", err: `^its descendants outside its process group cannot be found and still run: there is nothing of that name \(ENOENT\)$`},
+		"none":        {before: "mount -t tmpfs none /proc && ", err: `^its descendants outside its process group cannot be found and still run: nothing exists at this path \(ENOENT\)$`},
 		"another one": {before: "unshare --pid --fork mount -t proc proc /proc && ", err: `^its descendants outside .*\(ENOENT\)$`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -170,11 +170,11 @@ func TestMarks(t *testing.T) {
 func TestRefusedWhenAdded(t *testing.T) {
 	for _, tt := range []struct{ name, file, want string }{
 		{"missing program", `{"version": "1.0.0", "hook": {"path": "/no/such"}, "when": {"hasBindMounts": true}, "stages": ["poststop", "startContainer"]}`,
-			`:1:39: the hook's program /no/such cannot be found: there is nothing of that name (ENOENT) (/hook/path); install it, or correct the path`},
+			`:1:39: the hook's program /no/such cannot be found: nothing exists at this path (ENOENT) (/hook/path); install it, or correct the path`},
 		{"missing program of 0.1.0", `{"hook": "/no/such", "hasbindmounts": true, "stages": ["prestart"]}`,
-			`:1:10: the hook's program /no/such cannot be found: there is nothing of that name (ENOENT) (/hook); install it, or correct the path`},
+			`:1:10: the hook's program /no/such cannot be found: nothing exists at this path (ENOENT) (/hook); install it, or correct the path`},
 		{"program below a file", `{"hook": "PROGRAM/x", "hasbindmounts": true, "stages": ["prestart"]}`,
-			`:1:10: the hook's program PROGRAM/x cannot be found: a part of the path is no directory (ENOTDIR) (/hook); install it, or correct the path`},
+			`:1:10: the hook's program PROGRAM/x cannot be found: a part of the path is a file (ENOTDIR) (/hook); install it, or correct the path`},
 		{"relative path", `{"version": "1.0.0", "hook": {"path": "bin/x"}, "when": {"hasBindMounts": true}, "stages": ["poststop"]}`,
 			`:1:39: the hook's path "bin/x" is not absolute (/hook/path); give its whole path`},
 		{"relative path at startContainer", `{"version": "1.0.0", "hook": {"path": "bin/x"}, "when": {"hasBindMounts": true}, "stages": ["startContainer"]}`,
@@ -243,8 +243,8 @@ func TestReadDirectoriesErrors(t *testing.T) {
 		dirs []string
 		want string
 	}{
-		{[]string{good, root + "/none"}, root + "/none: the hooks directory cannot be read: there is nothing of that name (ENOENT); create it, or remove it from hooksDirs and --hooks-dir"},
-		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is no directory (ENOTDIR); create it, or remove it from hooksDirs and --hooks-dir"},
+		{[]string{good, root + "/none"}, root + "/none: the hooks directory cannot be read: nothing exists at this path (ENOENT); create it, or remove it from hooksDirs and --hooks-dir"},
+		{[]string{good + "/a.json"}, good + "/a.json: the hooks directory cannot be read: a part of the path is a file (ENOTDIR); create it, or remove it from hooksDirs and --hooks-dir"},
 		{[]string{bad, good}, bad + "/a.json:2:3: not valid JSON: "}, // an error, although it is masked
 		{[]string{good, bad}, bad + "/a.json:2:3: not valid JSON: "},
 		{[]string{directory}, directory + "/a.json: is not a regular file"},
@@ -268,7 +268,7 @@ func TestDirectoryRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ReadDirectories([]string{fifo}); err == nil || err.Error() != fifo+": the hooks directory cannot be read: "+
-		"a part of the path is no directory (ENOTDIR); create it, or remove it from hooksDirs and --hooks-dir" {
+		"a part of the path is a file (ENOTDIR); create it, or remove it from hooksDirs and --hooks-dir" {
 		t.Errorf("a FIFO: %v", err)
 	}
 	if os.Geteuid() != 0 {

@@ -139,7 +139,7 @@ func TestSupervisorMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for why, spoil := range map[string]func() error{
-		supervisor + " cannot be used: there is nothing of that name (ENOENT)": func() error { return os.Remove(supervisor) },
+		supervisor + " cannot be used: nothing exists at this path (ENOENT)": func() error { return os.Remove(supervisor) },
 		supervisor + " is not a regular file": func() error {
 			os.Remove(supervisor)
 			return os.Mkdir(supervisor, 0o755)

@@ -32,14 +32,14 @@ func TestReadRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		at("missing"): "cannot be opened: there is nothing of that name (ENOENT); correct the path, or create it",
+		at("missing"): "cannot be opened: nothing exists at this path (ENOENT); correct the path, or create it",
 		at("fifo"):    "is not a regular file; correct the path, or put the file there",
 		dir:           "is not a regular file; correct the path, or put the file there",
 		"/dev/zero":   "is not a regular file; correct the path, or put the file there",
 		at("large"):   "is larger than 64 MiB; correct the path, or make the file smaller",
 		at("zeros"):   "is larger than 64 MiB; correct the path, or make the file smaller",
 		at("loop"):    "cannot be opened: too many symbolic links (ELOOP); correct the links: one leads back to itself",
-		at("large/x"): "cannot be opened: a part of the path is no directory (ENOTDIR); correct the path",
+		at("large/x"): "cannot be opened: a part of the path is a file (ENOTDIR); correct the path",
 	} {
 		_, err := Read(path)
 		if err == nil || err.Error() != path+": "+want {

@@ -99,8 +99,8 @@ func TestFindPath(t *testing.T) {
 		itself(t, "r"):               "it is oci-add-hooks itself",
 		program(t, "r", 0o644):       "it may not be executed: access is refused (EACCES)",
 		t.TempDir():                  "it is not a regular file",
-		"/nowhere/at/all":            "there is nothing of that name (ENOENT)",
-		program(t, "r", 0o755) + "/": "a part of the path is no directory (ENOTDIR)",
+		"/nowhere/at/all":            "nothing exists at this path (ENOENT)",
+		program(t, "r", 0o755) + "/": "a part of the path is a file (ENOTDIR)",
 	} {
 		if _, err := Find(path); err == nil || err.Error() != "the runtime "+path+" cannot be used: "+want+"; name another by --runtime-path or in the hook file" {
 			t.Errorf("%s: %v; want %s", path, err, want)
@@ -112,7 +112,7 @@ func TestFindPath(t *testing.T) {
 // show that it starts one.
 func TestExecFails(t *testing.T) {
 	path := program(t, "r", 0o755)
-	if err := Exec(path, nil); err == nil || err.Error() != "the runtime "+path+" cannot be started: it is in no format that this kernel can execute (ENOEXEC); install one for this machine; a script begins with #! and its interpreter" {
+	if err := Exec(path, nil); err == nil || err.Error() != "the runtime "+path+" cannot be started: this kernel cannot execute its format (ENOEXEC); install one for this machine; a script begins with #! and its interpreter" {
 		t.Errorf("%v", err)
 	}
 }

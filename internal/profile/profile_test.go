@@ -85,13 +85,13 @@ func TestLoadRefuses(t *testing.T) {
 		want string // the error of a call that adds hooks
 		kill string // the runtime of any other call; empty if that has the same error
 	}{
-		{cmdline.Call{Name: "none"}, at("none.json") + `: cannot be opened: there is nothing of that name (ENOENT); called as "none" and without --hook-config-path`, ""},
-		{cmdline.Call{HookFiles: []string{at("none.json")}}, at("none.json") + `: cannot be opened: there is nothing of that name (ENOENT)`, ""},
+		{cmdline.Call{Name: "none"}, at("none.json") + `: cannot be opened: nothing exists at this path (ENOENT); called as "none" and without --hook-config-path`, ""},
+		{cmdline.Call{HookFiles: []string{at("none.json")}}, at("none.json") + `: cannot be opened: nothing exists at this path (ENOENT)`, ""},
 		{cmdline.Call{HookFiles: []string{at("gpu.json"), at("other.json")}}, at("other.json") + `: names the runtime "youki", but ` + at("gpu.json") + ` names "crun"; let one of them name it`, "crun"},
 		{cmdline.Call{HookFiles: []string{at("gpu.json"), at("other.json")}, Runtime: "r"}, `names the runtime "youki"`, "r"},
 		{cmdline.Call{Name: "broken"}, `unknown stage "prestrat"`, "crun"},
 		{cmdline.Call{Name: "gone"}, `not valid JSON`, "runc"},
-		{cmdline.Call{Name: "none", Runtime: "r"}, `there is nothing of that name`, "r"},
+		{cmdline.Call{Name: "none", Runtime: "r"}, `nothing exists at this path`, "r"},
 		{cmdline.Call{Name: "-gpu", Runtime: "r"}, `is not a valid profile name`, "r"},
 		{cmdline.Call{Name: ""}, `called without a name`, ""},
 		{cmdline.Call{Name: "..", Runtime: ""}, `called as "..", which is not a valid profile name`, ""},

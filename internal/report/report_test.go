@@ -149,7 +149,7 @@ func TestLog(t *testing.T) {
 	for bad, want := range map[string]string{
 		fifo:           "nobody reads from it (ENXIO); have somebody read from it, or name another file", // it does not wait for a reader
 		dir:            "a directory is there (EISDIR); correct the path",
-		dir + "/a/log": "there is nothing of that name (ENOENT); correct the path, or create it",
+		dir + "/a/log": "nothing exists at this path (ENOENT); correct the path, or create it",
 	} {
 		if err := (Log{Path: bad}).write("error", message); err == nil || err.Error() != "the log "+bad+" cannot be written: "+want {
 			t.Errorf("%s: %v", bad, err)

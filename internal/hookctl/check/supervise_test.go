@@ -17,7 +17,7 @@ func TestSupervisor(t *testing.T) {
 		text, want string
 		mode       os.FileMode // of the supervisor; 0 if there is none
 	}{
-		{`{"supervise":true,"hooks":{}}`, "asks for supervised hooks, but " + supervisor + " cannot be used: there is nothing of that name (ENOENT)", 0},
+		{`{"supervise":true,"hooks":{}}`, "asks for supervised hooks, but " + supervisor + " cannot be used: nothing exists at this path (ENOENT)", 0},
 		{`{"hooks":{"prestart":[{"path":"/bin/true","supervise":{}}]}}`, "asks for supervised hooks, but " + supervisor + " may not be executed: access is refused (EACCES)", 0o644},
 		{`{"supervise":true,"hooks":{}}`, "", 0o755},
 		{`{"hooks":{"startContainer":[{"path":"/bin/true","supervise":true}]}}`, "", 0},

@@ -235,19 +235,19 @@ func TestOpen(t *testing.T) {
 	for path, want := range map[string]string{ // the text, or the end of the error
 		"/etc/docker/daemon.json":  "own",
 		"etc/docker/daemon.json":   "own",
-		"/../etc/x/../daemon.json": "cannot be opened: there is nothing of that name (ENOENT)",
+		"/../etc/x/../daemon.json": "cannot be opened: nothing exists at this path (ENOENT)",
 		"/../etc/docker/../up":     "own",
 		"/inside":                  "own",
-		"/absolute":                "cannot be opened: there is nothing of that name (ENOENT)",
-		"/above":                   "cannot be opened: there is nothing of that name (ENOENT)",
-		"/directory/secret":        "cannot be opened: there is nothing of that name (ENOENT)",
+		"/absolute":                "cannot be opened: nothing exists at this path (ENOENT)",
+		"/above":                   "cannot be opened: nothing exists at this path (ENOENT)",
+		"/directory/secret":        "cannot be opened: nothing exists at this path (ENOENT)",
 		"/magic":                   "cannot be opened: too many symbolic links (ELOOP)",
 		fmt.Sprintf("/proc/%d/root%s", os.Getpid(), secret): "cannot be opened: too many symbolic links (ELOOP)",
 		"/loop":                     "cannot be opened: too many symbolic links (ELOOP)",
 		"/fifo":                     "is not a regular file",
 		"/etc":                      "is not a regular file",
 		"/large":                    "is larger than 4 MiB",
-		"/etc/docker/daemon.json/x": "cannot be opened: a part of the path is no directory (ENOTDIR)",
+		"/etc/docker/daemon.json/x": "cannot be opened: a part of the path is a file (ENOTDIR)",
 	} {
 		text, err := p.Read(path)
 		if got := string(text); err == nil && got != want || err != nil && !strings.HasSuffix(err.Error(), want) {

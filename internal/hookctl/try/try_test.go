@@ -1240,7 +1240,7 @@ func TestRefused(t *testing.T) {
 		{[]string{"--mount", "/a"}, 2, `--mount "/a": give SOURCE:DESTINATION`},
 		{[]string{"--mount", "/a:b"}, 2, `--mount "/a:b": give SOURCE:DESTINATION`},
 		{[]string{"--mount", "/a:/b:rw"}, 2, `--mount "/a:/b:rw": give SOURCE:DESTINATION`},
-		{[]string{"--mount", "/nix:/b"}, 1, "--mount /nix: there is nothing of that name (ENOENT)"},
+		{[]string{"--mount", "/nix:/b"}, 1, "--mount /nix: nothing exists at this path (ENOENT)"},
 		{[]string{"--mount", "/tmp:/dev/hookctl/x"}, 1, "--mount /dev/hookctl/x: hookctl's own files are there"},
 		{[]string{"--mount", "/tmp:/"}, 1, "--mount /: give another root file system by --rootfs"},
 		{[]string{"/nix.json"}, 1, "/nix.json: cannot be opened"},
