@@ -249,7 +249,7 @@ func TestOpen(t *testing.T) {
 		"/large":                    "is larger than 4 MiB",
 		"/etc/docker/daemon.json/x": "cannot be opened: a part of the path is a file (ENOTDIR)",
 	} {
-		text, err := p.Read(path)
+		text, err := p.Files().Read(path)
 		if got := string(text); err == nil && got != want || err != nil && !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %q, %v; want %q", path, got, err, want)
 		}
@@ -321,7 +321,7 @@ func TestList(t *testing.T) {
 	if err := p.Trusted(); !proc.Gone(err) {
 		t.Error(err)
 	}
-	if _, err := p.Read("/proc/30/stat"); !proc.Gone(err) {
+	if _, err := p.Files().Read("/proc/30/stat"); !proc.Gone(err) {
 		t.Error(err)
 	}
 
