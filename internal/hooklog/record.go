@@ -93,7 +93,9 @@ func (r *Record) line() []byte {
 	return append(w, '}', '\n')
 }
 
-func appendSeconds(w []byte, seconds float64) []byte { return strconv.AppendFloat(w, seconds, 'f', 6, 64) }
+func appendSeconds(w []byte, seconds float64) []byte {
+	return strconv.AppendFloat(w, seconds, 'f', 6, 64)
+}
 
 // writer is the text of an unfinished JSON object.
 type writer []byte
