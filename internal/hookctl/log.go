@@ -221,7 +221,10 @@ func recordsPath(sys system.System, given string) (string, error) {
 		return given, nil
 	}
 	path, err := report.Records()
-	return sys.Path(path), err
+	if err != nil {
+		return "", fmt.Errorf("%w, or name the file with --records FILE", err)
+	}
+	return sys.Path(path), nil
 }
 
 func noteTorn(u *ui.UI, path string, torn int) {

@@ -372,9 +372,16 @@ func TestSupervised(t *testing.T) {
 	if e.State != inventory.Complete {
 		t.Errorf("%+v", e)
 	}
-	e.Each(func(place inventory.Place, path, file string) {
-		if path != "/b" || file != sys.Profile("gpu") || place.Stage != "poststop" {
-			t.Errorf("%v %s %s", place, path, file)
-		}
-	})
+	want := func(state inventory.State, e inventory.Entry) {
+		t.Helper()
+		e.Each(func(place inventory.Place, path, file string) {
+			if e.State != state || path != "/b" || file != sys.Profile("gpu") || place.Stage != "poststop" {
+				t.Errorf("%s %v %s %s", e.State, place, path, file)
+			}
+		})
+	}
+	want(inventory.Complete, e)
+	// The hook itself says which file it is from, even if the file has another one now.
+	write(t, sys.Profile("gpu"), `{"hooks":{"poststop":[{"path":"/b"}]}}`)
+	want(inventory.Changed, inventory.New(sys, inventory.Options{Exe: exe}).List(container.Look(sys).Containers)[0])
 }
