@@ -123,7 +123,7 @@ Hooks are supervised, and therefore recorded, if their hook file has the key
 }
 
 func addRecordsFlag(cmd *cobra.Command, records *string) {
-	cmd.Flags().StringVar(records, "records", "", "the `file` of records (default: the user's own)")
+	cmd.Flags().StringVar(records, "records", "", "the `file` of records (default: /var/log/oci-add-hooks/hooks.jsonl; for users other than root: ~/.local/state/oci-add-hooks/hooks.jsonl)")
 	must(cmd.MarkFlagFilename("records", "jsonl"))
 }
 

@@ -38,6 +38,8 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 			"the profile of a container that a person started with runc or crun, or of a Podman container that has ended: --profile NAME compares these with a profile.\n\n" +
 			"Of supervised hooks, the last run of each is reported if it failed, even if the failure was ignored. A container that is gone although its poststop " +
 			"hooks did not run is reported too.\n\n" +
+			"HOOKS counts all hooks in config.json, also those of the engine itself, such as Docker's libnetwork-setkey. hookctl believes an engine's process only if it is root's, " +
+			"runs on the host, and only root can write its program; a note names any other, whose containers are not listed.\n\n" +
 			"--expect NAME reports the containers that should have gone through that profile and did not: those to which it would add hooks.\n\n" +
 			"Exit status: 0 if nothing is wrong, else 1.",
 		Example: "  hookctl ps --problems\n  hookctl ps --expect gpu-hooks --json",

@@ -222,7 +222,7 @@ func (p Process) examine(dir int) error {
 			return err
 		}
 	}
-	if err := p.sameNamespace(dir, "pid"); err != nil {
+	if err := p.sameNamespace(dir, "PID"); err != nil {
 		return err
 	}
 	var exe unix.Stat_t
@@ -254,16 +254,17 @@ func isOurs(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
 // than hookctl if that of the first process may not be examined.
 func (p Process) sameNamespace(dir int, kind string) error {
 	var own, initial unix.Stat_t
-	if err := unix.Fstatat(dir, "ns/"+kind, &own, 0); err != nil {
+	file := "ns/" + strings.ToLower(kind)
+	if err := unix.Fstatat(dir, file, &own, 0); err != nil {
 		return fmt.Errorf("its %s namespace cannot be examined: %w", kind, report.Plain(err))
 	}
-	if unix.Stat(p.sys.Path("proc/1/ns/"+kind), &initial) != nil {
-		if err := unix.Stat("/proc/self/ns/"+kind, &initial); err != nil {
+	if unix.Stat(p.sys.Path("proc/1/"+file), &initial) != nil {
+		if err := unix.Stat("/proc/self/"+file, &initial); err != nil {
 			return fmt.Errorf("the %s namespace of hookctl cannot be examined: %w", kind, report.Plain(err))
 		}
 	}
 	if !same(own, initial) {
-		return fmt.Errorf("it is in another %s namespace", kind)
+		return fmt.Errorf("it is in another %s namespace, as processes in containers are", kind)
 	}
 	return nil
 }
