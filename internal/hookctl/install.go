@@ -213,6 +213,8 @@ func printPlan(u *ui.UI, sys system.System, e engine.Engine, plan *registration.
 		u.Printf("to apply the change, run: %s\n  (%s)\n", u.Paint(ui.Bold, next.Command), ui.Escape(next.Effect))
 	case reload.Command != "" && !r.dryRun:
 		u.Printf("%s has read it: %s\n", e.Name(), reload.Effect)
+	case next.Effect != "":
+		u.Printf("%s\n", next.Effect)
 	}
 	return nil
 }
