@@ -25,6 +25,7 @@ type Record struct {
 	Bundle        string    `json:"bundle"`
 	Profile       string    `json:"profile"`    // the name of the profile, or of the hook file without .json
 	File          string    `json:"file"`       // the path of the file that defines the hook
+	Place         string    `json:"place"`      // its JSON pointer in the hook file, or the name of its file in a hooks directory
 	Result        string    `json:"result"`     // ok, failed, timed out, not started
 	ExitStatus    *int      `json:"exitStatus"` // nil if the hook did not exit
 	Signal        string    `json:"signal"`     // the name of the signal that ended the hook; SIGKILL if it timed out
@@ -72,6 +73,7 @@ func (r *Record) line() []byte {
 	w.text("bundle", r.Bundle)
 	w.text("profile", r.Profile)
 	w.text("file", r.File)
+	w.text("place", r.Place)
 	w.member("result")
 	w.quote(r.Result)
 	w.member("exitStatus")
@@ -144,6 +146,8 @@ func (r *Record) text(name string) *string {
 		return &r.Profile
 	case "file":
 		return &r.File
+	case "place":
+		return &r.Place
 	case "result":
 		return &r.Result
 	case "signal":

@@ -20,6 +20,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/pod"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
@@ -257,28 +258,13 @@ func (s *Scan) task(files proc.Files, at, namespace, id string, shim int) {
 	if c.Engine != docker { // Docker keeps the name elsewhere
 		var cfg struct{ Annotations map[string]string }
 		if text, err := c.files.Read(path.Join(at, "config.json")); err == nil && json.Unmarshal(text, &cfg) == nil {
-			c.describe(cfg.Annotations)
+			c.Name, c.Image = cfg.Annotations["nerdctl/name"], cfg.Annotations["io.kubernetes.cri.image-name"]
+			if namespace == pod.ContainerdNamespace { // elsewhere, users write the annotations
+				c.Name = cmp.Or(pod.Containerd(cfg.Annotations).String(), c.Name)
+			}
 		}
 	}
 	s.add(c)
-}
-
-// describe sets the name and image from the annotations of containerd's CRI, CRI-O and nerdctl.
-func (c *Container) describe(a map[string]string) {
-	pod := func(parts ...string) string {
-		return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "/")
-	}
-	c.Name = cmp.Or(c.Name,
-		pod(a["io.kubernetes.cri.sandbox-namespace"], a["io.kubernetes.cri.sandbox-name"], a["io.kubernetes.cri.container-name"]),
-		a["nerdctl/name"])
-	if a[crioType] != "" {
-		container := a["io.kubernetes.container.name"]
-		if container == "POD" { // the sandbox
-			container = ""
-		}
-		c.Name = pod(a["io.kubernetes.pod.namespace"], a["io.kubernetes.pod.name"], container)
-	}
-	c.Image = cmp.Or(c.Image, a["io.kubernetes.cri.image-name"], a["io.kubernetes.cri-o.ImageName"])
 }
 
 // shimCall returns what the shim of a bundle calls, and reports whether it is the shim for runc. Both files have the
@@ -522,7 +508,8 @@ func isMarkedCRIO(annotations map[string]string) bool {
 // ofCRIO sets what CRI-O records about a container in its annotations.
 func (s *Scan) ofCRIO(c *Container, annotations map[string]string) {
 	c.Engine = "cri-o"
-	c.describe(annotations)
+	c.Name = cmp.Or(pod.CRIO(annotations).String(), c.Name)
+	c.Image = cmp.Or(c.Image, annotations["io.kubernetes.cri-o.ImageName"])
 	c.Dropped = isDropped(annotations, c.ID)
 	// CRI-O records the runtime handler, unless it is the default one. It also calls it to delete a container that has
 	// ended, whose conmon is gone.
