@@ -147,8 +147,13 @@ func (s *Scan) read(files proc.Files, path string, v any) bool {
 		return false
 	}
 	if err == nil {
-		if err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v); err != nil { // dockerd skips such a mark
-			err = fmt.Errorf("%s: %w", filepath.Join(files.Root, path), err)
+		var other *json.UnmarshalTypeError
+		err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v) // dockerd skips such a mark
+		switch {
+		case errors.As(err, &other):
+			err = fmt.Errorf("%s: %s has the type %s, which no engine writes there", filepath.Join(files.Root, path), cmp.Or(other.Field, "its value"), other.Value)
+		case err != nil:
+			err = fmt.Errorf("%s: it is not valid JSON", filepath.Join(files.Root, path))
 		}
 	}
 	if err != nil {
