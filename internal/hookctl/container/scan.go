@@ -499,11 +499,14 @@ func (s *Scan) storage(storage string) {
 		known := s.stored(files, name)
 		for _, id := range s.list(files, name) {
 			at := path.Join("/", name, id, "userdata")
+			entry, indexed := known[id]
 			var cfg struct{ Annotations map[string]string }
 			if !s.read(files, path.Join(at, "config.json"), &cfg) {
+				if entry.image != "" && !entry.ofPod { // Podman writes the file when it starts the container
+					s.add(Container{ID: id, Name: entry.name, Image: entry.image, Engine: "podman"})
+				}
 				continue
 			}
-			entry, indexed := known[id]
 			c := Container{ID: id, Name: entry.name, Image: entry.image, Engine: "podman", Bundle: filepath.Join(storage, at), files: files, at: at}
 			// The user of a container may choose its annotations. The index has only what the engine writes. CRI-O's
 			// bundles in /run are in no index.
