@@ -116,7 +116,6 @@ func (n *Node) removeFiles(ctx context.Context) error {
 		return err
 	}
 	n.report(files)
-	_ = os.Remove(n.System.Profiles) // fails if there are other profiles
 	n.Say(fmt.Sprintf("nothing of %s is left on this node", n.Profile))
 	return nil
 }
