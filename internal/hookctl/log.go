@@ -104,7 +104,7 @@ Hooks are supervised, and therefore recorded, if their hook file has the key
 }
 
 func addRecordsFlag(cmd *cobra.Command, records *string) {
-	cmd.Flags().StringVar(records, "records", "", "the `file` of records (default: the user's own)")
+	cmd.Flags().StringVar(records, "records", "", "the `file` of records (default: /var/log/oci-add-hooks/hooks.jsonl; for users other than root: ~/.local/state/oci-add-hooks/hooks.jsonl)")
 	must(cmd.MarkFlagFilename("records", "jsonl"))
 }
 
@@ -225,7 +225,10 @@ func recordsPath(sys system.System, given string) (string, error) {
 		return given, nil
 	}
 	path, err := report.Records()
-	return sys.Path(path), err
+	if err != nil {
+		return "", fmt.Errorf("%w, or name the file with --records FILE", err)
+	}
+	return sys.Path(path), nil
 }
 
 func noteTorn(u *ui.UI, path string, torn int) {

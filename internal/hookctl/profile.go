@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/check"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engines"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
@@ -132,6 +133,9 @@ func newProfileAdd(u *ui.UI, sys system.System) *cobra.Command {
 			if err := namesProfile(name); err != nil {
 				return err
 			}
+			if short, isFile := strings.CutSuffix(name, ".json"); isFile {
+				return usageError(fmt.Sprintf("%q is the name of a file: the profile is called %q, and hookctl writes its file %s", name, short, sys.Profile(short)))
+			}
 			if from.HookFile == "" && len(from.HooksDirs) == 0 {
 				return usageError("say which hooks: by --hooks FILE or --hooks-dir DIR")
 			}
@@ -152,6 +156,7 @@ func newProfileAdd(u *ui.UI, sys system.System) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				u.FindingsToStderr(check.Exposure(sys.Profiles, filepath.Dir(exe)))
 				return apply(ctx, u, sys, o, plan.Files)
 			})
 		},

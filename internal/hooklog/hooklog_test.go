@@ -528,3 +528,42 @@ func TestFollow(t *testing.T) {
 	for range seen {
 	}
 }
+
+// FuzzWritten: what the quick reader accepts is what the reader of any JSON reads.
+func FuzzWritten(f *testing.F) {
+	for _, r := range []*Record{full(), {Time: time.Unix(0, 0), Result: "ok"}, {Args: []string{"\\", "\"", "\u00e9"}, Time: time.Now(), Result: "not started", Stdout: "\xff"}} {
+		line := strings.TrimSuffix(string(r.line()), "\n")
+		if written(line) == nil {
+			f.Errorf("%s is not accepted", line)
+		}
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		got := written(line)
+		if got == nil {
+			return
+		}
+		want, err := parseAny([]byte(line))
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%q: %v (-want +got):\n%s", line, err, diff)
+		}
+	})
+}
+
+// BenchmarkRead reads a full file of records of a usual length.
+func BenchmarkRead(b *testing.B) {
+	r := full()
+	r.Container, r.Bundle = strings.Repeat("0123456789abcdef", 4), "/run/containerd/io.containerd.runtime.v2.task/k8s.io/"+strings.Repeat("0123456789abcdef", 4)
+	r.Stdout, r.Stderr = "found 2 devices\n", ""
+	path := filepath.Join(b.TempDir(), "hooks.jsonl")
+	text := bytes.Repeat(r.line(), MaxSize/len(r.line()))
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if torn, err := Read(path, func(*Record) error { return nil }); torn > 0 || err != nil {
+			b.Fatal(torn, err)
+		}
+	}
+}

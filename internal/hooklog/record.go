@@ -48,7 +48,7 @@ func (r *Record) line() []byte {
 	w.member("time")
 	w.quote(r.Time.UTC().Format(time.RFC3339Nano))
 	w.member("seconds")
-	w = strconv.AppendFloat(w, r.Seconds, 'f', 6, 64)
+	w = appendSeconds(w, r.Seconds)
 	w.text("stage", r.Stage)
 	w.text("path", r.Path)
 	w.member("args")
@@ -93,6 +93,10 @@ func (r *Record) line() []byte {
 	w.member("truncated")
 	w = strconv.AppendBool(w, r.Truncated)
 	return append(w, '}', '\n')
+}
+
+func appendSeconds(w []byte, seconds float64) []byte {
+	return strconv.AppendFloat(w, seconds, 'f', 6, 64)
 }
 
 // writer is the text of an unfinished JSON object.
@@ -160,6 +164,14 @@ func (r *Record) text(name string) *string {
 
 // parse parses a line of the file. It ignores unknown members.
 func parse(line []byte) (*Record, error) {
+	if rec := written(string(line)); rec != nil {
+		return rec, nil
+	}
+	return parseAny(line)
+}
+
+// parseAny does what parse does, for lines of any program.
+func parseAny(line []byte) (*Record, error) {
 	rec := &Record{}
 	r := (&jsonfile.File{Path: "record", Data: line}).Strict()
 	err := r.Object(func(name string) (err error) {

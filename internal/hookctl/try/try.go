@@ -236,8 +236,13 @@ func (o Options) check() error {
 
 // WantStatic returns an error if a program needs shared libraries, which a container may not have.
 func WantStatic(path string) error {
-	loader, err := program.Loader(path)
-	if err == nil && loader != "" {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	is, err := program.ReadELF(file)
+	if err == nil && is.Loader != "" {
 		err = fmt.Errorf("%s needs shared libraries, which a container does not have; build it with CGO_ENABLED=0", path)
 	}
 	return err
