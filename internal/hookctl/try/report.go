@@ -115,7 +115,7 @@ func (c *Call) problem() string {
 	case Hung:
 		return fmt.Sprintf("%s hung: it was ended after %v (--timeout)", what, c.limit)
 	case TimedOut:
-		return fmt.Sprintf("%s was ended: its timeout of %v had passed", what, c.own)
+		return fmt.Sprintf("%s timed out after %d s", what, int(c.own.Seconds()))
 	case Killed:
 		return what + " was ended from outside"
 	case NotStarted:
