@@ -18,7 +18,7 @@ func written(line string) *Record {
 	// Go evaluates calls in a composite literal in their order: that of the members.
 	rec := &Record{Time: at, Seconds: s.seconds(), Stage: s.text("stage"), Path: s.text("path"), Args: s.list("args"), Container: s.text("container"),
 		PodNamespace: s.text("podNamespace"), PodName: s.text("podName"), ContainerName: s.text("containerName"), Bundle: s.text("bundle"),
-		Profile: s.text("profile"), File: s.text("file"), Result: s.text("result"), ExitStatus: s.exitStatus(), Signal: s.text("signal"),
+		Profile: s.text("profile"), File: s.text("file"), Place: s.text("place"), Result: s.text("result"), ExitStatus: s.exitStatus(), Signal: s.text("signal"),
 		Error: s.text("error"), Ignored: s.bool("ignored"), Stdout: s.text("stdout"), Stderr: s.text("stderr"), Truncated: s.bool("truncated")}
 	if s.expect(s.rest == "}" && rec.Result != "" && rec.happened()); !s.ok {
 		return nil

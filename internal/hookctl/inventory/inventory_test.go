@@ -341,7 +341,7 @@ func TestRecords(t *testing.T) {
 			"prestart hook /n not started: nothing of that name", "createRuntime hook /a failed: exit status 3",
 		},
 		"again":          missed,
-		"shop/till/beep": missed,
+		"shop/till/beep gone": missed,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
