@@ -381,6 +381,7 @@ func TestHeld(t *testing.T) {
 		{"standard error alone", "sleep 20 >/dev/null & exit 0", time.Minute, OK, true},
 		{"after a failure", "sleep 20 & exit 3", time.Minute, Failed, true},
 		{"when the time is up", "sleep 20; exit 0", 300 * time.Millisecond, TimedOut, true},
+		{"printing when the time is up", "yes; exit 0", 300 * time.Millisecond, TimedOut, true},
 		{"the hook alone, when its time is up", "exec sleep 20", 300 * time.Millisecond, TimedOut, false},
 		{"with its output elsewhere", "sleep 20 >/dev/null 2>&1 & exit 0", time.Minute, OK, false},
 		{"for a moment", "(sleep 0.1; echo last) & exit 0", time.Minute, OK, false},
@@ -391,6 +392,9 @@ func TestHeld(t *testing.T) {
 			r := run(t, call{Script: tt.script, Limit: tt.limit, Patience: time.Second, Keep: 100})
 			if r.Result != tt.result || r.Held != tt.held {
 				t.Errorf("%+v", r)
+			}
+			if r.Stderr != "" { // no write of the hook's has failed
+				t.Errorf("standard error: %q", r.Stderr)
 			}
 			if tt.name == "for a moment" && r.Stdout != "last\n" {
 				t.Errorf("standard output: %q", r.Stdout)

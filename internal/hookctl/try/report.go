@@ -20,6 +20,8 @@ type Report struct {
 	NotAdded []NotAdded `json:"notAdded"` // files of hooks directories whose hooks are not for this container
 	Problems []string   `json:"problems"` // empty if all is well
 	Notes    []string   `json:"notes"`    // what else is worth knowing
+
+	CleanedUp bool `json:"-"` // hooks had left something behind, which was removed: see Notes
 }
 
 // Call is one run of a hook or of the container's process, or the fact that it was never called.
