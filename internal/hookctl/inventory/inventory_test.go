@@ -361,7 +361,7 @@ func TestRecords(t *testing.T) {
 			"poststart hook /i failed: exit status 3, which was ignored", "poststart hook /t timed out: SIGKILL",
 			"prestart hook /n not started: nothing of that name", "createRuntime hook /a failed: exit status 3",
 		},
-		"again":          missed,
+		"again":               missed,
 		"shop/till/beep gone": missed,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
