@@ -454,14 +454,25 @@ func (e *Entry) hook(p Place) (h hook) {
 	return h
 }
 
-// Path returns the path of a hook's program. For a supervised hook, `oci-run-hook ... -- PATH ARGV...`, it returns
-// PATH.
+// Path returns the path of a hook's program.
 func (e *Entry) Path(p Place) string {
-	h := e.hook(p)
-	if i := slices.Index(h.Args, "--"); filepath.Base(h.Path) == inject.Supervisor && i >= 0 && i+1 < len(h.Args) {
-		return h.Args[i+1]
+	path, _ := e.hook(p).program()
+	return path
+}
+
+// program returns the path of the hook's program, and the file that defines the hook; empty if the hook does not say. A
+// supervised hook does: `oci-run-hook ... --file=FILE ... -- PATH ARGV...`.
+func (h hook) program() (path, file string) {
+	i := slices.Index(h.Args, "--")
+	if filepath.Base(h.Path) != inject.Supervisor || i < 0 || i+1 == len(h.Args) {
+		return h.Path, ""
 	}
-	return h.Path
+	for _, option := range h.Args[:i] {
+		if value, ok := strings.CutPrefix(option, "--file="); ok {
+			file = value
+		}
+	}
+	return h.Args[i+1], file
 }
 
 // Each calls f for each hook, in the order of the stages and of each stage's hooks. file is empty if unknown, and "the
@@ -470,11 +481,11 @@ func (e *Entry) Each(f func(place Place, path, file string)) {
 	for _, stage := range hooks.Stages() {
 		for i := range e.Hooks[stage] {
 			place := Place{stage, i}
-			file := e.From[place]
-			if file == "" && e.isEngines(place) {
+			path, file := e.hook(place).program()
+			if file = cmp.Or(e.From[place], file); file == "" && e.isEngines(place) {
 				file = "the engine"
 			}
-			f(place, e.Path(place), file)
+			f(place, path, file)
 		}
 	}
 }
@@ -491,10 +502,7 @@ func (e Entry) Title() string { return cmp.Or(e.Name, e.ShortID()) }
 
 // Whole returns the name of a container, if it has one, and its id.
 func (e Entry) Whole() string {
-	if e.Name == "" || e.Name == e.ID {
-		return e.ID
-	}
-	return e.Name + ", " + e.ID
+	return container.Container{ID: e.ID, Name: e.Name}.Title()
 }
 
 // ShortID returns the first 12 digits of an id of 64 hexadecimal digits, as engines shorten it. Any other id is

@@ -222,7 +222,7 @@ func (p Process) examine(dir int) error {
 			return err
 		}
 	}
-	if err := p.sameNamespace(dir, "pid"); err != nil {
+	if err := p.sameNamespace(dir, "PID"); err != nil {
 		return err
 	}
 	var exe unix.Stat_t
@@ -254,16 +254,17 @@ func isOurs(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
 // than hookctl if that of the first process may not be examined.
 func (p Process) sameNamespace(dir int, kind string) error {
 	var own, initial unix.Stat_t
-	if err := unix.Fstatat(dir, "ns/"+kind, &own, 0); err != nil {
+	file := "ns/" + strings.ToLower(kind)
+	if err := unix.Fstatat(dir, file, &own, 0); err != nil {
 		return fmt.Errorf("its %s namespace cannot be examined: %w", kind, report.Plain(err))
 	}
-	if unix.Stat(p.sys.Path("proc/1/ns/"+kind), &initial) != nil {
-		if err := unix.Stat("/proc/self/ns/"+kind, &initial); err != nil {
+	if unix.Stat(p.sys.Path("proc/1/"+file), &initial) != nil {
+		if err := unix.Stat("/proc/self/"+file, &initial); err != nil {
 			return fmt.Errorf("the %s namespace of hookctl cannot be examined: %w", kind, report.Plain(err))
 		}
 	}
 	if !same(own, initial) {
-		return fmt.Errorf("it is in another %s namespace", kind)
+		return fmt.Errorf("it is in another %s namespace, as processes in containers are", kind)
 	}
 	return nil
 }
@@ -309,22 +310,29 @@ func (p Process) Sees(path string) (bool, error) {
 type Files struct {
 	Root string // its root directory, as this process opens it
 
-	open func(path string, flags int) (fd int, err error)
+	process *Process // the process whose file system it is; nil if it is this process's
 }
 
-// Below returns the file system with the root directory root, whose paths this process resolves: links in it may lead
-// out of it.
-func Below(root string) Files {
-	return Files{root, func(path string, flags int) (int, error) { return unix.Open(filepath.Join(root, path), flags, 0) }}
-}
+// Below returns the part of this process's file system below root. Links in it may lead out of it.
+func Below(root string) Files { return Files{Root: root} }
 
 // Files returns the file system of a process: the system's if they share the root directory, else one in which links
 // cannot lead out of the process's root directory.
 func (p Process) Files() Files {
-	if shares, err := p.SharesRoot(); err == nil && shares && p.sys.Root == "/" {
-		return Below("/")
+	if shares, err := p.SharesRoot(); err == nil && shares {
+		return Below(p.sys.Root)
 	}
-	return Files{p.Dir + "/root", p.openBelow}
+	return Files{p.Dir + "/root", &p}
+}
+
+// Own reports whether Root and a path in the file system, joined, are a path to the same file in this process.
+func (f Files) Own() bool { return f.process == nil }
+
+func (f Files) open(path string, flags int) (fd int, err error) {
+	if f.Own() {
+		return unix.Open(filepath.Join(f.Root, path), flags, 0)
+	}
+	return f.process.openBelow(path, flags)
 }
 
 // Open opens a regular file.
@@ -386,12 +394,6 @@ func (f Files) Read(path string) ([]byte, error) {
 	}
 	return text, nil
 }
-
-// Open opens a regular file of a process's file system.
-func (p Process) Open(path string) (*os.File, error) { return p.Files().Open(path) }
-
-// Read returns the text of a regular file of a process's file system, of at most MaxFile bytes.
-func (p Process) Read(path string) ([]byte, error) { return p.Files().Read(path) }
 
 // openBelow opens path below the root directory of a process, links resolved (Linux 5.6).
 func (p Process) openBelow(path string, flags int) (int, error) {

@@ -122,7 +122,7 @@ func TestTrusted(t *testing.T) {
 		{"nobody's", "it is a process of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}, nil},
 		{"root's of a user namespace of nobody's", "it is a process of the user with the ID 65534", mapped(nobody), nil},
 		{"root's in another user namespace", "it is in another user namespace", mapped(0), nil},
-		{"in another PID namespace", "it is in another pid namespace", &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}, nil},
+		{"in another PID namespace", "it is in another PID namespace, as processes in containers are", &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}, nil},
 		{"nobody's by a set-user-ID program", "it is a process of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}},
 			func(path string) error { return os.Chmod(path, 0o755|os.ModeSetuid) }},
 		{"a set-user-ID program", "is set-user-ID or set-group-ID", nil, func(path string) error { return os.Chmod(path, 0o755|os.ModeSetuid) }},
@@ -249,7 +249,7 @@ func TestOpen(t *testing.T) {
 		"/large":                    "is larger than 4 MiB",
 		"/etc/docker/daemon.json/x": "cannot be opened: a part of the path is a file (ENOTDIR)",
 	} {
-		text, err := p.Read(path)
+		text, err := p.Files().Read(path)
 		if got := string(text); err == nil && got != want || err != nil && !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %q, %v; want %q", path, got, err, want)
 		}
@@ -321,7 +321,7 @@ func TestList(t *testing.T) {
 	if err := p.Trusted(); !proc.Gone(err) {
 		t.Error(err)
 	}
-	if _, err := p.Read("/proc/30/stat"); !proc.Gone(err) {
+	if _, err := p.Files().Read("/proc/30/stat"); !proc.Gone(err) {
 		t.Error(err)
 	}
 

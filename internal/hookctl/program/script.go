@@ -143,9 +143,15 @@ func (s *shell) run(text string) {
 		s.note("%s cannot be followed: %w", s.path, err)
 		return
 	}
+	piped := map[syntax.Node]bool{} // commands whose output another command reads
 	syntax.Walk(file, func(node syntax.Node) bool {
-		if word, ok := node.(*syntax.Word); ok {
-			s.literal(word)
+		switch n := node.(type) {
+		case *syntax.BinaryCmd:
+			piped[n.X.Cmd] = n.Op == syntax.Pipe || n.Op == syntax.PipeAll
+		case *syntax.Stmt:
+			return piped[n.Cmd] || !prints(n.Cmd)
+		case *syntax.Word:
+			s.literal(n)
 		}
 		return true
 	})
@@ -163,10 +169,18 @@ func (s *shell) run(text string) {
 				delete(s.values, loop.Name.Value)
 			}
 		case *syntax.CallExpr:
-			s.call(n)
+			if piped[n] || !prints(n) {
+				s.call(n)
+			}
 		}
 		return true
 	})
+}
+
+// prints reports whether a command only prints its words or its here document: a name among these is no program.
+func prints(cmd syntax.Node) bool {
+	call, ok := cmd.(*syntax.CallExpr)
+	return ok && len(call.Args) > 0 && slices.Contains([]string{"echo", "printf", "cat"}, call.Args[0].Lit())
 }
 
 // literal records the literal text of a word.
@@ -315,6 +329,9 @@ func (s *shell) execute(word *syntax.Word, words []string, passesOn bool) {
 			inner.args = args[min(3, len(args)):]
 			inner.run(args[1])
 			return
+		}
+		if !slices.ContainsFunc(args, func(arg string) bool { return !strings.HasPrefix(arg, "-") }) {
+			s.note("%s:%d cannot be followed: what %s executes is not known", s.path, word.Pos().Line(), name)
 		}
 	case strings.Contains(name, "/"):
 		if words[0] = s.join(name); !filepath.IsAbs(words[0]) && passesOn {

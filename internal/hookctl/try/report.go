@@ -136,7 +136,8 @@ func (c *Call) how() string {
 	return "exit " + strconv.Itoa(*c.ExitStatus)
 }
 
-// faults returns the problems: hooks that failed, what the runtime reports, and hooks that were never called.
+// faults returns the problems: hooks that failed, what the runtime reports, and hooks that were never called. If the
+// container failed before its process was called, that is a consequence, and no problem of its own.
 func (r *Report) faults(runtime []string) []string {
 	var failed, never []string
 	for _, c := range r.InOrder() {
@@ -148,11 +149,12 @@ func (r *Report) faults(runtime []string) []string {
 		case p == "" || c.Ignored:
 		case c.Result != NeverCalled:
 			failed = append(failed, p)
-		case r.Process.Result == NeverCalled:
-			never = append(never, p+": the container failed before")
 		default:
 			never = append(never, p)
 		}
+	}
+	if faults := slices.Concat(failed, runtime); r.Process.Result == NeverCalled && len(faults) > 0 {
+		return faults
 	}
 	return slices.Concat(failed, runtime, never)
 }
