@@ -10,6 +10,7 @@ package inventory
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -155,6 +156,8 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		return e
 	case w.known && !w.through:
 		e.State = None
+	case errors.Is(err, container.ErrLater):
+		e.State, e.Reason = Unknown, err.Error()
 	case proc.Gone(err) && staysAlive(c):
 		e.fail(fmt.Errorf("it runs, and its config.json is gone from %s", c.Bundle))
 	case proc.Gone(err) && !c.Running:

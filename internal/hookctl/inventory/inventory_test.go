@@ -206,6 +206,28 @@ func TestCreated(t *testing.T) {
 	}
 }
 
+// TestOneBundle tests containers of runc and crun that were created from one bundle, one after the other: config.json is
+// that of the last one. crun keeps a copy of each.
+func TestOneBundle(t *testing.T) {
+	sys, exe := machine(t, `{"hooks":{"poststop":[{"path":"/a"}]}}`)
+	write(t, sys.Path("b/config.json"), `{"hooks":{"poststop":[{"path":"/a"}]}}`)
+	write(t, sys.Path("run/runc/before/state.json"), `{"created":"2000-01-02T03:04:05.678Z","config":{"labels":["bundle=/b"]}}`)
+	write(t, sys.Path("run/runc/after/state.json"), `{"created":"2999-01-02T03:04:05.678Z","config":{"labels":["bundle=/b"]}}`)
+	write(t, sys.Path("run/crun/own/status"), `{"bundle":"/b"}`)
+	write(t, sys.Path("run/crun/own/config.json"), `{}`)
+	got := map[string]string{}
+	for _, e := range inventory.New(sys, inventory.Options{Exe: exe, Profiles: []string{"", "gpu"}}).List(container.Look(sys).Containers) {
+		got[e.ID] = fmt.Sprint(e.State, " ", len(e.Hooks), " ", e.Reason)
+	}
+	want := map[string]string{
+		"before": "unknown 0 " + sys.Path("b/config.json") + " was changed after the container was created; which hooks that has is not known",
+		"after":  "complete 1 ", "own": "missing 0 ",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // link makes the paths of a system whose root is not / lead into it, because a runtime is opened below the system's
 // root.
 func link(t testing.TB, sys system.System) {
