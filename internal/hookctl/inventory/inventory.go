@@ -495,15 +495,17 @@ func (h hook) program() (path, file string) {
 	return h.Args[i+1], file
 }
 
-// Each calls f for each hook, in the order of the stages and of each stage's hooks. file is empty if unknown, and "the
-// engine" for an engine's own hook.
+// ByEngine stands for the file of a hook that the engine itself adds.
+const ByEngine = "the engine"
+
+// Each calls f for each hook, in the order of the stages and of each stage's hooks. file is empty if unknown.
 func (e *Entry) Each(f func(place Place, path, file string)) {
 	for _, stage := range hooks.Stages() {
 		for i := range e.Hooks[stage] {
 			place := Place{stage, i}
 			path, file := e.hook(place).program()
 			if file = cmp.Or(e.From[place], file); file == "" && e.isEngines(place) {
-				file = "the engine"
+				file = ByEngine
 			}
 			f(place, path, file)
 		}
