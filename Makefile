@@ -120,8 +120,8 @@ demo: build ## run a throwaway container with example hooks under runc
 	scripts/demo.sh
 
 # The targets that make test runs, in this order, and those that make test-all adds, which take longest.
-TESTS := engines test-unit test-fuzz test-modules test-engines
-MORE_TESTS := test-packaging
+TESTS := engines test-unit test-modules test-engines
+MORE_TESTS := test-fuzz test-kills test-roots test-packaging
 
 .PHONY: picture
 picture: build ## draw docs/hookctl-try.svg from a real run of hookctl try, under runc
@@ -132,7 +132,7 @@ test: ## install the missing engines and run the tests
 	scripts/test.sh $(TESTS)
 
 .PHONY: test-all
-test-all: ## run the same and the tests of the packages, which build everything several times
+test-all: ## run the same, fuzzing, hundreds of kills of hookctl, Debian 13's engines, and the tests of the packages
 	scripts/test.sh $(TESTS) $(MORE_TESTS)
 
 # The Debian suites in whose root test/engines runs, besides the machine's own root.
@@ -140,10 +140,9 @@ ROOTS ?= trixie
 export ROOT_CACHE MIRROR
 
 .PHONY: engines
-engines: ## install the engines and tools for the tests and the bench (Debian), build newer ones, create the roots
+engines: ## install the engines and tools for the tests and the bench (Debian), build newer ones
 	scripts/install-engines.sh
 	$(MAKE) --no-print-directory newer
-	for suite in $(ROOTS); do scripts/root.sh "$$suite" >/dev/null; done
 
 # Debian's engines are years old, so test/newer pins newer versions. Without a C compiler runc is not built, and its tests are
 # skipped.
@@ -168,16 +167,21 @@ bin/gotestsum: go.mod
 	go build -o $@ gotest.tools/gotestsum
 
 # Tests that take more than a few seconds: hundreds of kills, whole containers, every example in the documents.
+KILLS := TestKilled|TestInterrupted
 SLOW := test/ examples internal/hookctl/registration internal/hookctl/try internal/hooklog internal/hookrun
 
 .PHONY: quick
 quick: ## vet, and the fast tests of changed packages, in less than a minute
 	go vet ./...
-	go test -short $$(go list ./... | grep -v $(SLOW:%=-e '/%'))
+	go test -short -skip '$(KILLS)' $$(go list ./... | grep -v $(SLOW:%=-e '/%'))
 
 .PHONY: test-unit
 test-unit: bin/gotestsum ## run the tests of the main module
-	$(GOTESTSUM) -- $(TEST_FLAGS) ./...
+	$(GOTESTSUM) -- $(TEST_FLAGS) -short ./...
+
+.PHONY: test-kills
+test-kills: bin/gotestsum ## kill and interrupt each command of hookctl that changes the system a hundred times (test-unit: eight times)
+	$(GOTESTSUM) -- $(TEST_FLAGS) -run '$(KILLS)' ./cmd/hookctl
 
 .PHONY: test-faults
 test-faults: ## run the tests with kills, failing system calls, odd files, 2000 calls at once (test-unit has them too)
@@ -192,8 +196,12 @@ test-modules: bin/gotestsum ## compare with Podman's library, check the Kubernet
 	for m in $(TEST_MODULES); do (cd $$m && $(CURDIR)/$(GOTESTSUM) -- $(TEST_FLAGS) ./...); done
 
 .PHONY: test-engines
-test-engines: bin/gotestsum ## run the tests with real engines, in the machine's own root and those of ROOTS (trixie)
-	scripts/test-engines.sh machine $(ROOTS)
+test-engines: bin/gotestsum ## run the tests with real engines, in the machine's own root
+	scripts/test-engines.sh machine
+
+.PHONY: test-roots
+test-roots: bin/gotestsum newer ## run the same in the roots of ROOTS (trixie: Debian 13), which it creates
+	scripts/test-engines.sh $(ROOTS)
 
 .PHONY: test-next
 test-next: bin/gotestsum newer ## run the same in a root of Debian sid, whose engines change daily

@@ -192,7 +192,7 @@ func TestHouse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, house, found := strings.Cut(string(text), "\n## The house\n")
+	_, house, found := strings.Cut(string(text), "\n## Packages\n")
 	house, _, _ = strings.Cut(house, "\n## ")
 	if !found {
 		t.Fatal("docs/design.md has no section about the house")

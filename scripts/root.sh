@@ -67,7 +67,7 @@ list=$(IFS=, && echo "${packages[*]}")
 if ! DEBIAN_FRONTEND=noninteractive unshare --mount debootstrap --force-check-gpg --variant=minbase --include="$list" \
 	"$suite" "$new" "$MIRROR" >"$log" 2>&1 </dev/null 9>&-; then
 	tail -n 20 "$log" "$new/debootstrap/debootstrap.log" >&2 2>/dev/null || true
-	say "debootstrap $suite failed, as the lines above say (the whole is in $log); 'make MIRROR=URL' takes another mirror than $MIRROR, and 'make test ROOTS=' goes without this root"
+	say "debootstrap $suite failed, as the lines above say (the whole is in $log); 'make MIRROR=URL' takes another mirror than $MIRROR, and 'make test-all ROOTS=' leaves this root out"
 	exit 1
 fi
 rm -rf "$new"/var/cache/apt/archives/*.deb "$new"/var/lib/apt/lists/*

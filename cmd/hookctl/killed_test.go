@@ -139,8 +139,8 @@ type pair struct {
 	config, text      string // of the engine that a profile is registered with; empty if there is none
 }
 
-// TestKilled: each command is killed 100 times at random moments. The same command, called again, completes it. The
-// opposite one leaves nothing.
+// TestKilled: each command is killed 100 times at random moments (8 times with -short). The same command, called again,
+// completes it. The opposite one leaves nothing.
 func TestKilled(t *testing.T) {
 	eachPair(t, func(t *testing.T, m *machine, there, back string) {
 		if strings.HasPrefix(there, "profile") { // whose removal leaves this directory, as the package does
@@ -198,9 +198,6 @@ while grep -qs $now {}/hang; do sleep 0.01; done
 // TestKilledUnjudged: a command is killed while the engine that it asked about a change hangs. The next call, of any
 // command, undoes the change that was not judged.
 func TestKilledUnjudged(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: it waits for an engine some hundred times")
-	}
 	eachPair(t, func(t *testing.T, m *machine, there, back string) {
 		program := map[string]string{"docker": "dockerd", "crio": "crio", "containerd": "containerd"}[filepath.Base(t.Name())]
 		if program == "" {
@@ -325,9 +322,6 @@ func eachPair(t *testing.T, test func(t *testing.T, m *machine, there, back stri
 			t.Parallel()
 			if p.name == "node" && os.Geteuid() != 0 {
 				t.Skip("hookctl node needs root (sudo make test)")
-			}
-			if p.name == "node" && testing.Short() {
-				t.Skip("-short: the programs are copied some hundred times")
 			}
 			profile := fmt.Sprintf("killed-%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), os.Getpid())
 			t.Cleanup(func() { // files that a killed call leaves until the machine is rebooted

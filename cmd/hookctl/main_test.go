@@ -51,10 +51,12 @@ func TestScripts(t *testing.T) {
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("SYSTEM", filepath.Join(env.WorkDir, "system"))
 			env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
-			if err := os.MkdirAll(filepath.Join(env.WorkDir, "system", "proc", "1"), 0o755); err != nil {
-				return err
+			for _, dir := range []string{"system/proc/1", "profiles", "bin"} {
+				if err := os.MkdirAll(filepath.Join(env.WorkDir, dir), 0o755); err != nil {
+					return err
+				}
 			}
-			return os.MkdirAll(bin, 0o755)
+			return nil
 		},
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -9,7 +9,7 @@ import (
 // The program starts once for every supervised hook.
 func TestPackagesLinked(t *testing.T) {
 	t.Parallel()
-	linktest.Packages(t, []string{"build", "hookrun", "hooklog", "report", "jsonfile"}, map[string]string{
+	linktest.Packages(t, []string{"build", "hookrun", "hooklog", "report", "jsonfile", "pod"}, map[string]string{
 		"net":           "the program uses no network",
 		"os/exec":       "internal/hookrun starts the hook, and must reap more than its own child",
 		"encoding/json": "jsontext reads and writes records and the container's state",

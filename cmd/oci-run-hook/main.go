@@ -96,8 +96,8 @@ func record(o options, s state, run hookrun.Outcome, ignored bool, stdout, stder
 	}
 	r := hooklog.Record{
 		Time: run.Begin, Seconds: run.End.Sub(run.Begin).Seconds(), Stage: o.stage, Path: o.path, Args: o.args,
-		Container: s.ID, PodNamespace: s.podNamespace, PodName: s.podName, ContainerName: s.containerName, Bundle: s.Bundle,
-		Profile: o.profile, File: o.file, Result: string(run.Result), Ignored: ignored,
+		Container: s.ID, PodNamespace: s.pod.Namespace, PodName: s.pod.Pod, ContainerName: s.pod.Container, Bundle: s.Bundle,
+		Profile: o.profile, File: o.file, Place: o.place, Result: string(run.Result), Ignored: ignored,
 	}
 	switch {
 	case run.Signal != 0:

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -58,7 +59,10 @@ type came struct {
 	took           time.Duration
 }
 
-const aState = `{"ociVersion":"1.0.2","id":"c1","status":"creating","pid":77,"bundle":"/b","annotations":{` +
+// aBundle is the bundle of a pod's container in containerd.
+const aBundle = "/run/containerd/io.containerd.runtime.v2.task/k8s.io/c1"
+
+const aState = `{"ociVersion":"1.0.2","id":"c1","status":"creating","pid":77,"bundle":"` + aBundle + `","annotations":{` +
 	`"io.kubernetes.cri.sandbox-namespace":"ns","io.kubernetes.cri.sandbox-name":"pod","io.kubernetes.cri.container-name":"main","secret":"x"}}`
 
 func (c call) run(t *testing.T) (r came) {
@@ -94,7 +98,7 @@ var misread = regexp.MustCompile(`(?i)no such file or directory|permission denie
 
 // TestRuns shows what the runtime sees and what is recorded, for each kind of hook.
 func TestRuns(t *testing.T) {
-	named := []string{"--stage=createRuntime", "--profile", "gpu-hooks", "--file=/f.json"}
+	named := []string{"--stage=createRuntime", "--profile", "gpu-hooks", "--file=/f.json", "--place=/hooks/createRuntime/1"}
 	const who = "oci-run-hook: createRuntime hook /bin/sh of gpu-hooks: "
 	const parentEnded = "the signal was sent to its parent process"
 	for name, tt := range map[string]struct {
@@ -145,8 +149,8 @@ func TestRuns(t *testing.T) {
 				want.Stage = "createRuntime"
 			}
 			want.Time, want.Seconds = r.Time, r.Seconds
-			want.Path, want.Args, want.Profile, want.File = "/bin/sh", []string{"the-hook", "-c", tt.script}, "gpu-hooks", "/f.json"
-			want.Container, want.Bundle, want.PodNamespace, want.PodName, want.ContainerName = "c1", "/b", "ns", "pod", "main"
+			want.Path, want.Args, want.Profile, want.File, want.Place = "/bin/sh", []string{"the-hook", "-c", tt.script}, "gpu-hooks", "/f.json", "/hooks/createRuntime/1"
+			want.Container, want.Bundle, want.PodNamespace, want.PodName, want.ContainerName = "c1", aBundle, "ns", "pod", "main"
 			if diff := cmp.Diff(&want, r); diff != "" || time.Since(r.Time).Abs() > time.Minute || r.Seconds < 0 || r.Result == "timed out" && r.Seconds < 1 || r.Seconds > 60 {
 				t.Errorf("%v (-want +got):\n%s", r.Time, diff)
 			}
@@ -156,6 +160,17 @@ func TestRuns(t *testing.T) {
 
 func ptr(n int) *int { return &n }
 
+// Whoever starts a container by Docker, Podman or ctr can write the annotations of a pod. They name none in the record
+// if the bundle is not that of an engine of Kubernetes.
+func TestPodClaimed(t *testing.T) {
+	for _, bundle := range []string{"/b", strings.Replace(aBundle, "k8s.io", "moby", 1), strings.Replace(aBundle, "c1", "c2", 1)} {
+		got := call{script: "exit 0", stdin: strings.Replace(aState, aBundle, bundle, 1)}.run(t)
+		if r := got.records[0]; r.Bundle != bundle || r.Container != "c1" || r.PodNamespace != "" || r.PodName != "" || r.ContainerName != "" {
+			t.Errorf("%s: %+v", bundle, r)
+		}
+	}
+}
+
 // A hook gets the input and environment that the runtime passes, and OCI_ variables, so that it need not parse the
 // state.
 func TestSurroundings(t *testing.T) {
@@ -164,14 +179,14 @@ func TestSurroundings(t *testing.T) {
 		stdin, env string
 		args       []string
 	}{
-		"state":        {aState, "OCI_CONTAINER_ID=c1\nOCI_CONTAINER_PID=77\nOCI_CONTAINER_BUNDLE=/b\nOCI_CONTAINER_STATUS=creating\nOCI_HOOK_STAGE=prestart\n", []string{"--stage", "prestart"}},
-		"line feed":    {aState + "\n", "OCI_CONTAINER_ID=c1\nOCI_CONTAINER_PID=77\nOCI_CONTAINER_BUNDLE=/b\nOCI_CONTAINER_STATUS=creating\n", nil},
+		"state":        {aState, "OCI_CONTAINER_ID=c1\nOCI_CONTAINER_PID=77\nOCI_CONTAINER_BUNDLE=" + aBundle + "\nOCI_CONTAINER_STATUS=creating\nOCI_HOOK_STAGE=prestart\n", []string{"--stage", "prestart"}},
+		"line feed":    {aState + "\n", "OCI_CONTAINER_ID=c1\nOCI_CONTAINER_PID=77\nOCI_CONTAINER_BUNDLE=" + aBundle + "\nOCI_CONTAINER_STATUS=creating\n", nil},
 		"no process":   {`{"id":"x","pid":0,"status":"stopped"}`, "OCI_CONTAINER_ID=x\nOCI_CONTAINER_STATUS=stopped\n", nil},
 		"nothing":      {"", "", nil},
 		"no JSON":      {"hello", "", nil},
 		"another type": {`{"id":5}`, "", nil},
 		"NUL":          {`{"id":"a\u0000b","bundle":"/b"}`, "OCI_CONTAINER_BUNDLE=/b\n", nil},
-		"large":        {aState[:len(aState)-1] + `,"x":"` + strings.Repeat("y", 500<<10) + `"}`, "OCI_CONTAINER_ID=c1\nOCI_CONTAINER_PID=77\nOCI_CONTAINER_BUNDLE=/b\nOCI_CONTAINER_STATUS=creating\n", nil},
+		"large":        {aState[:len(aState)-1] + `,"x":"` + strings.Repeat("y", 500<<10) + `"}`, "OCI_CONTAINER_ID=c1\nOCI_CONTAINER_PID=77\nOCI_CONTAINER_BUNDLE=" + aBundle + "\nOCI_CONTAINER_STATUS=creating\n", nil},
 		"too large":    {aState[:len(aState)-1] + `,"x":"` + strings.Repeat("y", 3<<20) + `"}`, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -333,9 +348,9 @@ func TestNotStarted(t *testing.T) {
 		status int
 		why    string
 	}{
-		"/nix":        {127, "cannot be executed: nothing exists at this path (ENOENT)"},
-		"/etc/passwd": {126, "cannot be executed: access is refused (EACCES)"},
-		"/etc":        {126, "cannot be executed: access is refused (EACCES)"},
+		"/nix":        {127, "cannot be executed: nothing exists at this path (ENOENT); correct the path, or create it"},
+		"/etc/passwd": {126, "cannot be executed: access is refused (EACCES); run: chmod +x /etc/passwd"},
+		"/etc":        {126, "cannot be executed: access is refused (EACCES); a directory is there: give the path of a program"},
 	} {
 		got := call{args: []string{"--", path, "x"}}.run(t)
 		if got.status != tt.status || got.stderr != "oci-run-hook: hook "+path+": "+tt.why+"\n" {
@@ -416,7 +431,7 @@ func FuzzState(f *testing.F) {
 	f.Add([]byte(`{"annotations":null,"pid":-1}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := parseState(text)
-		if err != nil && s != (state{}) {
+		if err != nil && !reflect.DeepEqual(s, state{}) {
 			t.Errorf("%+v, %v", s, err)
 		}
 		for _, e := range s.environment(nil, "") {

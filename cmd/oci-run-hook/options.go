@@ -13,11 +13,11 @@ import (
 
 // options are the options and arguments on the command line.
 type options struct {
-	stage, profile, file string // for messages and records; may be empty
-	limit                time.Duration
-	ignore               bool   // a failure is recorded, but the exit status is 0
-	statusOnly           bool   // the hook's output is not recorded
-	records              string // the path of the file of records; empty for the default
+	stage, profile, file, place string // for messages and records; may be empty
+	limit                       time.Duration
+	ignore                      bool   // a failure is recorded, but the exit status is 0
+	statusOnly                  bool   // the hook's output is not recorded
+	records                     string // the path of the file of records; empty for the default
 
 	path string   // the path of the hook's program
 	args []string // the hook's arguments, including argv[0]
@@ -51,6 +51,8 @@ func parse(args []string) (options, error) {
 			set = text(&o.profile)
 		case "--file":
 			set = text(&o.file)
+		case "--place":
+			set = text(&o.place)
 		case "--log":
 			set = absolute(&o.records)
 		case "--timeout":
@@ -178,6 +180,7 @@ records, which hookctl log shows.
                            startContainer, poststart or poststop
   --profile NAME           the profile, for messages and the record
   --file FILE              the file that defines the hook, for the record
+  --place PLACE            where in FILE the hook is, for the record and metrics
   --record WHAT            output: record what the hook prints (the default);
                            status: record and show no output
   --log FILE               the file of records

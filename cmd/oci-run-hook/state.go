@@ -11,15 +11,17 @@ import (
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/pod"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // state holds the used members of the container's state, which a runtime passes to a hook on standard input (runtime
 // specification, runtime.md, State). All are empty if there is no state.
 type state struct {
-	ID, Status, Bundle                   string
-	PID                                  string // decimal; empty if the container has no process
-	podNamespace, podName, containerName string
+	ID, Status, Bundle string
+	PID                string            // decimal; empty if the container has no process
+	annotations        map[string]string // those that may name the pod
+	pod                pod.Names         // the pod that the container belongs to
 }
 
 // maxState is the number of bytes of standard input in which the state must end. The rest is passed on unread.
@@ -62,25 +64,12 @@ func readState(stdin *os.File, limit time.Duration) (s state, all io.Reader, err
 			return s, nil, fmt.Errorf("not started: standard input cannot be read: %w", report.Plain(r.err))
 		}
 		s, _ = parseState(r.text) // the hook may get other input than a state
+		s.pod = pod.Of(s.ID, s.Bundle, s.annotations)
 		if r.ended {
 			return s, bytes.NewReader(r.text), nil
 		}
 		return s, io.MultiReader(bytes.NewReader(r.text), stdin), nil
 	}
-}
-
-// annotation returns the member for the value of an annotation in which containerd or CRI-O record the names of the pod
-// and of the container in it. It returns nil for any other annotation.
-func (s *state) annotation(name string) *string {
-	switch name {
-	case "io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace":
-		return &s.podNamespace
-	case "io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name":
-		return &s.podName
-	case "io.kubernetes.cri.container-name", "io.kubernetes.container.name":
-		return &s.containerName
-	}
-	return nil
 }
 
 func parseState(text []byte) (s state, err error) {
@@ -103,9 +92,10 @@ func parseState(text []byte) (s state, err error) {
 			}
 			return err
 		case "annotations":
+			s.annotations = map[string]string{}
 			err = r.Object(func(name string) (err error) {
-				if to := s.annotation(name); to != nil {
-					*to, err = r.String()
+				if pod.IsAnnotation(name) {
+					s.annotations[name], err = r.String()
 				}
 				return err
 			})

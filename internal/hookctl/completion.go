@@ -41,6 +41,9 @@ func newCompletion(u *ui.UI) *cobra.Command {
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if u.AsJSON {
+				return usageError("this command prints no JSON")
+			}
 			root := cmd.Root()
 			switch args[0] {
 			case "bash":

@@ -31,13 +31,12 @@ func (r *enrolment) define(cmd *cobra.Command, sys system.System) {
 	flags := cmd.Flags()
 	flags.StringVar(&r.profile, "profile", "", "the `name` of the profile")
 	flags.StringVar(&r.config, "config", "", "the engine's main configuration `file` (default: the one that its running daemon reads, or else the usual one)")
-	flags.StringVar(&r.binDir, "bin-dir", "", binDirUsage)
+	defineBinDir(cmd, &r.binDir)
 	flags.BoolVar(&r.dryRun, "dry-run", false, "show the change to each file, and do nothing")
 	flags.BoolVar(&r.reload, "reload", false, "make the engine reload its configuration, and ask it whether it knows the change (otherwise the command to run is printed)")
-	must(cmd.MarkFlagRequired("profile"))
+	require(cmd, "profile")
 	completeProfiles(cmd, sys, "profile")
 	must(cmd.MarkFlagFilename("config"))
-	complete(cmd, "bin-dir")
 	cmd.ValidArgs = engines.Names
 	cmd.Args = cobra.ExactArgs(1)
 	defineHostRoot(cmd)
@@ -213,6 +212,8 @@ func printPlan(u *ui.UI, sys system.System, e engine.Engine, plan *registration.
 		u.Printf("to apply the change, run: %s\n  (%s)\n", u.Paint(ui.Bold, next.Command), ui.Escape(next.Effect))
 	case reload.Command != "" && !r.dryRun:
 		u.Printf("%s has read it: %s\n", e.Name(), reload.Effect)
+	case next.Effect != "":
+		u.Printf("%s\n", next.Effect)
 	}
 	return nil
 }

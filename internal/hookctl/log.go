@@ -52,7 +52,7 @@ func newLog(u *ui.UI, sys system.System) *cobra.Command {
 pod, the stage, the hook, its duration and its result. If a hook failed, what it
 printed is shown below its line.
 
-Hooks are supervised, and therefore recorded, if their hook file has the key
+Hooks are supervised, and therefore recorded, if their hook file has the member
 "supervise". See oci-run-hook(8).`,
 		Example: "  hookctl log --failed --since 1h\n" +
 			"  hookctl log --stats --profile gpu\n" +
@@ -81,29 +81,10 @@ Hooks are supervised, and therefore recorded, if their hook file has the key
 			if follow {
 				return followLog(cmd, u, sys, records, &q, format)
 			}
-			list := []*hooklog.Record{}
-			each := func(r *hooklog.Record) error { list = append(list, r); return nil }
-			if !stats && !u.AsJSON && format != "trace" { // as they are read
-				each = func(r *hooklog.Record) error { return writeRecord(u, r, format) }
+			if stats {
+				return showStats(u, sys, records, &q)
 			}
-			found, err := readRecords(u, sys, records, &q, each)
-			if err != nil {
-				return err
-			}
-			switch {
-			case stats && u.AsJSON:
-				return u.JSON(history.Summarize(list))
-			case u.AsJSON:
-				return u.JSON(list)
-			}
-			noteNone(u, sys, records, found)
-			switch {
-			case stats:
-				u.Stats(history.Summarize(list))
-			case format == "trace":
-				return writeRecords(u, list, format)
-			}
-			return nil
+			return showRecords(u, sys, records, &q, format)
 		},
 	}
 	flags := cmd.Flags()
@@ -123,7 +104,7 @@ Hooks are supervised, and therefore recorded, if their hook file has the key
 }
 
 func addRecordsFlag(cmd *cobra.Command, records *string) {
-	cmd.Flags().StringVar(records, "records", "", "the `file` of records (default: the user's own)")
+	cmd.Flags().StringVar(records, "records", "", "the `file` of records (default: /var/log/oci-add-hooks/hooks.jsonl; for users other than root: ~/.local/state/oci-add-hooks/hooks.jsonl)")
 	must(cmd.MarkFlagFilename("records", "jsonl"))
 }
 
@@ -157,7 +138,7 @@ func noteNone(u *ui.UI, sys system.System, path string, found history.Found) {
 	switch {
 	case err != nil || found.Meant > 0:
 	case found.Records == 0:
-		u.Note("there are no records in " + path + `; hooks are recorded if their hook file has the key "supervise"`)
+		u.Note("there are no records in " + path + `; hooks of containers are recorded if their hook file has the member "supervise" (hookctl try records nothing)`)
 	default:
 		u.Note(fmt.Sprintf("none of the %d records in %s matches", found.Records, path))
 	}
@@ -169,13 +150,17 @@ func followLog(cmd *cobra.Command, u *ui.UI, sys system.System, path string, q *
 	if err != nil {
 		return err
 	}
+	write, _ := recordWriter(u, format)
+	if u.AsJSON { // a list would have no end
+		write = func(r *hooklog.Record) error { return u.JSONLine(r) }
+	}
 	torn := 0
 	err = interruptible(cmd, func(ctx context.Context) (err error) {
 		torn, err = hooklog.Follow(ctx, path, func(r *hooklog.Record) error {
 			if !q.Match(r) {
 				return nil
 			}
-			if err := writeRecord(u, r, format); err != nil {
+			if err := write(r); err != nil {
 				return err
 			}
 			return u.Flush()
@@ -186,29 +171,48 @@ func followLog(cmd *cobra.Command, u *ui.UI, sys system.System, path string, q *
 	return err
 }
 
-// writeRecords prints records in a format.
-func writeRecords(u *ui.UI, list []*hooklog.Record, format string) error {
-	if format == "trace" {
-		return history.WriteTrace(u.Out(), list)
+// showRecords prints the records that match a query.
+func showRecords(u *ui.UI, sys system.System, path string, q *history.Query, format string) error {
+	write, end := recordWriter(u, format)
+	found, err := readRecords(u, sys, path, q, write)
+	if err != nil {
+		return err
 	}
-	for _, r := range list {
-		if err := writeRecord(u, r, format); err != nil {
-			return err
-		}
+	if !u.AsJSON {
+		noteNone(u, sys, path, found)
 	}
+	return end()
+}
+
+// showStats prints statistics of the records that match a query.
+func showStats(u *ui.UI, sys system.System, path string, q *history.Query) error {
+	var stats history.Statistics
+	found, err := readRecords(u, sys, path, q, func(r *hooklog.Record) error { stats.Add(r); return nil })
+	if err != nil {
+		return err
+	}
+	if u.AsJSON {
+		return u.JSON(stats.List())
+	}
+	noteNone(u, sys, path, found)
+	u.Stats(stats.List())
 	return nil
 }
 
-// writeRecord prints a record as a line of JSON or OTLP, or as text.
-func writeRecord(u *ui.UI, r *hooklog.Record, format string) error {
+// recordWriter returns a function that prints a record in a format, or as an element of a JSON list if JSON is asked for,
+// and one that ends the output. They keep no records.
+func recordWriter(u *ui.UI, format string) (write func(*hooklog.Record) error, end func() error) {
 	switch {
 	case u.AsJSON:
-		return u.JSONLine(r)
+		list := u.JSONList()
+		return func(r *hooklog.Record) error { return list.Add(r) }, list.End
+	case format == "trace":
+		trace := history.NewTrace(u.Out())
+		return trace.Add, trace.End
 	case format == "otlp":
-		return history.WriteOTLP(u.Out(), r)
+		return func(r *hooklog.Record) error { return history.WriteOTLP(u.Out(), r) }, func() error { return nil }
 	}
-	u.Record(r)
-	return nil
+	return func(r *hooklog.Record) error { u.Record(r); return nil }, func() error { return nil }
 }
 
 // recordsPath returns the path of the records: the given one, which must exist, or the system's if none is given.
@@ -221,7 +225,10 @@ func recordsPath(sys system.System, given string) (string, error) {
 		return given, nil
 	}
 	path, err := report.Records()
-	return sys.Path(path), err
+	if err != nil {
+		return "", fmt.Errorf("%w, or name the file with --records FILE", err)
+	}
+	return sys.Path(path), nil
 }
 
 func noteTorn(u *ui.UI, path string, torn int) {

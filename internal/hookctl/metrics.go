@@ -62,7 +62,7 @@ profile and state, as hookctl ps lists them, if it can see all of them.`,
 func countContainers(u *ui.UI, sys system.System, name string) (counts []history.Containers) {
 	scan := container.Look(sys)
 	if err := scan.Unknown(); err != nil {
-		u.Note("containers are not counted; try as root:" + container.Inset(err))
+		u.Note("containers are not counted; " + container.Because(err))
 		return nil
 	}
 	exe, _ := program.Find("")

@@ -47,7 +47,7 @@ func (o *nodeOptions) define(cmd *cobra.Command) {
 	flags.StringVar(&o.hostRoot, "host-root", "", "the `directory` where the node's file system is mounted")
 	flags.StringVar(&o.node.BinDir, "bin-dir", node.BinDir, "the `directory` on the node for the programs and the link")
 	flags.BoolVar(&o.node.DryRun, "dry-run", false, "check everything, show what would be done, and do nothing")
-	must(errors.Join(cmd.MarkFlagRequired("profile"), cmd.MarkFlagRequired("host-root")))
+	require(cmd, "profile", "host-root")
 	complete(cmd, "host-root", "bin-dir")
 	cmd.ValidArgs = engines.Names
 	cmd.Args = cobra.ExactArgs(1)
@@ -135,7 +135,8 @@ func newNodeInstall(u *ui.UI, sys system.System) *cobra.Command {
 	flags.StringVar(&o.config, "config", "", "the engine's main configuration `file`, on the node (default: where it usually is)")
 	flags.StringArrayVar(&o.node.PodAnnotations, "pod-annotation", nil, "the `glob` of pods' annotations that containerd passes to containers, for conditions to see (repeatable)")
 	flags.BoolVar(&canary, "canary", true, "run a container with the profile before the node is ready (without this option: if the engine has the images that it needs; =false: never)")
-	must(errors.Join(cmd.MarkFlagRequired("hooks"), cmd.MarkFlagFilename("hooks"), cmd.MarkFlagFilename("config")))
+	require(cmd, "hooks")
+	must(errors.Join(cmd.MarkFlagFilename("hooks"), cmd.MarkFlagFilename("config")))
 	o.define(cmd)
 	return cmd
 }
@@ -182,7 +183,7 @@ func newNodeStatus(u *ui.UI, sys system.System) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&name, "profile", "", "the `name` of the profile")
 	flags.StringVar(&hostRoot, "host-root", "/", "the `directory` where the node's file system is mounted")
-	must(cmd.MarkFlagRequired("profile"))
+	require(cmd, "profile")
 	complete(cmd, "host-root")
 	return cmd
 }

@@ -1,6 +1,7 @@
 package hookctl
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/preview"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/profiles"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
@@ -36,7 +38,7 @@ func newPreview(u *ui.UI, sys system.System) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if name != "" {
-				if err := namesProfile(name); err != nil {
+				if err := cmp.Or(namesProfile(name), profiles.Exists(sys, name)); err != nil {
 					return err
 				}
 				call.Name = name

@@ -25,7 +25,7 @@ func newProfileUsers(u *ui.UI, sys system.System) *cobra.Command {
 			"not be started again. It does not find containers that a person started through the link.\n\n" +
 			"It trusts an engine's process only if it is root's and on the host, and only root can write its program. Any other process that " +
 			"names the profile is reported on standard error and not counted.\n\n" +
-			"Exit status: 0 if there are none, 1 if there are some or hookctl cannot find out.",
+			"Exit status: 0 if there are none, 1 if there are some, or if there may be some that hookctl cannot examine.",
 		Example: "  hookctl profile users gpu-hooks",
 		RunE: func(_ *cobra.Command, names []string) error {
 			for _, name := range names {
@@ -58,7 +58,7 @@ func newProfileUsers(u *ui.UI, sys system.System) *cobra.Command {
 			}
 			noteClaims(u, claims)
 			if unknown != nil {
-				return fmt.Errorf("not all containers can be seen; try as root:%s", container.Inset(unknown))
+				return fmt.Errorf("not all containers can be seen; %s", container.Because(unknown))
 			}
 			if len(list) > 0 {
 				return errProblems
@@ -67,8 +67,7 @@ func newProfileUsers(u *ui.UI, sys system.System) *cobra.Command {
 		},
 		ValidArgsFunction: completion(sys),
 	}
-	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
-	complete(cmd, "bin-dir")
+	defineBinDir(cmd, &binDir)
 	defineHostRoot(cmd)
 	return cmd
 }

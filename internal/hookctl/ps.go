@@ -33,11 +33,13 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 			"  changed   it has others, for example those of an older version of the profile\n" +
 			"  missing   it goes through the profile but has none of its hooks\n" +
 			"  none      it does not go through oci-add-hooks\n" +
-			"  unknown   hookctl cannot find out; the reason is shown\n\n" +
+			"  unknown   its hooks or its profile cannot be read; the reason is shown\n\n" +
 			"The shim or conmon that watches a running container shows its profile; for a stopped container, the engine's configuration does. Nothing shows " +
 			"the profile of a container that a person started with runc or crun, or of a Podman container that has ended: --profile NAME compares these with a profile.\n\n" +
 			"Of supervised hooks, the last run of each is reported if it failed, even if the failure was ignored. A container that is gone although its poststop " +
 			"hooks did not run is reported too.\n\n" +
+			"HOOKS counts all hooks in config.json, also those of the engine itself, such as Docker's libnetwork-setkey. hookctl believes an engine's process only if it is root's, " +
+			"runs on the host, and only root can write its program; a note names any other, whose containers are not listed.\n\n" +
 			"--expect NAME reports the containers that should have gone through that profile and did not: those to which it would add hooks.\n\n" +
 			"Exit status: 0 if nothing is wrong, else 1.",
 		Example: "  hookctl ps --problems\n  hookctl ps --expect gpu-hooks --json",
@@ -107,7 +109,7 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 				u.Note(fmt.Sprintf("%s; the same holds for %d more, and their containers are not listed", why[0], len(why)-1))
 			}
 			if err := scan.Unknown(); err != nil {
-				return fmt.Errorf("there may be more containers; try as root:%s", container.Inset(err))
+				return fmt.Errorf("there may be more containers; %s", container.Because(err))
 			}
 			if unread != nil {
 				return fmt.Errorf("the results of hooks are not known: %w", unread)
@@ -123,9 +125,9 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 	flags.StringVar(&opts.Expect, "expect", "", "the `name` of the profile that containers should go through")
 	flags.BoolVar(&onlyProblems, "problems", false, "only containers with problems")
 	flags.StringArrayVar(&roots, "root", nil, "another `directory` of a runtime's state to look for containers in (runc --root; repeatable)")
-	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
+	defineBinDir(cmd, &binDir)
 	addRecordsFlag(cmd, &records)
-	complete(cmd, "root", "bin-dir")
+	complete(cmd, "root")
 	completeProfiles(cmd, sys, "profile")
 	completeProfiles(cmd, sys, "expect")
 	defineHostRoot(cmd)

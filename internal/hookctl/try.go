@@ -1,6 +1,7 @@
 package hookctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,7 +119,13 @@ func tryHooks(cmd *cobra.Command, u *ui.UI, opts try.Options, format string) err
 	case u.AsJSON:
 		err = u.JSON(report)
 	case format != "text":
-		err = writeRecords(u, report.Records(), format)
+		write, end := recordWriter(u, format)
+		for _, r := range report.Records() {
+			if err == nil {
+				err = write(r)
+			}
+		}
+		err = cmp.Or(err, end())
 	default:
 		u.Trial(report)
 	}

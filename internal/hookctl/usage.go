@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 )
 
 // errProblems is returned by a command that found problems and has reported them.
@@ -24,6 +26,16 @@ func (e usageError) Error() string { return string(e) }
 type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
+
+// ownPath corrects the remedy of an error about a path of the command line: unlike an engine's runtime, hookctl is called
+// in the user's directory.
+func ownPath(err error) error {
+	var at *jsonfile.Error
+	if errors.As(err, &at) && at.Remedy != "" && at.Remedy == jsonfile.RelativeRemedy(at.Path) {
+		at.Remedy = "correct the path"
+	}
+	return err
+}
 
 // prepare makes a command and those below it explain wrong usage, and distinguish it from failure.
 func prepare(cmd *cobra.Command) {
@@ -52,7 +64,7 @@ func prepare(cmd *cobra.Command) {
 		if run == nil {
 			return cmd.Help()
 		}
-		err := run(cmd, args)
+		err := ownPath(run(cmd, args))
 		var usage usageError
 		if err == nil || errors.As(err, &usage) {
 			return err
@@ -154,7 +166,7 @@ func valueOf(flag *pflag.Flag) string {
 // wrongArguments returns the error about arguments that a command does not accept: one is missing, or there is one too
 // many.
 func wrongArguments(cmd *cobra.Command, accepts cobra.PositionalArgs, args []string) error {
-	for n := range len(args) {
+	for n := len(args) - 1; n >= 0; n-- {
 		if accepts(cmd, args[:n]) == nil {
 			return usageError(fmt.Sprintf("unexpected argument %q", args[n]))
 		}
@@ -194,11 +206,22 @@ func orList(names []string) string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
+// required is the annotation of an option that must be given. It is not cobra's own: with that, shells complete no other
+// option until this one is given.
+const required = "hookctl_required"
+
+// require makes options required.
+func require(cmd *cobra.Command, flags ...string) {
+	for _, flag := range flags {
+		must(cmd.Flags().SetAnnotation(flag, required, nil))
+	}
+}
+
 // missingOption returns an error if a required option is not given.
 func missingOption(cmd *cobra.Command) error {
 	var missing []string
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
-		if len(flag.Annotations[cobra.BashCompOneRequiredFlag]) > 0 && !flag.Changed {
+		if _, needed := flag.Annotations[required]; needed && !flag.Changed {
 			missing = append(missing, "--"+flag.Name+" "+valueOf(flag))
 		}
 	})

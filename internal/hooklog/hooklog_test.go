@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // role is the environment variable that makes this binary a writer, a process with the arguments PATH FROM TO SIZE.
@@ -75,14 +77,14 @@ func read(t *testing.T, path string) (numbers map[int]int, torn int) {
 func full() *Record {
 	status := 3
 	return &Record{Time: time.Date(2026, 2, 3, 4, 5, 6, 700, time.UTC), Seconds: 1.234567, Stage: "poststop", Path: "/h", Args: []string{"h", "", "a b"},
-		Container: "c", PodNamespace: "ns", PodName: "pod", ContainerName: "main", Bundle: "/b", Profile: "gpu", File: "/f.json",
+		Container: "c", PodNamespace: "ns", PodName: "pod", ContainerName: "main", Bundle: "/b", Profile: "gpu", File: "/f.json", Place: "/hooks/prestart/0",
 		Result: "failed", ExitStatus: &status, Signal: "SIGKILL", Error: "why", Ignored: true, Stdout: "out\n\x00\x1b", Stderr: "err", Truncated: true}
 }
 
 // The members are a contract with other programs that read the file.
 func TestLine(t *testing.T) {
 	const want = `{"time":"2026-02-03T04:05:06.0000007Z","seconds":1.234567,"stage":"poststop","path":"/h","args":["h","","a b"],` +
-		`"container":"c","podNamespace":"ns","podName":"pod","containerName":"main","bundle":"/b","profile":"gpu","file":"/f.json",` +
+		`"container":"c","podNamespace":"ns","podName":"pod","containerName":"main","bundle":"/b","profile":"gpu","file":"/f.json","place":"/hooks/prestart/0",` +
 		`"result":"failed","exitStatus":3,"signal":"SIGKILL","error":"why","ignored":true,"stdout":"out\n\u0000\u001b","stderr":"err","truncated":true}` + "\n"
 	if diff := cmp.Diff(want, string(full().line())); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -95,7 +97,7 @@ func TestLine(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	const least = `{"time":"2026-02-03T04:05:06Z","seconds":0.000000,"stage":"","path":"","args":[],"container":"","podNamespace":"","podName":"",` +
-		`"containerName":"","bundle":"","profile":"","file":"","result":"ok","exitStatus":null,"signal":"","error":"","ignored":false,` +
+		`"containerName":"","bundle":"","profile":"","file":"","place":"","result":"ok","exitStatus":null,"signal":"","error":"","ignored":false,` +
 		`"stdout":"","stderr":"","truncated":false}` + "\n"
 	if got := string((&Record{Time: time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC), Result: "ok"}).line()); got != least {
 		t.Errorf("%s", got)
@@ -106,7 +108,7 @@ func TestLine(t *testing.T) {
 func TestLongest(t *testing.T) {
 	long := strings.Repeat("\x00", 1<<20)
 	r := full()
-	for _, text := range []*string{&r.Stage, &r.Path, &r.Container, &r.PodNamespace, &r.PodName, &r.ContainerName, &r.Bundle, &r.Profile, &r.File, &r.Signal, &r.Error} {
+	for _, text := range []*string{&r.Stage, &r.Path, &r.Container, &r.PodNamespace, &r.PodName, &r.ContainerName, &r.Bundle, &r.Profile, &r.File, &r.Place, &r.Signal, &r.Error} {
 		*text = long
 	}
 	r.Args = []string{"x", long, long}
@@ -526,5 +528,60 @@ func TestFollow(t *testing.T) {
 	}
 	cancel()
 	for range seen {
+	}
+}
+
+// FuzzWritten: what the quick reader accepts is what the reader of any JSON reads.
+func FuzzWritten(f *testing.F) {
+	for _, r := range []*Record{full(), {Time: time.Unix(0, 0), Result: "ok"}, {Args: []string{"\\", "\"", "\u00e9"}, Time: time.Now(), Result: "not started", Stdout: "\xff"}} {
+		line := strings.TrimSuffix(string(r.line()), "\n")
+		if written(line) == nil {
+			f.Errorf("%s is not accepted", line)
+		}
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		got := written(line)
+		if got == nil {
+			return
+		}
+		want, err := parseAny([]byte(line))
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%q: %v (-want +got):\n%s", line, err, diff)
+		}
+	})
+}
+
+// BenchmarkRead reads a full file of records of a usual length.
+func BenchmarkRead(b *testing.B) {
+	r := full()
+	r.Container, r.Bundle = strings.Repeat("0123456789abcdef", 4), "/run/containerd/io.containerd.runtime.v2.task/k8s.io/"+strings.Repeat("0123456789abcdef", 4)
+	r.Stdout, r.Stderr = "found 2 devices\n", ""
+	path := filepath.Join(b.TempDir(), "hooks.jsonl")
+	text := bytes.Repeat(r.line(), MaxSize/len(r.line()))
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if torn, err := Read(path, func(*Record) error { return nil }); torn > 0 || err != nil {
+			b.Fatal(torn, err)
+		}
+	}
+}
+
+// TestDirectory: a mistake in a path does not make root create directories anywhere.
+func TestDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := Append(filepath.Join(dir, "log/hooks.jsonl"), full()); err != nil {
+		t.Error(err)
+	}
+	err := Append(filepath.Join(dir, "state/oci-add-hooks/hooks.jsonl"), full())
+	_, made := os.Stat(filepath.Join(dir, "state"))
+	switch want := dir + "/state/oci-add-hooks cannot be created: nothing exists at this path (ENOENT)"; {
+	case report.IsRoot() && (made == nil || err == nil || err.Error() != want):
+		t.Errorf("as root: %v, want %s; %v", err, want, made)
+	case !report.IsRoot() && (err != nil || made != nil):
+		t.Errorf("%v, %v", err, made)
 	}
 }

@@ -25,6 +25,7 @@ type Record struct {
 	Bundle        string    `json:"bundle"`
 	Profile       string    `json:"profile"`    // the name of the profile, or of the hook file without .json
 	File          string    `json:"file"`       // the path of the file that defines the hook
+	Place         string    `json:"place"`      // its JSON pointer in the hook file, or the name of its file in a hooks directory
 	Result        string    `json:"result"`     // ok, failed, timed out, not started
 	ExitStatus    *int      `json:"exitStatus"` // nil if the hook did not exit
 	Signal        string    `json:"signal"`     // the name of the signal that ended the hook; SIGKILL if it timed out
@@ -47,7 +48,7 @@ func (r *Record) line() []byte {
 	w.member("time")
 	w.quote(r.Time.UTC().Format(time.RFC3339Nano))
 	w.member("seconds")
-	w = strconv.AppendFloat(w, r.Seconds, 'f', 6, 64)
+	w = appendSeconds(w, r.Seconds)
 	w.text("stage", r.Stage)
 	w.text("path", r.Path)
 	w.member("args")
@@ -72,6 +73,7 @@ func (r *Record) line() []byte {
 	w.text("bundle", r.Bundle)
 	w.text("profile", r.Profile)
 	w.text("file", r.File)
+	w.text("place", r.Place)
 	w.member("result")
 	w.quote(r.Result)
 	w.member("exitStatus")
@@ -91,6 +93,10 @@ func (r *Record) line() []byte {
 	w.member("truncated")
 	w = strconv.AppendBool(w, r.Truncated)
 	return append(w, '}', '\n')
+}
+
+func appendSeconds(w []byte, seconds float64) []byte {
+	return strconv.AppendFloat(w, seconds, 'f', 6, 64)
 }
 
 // writer is the text of an unfinished JSON object.
@@ -140,6 +146,8 @@ func (r *Record) text(name string) *string {
 		return &r.Profile
 	case "file":
 		return &r.File
+	case "place":
+		return &r.Place
 	case "result":
 		return &r.Result
 	case "signal":
@@ -156,6 +164,14 @@ func (r *Record) text(name string) *string {
 
 // parse parses a line of the file. It ignores unknown members.
 func parse(line []byte) (*Record, error) {
+	if rec := written(string(line)); rec != nil {
+		return rec, nil
+	}
+	return parseAny(line)
+}
+
+// parseAny does what parse does, for lines of any program.
+func parseAny(line []byte) (*Record, error) {
 	rec := &Record{}
 	r := (&jsonfile.File{Path: "record", Data: line}).Strict()
 	err := r.Object(func(name string) (err error) {

@@ -7,6 +7,8 @@ package inject
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -131,11 +133,12 @@ type block struct {
 	hooks     []jsontext.Value
 }
 
-// add adds a hook to a block, supervised as how says; how is nil for a hook without supervision.
-func (s *superviser) add(b *block, d Decision, hook jsontext.Value, how *hooks.Supervision, profile string) (err error) {
+// add adds a hook to a block, supervised as how says; how is nil for a hook without supervision. place is its
+// JSON pointer in a hook file, or the name of its file in a directory.
+func (s *superviser) add(b *block, d Decision, hook jsontext.Value, how *hooks.Supervision, place, profile string) (err error) {
 	if d.Verdict == Added {
 		if how != nil {
-			if hook, d.Supervised, err = s.entry(how, d.Stage, d.File, profile, hook); err != nil {
+			if hook, d.Supervised, err = s.entry(how, d.Stage, d.File, place, profile, hook); err != nil {
 				return err
 			}
 		}
@@ -148,15 +151,21 @@ func (s *superviser) add(b *block, d Decision, hook jsontext.Value, how *hooks.S
 // fromFiles returns the block of the hook files' hooks for a stage.
 func (s *superviser) fromFiles(stage hooks.Stage, files []*hooks.File) (b block, err error) {
 	for _, f := range files {
+		index := -1 // in the stage's array
 		for _, h := range f.Hooks {
 			if h.Stage != stage {
 				continue
 			}
+			index++
 			d := Decision{Stage: stage, Path: h.Path, File: f.Path, Verdict: Added}
 			if f.SkipSandboxes && s.facts.IsSandbox() {
 				d.Verdict, d.Reason = NotAdded, hooks.Reason{{About: hooks.Sandbox}}
 			}
-			if err := s.add(&b, d, h.JSON, h.Supervision, profileName(f.Path)); err != nil {
+			place := ""
+			if h.Supervision != nil {
+				place = "/hooks/" + string(stage) + "/" + strconv.Itoa(index)
+			}
+			if err := s.add(&b, d, h.JSON, h.Supervision, place, profileName(f.Path)); err != nil {
 				return b, err
 			}
 		}
@@ -179,7 +188,7 @@ func (s *superviser) fromDirectories(stage hooks.Stage, p profile.Profile, files
 		}
 		for _, named := range f.Stages {
 			if named == stage {
-				if err := s.add(&b, d, f.JSON, how, profile); err != nil {
+				if err := s.add(&b, d, f.JSON, how, filepath.Base(f.File), profile); err != nil {
 					return b, err
 				}
 			}

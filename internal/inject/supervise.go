@@ -51,11 +51,12 @@ type superviser struct {
 
 // entry returns the hook object that replaces a supervised hook in config.json, and how the hook is supervised. The
 // supervisor has the hook's environment. If the hook has none, the supervisor gets only a PATH, because some runtimes
-// would otherwise give it the container's environment (CVE-2025-23266).
-func (s *superviser) entry(how *hooks.Supervision, stage hooks.Stage, file, profile string, hook jsontext.Value) (jsontext.Value, *Supervised, error) {
+// would otherwise give it the container's environment (CVE-2025-23266). place is the hook's JSON pointer in a hook
+// file, or the name of its file in a directory.
+func (s *superviser) entry(how *hooks.Supervision, stage hooks.Stage, file, place, profile string, hook jsontext.Value) (jsontext.Value, *Supervised, error) {
 	if s.program == "" {
 		var err error
-		if s.program, err = FindSupervisor(s.self, file); err != nil {
+		if s.program, err = FindSupervisor(s.self, how); err != nil {
 			return nil, nil, err
 		}
 		s.records, _ = report.Records()
@@ -94,7 +95,7 @@ func (s *superviser) entry(how *hooks.Supervision, stage hooks.Stage, file, prof
 	if absolute, err := filepath.Abs(file); err == nil {
 		file = absolute
 	}
-	options := []string{Supervisor, "--stage=" + string(stage), "--profile=" + profile, "--file=" + file,
+	options := []string{Supervisor, "--stage=" + string(stage), "--profile=" + profile, "--file=" + file, "--place=" + place,
 		"--timeout=" + strconv.Itoa(run.Timeout), "--failure-policy=" + policy}
 	if how.Record == hooks.RecordStatus {
 		options = append(options, "--record="+how.Record)
@@ -124,12 +125,11 @@ func quoted(to []byte, text string) []byte {
 }
 
 // FindSupervisor returns the path of the supervisor, in the directory of the oci-add-hooks at self; "" is this program.
-// If the supervisor cannot be used, it returns an error about the hook file that asks for supervision.
-func FindSupervisor(self, file string) (string, error) {
+// If the supervisor cannot be used, it returns an error about the member that asks for supervision.
+func FindSupervisor(self string, how *hooks.Supervision) (string, error) {
 	program, err := findSupervisor(self)
 	if err != nil {
-		return "", &jsonfile.Error{Path: file, Problem: "asks for supervised hooks, but " + err.Error(),
-			Remedy: fmt.Sprintf("install %s beside oci-add-hooks, or remove \"supervise\"", Supervisor), Err: err}
+		return "", how.Refuse("asks for supervised hooks, but "+err.Error(), fmt.Sprintf("install %s beside oci-add-hooks, or remove \"supervise\"", Supervisor), err)
 	}
 	return program, nil
 }

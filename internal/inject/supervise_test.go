@@ -41,10 +41,10 @@ func TestSupervised(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "gpu.json")
-	// entry returns the hook object that replaces a hook of the file from.
-	entry := func(from, stage, timeout, policy, more, hook, env string, runtime int) string {
-		return fmt.Sprintf(`{"path":%q,"args":["oci-run-hook","--stage=%s","--profile=gpu","--file=%s","--timeout=%s","--failure-policy=%s",%s"--log=%s","--",%s],"env":%s,"timeout":%d}`,
-			supervisor, stage, from, timeout, policy, more, records, hook, env, runtime)
+	// entry returns the hook object that replaces a hook of the file from, the one at a place.
+	entry := func(from, place, stage, timeout, policy, more, hook, env string, runtime int) string {
+		return fmt.Sprintf(`{"path":%q,"args":["oci-run-hook","--stage=%s","--profile=gpu","--file=%s","--place=%s","--timeout=%s","--failure-policy=%s",%s"--log=%s","--",%s],"env":%s,"timeout":%d}`,
+			supervisor, stage, from, place, timeout, policy, more, records, hook, env, runtime)
 	}
 	path := `["PATH=` + launch.SystemPath + `"]`
 	for name, tt := range map[string]struct {
@@ -52,21 +52,21 @@ func TestSupervised(t *testing.T) {
 	}{
 		"not supervised": {`"hooks":{"prestart":[{"path":"/a"  }]}`, `{}`, `{"hooks":{"prestart":[{"path":"/a"  }]}}`, ""},
 		"true": {`"supervise":true,"hooks":{"prestart":[{"path":"/a"}]}`, `{}`,
-			`{"hooks":{"prestart":[` + entry(file, "prestart", "30", "fail", "", `"/a","/a"`, path, 35) + `]}}`, "30 s, fail"},
+			`{"hooks":{"prestart":[` + entry(file, "/hooks/prestart/0", "prestart", "30", "fail", "", `"/a","/a"`, path, 35) + `]}}`, "30 s, fail"},
 		"all members": {`"supervise":{"timeout":7,"failurePolicy":"ignore","record":"status"},"hooks":{"poststop":[{"x":1,"timeout":10,"env":["B=\u0062"],"args":[ "a", "--b" ],"path":"\u002fa"}]}`, `{}`,
-			`{"hooks":{"poststop":[` + entry(file, "poststop", "10", "ignore", `"--record=status",`, `"\u002fa","a", "--b"`, `["B=\u0062"]`, 15) + `]}}`, "10 s, ignore"},
+			`{"hooks":{"poststop":[` + entry(file, "/hooks/poststop/0", "poststop", "10", "ignore", `"--record=status",`, `"\u002fa","a", "--b"`, `["B=\u0062"]`, 15) + `]}}`, "10 s, ignore"},
 		"empty and null": {`"supervise":{"timeout":7},"hooks":{"poststart":[{"timeout":null,"env":[],"args":[ ],"path":"/a"},{"env":null,"args":null,"path":"/b","supervise":{"timeout":9}}]}`, `{}`,
-			`{"hooks":{"poststart":[` + entry(file, "poststart", "7", "fail", "", `"/a","/a"`, `[]`, 12) + `,` + entry(file, "poststart", "9", "fail", "", `"/b","/b"`, path, 14) + `]}}`, "7 s, fail|9 s, fail"},
+			`{"hooks":{"poststart":[` + entry(file, "/hooks/poststart/0", "poststart", "7", "fail", "", `"/a","/a"`, `[]`, 12) + `,` + entry(file, "/hooks/poststart/1", "poststart", "9", "fail", "", `"/b","/b"`, path, 14) + `]}}`, "7 s, fail|9 s, fail"},
 		"one of two": {`"hooks":{"poststart":[{"path":"/a","supervise":true},{"path":"/b"}]}`, `{}`,
-			`{"hooks":{"poststart":[` + entry(file, "poststart", "30", "fail", "", `"/a","/a"`, path, 35) + `,{"path":"/b"}]}}`, "30 s, fail|"},
+			`{"hooks":{"poststart":[` + entry(file, "/hooks/poststart/0", "poststart", "30", "fail", "", `"/a","/a"`, path, 35) + `,{"path":"/b"}]}}`, "30 s, fail|"},
 		"in the container": {`"supervise":true,"hooks":{"startContainer":[{"path":"/a","supervise":true}]}`, `{}`, `{"hooks":{"startContainer":[{"path":"/a"}]}}`, ""},
-		"the longest":      {`"hooks":{"poststart":[{"path":"/a","supervise":true,"timeout":2147483647}]}`, `{}`, `{"hooks":{"poststart":[` + entry(file, "poststart", "2147483647", "fail", "", `"/a","/a"`, path, 2147483647) + `]}}`, "2147483647 s, fail"},
+		"the longest":      {`"hooks":{"poststart":[{"path":"/a","supervise":true,"timeout":2147483647}]}`, `{}`, `{"hooks":{"poststart":[` + entry(file, "/hooks/poststart/0", "poststart", "2147483647", "fail", "", `"/a","/a"`, path, 2147483647) + `]}}`, "2147483647 s, fail"},
 		"ignored for this container": {`"supervise":{"ignoreFailureWhen":{"annotations":{"^ns$":"^kube-"}}},"hooks":{"prestart":[{"path":"/a"}]}`, `{"annotations":{"ns":"kube-x"}}`,
-			`{"hooks":{"prestart":[` + entry(file, "prestart", "30", "ignore", "", `"/a","/a"`, path, 35) + `]},"annotations":{"ns":"kube-x"}}`, "30 s, ignore (annotation ^ns$=^kube- matches ns=kube-x)"},
+			`{"hooks":{"prestart":[` + entry(file, "/hooks/prestart/0", "prestart", "30", "ignore", "", `"/a","/a"`, path, 35) + `]},"annotations":{"ns":"kube-x"}}`, "30 s, ignore (annotation ^ns$=^kube- matches ns=kube-x)"},
 		"not for this one": {`"supervise":{"ignoreFailureWhen":{"annotations":{"^ns$":"^kube-"}}},"hooks":{"prestart":[{"path":"/a"}]}`, `{"annotations":{"ns":"x"}}`,
-			`{"hooks":{"prestart":[` + entry(file, "prestart", "30", "fail", "", `"/a","/a"`, path, 35) + `]},"annotations":{"ns":"x"}}`, "30 s, fail"},
+			`{"hooks":{"prestart":[` + entry(file, "/hooks/prestart/0", "prestart", "30", "fail", "", `"/a","/a"`, path, 35) + `]},"annotations":{"ns":"x"}}`, "30 s, fail"},
 		"a directory": {`"supervise":{"timeout":7},"hooksDirs":[` + fmt.Sprintf("%q", dir+"/d") + `]`, `{}`,
-			`{"hooks":{"createRuntime":[` + entry(dir+"/d/10.json", "createRuntime", "3", "fail", "", fmt.Sprintf(`%q,"p", "\u0061"`, program), `["A=1"]`, 8) +
+			`{"hooks":{"createRuntime":[` + entry(dir+"/d/10.json", "10.json", "createRuntime", "3", "fail", "", fmt.Sprintf(`%q,"p", "\u0061"`, program), `["A=1"]`, 8) +
 				`],"startContainer":[` + fmt.Sprintf(`{"path":%q,"args":["p", "\u0061"],"env":["A=1"],"timeout":3}`, program) + `]}}`, "3 s, fail|"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestSupervisorMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Make(profile.Profile{Files: []*hooks.File{f}}, config, "c")
-		if want := f.Path + ": asks for supervised hooks, but " + why + `; install oci-run-hook beside oci-add-hooks, or remove "supervise"`; err == nil || err.Error() != want {
+		if want := f.Path + ":1:2: asks for supervised hooks, but " + why + ` (/supervise); install oci-run-hook beside oci-add-hooks, or remove "supervise"`; err == nil || err.Error() != want {
 			t.Errorf("%v\nwant %s", err, want)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -48,16 +49,19 @@ type Proof struct {
 // A runner runs a container through an engine.
 type runner interface {
 	// load loads the archive into the engine as an image.
-	load(archive string) error
+	load(ctx context.Context, archive string) error
 	// start starts a container of that image, and returns its id.
-	start() (id string, err error)
+	start(ctx context.Context) (id string, err error)
 	// runs reports whether the container with that id still runs.
-	runs(id string) (bool, error)
-	// remove removes the container and the image, if they exist.
-	remove() error
+	runs(ctx context.Context, id string) (bool, error)
+	// remove removes the container and the image, if they exist. It returns at the first call that the engine does not
+	// answer within tidying.
+	remove(ctx context.Context) error
 }
 
-// Run runs a container, examines it, and removes it. When ctx ends, it removes the container at once.
+// Run runs a container, examines it, and removes it. When ctx ends, the engine has a few seconds more to start the
+// container, which is then removed. If the engine does not remove it in time, or ctx ends meanwhile, the next call of
+// Sweep does.
 func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 	reach, err := opts.Engine.Reach(ctx, opts.Runtime)
 	if err != nil {
@@ -68,24 +72,38 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 		return proof, err
 	}
 	defer unlock()
-	defer os.RemoveAll(dir)
-	image := imageOf(dir)
 	r, err := newRunner(ctx, reach, opts.Runtime, dir)
 	if err != nil {
-		return proof, err
+		return proof, errors.Join(err, os.RemoveAll(dir))
 	}
+	var refused *exec.ExitError // of load: an engine that does not run has nothing to remove
+	defer func() {
+		tidy := ctx
+		if ctx.Err() != nil { // the interrupt has been obeyed
+			tidy = context.WithoutCancel(ctx)
+		}
+		removed := r.remove(tidy)
+		if removed == nil || refused != nil {
+			removed = os.RemoveAll(dir)
+		} else {
+			removed = fmt.Errorf("the canary %s cannot be removed now; the next call of hookctl tries again: %w", filepath.Base(dir), removed)
+		}
+		err = errors.Join(err, removed)
+	}()
 	archive := filepath.Join(dir, "image.tar")
-	if err := writeImage(archive, image, opts.Uses); err != nil {
+	if err := writeImage(archive, imageOf(dir), opts.Uses); err != nil {
 		return proof, err
 	}
-	defer func() { err = errors.Join(err, r.remove()) }()
-	if err := r.load(archive); err != nil {
+	late, cancel := after(ctx, grace)
+	defer cancel()
+	if err := r.load(late, archive); err != nil {
+		errors.As(err, &refused)
 		return proof, err
 	}
 	if err := ctx.Err(); err != nil {
 		return proof, fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
-	id, err := r.start()
+	id, err := r.start(late)
 	if err != nil {
 		return proof, fmt.Errorf("the container did not start: %w", err)
 	}
@@ -95,8 +113,8 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 	if proof, err = opts.prove(id); err != nil {
 		return proof, err
 	}
-	if running, err := r.runs(id); err != nil || !running {
-		return proof, errors.Join(errors.New("the container has ended by itself"), err)
+	if running, err := r.runs(ctx, id); err != nil || !running {
+		return proof, errors.Join(errors.New("the container ended before it was removed"), err)
 	}
 	return proof, nil
 }
@@ -157,20 +175,35 @@ func running(scan *container.Scan, id string, matches func(string) bool) (use co
 	return use, false
 }
 
-// patience is how long a call of an engine's client may take, including the profile's hooks.
-const patience = 2 * time.Minute
+const (
+	// patience is how long a call of an engine's client may take, including the profile's hooks.
+	patience = 2 * time.Minute
+	// grace is how long a call may continue after an interrupt: an engine whose client ends starts the container all the
+	// same.
+	grace = 10 * time.Second
+	// tidying is how long each call may take that removes something.
+	tidying = 15 * time.Second
+)
 
 // settling is how long an engine may take until it answers or knows a new image.
 const settling = 10 * time.Second
 
-// call runs an engine's client and returns its output without surrounding space. An interrupt does not end the client:
-// the container is removed after the call has ended.
-func call(name string, args ...string) (string, error) {
+// after returns a context that ends a while after ctx.
+func after(ctx context.Context, while time.Duration) (context.Context, context.CancelFunc) {
+	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(while, func() { cancel(context.Cause(ctx)) })
+	})
+	return late, func() { stop(); cancel(nil) }
+}
+
+// call runs an engine's client within a time limit, and returns its output without surrounding space.
+func call(ctx context.Context, limit time.Duration, name string, args ...string) (string, error) {
 	path, err := command.Find(name)
 	if err != nil {
 		return "", Impossible(fmt.Sprintf("%s, which runs the container, is not installed", name))
 	}
-	text, err := command.OutputWithin(context.Background(), patience, path, args...)
+	text, err := command.OutputWithin(ctx, limit, path, args...)
 	return strings.TrimSpace(text), err
 }
 

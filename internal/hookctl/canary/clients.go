@@ -1,11 +1,12 @@
 package canary
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 )
@@ -28,41 +29,42 @@ func newClient(reached *engine.Client, dir, image string) (*client, error) {
 	return c, nil
 }
 
-func (c *client) call(args ...string) (string, error) {
-	return call(c.Command, append(c.Global[:len(c.Global):len(c.Global)], args...)...)
+func (c *client) call(ctx context.Context, limit time.Duration, args ...string) (string, error) {
+	return call(ctx, limit, c.Command, append(c.Global[:len(c.Global):len(c.Global)], args...)...)
 }
 
-func (c *client) load(archive string) error {
-	_, err := c.call("load", "--quiet", "--input", archive)
+func (c *client) load(ctx context.Context, archive string) error {
+	_, err := c.call(ctx, patience, "load", "--quiet", "--input", archive)
 	return err
 }
 
-func (c *client) start() (string, error) {
+func (c *client) start(ctx context.Context) (string, error) {
 	args := append([]string{"run", "--detach", "--name", c.name, "--network", "none", "--pull", "never"}, c.Run...)
-	out, err := c.call(append(args, c.image)...)
+	out, err := c.call(ctx, patience, append(args, c.image)...)
 	lines := strings.Split(out, "\n")
 	return lines[len(lines)-1], err
 }
 
-func (c *client) runs(string) (bool, error) {
-	out, err := c.call("container", "inspect", "--format", "{{.State.Running}}", c.name)
+func (c *client) runs(ctx context.Context, _ string) (bool, error) {
+	out, err := c.call(ctx, patience, "container", "inspect", "--format", "{{.State.Running}}", c.name)
 	return out == "true", err
 }
 
-// remove checks after an error whether the container or the image exists: earlier steps may or may not have left one.
-func (c *client) remove() error {
-	removed := func(what, name string, args ...string) error {
-		_, err := c.call(append(args, "--force", name)...)
-		if err == nil {
+// remove asks after an error whether the container or the image exists: earlier steps may or may not have left one.
+func (c *client) remove(ctx context.Context) error {
+	removed := func(remove, list []string) error {
+		_, err := c.call(ctx, tidying, remove...)
+		var impossible Impossible
+		if err == nil || errors.As(err, &impossible) {
 			return nil
 		}
-		if _, missing := c.call(what, "inspect", "--format", "{{.Id}}", name); missing != nil {
+		if left, listErr := c.call(ctx, tidying, list...); listErr == nil && left == "" {
 			return nil
 		}
 		return err
 	}
-	if err := errors.Join(removed("container", c.name, "rm"), removed("image", c.image, "image", "rm")); err != nil {
-		return fmt.Errorf("the canary's remains have to be removed manually: %w", err)
+	if err := removed([]string{"rm", "--force", c.name}, []string{"ps", "--all", "--quiet", "--filter", "name=^" + c.name + "$"}); err != nil {
+		return err
 	}
-	return nil
+	return removed([]string{"image", "rm", "--force", c.image}, []string{"images", "--quiet", c.image})
 }

@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
@@ -33,8 +32,8 @@ func newContainerd(ctx context.Context, reached *engine.CRI, handler, name, imag
 	c := &containerd{CRI: reached, conn: conn, name: name, image: image, handler: handler,
 		runtime: cri.NewRuntimeServiceClient(conn), images: cri.NewImageServiceClient(conn)}
 	var there bool
-	err = engine.Settled(ctx, settling, func(context.Context) (err error) { // containerd may just have been started
-		there, err = c.has(reached.SandboxImage)
+	err = engine.Settled(ctx, settling, func(ctx context.Context) (err error) { // containerd may just have been started
+		there, err = c.has(ctx, reached.SandboxImage)
 		return err
 	})
 	if err == nil && !there {
@@ -48,28 +47,29 @@ func newContainerd(ctx context.Context, reached *engine.CRI, handler, name, imag
 	return c, nil
 }
 
-// ask makes a call to the CRI, within patience.
-func ask[Request, Response any](f func(context.Context, Request, ...grpc.CallOption) (Response, error), r Request) (Response, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// ask makes a call to the CRI, within a time limit.
+func ask[Request, Response any](ctx context.Context, limit time.Duration, f func(context.Context, Request, ...grpc.CallOption) (Response, error), r Request) (Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	begun := time.Now()
 	answer, err := f(ctx, r)
 	if err != nil {
-		return answer, fmt.Errorf("containerd: %s", status.Convert(err).Message())
+		return answer, fmt.Errorf("containerd: %w", engine.OfGRPC(err, begun))
 	}
 	return answer, nil
 }
 
-func (c *containerd) has(image string) (bool, error) {
-	r, err := ask(c.images.ImageStatus, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: image}})
+func (c *containerd) has(ctx context.Context, image string) (bool, error) {
+	r, err := ask(ctx, tidying, c.images.ImageStatus, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: image}})
 	return r.GetImage() != nil, err
 }
 
-func (c *containerd) ctr(args ...string) error {
-	_, err := call("ctr", append([]string{"--address", c.Socket, "--namespace", "k8s.io"}, args...)...)
+func (c *containerd) ctr(ctx context.Context, limit time.Duration, args ...string) error {
+	_, err := call(ctx, limit, "ctr", append([]string{"--address", c.Socket, "--namespace", "k8s.io"}, args...)...)
 	return err
 }
 
-func (c *containerd) load(archive string) error {
+func (c *containerd) load(ctx context.Context, archive string) error {
 	args := []string{"images", "import"}
 	if c.Snapshotter != "" {
 		args = append(args, "--snapshotter", c.Snapshotter)
@@ -77,15 +77,16 @@ func (c *containerd) load(archive string) error {
 	if c.Version >= 3 {
 		args = append(args, "--local") // without it, containerd 2 unpacks only for snapshotters in its own configuration
 	}
-	if err := c.ctr(append(args, archive)...); err != nil {
+	if err := c.ctr(ctx, patience, append(args, archive)...); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(settling); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if there, err := c.has(c.image); err != nil || there { // the CRI learns of an image by an event
-			return err
+	return engine.Settled(ctx, settling, func(ctx context.Context) error { // the CRI learns of an image by an event
+		there, err := c.has(ctx, c.image)
+		if err == nil && !there {
+			err = errors.New("containerd's CRI did not notice the image " + c.image)
 		}
-	}
-	return errors.New("containerd's CRI did not notice the image " + c.image)
+		return err
+	})
 }
 
 // label marks the canary's pods and containers.
@@ -126,15 +127,15 @@ func namespaces() *cri.NamespaceOption {
 	return &cri.NamespaceOption{Network: cri.NamespaceMode_NODE, Pid: cri.NamespaceMode_CONTAINER}
 }
 
-func (c *containerd) start() (string, error) {
+func (c *containerd) start(ctx context.Context) (string, error) {
 	if err := os.Mkdir(c.logs(), 0o700); err != nil {
 		return "", err
 	}
-	sandbox, err := ask(c.runtime.RunPodSandbox, &cri.RunPodSandboxRequest{Config: c.pod(), RuntimeHandler: c.handler})
+	sandbox, err := ask(ctx, patience, c.runtime.RunPodSandbox, &cri.RunPodSandboxRequest{Config: c.pod(), RuntimeHandler: c.handler})
 	if err != nil {
 		return "", fmt.Errorf("%w (to make containerd read its configuration, run: systemctl restart containerd)", err)
 	}
-	created, err := ask(c.runtime.CreateContainer, &cri.CreateContainerRequest{
+	created, err := ask(ctx, patience, c.runtime.CreateContainer, &cri.CreateContainerRequest{
 		PodSandboxId:  sandbox.PodSandboxId,
 		SandboxConfig: c.pod(),
 		Config:        c.container(),
@@ -142,31 +143,34 @@ func (c *containerd) start() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = ask(c.runtime.StartContainer, &cri.StartContainerRequest{ContainerId: created.ContainerId})
+	_, err = ask(ctx, patience, c.runtime.StartContainer, &cri.StartContainerRequest{ContainerId: created.ContainerId})
 	return created.ContainerId, err
 }
 
-func (c *containerd) runs(id string) (bool, error) {
-	r, err := ask(c.runtime.ContainerStatus, &cri.ContainerStatusRequest{ContainerId: id})
+func (c *containerd) runs(ctx context.Context, id string) (bool, error) {
+	r, err := ask(ctx, tidying, c.runtime.ContainerStatus, &cri.ContainerStatusRequest{ContainerId: id})
 	return r.GetStatus().GetState() == cri.ContainerState_CONTAINER_RUNNING, err
 }
 
 // remove removes the pods with the canary's label, in whatever state, and with them their containers.
-func (c *containerd) remove() error {
+func (c *containerd) remove(ctx context.Context) error {
 	defer c.conn.Close()
-	pods, err := ask(c.runtime.ListPodSandbox, &cri.ListPodSandboxRequest{
+	pods, err := ask(ctx, tidying, c.runtime.ListPodSandbox, &cri.ListPodSandboxRequest{
 		Filter: &cri.PodSandboxFilter{LabelSelector: map[string]string{label: c.name}}})
 	for _, pod := range pods.GetItems() {
-		_, stopErr := ask(c.runtime.StopPodSandbox, &cri.StopPodSandboxRequest{PodSandboxId: pod.Id})
-		_, removeErr := ask(c.runtime.RemovePodSandbox, &cri.RemovePodSandboxRequest{PodSandboxId: pod.Id})
-		err = errors.Join(err, stopErr, removeErr)
+		if err == nil {
+			_, err = ask(ctx, tidying, c.runtime.StopPodSandbox, &cri.StopPodSandboxRequest{PodSandboxId: pod.Id})
+		}
+		if err == nil {
+			_, err = ask(ctx, tidying, c.runtime.RemovePodSandbox, &cri.RemovePodSandboxRequest{PodSandboxId: pod.Id})
+		}
 	}
-	if there, hasErr := c.has(c.image); there || hasErr != nil {
-		err = errors.Join(err, c.ctr("images", "rm", c.image))
-	}
-	err = errors.Join(err, os.RemoveAll(c.logs()))
 	if err != nil {
-		return fmt.Errorf("the canary's remains have to be removed manually: %w", err)
+		return err
 	}
-	return nil
+	there, err := c.has(ctx, c.image)
+	if there {
+		err = c.ctr(ctx, tidying, "images", "rm", c.image)
+	}
+	return errors.Join(err, os.RemoveAll(c.logs()))
 }

@@ -3,7 +3,9 @@ package canary
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -19,20 +21,26 @@ const reachFile = "canary.json"
 
 const tempPrefix = "hookctl-canary-"
 
-// begin creates a canary's directory.
+// begin creates a canary's directory, and locks it.
 func begin(reach *engine.Reach) (dir string, unlock func(), err error) {
-	if dir, err = os.MkdirTemp("", tempPrefix); err != nil {
-		return "", nil, err
-	}
-	lock, err := try.LockDirectory(dir)
+	text, err := json.Marshal(reach)
 	if err != nil {
 		return "", nil, err
 	}
-	text, err := json.Marshal(reach)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, reachFile), text, 0o600)
+	for {
+		if dir, err = os.MkdirTemp("", tempPrefix); err != nil {
+			return "", nil, err
+		}
+		lock, err := try.LockDirectory(dir)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, reachFile), text, 0o600)
+			unlock = func() { lock.Close() }
+		}
+		// Another call may take the new directory for one that a killed canary left, and remove it.
+		if err != unix.EWOULDBLOCK && !errors.Is(err, fs.ErrNotExist) {
+			return dir, unlock, err
+		}
 	}
-	return dir, func() { lock.Close() }, err
 }
 
 // Sweep removes what killed canaries of this user left in engines, and returns notes about it.
@@ -44,7 +52,7 @@ func Sweep(ctx context.Context) (notes []string) {
 		case err != nil:
 			notes = append(notes, fmt.Sprintf("a canary that was killed has left %s, and perhaps a container and an image of that name, which cannot be removed: %v", dir, err))
 		case swept:
-			notes = append(notes, "a canary that was killed had left "+dir+", which was removed, with its container and its image")
+			notes = append(notes, "a canary that was killed had left "+dir+", which was removed, with its container and its image if it had any")
 		}
 	}
 	return notes
@@ -57,18 +65,16 @@ func sweep(ctx context.Context, dir string) (swept bool, err error) {
 		return false, nil // the canary lives, or is another user's
 	}
 	defer lock.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(lock.Fd()), &st); err != nil || int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
-		return false, nil
-	}
 	var reach engine.Reach
 	text, err := os.ReadFile(filepath.Join(dir, reachFile))
 	if err != nil || json.Unmarshal(text, &reach) != nil || reach.CRI == nil && reach.Client == nil {
-		return false, nil
+		// The canary was killed before it wrote that file, and so before it made anything else.
+		_ = os.Remove(filepath.Join(dir, reachFile))
+		return os.Remove(dir) == nil, nil // fails if it is somebody's directory with other files
 	}
 	r, err := newRunner(ctx, &reach, "", dir)
 	if err == nil {
-		err = r.remove()
+		err = r.remove(ctx)
 	}
 	if err == nil {
 		err = os.RemoveAll(dir)

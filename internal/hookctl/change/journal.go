@@ -21,8 +21,7 @@ import (
 
 // journal is the record of changes. Its file exists only while there is something to record.
 type journal struct {
-	path     string
-	profiles string // the directory of profiles, which is kept when empty
+	path string
 
 	// Directories were made, outer ones before inner ones, and are removed once empty.
 	Directories []string `json:"directories,omitempty"`
@@ -80,7 +79,7 @@ func Recover(sys system.System) (note string, err error) {
 }
 
 func readJournal(sys system.System) (*journal, error) {
-	j := &journal{path: filepath.Join(sys.State, "journal.json"), profiles: sys.Profiles}
+	j := &journal{path: filepath.Join(sys.State, "journal.json")}
 	text, err := Read(j.path)
 	if err != nil || text == nil {
 		return j, err
@@ -136,7 +135,7 @@ func (j *journal) finish(left []*entry) error {
 	}
 	for i, dir := range slices.Backward(j.Directories) {
 		err := unix.Rmdir(dir)
-		if err == nil || err == unix.ENOENT || err == unix.ENOTDIR || holds(dir, j.profiles) { // ENOTDIR: a link that was there
+		if err == nil || err == unix.ENOENT || err == unix.ENOTDIR { // ENOTDIR: a link that was there
 			j.Directories = slices.Delete(j.Directories, i, i+1)
 		} // otherwise it is in use
 	}

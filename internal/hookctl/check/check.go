@@ -77,16 +77,11 @@ func Files(program string, paths []string) Result {
 // System checks everything on this system: the profiles, the directories that they name, and the two that Podman and
 // CRI-O read.
 func System(program string) Result {
-	c := newChecker(program)
-	c.profiles()
-	var dirs []string
-	for _, dir := range []string{hooks.DefaultDir, hooks.OverrideDir} {
-		if _, err := os.Stat(dir); err == nil {
-			dirs = append(dirs, dir)
-		}
-	}
-	c.directories(dirs, newGroup())
-	return c.sorted()
+	dirs := []string{profile.Dir, hooks.DefaultDir, hooks.OverrideDir}
+	return Files(program, slices.DeleteFunc(dirs, func(dir string) bool {
+		_, err := os.Stat(dir)
+		return errors.Is(err, fs.ErrNotExist)
+	}))
 }
 
 // checker collects findings.
@@ -170,7 +165,7 @@ func (c *checker) hookFile(path string) {
 	defer func() { c.broken = false }()
 	c.exposure(root.wholeFile(), path)
 	if root.get("ociVersion") == nil { // a whole config.json is a valid hook file
-		c.unknownKeys(root, []string{"runtime", "hooksDirs", "skipSandboxes", "supervise", "hooks"})
+		c.unknownMembers(root, ignored, "runtime", "hooksDirs", "skipSandboxes", "supervise", "hooks")
 	}
 	g := newGroup()
 	var read []hooks.Hook // the hooks that are still to come; none if the file is refused
@@ -193,7 +188,7 @@ func (c *checker) hookFile(path string) {
 			if hook.raw.Kind() != '{' {
 				continue
 			}
-			c.unknownKeys(hook, []string{"path", "args", "env", "timeout", "supervise"})
+			c.unknownMembers(hook, passedOn, "path", "args", "env", "timeout", "supervise")
 			h := hookOf(hook, []hooks.Stage{name})
 			if len(read) > 0 {
 				h.supervision, read = read[0].Supervision, read[1:]
@@ -279,11 +274,11 @@ func (c *checker) rule(path, maskedBy string, g *group) {
 	old := root.get("version").text() != "1.0.0"
 	h := hook{node: root, path: root.get("hook"), old: true}
 	if old {
-		c.unknownKeys(root, []string{"version", "hook", "arguments", "stages", "stage", "cmds", "cmd", "annotations", "annotation", "hasbindmounts"})
+		c.unknownMembers(root, ignored, "version", "hook", "arguments", "stages", "stage", "cmds", "cmd", "annotations", "annotation", "hasbindmounts")
 	} else {
-		c.unknownKeys(root, []string{"version", "hook", "when", "stages"})
-		c.unknownKeys(root.get("hook"), []string{"path", "args", "env", "timeout"})
-		c.unknownKeys(root.get("when"), []string{"always", "annotations", "commands", "hasBindMounts"})
+		c.unknownMembers(root, ignored, "version", "hook", "when", "stages")
+		c.unknownMembers(root.get("hook"), ignored, "path", "args", "env", "timeout")
+		c.unknownMembers(root.get("when"), ignored, "always", "annotations", "commands", "hasBindMounts")
 		h = hookOf(root.get("hook"), nil)
 	}
 	if err != nil {
@@ -346,12 +341,18 @@ func (c *checker) twice(g *group, h hook, stage hooks.Stage, hook jsontext.Value
 	g.seen[key] = fmt.Sprintf("%s:%d:%d", at.Path, at.Line, at.Column)
 }
 
-// unknownKeys warns of members that nothing reads.
-func (c *checker) unknownKeys(object *node, known []string) {
+// ignored and passedOn are what becomes of an unknown member.
+const (
+	ignored  = "which is ignored"
+	passedOn = "which runtimes ignore" // it is copied into config.json
+)
+
+// unknownMembers warns of members that nothing reads.
+func (c *checker) unknownMembers(object *node, become string, known ...string) {
 	for _, member := range object.list() {
 		if !slices.Contains(known, member.key) && member.key != WrittenBy {
-			c.warnName("unknown-key", member, fmt.Sprintf("unknown key %q, which is ignored", member.key),
-				jsonfile.DidYouMean(member.key, known...)+"the keys here are "+strings.Join(known, ", "))
+			c.warnName("unknown-key", member, fmt.Sprintf("unknown member %q, %s", member.key, become),
+				jsonfile.DidYouMean(member.key, known...)+"the members here are "+strings.Join(known, ", "))
 		}
 	}
 }

@@ -1,13 +1,9 @@
 package check
 
 import (
-	"bytes"
-	"cmp"
 	"debug/elf"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -16,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 )
 
 // elfMachines maps a machine's name (uname(2)) to the kinds of ELF files that its kernel executes: its own, and the
@@ -27,38 +25,28 @@ var elfMachines = map[string][]elf.Machine{
 	"loongarch64": {elf.EM_LOONGARCH},
 }
 
-// elfFault returns why this kernel does not execute an ELF file; nil if it finds no reason. It ignores sections,
-// because the kernel reads only segments.
+// elfFault returns why this kernel does not execute an ELF file; nil if it finds no reason.
 func elfFault(file *os.File) *fault {
-	wrong := func(problem, hint string) *fault { return &fault{kind: "program", problem: problem, hint: hint} }
-	h, segments, err := readELF(file)
-	if machine := hostMachine(); h.machine != elf.EM_NONE && elfMachines[machine] != nil && !slices.Contains(elfMachines[machine], h.machine) {
-		name := h.machine.String()
+	is, err := program.ReadELF(file)
+	if machine := hostMachine(); is.Machine != elf.EM_NONE && elfMachines[machine] != nil && !slices.Contains(elfMachines[machine], is.Machine) {
+		name := is.Machine.String()
 		if strings.Contains(name, "+") { // in the other byte order
-			name = elf.Machine(bits.ReverseBytes16(uint16(h.machine))).String()
+			name = elf.Machine(bits.ReverseBytes16(uint16(is.Machine))).String()
 		}
-		return wrong(fmt.Sprintf("is built for another machine (%s; this one is %s)", strings.TrimPrefix(name, "EM_"), machine),
+		return unfit(fmt.Sprintf("is built for another machine (%s; this one is %s)", strings.TrimPrefix(name, "EM_"), machine),
 			"install the one for this machine")
 	}
-	if err != nil {
-		return wrong("is cut short", "install it again")
+	switch {
+	case err != nil:
+		return unfit("is cut short", "install it again")
+	case is.Type != elf.ET_EXEC && is.Type != elf.ET_DYN:
+		return unfit("is an ELF file, but no program", "link it, or correct the path")
+	case is.Loader == "":
+		return nil
 	}
-	if h.kind != elf.ET_EXEC && h.kind != elf.ET_DYN {
-		return wrong("is an ELF file, but no program", "link it, or correct the path")
-	}
-	for _, s := range segments {
-		if s.kind != elf.PT_INTERP {
-			continue
-		}
-		loader, err := io.ReadAll(io.NewSectionReader(file, int64(s.offset), int64(min(s.size, unix.PathMax))))
-		if err != nil {
-			return nil
-		}
-		path := string(bytes.TrimRight(loader, "\x00"))
-		if f := unusable(path); f != nil {
-			return &fault{kind: "interpreter", problem: fmt.Sprintf("is linked for the loader %s, which %s", path, f.problem),
-				hint: "install that system's C library, or link the program statically"}
-		}
+	if f := unusable(is.Loader); f != nil {
+		return uninterpreted(fmt.Sprintf("is linked for the loader %s, which %s", is.Loader, f.problem),
+			"install that system's C library, or link the program statically")
 	}
 	return nil
 }
@@ -70,62 +58,6 @@ func hostMachine() string {
 		return ""
 	}
 	return unix.ByteSliceToString(host.Machine[:])
-}
-
-// An elfHeader holds the examined members of an ELF file's header, and an elfSegment those of a segment.
-type elfHeader struct {
-	kind    elf.Type
-	machine elf.Machine
-}
-
-type elfSegment struct {
-	kind         elf.ProgType
-	offset, size uint64
-}
-
-// readELF reads an ELF file's header and its segments as the kernel does: in the machine's byte order, even if the file
-// declares another. It returns an error if a loaded segment is not within the file.
-func readELF(file *os.File) (h elfHeader, segments []elfSegment, err error) {
-	st, err := file.Stat()
-	if err != nil {
-		return h, nil, err
-	}
-	ident := make([]byte, elf.EI_NIDENT)
-	if _, err := file.ReadAt(ident, 0); err != nil {
-		return h, nil, err
-	}
-	read := func(offset uint64, into any) error {
-		return binary.Read(io.NewSectionReader(file, int64(offset), st.Size()), binary.NativeEndian, into)
-	}
-	if elf.Class(ident[elf.EI_CLASS]) == elf.ELFCLASS32 {
-		var header elf.Header32
-		if err := read(0, &header); err != nil {
-			return h, nil, err
-		}
-		h.kind, h.machine = elf.Type(header.Type), elf.Machine(header.Machine)
-		table := make([]elf.Prog32, header.Phnum)
-		err = read(uint64(header.Phoff), table)
-		for _, p := range table {
-			segments = append(segments, elfSegment{elf.ProgType(p.Type), uint64(p.Off), uint64(p.Filesz)})
-		}
-	} else {
-		var header elf.Header64
-		if err := read(0, &header); err != nil {
-			return h, nil, err
-		}
-		h.kind, h.machine = elf.Type(header.Type), elf.Machine(header.Machine)
-		table := make([]elf.Prog64, header.Phnum)
-		err = read(header.Phoff, table)
-		for _, p := range table {
-			segments = append(segments, elfSegment{elf.ProgType(p.Type), p.Off, p.Filesz})
-		}
-	}
-	for _, s := range segments {
-		if end := s.offset + s.size; (s.kind == elf.PT_LOAD || s.kind == elf.PT_INTERP) && (end < s.offset || end > uint64(st.Size())) {
-			err = cmp.Or(err, io.ErrUnexpectedEOF)
-		}
-	}
-	return h, segments, err
 }
 
 // binfmtMisc is where the kernel lists the formats that it executes by means of other programs (binfmt_misc(5)).

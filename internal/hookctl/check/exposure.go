@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +21,18 @@ func (c *checker) exposure(n *node, path string) {
 	}
 	c.exposed[where] = true
 	c.warn("writable", n, fmt.Sprintf("%s may write to %s, and hooks run as root", who, where), remedy)
+}
+
+// Exposure returns a warning for each of dirs if anyone but root (and the user who asks) may write to it, or to a
+// directory on the way to it.
+func Exposure(dirs ...string) (findings []Finding) {
+	for _, dir := range dirs {
+		where, who, remedy := exposed(dir)
+		if where != "" && !slices.ContainsFunc(findings, func(f Finding) bool { return f.File == where }) {
+			findings = append(findings, Finding{File: where, Severity: Warning, Kind: "writable", Problem: who + " may write to it, and hooks run as root", Hint: remedy})
+		}
+	}
+	return findings
 }
 
 // exposed returns the first file or directory on the way from the root to path that others may write to, who they are,

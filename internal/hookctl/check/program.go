@@ -46,6 +46,14 @@ type fault struct {
 	isText  bool // it is a script without #!, which a shell would execute
 }
 
+// unfit returns a fault of the file itself.
+func unfit(problem, hint string) *fault { return &fault{kind: "program", problem: problem, hint: hint} }
+
+// uninterpreted returns a fault of what executes the file: a script's interpreter, or a program's loader.
+func uninterpreted(problem, hint string) *fault {
+	return &fault{kind: "interpreter", problem: problem, hint: hint}
+}
+
 // maxInterpreters is how many interpreters the kernel follows from a script (execve(2)). readByKernel is how many bytes
 // of a file it reads to recognize the format.
 const (
@@ -68,29 +76,28 @@ func (h hook) fault(path string, scripts int) *fault {
 	line, isScript := bytes.CutPrefix(head, []byte("#!"))
 	switch {
 	case isScript && scripts >= maxInterpreters:
-		return &fault{kind: "interpreter", problem: "is itself a script: the kernel follows no more of them", hint: "name an interpreter that is not a script"}
+		return uninterpreted("is itself a script: the kernel follows no more of them", "name an interpreter that is not a script")
 	case isScript:
 		return h.scriptFault(path, line, scripts)
 	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
 		return elfFault(file)
 	case len(bytes.TrimSpace(head)) == 0:
-		return &fault{kind: "program", problem: "is empty", hint: "write it, or correct the path"}
+		return unfit("is empty", "write it, or correct the path")
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf#!")):
-		return &fault{kind: "interpreter", problem: "is a script with a byte order mark before its #!: the kernel does not execute it", hint: "save it as UTF-8 without one"}
+		return uninterpreted("is a script with a byte order mark before its #!: the kernel does not execute it", "save it as UTF-8 without one")
 	case bytes.IndexByte(head, 0) < 0:
-		return &fault{kind: "interpreter", problem: "is a script without #!: the kernel does not execute it",
-			hint: "write the interpreter into its first line, such as #!/bin/sh", isText: true}
+		f := uninterpreted("is a script without #!: the kernel does not execute it", "write the interpreter into its first line, such as #!/bin/sh")
+		f.isText = true
+		return f
 	}
-	return &fault{kind: "program", problem: "is in no format that this kernel executes", hint: "install one for this machine"}
+	return unfit("is in no format that this kernel executes", "install one for this machine")
 }
 
 // scriptFault returns the fault of a script that begins with #! and then line; nil if it finds none.
 func (h hook) scriptFault(path string, line []byte, scripts int) *fault {
 	first, _, isWhole := bytes.Cut(line, []byte("\n"))
 	words := strings.Fields(string(first))
-	wrong := func(problem, hint string) *fault {
-		return &fault{kind: "interpreter", problem: "is a script " + problem, hint: hint}
-	}
+	wrong := func(problem, hint string) *fault { return uninterpreted("is a script "+problem, hint) }
 	switch {
 	case bytes.HasSuffix(first, []byte("\r")):
 		return wrong("with a carriage return after its interpreter, which the kernel takes as part of the name",
@@ -179,21 +186,20 @@ func cutAny(s string, prefixes ...string) (string, bool) {
 
 // unusable returns why the file at path cannot be executed regardless of its content; nil if there is no reason.
 func unusable(path string) *fault {
-	wrong := func(problem, hint string) *fault { return &fault{kind: "program", problem: problem, hint: hint} }
 	st, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return wrong("cannot be found: "+report.Plain(err).Error(), "install it, or correct the path")
+		return unfit("cannot be found: "+report.Plain(err).Error(), "install it, or correct the path")
 	case st.IsDir():
-		return wrong("is a directory", "give the path of a program")
+		return unfit("is a directory", "give the path of a program")
 	case !st.Mode().IsRegular():
-		return wrong("is not a regular file", "give the path of a program")
+		return unfit("is not a regular file", "give the path of a program")
 	case st.Mode()&0o111 == 0:
-		return wrong("is not executable", "chmod +x "+path)
+		return unfit("is not executable", "chmod +x "+path)
 	}
 	var fs unix.Statfs_t
 	if unix.Statfs(path, &fs) == nil && fs.Flags&unix.ST_NOEXEC != 0 {
-		return wrong("lies on a file system from which nothing is executed (mounted noexec)", "install it elsewhere")
+		return unfit("lies on a file system from which nothing is executed (mounted noexec)", "install it elsewhere")
 	}
 	return nil
 }

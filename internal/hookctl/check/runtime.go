@@ -3,7 +3,6 @@ package check
 import (
 	"cmp"
 	"context"
-	"debug/buildinfo"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,7 +61,7 @@ func follow(exe, hookFile string) (runtimes []string, loop bool, broken error) {
 			return runtimes, false, err
 		}
 		runtimes = append(runtimes, path)
-		if isThisProgram(path) {
+		if program.Is(path) {
 			at = call{exe: path, hookFile: profileOf(filepath.Base(path))}
 			continue
 		}
@@ -78,16 +77,6 @@ func follow(exe, hookFile string) (runtimes []string, loop bool, broken error) {
 }
 
 func profileOf(name string) string { return filepath.Join(profile.Dir, name+".json") }
-
-// isThisProgram reports whether an executable is oci-add-hooks of any version, judged by its name or its Go build
-// information.
-func isThisProgram(path string) bool {
-	if program.Is(path) {
-		return true
-	}
-	info, err := buildinfo.ReadFile(path)
-	return err == nil && info.Path == "github.com/awslabs/oci-add-hooks/cmd/oci-add-hooks"
-}
 
 // defaultRuntime is the runtime of a hook file that names none.
 const defaultRuntime = "runc"

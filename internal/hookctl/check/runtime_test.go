@@ -20,14 +20,13 @@ func TestAskEnds(t *testing.T) {
 		"never ends":      {`yes`, false},
 		"is too long":     {`echo '{"hooks": ["poststop"]}'; head -c 20000000 /dev/zero | tr '\0' ' '`, false},
 	} {
+		// Written before another test starts a process: that would keep a file open that is being written.
+		path, pid := filepath.Join(t.TempDir(), "runc"), filepath.Join(t.TempDir(), "pid")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\necho $$ >"+pid+"\n"+test.script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path := filepath.Join(t.TempDir(), "runc")
-			pid := filepath.Join(t.TempDir(), "pid")
-			script := "#!/bin/sh\necho $$ >" + pid + "\n" + test.script + "\n"
-			if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
-				t.Fatal(err)
-			}
 			start := time.Now()
 			got := ask(path, 2*time.Second)
 			if (got != nil) != test.answer {

@@ -40,8 +40,8 @@ type Container struct {
 	Forgotten bool `json:"forgotten,omitempty"`
 
 	calls []call
-	files files  // the file system of the bundle
-	at    string // its path there
+	files proc.Files // the file system of the bundle
+	at    string     // its path there
 
 	sys   system.System
 	pid   int    // a process that runs as long as the container; 0 if it is in the bundle or unknown
@@ -51,13 +51,7 @@ type Container struct {
 // call is an engine's call for a container. Its paths are paths in files.
 type call struct {
 	words []string
-	files files
-}
-
-// files is a file system: the system's, or that of a process with another root directory.
-type files struct {
-	proc.Files
-	isSystem bool // its paths lead to the same files in this process
+	files proc.Files
 }
 
 // String returns the title, engine and bundle of a container.
@@ -122,7 +116,7 @@ func (c Container) Config() (path string, done func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if path = filepath.Join(c.Bundle, "config.json"); c.files.isSystem {
+	if path = filepath.Join(c.Bundle, "config.json"); c.files.Own() {
 		return path, func() {}, file.Close()
 	}
 	// Links in another file system lead elsewhere if they are followed in this one.
@@ -135,7 +129,7 @@ func (c Container) Call() (words []string, files proc.Files, known bool) {
 	if len(c.calls) == 0 {
 		return nil, files, false
 	}
-	return c.calls[0].words, c.calls[0].files.Files, true
+	return c.calls[0].words, c.calls[0].files, true
 }
 
 // HasShim reports whether a shim of containerd's watches the container.
@@ -183,8 +177,7 @@ func Find(sys system.System, id string, roots []string) (Container, error) {
 	case len(bare) == 1:
 		return Container{}, fmt.Errorf("%s has no config.json: its bundle is gone, or it is being created or deleted", bare[0])
 	case len(s.unknown) > 0:
-		return Container{}, fmt.Errorf("no container has the name %[1]q, or an id that begins with it, as far as this user can see; try as root:%s",
-			id, Inset(s.Unknown()))
+		return Container{}, fmt.Errorf("no container has the name %q, or an id that begins with it, but not all can be seen; %s", id, Because(s.Unknown()))
 	}
 	err := fmt.Errorf("no container has the name %q, or an id that begins with it; is it running? If its engine is another, give the bundle with --bundle", id)
 	for _, why := range s.Strangers() {
@@ -200,6 +193,17 @@ func lines(list []Container) string {
 		b.WriteString("\n  " + c.String())
 	}
 	return b.String()
+}
+
+// Because returns a remedy and the reasons, to follow a message that not all containers can be seen.
+func Because(err error) string { return advice() + ":" + Inset(err) }
+
+// advice returns what to do about containers that cannot be seen.
+func advice() string {
+	if os.Geteuid() != 0 {
+		return "try as root"
+	}
+	return "correct this"
 }
 
 // Inset returns the lines of an error, indented, to follow a message.

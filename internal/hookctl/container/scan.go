@@ -20,6 +20,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/pod"
 	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
@@ -124,7 +125,7 @@ func (s *Scan) note(err error) {
 }
 
 // list returns the names of the subdirectories of a directory, which may be missing.
-func (s *Scan) list(files files, path string) (names []string) {
+func (s *Scan) list(files proc.Files, path string) (names []string) {
 	entries, err := files.ReadDir(path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -141,14 +142,19 @@ func (s *Scan) list(files files, path string) (names []string) {
 }
 
 // read reads a JSON file into v, and reports whether the file existed and could be read.
-func (s *Scan) read(files files, path string, v any) bool {
+func (s *Scan) read(files proc.Files, path string, v any) bool {
 	text, err := files.Read(path)
 	if proc.Gone(err) {
 		return false
 	}
 	if err == nil {
-		if err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v); err != nil { // dockerd skips such a mark
-			err = fmt.Errorf("%s: %w", filepath.Join(files.Root, path), err)
+		var other *json.UnmarshalTypeError
+		err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v) // dockerd skips such a mark
+		switch {
+		case errors.As(err, &other):
+			err = fmt.Errorf("%s: %s has the type %s, which no engine writes there", filepath.Join(files.Root, path), cmp.Or(other.Field, "its value"), other.Value)
+		case err != nil:
+			err = fmt.Errorf("%s: it is not valid JSON", filepath.Join(files.Root, path))
 		}
 	}
 	if err != nil {
@@ -187,17 +193,7 @@ func (s *Scan) add(c Container) *Container {
 	return &s.Containers[len(s.Containers)-1]
 }
 
-func below(root string) files { return files{proc.Below(root), true} }
-
-func (s *Scan) system() files { return below(s.sys.Root) }
-
-// filesOf returns the file system of a process that is believed.
-func (s *Scan) filesOf(p proc.Process) files {
-	if shares, err := p.SharesRoot(); err == nil && shares {
-		return s.system()
-	}
-	return files{p.Files(), false}
-}
+func (s *Scan) system() proc.Files { return proc.Below(s.sys.Root) }
 
 // taskDirName is the directory, below containerd's state, in which its runtime v2 keeps bundles as NAMESPACE/ID.
 const taskDirName = "io.containerd.runtime.v2.task"
@@ -213,7 +209,7 @@ var taskDirs = []string{
 // The bundles of its other containers are beside it.
 func (s *Scan) tasks(shims []proc.Process) {
 	type taskDir struct {
-		files
+		proc.Files
 		path string // a path in files
 	}
 	var dirs []taskDir
@@ -230,8 +226,8 @@ func (s *Scan) tasks(shims []proc.Process) {
 			}
 			continue
 		}
-		files := s.filesOf(p)
-		if files.Root == s.sys.Root { // the link shows the path as hookctl opens it
+		files := p.Files()
+		if files.Own() { // the link shows the path as hookctl opens it
 			if bundle, err = filepath.Rel(s.sys.Root, bundle); err != nil {
 				s.note(err)
 				continue
@@ -247,16 +243,16 @@ func (s *Scan) tasks(shims []proc.Process) {
 			continue
 		}
 		seen[at] = true
-		for _, namespace := range s.list(dir.files, dir.path) {
-			for _, id := range s.list(dir.files, path.Join(dir.path, namespace)) {
-				s.task(dir.files, path.Join(dir.path, namespace, id), namespace, id, watching[namespace+"/"+id])
+		for _, namespace := range s.list(dir.Files, dir.path) {
+			for _, id := range s.list(dir.Files, path.Join(dir.path, namespace)) {
+				s.task(dir.Files, path.Join(dir.path, namespace, id), namespace, id, watching[namespace+"/"+id])
 			}
 		}
 	}
 }
 
 // task adds a container from its bundle of containerd's. The shim for runc records in the bundle what it calls.
-func (s *Scan) task(files files, at, namespace, id string, shim int) {
+func (s *Scan) task(files proc.Files, at, namespace, id string, shim int) {
 	c := Container{ID: id, Engine: engineOf(namespace), Bundle: filepath.Join(files.Root, at), Running: true, Shim: shim, files: files, at: at}
 	words, isRunc := s.shimCall(c)
 	if isRunc {
@@ -267,28 +263,13 @@ func (s *Scan) task(files files, at, namespace, id string, shim int) {
 	if c.Engine != docker { // Docker keeps the name elsewhere
 		var cfg struct{ Annotations map[string]string }
 		if text, err := c.files.Read(path.Join(at, "config.json")); err == nil && json.Unmarshal(text, &cfg) == nil {
-			c.describe(cfg.Annotations)
+			c.Name, c.Image = cfg.Annotations["nerdctl/name"], cfg.Annotations["io.kubernetes.cri.image-name"]
+			if namespace == pod.ContainerdNamespace { // elsewhere, users write the annotations
+				c.Name = cmp.Or(pod.Containerd(cfg.Annotations).String(), c.Name)
+			}
 		}
 	}
 	s.add(c)
-}
-
-// describe sets the name and image from the annotations of containerd's CRI, CRI-O and nerdctl.
-func (c *Container) describe(a map[string]string) {
-	pod := func(parts ...string) string {
-		return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "/")
-	}
-	c.Name = cmp.Or(c.Name,
-		pod(a["io.kubernetes.cri.sandbox-namespace"], a["io.kubernetes.cri.sandbox-name"], a["io.kubernetes.cri.container-name"]),
-		a["nerdctl/name"])
-	if a[crioType] != "" {
-		container := a["io.kubernetes.container.name"]
-		if container == "POD" { // the sandbox
-			container = ""
-		}
-		c.Name = pod(a["io.kubernetes.pod.namespace"], a["io.kubernetes.pod.name"], container)
-	}
-	c.Image = cmp.Or(c.Image, a["io.kubernetes.cri.image-name"], a["io.kubernetes.cri-o.ImageName"])
 }
 
 // shimCall returns what the shim of a bundle calls, and reports whether it is the shim for runc. Both files have the
@@ -314,7 +295,7 @@ func (s *Scan) shimCall(c Container) (words []string, ok bool) {
 
 // dockerd is a Docker daemon.
 type dockerd struct {
-	files
+	proc.Files
 	data     string              // its data-root
 	runtimes map[string][]string // what it calls, by the names of the registered runtimes
 	standard string              // the name of its default runtime
@@ -324,7 +305,7 @@ type dockerd struct {
 func (s *Scan) docker(processes []proc.Process) {
 	var daemons []dockerd
 	for _, p := range processes {
-		daemons = append(daemons, s.configure(s.filesOf(p), p))
+		daemons = append(daemons, s.configure(p.Files(), p))
 	}
 	// The configuration in the usual files, for a dockerd that does not run. A running one knows more about its
 	// containers than these files.
@@ -334,20 +315,20 @@ func (s *Scan) docker(processes []proc.Process) {
 	}
 	listed, unread := map[string]bool{}, len(s.unknown)
 	for _, d := range daemons {
-		for _, id := range s.list(d.files, path.Join(d.data, "containers")) {
+		for _, id := range s.list(d.Files, path.Join(d.data, "containers")) {
 			listed[id] = true
 			at := path.Join(d.data, "containers", id)
 			var host struct{ Runtime string }
-			if !s.read(d.files, path.Join(at, "hostconfig.json"), &host) {
+			if !s.read(d.Files, path.Join(at, "hostconfig.json"), &host) {
 				continue
 			}
 			var about struct {
 				Name   string
 				Config struct{ Image string }
 			}
-			s.read(d.files, path.Join(at, "config.v2.json"), &about)
+			s.read(d.Files, path.Join(at, "config.v2.json"), &about)
 			s.add(Container{ID: id, Engine: docker, Name: strings.TrimPrefix(about.Name, "/"), Image: about.Config.Image,
-				calls: []call{{d.call(host.Runtime), d.files}}})
+				calls: []call{{d.call(host.Runtime), d.Files}}})
 		}
 	}
 	if len(processes) == 0 || len(s.unknown) > unread {
@@ -363,8 +344,8 @@ func (s *Scan) docker(processes []proc.Process) {
 func (d dockerd) dir() string { return filepath.Join(d.Root, d.data, "containers") }
 
 // configure returns the settings of a daemon's options and its configuration file.
-func (s *Scan) configure(files files, p proc.Process) dockerd {
-	d := dockerd{files: files, runtimes: map[string][]string{}}
+func (s *Scan) configure(files proc.Files, p proc.Process) dockerd {
+	d := dockerd{Files: files, runtimes: map[string][]string{}}
 	p.Letters = true
 	for _, value := range p.Options("--add-runtime") {
 		if name, path, ok := strings.Cut(value, "="); ok {
@@ -381,7 +362,7 @@ func (s *Scan) configure(files files, p proc.Process) dockerd {
 			Options struct{ BinaryName string }
 		} `json:"runtimes"`
 	}
-	s.read(d.files, cmp.Or(p.Option("--config-file"), "/etc/docker/daemon.json"), &file)
+	s.read(d.Files, cmp.Or(p.Option("--config-file"), "/etc/docker/daemon.json"), &file)
 	d.data = cmp.Or(p.Option("--data-root", "--graph", "-g"), file.DataRoot, file.Graph, "/var/lib/docker")
 	d.standard = cmp.Or(p.Option("--default-runtime"), file.Default, "runc")
 	for name, r := range file.Runtimes {
@@ -433,7 +414,7 @@ func (s *Scan) pods(conmons []proc.Process) {
 // conmon adds the container of a conmon: `conmon -c ID -n NAME -b BUNDLE -r RUNTIME`. Only the cases below take a
 // value, which may look like an option. It returns the storage of the bundle, if that is in the system's file system.
 func (s *Scan) conmon(p proc.Process) (storage string) {
-	files := s.filesOf(p)
+	files := p.Files()
 	c := Container{Engine: conmonEngine, Running: true, files: files}
 	words := make([]string, 1) // the runtime and its arguments
 	isExec := false            // set for `podman exec`, which has a bundle of its own
@@ -478,7 +459,7 @@ func (s *Scan) conmon(p proc.Process) (storage string) {
 	}
 	if c.at != "" {
 		c.Bundle = filepath.Join(files.Root, c.at)
-		if files.Root == s.sys.Root {
+		if files.Own() {
 			storage = filepath.Dir(filepath.Dir(filepath.Dir(c.Bundle)))
 		}
 	}
@@ -489,14 +470,14 @@ func (s *Scan) conmon(p proc.Process) (storage string) {
 // conmonrs adds a process that watches all containers of a pod of CRI-O's (runtime_type "pod"). It does not name them,
 // so that it counts as one container.
 func (s *Scan) conmonrs(p proc.Process) {
-	files := s.filesOf(p)
+	files := p.Files()
 	s.add(Container{ID: "a pod's", Engine: fmt.Sprintf("cri-o, process %d", p.PID), Running: true,
 		calls: []call{{[]string{p.Option("--runtime", "-r")}, files}}})
 }
 
 // storage scans a storage of Podman and CRI-O: DRIVER-containers/ID/userdata.
 func (s *Scan) storage(storage string) {
-	files := below(storage)
+	files := proc.Below(storage)
 	for _, name := range s.list(files, "/") {
 		if !strings.HasSuffix(name, "-containers") {
 			continue
@@ -504,11 +485,14 @@ func (s *Scan) storage(storage string) {
 		known := s.stored(files, name)
 		for _, id := range s.list(files, name) {
 			at := path.Join("/", name, id, "userdata")
+			entry, indexed := known[id]
 			var cfg struct{ Annotations map[string]string }
 			if !s.read(files, path.Join(at, "config.json"), &cfg) {
+				if entry.image != "" && !entry.ofPod { // Podman writes the file when it starts the container
+					s.add(Container{ID: id, Name: entry.name, Image: entry.image, Engine: "podman"})
+				}
 				continue
 			}
-			entry, indexed := known[id]
 			c := Container{ID: id, Name: entry.name, Image: entry.image, Engine: "podman", Bundle: filepath.Join(storage, at), files: files, at: at}
 			// The user of a container may choose its annotations. The index has only what the engine writes. CRI-O's
 			// bundles in /run are in no index.
@@ -532,7 +516,8 @@ func isMarkedCRIO(annotations map[string]string) bool {
 // ofCRIO sets what CRI-O records about a container in its annotations.
 func (s *Scan) ofCRIO(c *Container, annotations map[string]string) {
 	c.Engine = "cri-o"
-	c.describe(annotations)
+	c.Name = cmp.Or(pod.CRIO(annotations).String(), c.Name)
+	c.Image = cmp.Or(c.Image, annotations["io.kubernetes.cri-o.ImageName"])
 	c.Dropped = isDropped(annotations, c.ID)
 	// CRI-O records the runtime handler, unless it is the default one. It also calls it to delete a container that has
 	// ended, whose conmon is gone.
@@ -561,7 +546,7 @@ type stored struct {
 }
 
 // stored returns the entries of a storage's index, by the ids of containers.
-func (s *Scan) stored(files files, dir string) map[string]stored {
+func (s *Scan) stored(files proc.Files, dir string) map[string]stored {
 	known := map[string]stored{}
 	for _, file := range []string{"containers.json", "volatile-containers.json"} {
 		var index []struct {
@@ -597,7 +582,7 @@ func (s *Scan) stateDirs() []string {
 // state scans a runtime's directory. ID/state.json of runc names the bundle in a label, ID/status of crun in a member.
 // The directory also has the containers that engines started, which are already known.
 func (s *Scan) state(dir string) {
-	files := below(dir)
+	files := proc.Below(dir)
 	for _, id := range s.list(files, "/") {
 		var runc struct {
 			PID    int    `json:"init_process_pid"`

@@ -63,7 +63,7 @@ func (s *Scan) Using(matches func(word string) bool) (list []Use, err error) {
 // uses reports whether a container's engine uses what matches recognizes.
 func (c Container) uses(matches func(word string) bool) (use Use, found bool, unread error) {
 	for _, call := range c.calls {
-		words, err := program.Words(call.files.Files, call.words)
+		words, err := program.Words(call.files, call.words)
 		unread = errors.Join(unread, err)
 		for _, word := range words {
 			if !matches(word) {
@@ -107,7 +107,7 @@ func (s *Scan) Refuse(what string, matches func(word string) bool, running bool)
 	case found:
 		return errors.New(message)
 	case unknown != nil:
-		return fmt.Errorf("%s: it is unknown whether containers need it; try as root, or give --force if you know that none does:%s", what, Inset(unknown))
+		return fmt.Errorf("%s: it is unknown whether containers need it; %s, or give --force if you know that none does:%s", what, advice(), Inset(unknown))
 	}
 	return nil
 }

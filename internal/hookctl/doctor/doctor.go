@@ -426,14 +426,14 @@ func (x *examination) records(ctx context.Context, registered *engine.Registered
 	}
 	for _, rec := range records {
 		name := rec.Name
-		again := fmt.Sprintf("hookctl install %s --profile %s puts it there again, hookctl uninstall forgets it", x.engine.Name(), name)
+		again := fmt.Sprintf("hookctl install %s --profile %s adds it again, hookctl uninstall removes the record", x.engine.Name(), name)
 		i := slices.IndexFunc(registered.Entries, func(e engine.Entry) bool { return e.Name == name && len(e.Faults) == 0 })
 		if i < 0 {
 			i = slices.IndexFunc(registered.Entries, func(e engine.Entry) bool { return e.Name == name })
 		}
 		switch {
 		case i < 0:
-			x.note(name, Error, "record", "hookctl has installed it, and the configuration does not have it any more", again)
+			x.note(name, Error, "record", "hookctl has installed it, but the configuration no longer has it", again)
 		case registered.Entries[i].Path != rec.Link:
 			x.note(name, Error, "record", fmt.Sprintf("hookctl has installed it as %s, and now it is %s", rec.Link, registered.Entries[i].Path), again)
 		}
@@ -444,7 +444,7 @@ func (x *examination) records(ctx context.Context, registered *engine.Registered
 		}
 		for _, path := range edited {
 			x.note(name, Warning, "record", path+" was edited since hookctl installed it",
-				"nothing has to be done: hookctl uninstall takes its own part out and leaves the rest")
+				"nothing has to be done: hookctl uninstall removes its own part and keeps the rest")
 		}
 		if x.overridden(ctx, rec) {
 			continue

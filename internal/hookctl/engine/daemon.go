@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
@@ -254,10 +258,7 @@ func (d *Daemon) Judged() string {
 	if d.Process != nil {
 		return ""
 	}
-	text := "no running " + d.Program + " reads " + d.Config
-	if d.Doubt != "" {
-		text += " (" + d.Doubt + ")"
-	}
+	text := d.none()
 	if path, err := command.Find(d.Program); err == nil {
 		return text + ": the configuration is judged by the installed " + path
 	}
@@ -272,25 +273,30 @@ func (e NotReloaded) Error() string {
 	return e.Problem + "; run it without --reload, " + e.Without
 }
 
-// NotRunning returns why a daemon is not reloaded; nil if it runs.
-func (d *Daemon) NotRunning() error {
-	if d.Process != nil {
-		return nil
-	}
+// none says that no daemon runs.
+func (d *Daemon) none() string {
 	text := "no running " + d.Program + " reads " + d.Config
 	if d.Doubt != "" {
 		text += " (" + d.Doubt + ")"
 	}
-	return NotReloaded{text + ": there is nothing to reload", fmt.Sprintf("and %s reads the configuration when it starts", d.Program), "start it first"}
+	return text
+}
+
+// AtStart returns the Reload of a daemon that does not run.
+func (d *Daemon) AtStart() Reload {
+	effect := d.Program + " reads the configuration when it starts"
+	return Reload{Effect: effect, Refused: NotReloaded{d.none() + ": there is nothing to reload", "and " + effect, "start it first"}}
 }
 
 // Restart returns the Reload of a daemon that reads its configuration when it starts.
 func (d *Daemon) Restart() Reload {
+	if d.Process == nil {
+		return d.AtStart()
+	}
 	unit := d.unit()
 	r := Reload{
-		Command: "systemctl restart " + cmp.Or(unit, d.Program),
+		Command: "systemctl restart " + unit,
 		Effect:  "running containers and pods run on; until it is back, none can be started or stopped",
-		Refused: d.NotRunning(),
 		Do: func(ctx context.Context) error {
 			systemctl, err := command.Find("systemctl")
 			if err == nil {
@@ -299,10 +305,8 @@ func (d *Daemon) Restart() Reload {
 			return err
 		},
 	}
-	if unit == "" && (d.Process != nil || d.Config != d.kind.Usual) {
+	if unit == "" {
 		r.Command = "restart " + d.Program + " as it was started"
-	}
-	if unit == "" && d.Process != nil {
 		problem := fmt.Sprintf("%s (process %d) has to be restarted to read %s, but no unit of systemd runs it", d.Program, d.Process.PID, d.Config)
 		r.Refused = NotReloaded{problem, "then restart it as it was started", "start it by one"}
 	}
@@ -315,9 +319,6 @@ const restarting = 2 * time.Minute
 // unit returns the systemd unit that runs the daemon, according to its cgroups; empty if there is none. The unit of k3s
 // also runs a containerd of its own, and that of Docker may.
 func (d *Daemon) unit() string {
-	if d.Process == nil {
-		return ""
-	}
 	text, err := os.ReadFile(filepath.Join(d.Process.Dir, "cgroup"))
 	if err != nil {
 		return "" // it has ended
@@ -362,17 +363,42 @@ func Get(ctx context.Context, network, address, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", address, err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, command.MaxOutput))
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", answer.Status, bytes.TrimSpace(text))
+	begun := time.Now()
+	text, err := answer(client.Do(request))
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() {
+		err = noAnswer(begun)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: GET %s: %w", address, path, err)
 	}
 	return text, nil
+}
+
+func answer(r *http.Response, err error) ([]byte, error) {
+	if err != nil {
+		return nil, errors.Unwrap(err) // without the URL
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(r.Body, command.MaxOutput))
+	if err == nil && r.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", r.Status, bytes.TrimSpace(text))
+	}
+	return text, err
+}
+
+// OfGRPC returns the error of a call of a daemon by gRPC, which began at a time, as it is shown.
+func OfGRPC(err error, begun time.Time) error {
+	switch status.Code(err) {
+	case codes.DeadlineExceeded:
+		return noAnswer(begun)
+	case codes.Canceled:
+		return context.Canceled
+	}
+	return errors.New(status.Convert(err).Message())
+}
+
+// noAnswer returns the error about a daemon that was asked at a time and does not answer.
+func noAnswer(begun time.Time) error {
+	return fmt.Errorf("no answer within %v", time.Since(begun).Round(time.Second))
 }

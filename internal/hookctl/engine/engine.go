@@ -6,6 +6,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,8 +85,8 @@ type Installed struct {
 // Reload is the way in which an engine reads a change.
 type Reload struct {
 	Command string                      // for a person to run; empty if nothing needs to be done
-	Effect  string                      // the effect on running containers
-	Do      func(context.Context) error // does the same as Command
+	Effect  string                      // the effect on running containers; without a Command, when the engine reads it
+	Do      func(context.Context) error // does the same as Command; nil if Refused
 	Refused error                       // why Do must not be called on this system; or nil
 }
 
@@ -232,9 +233,35 @@ func Unremembered(path string) error {
 // OwnFile returns the name, without extension, of a file that is hookctl's own.
 func OwnFile(name string) string { return "50-oci-add-hooks-" + name }
 
-// Generated returns the comment that names hookctl as the author of a text.
-func Generated(e Engine, name string) string {
-	return fmt.Sprintf("# Written by hookctl. To remove it: hookctl uninstall %s --profile %s\n", e.Name(), name)
+// Manual is an error about a configuration that a person has to change, because hookctl cannot.
+type Manual struct {
+	Problem string
+	Engine  string
+	Profile string // empty if unknown
+	Way     string // what to do with the text that hookctl prints
+}
+
+func (e Manual) Error() string {
+	return fmt.Sprintf("%s; `hookctl install %s --profile %s --print` prints what to add: %s", e.Problem, e.Engine, cmp.Or(e.Profile, "NAME"), e.Way)
+}
+
+// ForProfile returns err; a Manual then names the profile.
+func ForProfile(err error, profile string) error {
+	var manual Manual
+	if errors.As(err, &manual) {
+		manual.Profile = profile
+		return manual
+	}
+	return err
+}
+
+// Generated returns the comment that names hookctl as the author of a text, which registers profiles.
+func Generated(e Engine, profiles ...string) string {
+	var commands []string
+	for _, name := range profiles {
+		commands = append(commands, fmt.Sprintf("hookctl uninstall %s --profile %s", e.Name(), name))
+	}
+	return "# Written by hookctl. To remove it: " + strings.Join(commands, "; ") + "\n"
 }
 
 // OthersSettings returns an error if the rest of a file of hookctl's own has any settings.

@@ -42,29 +42,34 @@ func (v *View) Without(name string) tomledit.Table {
 
 // Naming returns the files that name a runtime, as text for a message; empty if hookctl does not know.
 func (v *View) Naming(name string) string {
-	return v.in(func(file *View) bool { return file.Knows(name) })
+	return in(v.files(func(file *View) bool { return file.Knows(name) }))
 }
 
 // NamingDefault returns the file that names the default runtime, as text for a message; empty if hookctl does not know.
 func (v *View) NamingDefault() string {
-	for i := range v.Files { // the last one takes effect
-		last := *v
-		last.Files = v.Files[len(v.Files)-1-i:][:1]
-		if in := last.in(func(file *View) bool { return file.Default() != "" && file.Default() == v.Default() }); in != "" {
-			return in
-		}
-	}
-	return ""
+	files := v.files(func(file *View) bool { return file.Default() != "" && file.Default() == v.Default() })
+	return in(files[max(0, len(files)-1):]) // the last one takes effect
 }
 
-func (v *View) in(says func(*View) bool) string {
-	var files []string
+// Last returns the last file that has a value at a path of keys, which takes effect; "a file" if hookctl does not know.
+func (v *View) Last(path ...string) string {
+	last := len(path) - 1
+	files := v.files(func(file *View) bool { return tomledit.Dig(file.Tree, path[:last]...)[path[last]] != nil })
+	return append([]string{"a file"}, files...)[len(files)]
+}
+
+// files returns the files whose content alone has a property.
+func (v *View) files(has func(*View) bool) (files []string) {
 	for _, path := range v.Files {
 		tree, err := tomledit.ReadAll([]string{path})
-		if err == nil && says(&View{Tree: tree, Runtimes: v.Runtimes, Standard: v.Standard}) {
+		if err == nil && has(&View{Tree: tree, Runtimes: v.Runtimes, Standard: v.Standard}) {
 			files = append(files, path)
 		}
 	}
+	return files
+}
+
+func in(files []string) string {
 	if len(files) == 0 {
 		return ""
 	}

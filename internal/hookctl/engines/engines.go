@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,6 +49,9 @@ func New(sys system.System, name, config string) (engine.Engine, error) {
 			return nil, err
 		}
 		config = abs
+		if st, err := os.Stat(config); err == nil && !st.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s is not a regular file: --config takes the engine's main configuration file", config)
+		}
 	}
 	for _, row := range table {
 		if row.name == name {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
+	"github.com/awslabs/oci-add-hooks/internal/pod"
 )
 
 // A Query selects records. An empty field selects all.
@@ -60,104 +61,114 @@ func (q *Query) Read(path string, each func(*hooklog.Record) error) (f Found, er
 }
 
 func (q *Query) matchContainer(r *hooklog.Record) bool {
-	return strings.HasPrefix(r.Container, q.ID) || slices.Contains(q.IDs, r.Container) || strings.HasSuffix("/"+Container(r), "/"+q.ID)
+	return strings.HasPrefix(r.Container, q.ID) || slices.Contains(q.IDs, r.Container) || strings.HasSuffix("/"+podOf(r), "/"+q.ID)
 }
 
-// Container returns a name for the container of a record: NAMESPACE/POD/CONTAINER, or the beginning of its id.
+// podOf returns NAMESPACE/POD/CONTAINER of a record, or "" if it has no pod.
+func podOf(r *hooklog.Record) string {
+	return pod.Names{Namespace: r.PodNamespace, Pod: r.PodName, Container: r.ContainerName}.String()
+}
+
+// Container returns the names of a record's container: NAMESPACE/POD/CONTAINER if it is a pod's, and always the
+// beginning of its id.
 func Container(r *hooklog.Record) string {
-	name := ""
-	if r.PodName != "" {
-		name = strings.TrimPrefix(r.PodNamespace+"/"+r.PodName, "/")
-		if r.ContainerName != "" {
-			name += "/" + r.ContainerName
-		}
+	id := r.Container
+	if len(id) == 64 { // engines show the first 12 characters of a full id
+		id = id[:12]
 	}
-	if name == "" {
-		if name = r.Container; len(name) == 64 { // engines show the first 12 characters of a full id
-			name = name[:12]
-		}
-	}
-	return name
+	return strings.TrimSpace(podOf(r) + " " + id)
+}
+
+// Command returns the command of a record's hook: its path, and its arguments without argv[0].
+func Command(r *hooklog.Record) string { return command(r.Path, r.Args) }
+
+func command(path string, args []string) string {
+	return strings.Join(append([]string{path}, args[min(1, len(args)):]...), " ")
 }
 
 // Stat holds statistics of the runs of one hook at one stage. Durations are in seconds.
 type Stat struct {
-	Stage    string  `json:"stage"`
-	Path     string  `json:"path"`
-	Count    int     `json:"count"`
-	Failed   int     `json:"failed"`   // of Count: runs that did not succeed
-	TimedOut int     `json:"timedOut"` // of Failed
-	Ignored  int     `json:"ignored"`  // of Failed
-	P50      float64 `json:"p50"`
-	P95      float64 `json:"p95"`
-	P99      float64 `json:"p99"`
-	Max      float64 `json:"max"`
+	Stage    string   `json:"stage"`
+	Path     string   `json:"path"`
+	Args     []string `json:"args"` // including argv[0]
+	Count    int      `json:"count"`
+	Failed   int      `json:"failed"`   // of Count: runs that did not succeed
+	TimedOut int      `json:"timedOut"` // of Failed
+	Ignored  int      `json:"ignored"`  // of Failed
+	P50      float64  `json:"p50"`
+	P95      float64  `json:"p95"`
+	P99      float64  `json:"p99"`
+	Max      float64  `json:"max"`
 
 	// Buckets counts runs by duration. Buckets[n] counts those that took at most Bounds[n] and more than Bounds[n-1].
 	// The last one counts those that took longer than all bounds.
 	Buckets []int `json:"buckets"`
 }
 
-// tally is a Stat of the runs of one profile, or of all profiles.
-type tally struct {
-	Stat
-	profile string
-	took    []float64 // each run
-}
+// Command returns the command of the hook: its path, and its arguments without argv[0].
+func (s *Stat) Command() string { return command(s.Path, s.Args) }
 
 // Bounds are the upper bounds of buckets of durations, in seconds.
 var Bounds = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}
 
-// Summarize returns the statistics of records for each hook and stage, ordered by stage and path.
-func Summarize(records []*hooklog.Record) []Stat {
-	var sums Sums
-	for _, r := range records {
-		sums.add(r, "")
+// Statistics computes a Stat for each hook and stage; hooks that differ only in their arguments are different hooks. It
+// keeps the durations of runs, but no records. Its zero value is empty and ready to use.
+type Statistics struct {
+	by map[string]*timed
+}
+
+// timed is a Stat with the duration of each run.
+type timed struct {
+	Stat
+	took []float64
+}
+
+// Add adds a record.
+func (s *Statistics) Add(r *hooklog.Record) {
+	key := strings.Join(append([]string{r.Stage, r.Path}, r.Args...), "\x00")
+	of := s.by[key]
+	if of == nil {
+		if s.by == nil {
+			s.by = map[string]*timed{}
+		}
+		of = &timed{Stat: newStat(r)}
+		s.by[key] = of
 	}
+	of.count(r)
+	of.took = append(of.took, r.Seconds)
+}
+
+// List returns the statistics, ordered by stage, path and arguments.
+func (s *Statistics) List() []Stat {
 	stats := []Stat{}
-	for _, t := range sums.list {
-		slices.Sort(t.took)
-		t.P50, t.P95, t.P99, t.Max = quantile(t.took, 0.5), quantile(t.took, 0.95), quantile(t.took, 0.99), t.took[len(t.took)-1]
-		stats = append(stats, t.Stat)
+	for _, of := range s.by {
+		slices.Sort(of.took)
+		of.P50, of.P95, of.P99, of.Max = quantile(of.took, 0.5), quantile(of.took, 0.95), quantile(of.took, 0.99), of.took[len(of.took)-1]
+		stats = append(stats, of.Stat)
 	}
 	slices.SortFunc(stats, func(a, b Stat) int {
 		stage := func(s Stat) int { return slices.Index(hooks.Stages(), hooks.Stage(s.Stage)) }
-		return cmp.Or(cmp.Compare(stage(a), stage(b)), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Path, b.Path))
+		return cmp.Or(cmp.Compare(stage(a), stage(b)), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Path, b.Path), slices.Compare(a.Args, b.Args))
 	})
 	return stats
 }
 
-// Sums holds the counts and durations of records for each profile, hook and stage, but not the records themselves. Its
-// zero value is empty and ready to use.
-type Sums struct {
-	by   map[[3]string]*tally // profile, stage and path
-	list []*tally
+func newStat(r *hooklog.Record) Stat {
+	return Stat{Stage: r.Stage, Path: r.Path, Args: r.Args, Buckets: make([]int, len(Bounds)+1)}
 }
 
-// Add adds a record.
-func (s *Sums) Add(r *hooklog.Record) { s.add(r, r.Profile) }
-
-func (s *Sums) add(r *hooklog.Record, profile string) {
-	key := [3]string{profile, r.Stage, r.Path}
-	t := s.by[key]
-	if t == nil {
-		if s.by == nil {
-			s.by = map[[3]string]*tally{}
-		}
-		t = &tally{Stat: Stat{Stage: r.Stage, Path: r.Path, Buckets: make([]int, len(Bounds)+1)}, profile: profile}
-		s.by[key], s.list = t, append(s.list, t)
-	}
-	t.took = append(t.took, r.Seconds)
-	t.Count++
-	t.Buckets[bucket(r.Seconds)]++
+// count adds a run to all that is counted.
+func (s *Stat) count(r *hooklog.Record) {
+	s.Count++
+	s.Buckets[bucket(r.Seconds)]++
 	if !r.OK() {
-		t.Failed++
+		s.Failed++
 	}
 	if r.Result == "timed out" {
-		t.TimedOut++
+		s.TimedOut++
 	}
 	if r.Ignored {
-		t.Ignored++
+		s.Ignored++
 	}
 }
 

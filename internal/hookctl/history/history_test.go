@@ -49,8 +49,8 @@ func TestMatch(t *testing.T) {
 func TestContainer(t *testing.T) {
 	long := strings.Repeat("0123456789abcdef", 4)
 	for want, r := range map[string]hooklog.Record{
-		"": {}, "c": {Container: "c"}, "0123456789ab": {Container: long}, "ns/p/c": {Container: long, PodNamespace: "ns", PodName: "p", ContainerName: "c"},
-		"ns/p": {PodNamespace: "ns", PodName: "p"}, "p": {Container: "x", PodName: "p"},
+		"": {}, "c": {Container: "c"}, "0123456789ab": {Container: long}, "ns/p/c 0123456789ab": {Container: long, PodNamespace: "ns", PodName: "p", ContainerName: "c"},
+		"ns/p": {PodNamespace: "ns", PodName: "p"}, "p x": {Container: "x", PodName: "p"},
 	} {
 		if got := Container(&r); got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -58,21 +58,26 @@ func TestContainer(t *testing.T) {
 	}
 }
 
-func TestSummarize(t *testing.T) {
-	var list []*hooklog.Record
+func TestStatistics(t *testing.T) {
+	var stats Statistics
 	for i := range 100 {
-		list = append(list, run("c", "createRuntime", "/h", "ok", float64(100-i)/1000))
+		stats.Add(run("c", "createRuntime", "/h", "ok", float64(100-i)/1000))
 	}
 	timedOut := run("c", "prestart", "/h", "timed out", 30)
 	timedOut.Ignored = true
-	list = append(list, timedOut, run("c", "poststop", "/a", "failed", 100), run("c", "", "/by-hand", "ok", 0))
+	other := run("c", "prestart", "/h", "ok", 1)
+	timedOut.Args, other.Args = []string{"h", "-c", "b"}, []string{"h", "-c", "a"} // two hooks of one program
+	for _, r := range []*hooklog.Record{timedOut, other, run("c", "poststop", "/a", "failed", 100), run("c", "", "/by-hand", "ok", 0)} {
+		stats.Add(r)
+	}
 	want := []Stat{
 		{Path: "/by-hand", Count: 1, Buckets: []int{1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
-		{Stage: "prestart", Path: "/h", Count: 1, Failed: 1, TimedOut: 1, Ignored: 1, P50: 30, P95: 30, P99: 30, Max: 30, Buckets: []int{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0}},
+		{Stage: "prestart", Path: "/h", Args: other.Args, Count: 1, P50: 1, P95: 1, P99: 1, Max: 1, Buckets: []int{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}},
+		{Stage: "prestart", Path: "/h", Args: timedOut.Args, Count: 1, Failed: 1, TimedOut: 1, Ignored: 1, P50: 30, P95: 30, P99: 30, Max: 30, Buckets: []int{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0}},
 		{Stage: "createRuntime", Path: "/h", Count: 100, P50: 0.05, P95: 0.095, P99: 0.099, Max: 0.1, Buckets: []int{1, 1, 3, 5, 15, 25, 50, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
 		{Stage: "poststop", Path: "/a", Count: 1, Failed: 1, P50: 100, P95: 100, P99: 100, Max: 100, Buckets: []int{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}},
 	}
-	if diff := cmp.Diff(want, Summarize(list)); diff != "" {
+	if diff := cmp.Diff(want, stats.List()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -138,27 +143,38 @@ func TestOTLP(t *testing.T) {
 // TestTrace: a row for each container.
 func TestTrace(t *testing.T) {
 	var b bytes.Buffer
-	if err := WriteTrace(&b, []*hooklog.Record{run("c", "prestart", "/h", "ok", 0.0015), run("d", "poststop", "/i", "timed out", 1), run("c", "poststop", "/i", "ok", 1)}); err != nil {
+	trace := NewTrace(&b)
+	first := run("c", "prestart", "/h", "ok", 0.0015)
+	first.Args, first.File, first.Place = []string{"h", "a"}, "/etc/gpu.json", "/hooks/prestart/0"
+	for _, r := range []*hooklog.Record{first, run("d", "poststop", "/i", "timed out", 1), run("c", "poststop", "/i", "ok", 1)} {
+		if err := trace.Add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := trace.End(); err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"traceEvents":[{"name":"process_name","ph":"M","pid":1,"tid":0,"args":{"name":"containers"}},` +
-		`{"name":"thread_name","ph":"M","pid":1,"tid":1,"args":{"name":"c"}},` +
-		`{"name":"prestart /h","cat":"ok","ph":"X","ts":1770091506123456,"dur":1500,"pid":1,"tid":1,"args":{"container":"c","exitStatus":0,"ignored":false,"profile":"gpu","result":"ok"}},` +
-		`{"name":"thread_name","ph":"M","pid":1,"tid":2,"args":{"name":"d"}},` +
-		`{"name":"poststop /i","cat":"timed out","ph":"X","ts":1770091506123456,"dur":1000000,"pid":1,"tid":2,"args":{"container":"d","ignored":false,"profile":"gpu","result":"timed out"}},` +
-		`{"name":"poststop /i","cat":"ok","ph":"X","ts":1770091506123456,"dur":1000000,"pid":1,"tid":1,"args":{"container":"c","exitStatus":0,"ignored":false,"profile":"gpu","result":"ok"}}],` +
-		`"displayTimeUnit":"ms"}` + "\n"
+	const want = `{"traceEvents":[{"name":"process_name","ph":"M","pid":1,"tid":0,"args":{"name":"containers"}}
+,{"name":"thread_name","ph":"M","pid":1,"tid":1,"args":{"name":"c"}}
+,{"name":"prestart /h","cat":"ok","ph":"X","ts":1770091506123456,"dur":1500,"pid":1,"tid":1,"args":{"command":"/h a","container":"c","exitStatus":0,"ignored":false,"place":"/hooks/prestart/0","profile":"gpu","result":"ok"}}
+,{"name":"thread_name","ph":"M","pid":1,"tid":2,"args":{"name":"d"}}
+,{"name":"poststop /i","cat":"timed out","ph":"X","ts":1770091506123456,"dur":1000000,"pid":1,"tid":2,"args":{"command":"/i","container":"d","ignored":false,"profile":"gpu","result":"timed out"}}
+,{"name":"poststop /i","cat":"ok","ph":"X","ts":1770091506123456,"dur":1000000,"pid":1,"tid":1,"args":{"command":"/i","container":"c","exitStatus":0,"ignored":false,"profile":"gpu","result":"ok"}}
+],"displayTimeUnit":"ms"}
+`
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-// TestMetrics: Prometheus's own parser reads the metrics. No label is a container's id.
+// TestMetrics: Prometheus's own parser reads the metrics. No label has a container's id or an argument.
 func TestMetrics(t *testing.T) {
+	other := run("id-1", "poststop", "/i", "ok", 1) // two hooks of one program
+	other.Place, other.Args = "/hooks/poststop/1", []string{"i", "id-secret"}
 	ignored := run("id-2", "prestart", "/h\"\xff", "timed out", 1)
 	ignored.Ignored = true
 	var sums Sums
-	for _, r := range []*hooklog.Record{run("id-1", "prestart", "/h\"\xff", "ok", 0.002), ignored, run("id-3", "poststop", "/i", "failed", 100)} {
+	for _, r := range []*hooklog.Record{run("id-1", "prestart", "/h\"\xff", "ok", 0.002), ignored, run("id-3", "poststop", "/i", "failed", 100), other} {
 		sums.Add(r)
 	}
 	path := filepath.Join(t.TempDir(), "hooks.prom")
@@ -194,7 +210,12 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, text := range []string{open.String(), string(text)} {
 		if strings.Contains(text, "id-") {
-			t.Errorf("a container's id is in\n%s", text)
+			t.Errorf("a container's id or an argument is in\n%s", text)
+		}
+	}
+	for place, failures := range map[string]string{"": "1.0", `place="/hooks/poststop/1",`: "0.0"} {
+		if series := `oci_hook_failures_total{hook="/i",` + place + `profile="gpu",stage="poststop"} ` + failures; !strings.Contains(open.String(), series) {
+			t.Errorf("%s is not in\n%s", series, open.String())
 		}
 	}
 	if !strings.HasSuffix(open.String(), "# EOF\n") || !strings.Contains(open.String(), `oci_hook_timeouts_total{hook="/h\"`+"\ufffd"+`",profile="gpu",stage="prestart"} 1.0`) {

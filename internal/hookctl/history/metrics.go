@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,8 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+
+	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 )
 
 // Containers is the number of containers of a profile that are in a state, as hookctl ps defines it.
@@ -22,30 +25,62 @@ type Containers struct {
 	Count          int
 }
 
-// families returns the metrics of records and of containers. A container's id is not a label: a series for each
-// container would be too many for any system that collects them.
+// Sums holds the counts and durations of records for each profile, hook, place and stage, but not the records
+// themselves. Its zero value is empty and ready to use.
+type Sums struct {
+	by map[labels]*sum
+}
+
+// labels distinguish series. A container's id is none of them: a series for each container would be too many for any
+// system that collects them. Nor are a hook's arguments, which may be secret, while metrics are read by many; its place
+// distinguishes hooks of one program.
+type labels struct{ profile, path, stage, place string }
+
+func (l labels) compare(other labels) int {
+	return cmp.Or(cmp.Compare(l.profile, other.profile), cmp.Compare(l.path, other.path), cmp.Compare(l.stage, other.stage), cmp.Compare(l.place, other.place))
+}
+
+// sum is a Stat with the sum of the durations.
+type sum struct {
+	Stat
+	seconds float64
+}
+
+// Add adds a record.
+func (s *Sums) Add(r *hooklog.Record) {
+	key := labels{r.Profile, r.Path, r.Stage, r.Place}
+	of := s.by[key]
+	if of == nil {
+		if s.by == nil {
+			s.by = map[labels]*sum{}
+		}
+		of = &sum{Stat: newStat(r)}
+		s.by[key] = of
+	}
+	of.count(r)
+	of.seconds += r.Seconds
+}
+
+// families returns the metrics of records and of containers.
 func families(sums Sums, containers []Containers) []*dto.MetricFamily {
 	duration := &dto.MetricFamily{Name: ptr("oci_hook_duration_seconds"), Help: ptr("How long hooks ran."), Unit: ptr("seconds"), Type: dto.MetricType_HISTOGRAM.Enum()}
 	counters := []struct {
 		family *dto.MetricFamily
-		value  func(*tally) int
+		value  func(*sum) int
 	}{
-		{counter("oci_hook_failures_total", "Hooks that did not succeed, whether the container started or not."), func(s *tally) int { return s.Failed }},
-		{counter("oci_hook_failures_ignored_total", "Hooks that did not succeed, and whose container started nevertheless."), func(s *tally) int { return s.Ignored }},
-		{counter("oci_hook_timeouts_total", "Hooks that were killed because their time was up."), func(s *tally) int { return s.TimedOut }},
+		{counter("oci_hook_failures_total", "Hooks that did not succeed, whether the container started or not."), func(s *sum) int { return s.Failed }},
+		{counter("oci_hook_failures_ignored_total", "Hooks that did not succeed, and whose container started nevertheless."), func(s *sum) int { return s.Ignored }},
+		{counter("oci_hook_timeouts_total", "Hooks that were killed because their time was up."), func(s *sum) int { return s.TimedOut }},
 	}
-	stats := slices.Clone(sums.list)
-	slices.SortFunc(stats, func(a, b *tally) int {
-		return cmp.Or(cmp.Compare(a.profile, b.profile), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Stage, b.Stage))
-	})
-	for _, s := range stats {
+	for _, by := range slices.SortedFunc(maps.Keys(sums.by), labels.compare) {
+		s := sums.by[by]
 		labels := []*dto.LabelPair{
-			{Name: ptr("hook"), Value: &s.Path}, {Name: ptr("profile"), Value: &s.profile}, {Name: ptr("stage"), Value: &s.Stage},
+			{Name: ptr("hook"), Value: &by.path}, {Name: ptr("profile"), Value: &by.profile}, {Name: ptr("stage"), Value: &by.stage},
 		}
-		h := &dto.Histogram{SampleCount: ptr(uint64(s.Count)), SampleSum: ptr(0.0)}
-		for _, seconds := range s.took {
-			*h.SampleSum += seconds
+		if by.place != "" {
+			labels = slices.Insert(labels, 1, &dto.LabelPair{Name: ptr("place"), Value: &by.place})
 		}
+		h := &dto.Histogram{SampleCount: ptr(uint64(s.Count)), SampleSum: &s.seconds}
 		runs := uint64(0)
 		for i := range Bounds {
 			runs += uint64(s.Buckets[i])
@@ -60,7 +95,7 @@ func families(sums Sums, containers []Containers) []*dto.MetricFamily {
 	for _, counter := range counters {
 		list = append(list, counter.family)
 	}
-	now := &dto.MetricFamily{Name: ptr("oci_hook_containers"), Help: ptr("Containers by profile, and by how their hooks stand to it."), Type: dto.MetricType_GAUGE.Enum()}
+	now := &dto.MetricFamily{Name: ptr("oci_hook_containers"), Help: ptr("Containers by profile and by the state of their hooks."), Type: dto.MetricType_GAUGE.Enum()}
 	for _, c := range containers {
 		now.Metric = append(now.Metric, &dto.Metric{Gauge: &dto.Gauge{Value: ptr(float64(c.Count))},
 			Label: []*dto.LabelPair{{Name: ptr("profile"), Value: &c.Profile}, {Name: ptr("state"), Value: &c.State}}})

@@ -79,7 +79,7 @@ func WriteOTLP(w io.Writer, r *hooklog.Record) error {
 		TraceID: hex.EncodeToString(trace[:16]), SpanID: hex.EncodeToString(id[:8]),
 		Name: name(r), Kind: spanInternal,
 		StartTimeUnixNano: strconv.FormatInt(begin, 10), EndTimeUnixNano: strconv.FormatInt(begin+int64(math.Round(r.Seconds*1e9)), 10),
-		Attributes: texts("oci.hook.stage", r.Stage, "oci.hook.path", r.Path, "oci.hook.profile", r.Profile, "oci.hook.file", r.File,
+		Attributes: texts("oci.hook.stage", r.Stage, "oci.hook.path", r.Path, "oci.hook.profile", r.Profile, "oci.hook.file", r.File, "oci.hook.place", r.Place,
 			"oci.hook.result", r.Result, "oci.hook.signal", r.Signal, "oci.hook.error", r.Error, "oci.hook.stderr", r.Stderr),
 	}
 	if r.ExitStatus != nil {
@@ -138,33 +138,72 @@ type event struct {
 	Args  map[string]any `json:"args,omitempty"`
 }
 
-// WriteTrace writes records as one JSON object of trace events, with a row for each container.
-func WriteTrace(w io.Writer, records []*hooklog.Record) error {
-	const pid = 1
-	events := []event{{Name: "process_name", Ph: "M", PID: pid, Args: map[string]any{"name": "containers"}}}
-	rows := map[string]int{}
-	for _, r := range records {
-		row, known := rows[r.Container]
-		if !known {
-			row = len(rows) + 1
-			rows[r.Container] = row
-			events = append(events, event{Name: "thread_name", Ph: "M", PID: pid, TID: row, Args: map[string]any{"name": Container(r)}})
+// Trace writes records as one JSON object of trace events, with a row for each container. It keeps only the ids of the
+// containers.
+type Trace struct {
+	to    io.Writer
+	rows  map[string]int // of containers, by id
+	begun bool
+}
+
+// NewTrace returns a Trace that writes to a writer. It writes nothing before the first record, or the end.
+func NewTrace(to io.Writer) *Trace { return &Trace{to: to, rows: map[string]int{}} }
+
+// pid is the process of all events.
+const pid = 1
+
+// Add writes a record.
+func (t *Trace) Add(r *hooklog.Record) error {
+	row, known := t.rows[r.Container]
+	if !known {
+		row = len(t.rows) + 1
+		t.rows[r.Container] = row
+		if err := t.write(event{Name: "thread_name", Ph: "M", PID: pid, TID: row, Args: map[string]any{"name": Container(r)}}); err != nil {
+			return err
 		}
-		start, took := r.Time.UnixMicro(), int64(math.Round(r.Seconds*1e6))
-		e := event{Name: name(r), Cat: r.Result, Ph: "X", Start: &start, Dur: &took, PID: pid, TID: row,
-			Args: map[string]any{"container": r.Container, "profile": r.Profile, "result": r.Result, "ignored": r.Ignored}}
-		if r.ExitStatus != nil {
-			e.Args["exitStatus"] = *r.ExitStatus
-		}
-		for key, text := range map[string]string{"signal": r.Signal, "error": r.Error, "stdout": r.Stdout, "stderr": r.Stderr} {
-			if text != "" {
-				e.Args[key] = text
-			}
-		}
-		events = append(events, e)
 	}
-	return encode(w, struct {
-		TraceEvents     []event `json:"traceEvents"`
-		DisplayTimeUnit string  `json:"displayTimeUnit"`
-	}{events, "ms"})
+	start, took := r.Time.UnixMicro(), int64(math.Round(r.Seconds*1e6))
+	e := event{Name: name(r), Cat: r.Result, Ph: "X", Start: &start, Dur: &took, PID: pid, TID: row,
+		Args: map[string]any{"command": Command(r), "container": r.Container, "profile": r.Profile, "result": r.Result, "ignored": r.Ignored}}
+	if r.ExitStatus != nil {
+		e.Args["exitStatus"] = *r.ExitStatus
+	}
+	for key, text := range map[string]string{"place": r.Place, "signal": r.Signal, "error": r.Error, "stdout": r.Stdout, "stderr": r.Stderr} {
+		if text != "" {
+			e.Args[key] = text
+		}
+	}
+	return t.write(e)
+}
+
+// write writes an event.
+func (t *Trace) write(e event) error {
+	if err := t.begin(); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(t.to, ","); err != nil {
+		return err
+	}
+	return encode(t.to, e)
+}
+
+// begin writes the beginning of the object, once.
+func (t *Trace) begin() error {
+	if t.begun {
+		return nil
+	}
+	t.begun = true
+	if _, err := io.WriteString(t.to, `{"traceEvents":[`); err != nil {
+		return err
+	}
+	return encode(t.to, event{Name: "process_name", Ph: "M", PID: pid, Args: map[string]any{"name": "containers"}})
+}
+
+// End writes the end of the object.
+func (t *Trace) End() error {
+	if err := t.begin(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(t.to, `],"displayTimeUnit":"ms"}`+"\n")
+	return err
 }

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -149,9 +150,12 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		if err := v.loadFor(c, w.call).err; err != nil {
 			e.fail(err)
 		}
+	case c.Bundle == "" && !w.known:
+		e.State, e.Reason = Unknown, "it has not been started, and nothing says which program will be called for it"
+		return e
 	case w.known && !w.through:
 		e.State = None
-	case proc.Gone(err) && c.Alive():
+	case proc.Gone(err) && staysAlive(c):
 		e.fail(fmt.Errorf("it runs, and its config.json is gone from %s", c.Bundle))
 	case proc.Gone(err) && !c.Running:
 		e.State, e.Reason = Unknown, "it has ended, and its config.json is gone"
@@ -170,6 +174,19 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		v.expect(&e, path, err)
 	}
 	return e
+}
+
+// staysAlive reports whether a container without a config.json goes on running. The conmon of a container that has just
+// been removed ends a moment later.
+func staysAlive(c container.Container) bool {
+	const attempts = 20
+	for range attempts {
+		if !c.Alive() {
+			return false
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return true
 }
 
 // fail sets the state unknown, and adds the error to the problems.
@@ -454,14 +471,25 @@ func (e *Entry) hook(p Place) (h hook) {
 	return h
 }
 
-// Path returns the path of a hook's program. For a supervised hook, `oci-run-hook ... -- PATH ARGV...`, it returns
-// PATH.
+// Path returns the path of a hook's program.
 func (e *Entry) Path(p Place) string {
-	h := e.hook(p)
-	if i := slices.Index(h.Args, "--"); filepath.Base(h.Path) == inject.Supervisor && i >= 0 && i+1 < len(h.Args) {
-		return h.Args[i+1]
+	path, _ := e.hook(p).program()
+	return path
+}
+
+// program returns the path of the hook's program, and the file that defines the hook; empty if the hook does not say. A
+// supervised hook does: `oci-run-hook ... --file=FILE ... -- PATH ARGV...`.
+func (h hook) program() (path, file string) {
+	i := slices.Index(h.Args, "--")
+	if filepath.Base(h.Path) != inject.Supervisor || i < 0 || i+1 == len(h.Args) {
+		return h.Path, ""
 	}
-	return h.Path
+	for _, option := range h.Args[:i] {
+		if value, ok := strings.CutPrefix(option, "--file="); ok {
+			file = value
+		}
+	}
+	return h.Args[i+1], file
 }
 
 // Each calls f for each hook, in the order of the stages and of each stage's hooks. file is empty if unknown, and "the
@@ -470,11 +498,11 @@ func (e *Entry) Each(f func(place Place, path, file string)) {
 	for _, stage := range hooks.Stages() {
 		for i := range e.Hooks[stage] {
 			place := Place{stage, i}
-			file := e.From[place]
-			if file == "" && e.isEngines(place) {
+			path, file := e.hook(place).program()
+			if file = cmp.Or(e.From[place], file); file == "" && e.isEngines(place) {
 				file = "the engine"
 			}
-			f(place, e.Path(place), file)
+			f(place, path, file)
 		}
 	}
 }
@@ -491,10 +519,7 @@ func (e Entry) Title() string { return cmp.Or(e.Name, e.ShortID()) }
 
 // Whole returns the name of a container, if it has one, and its id.
 func (e Entry) Whole() string {
-	if e.Name == "" || e.Name == e.ID {
-		return e.ID
-	}
-	return e.Name + ", " + e.ID
+	return container.Container{ID: e.ID, Name: e.Name}.Title()
 }
 
 // ShortID returns the first 12 digits of an id of 64 hexadecimal digits, as engines shorten it. Any other id is

@@ -173,15 +173,36 @@ func TestGone(t *testing.T) {
 	write(t, sys.Path(tasks+"runs/runtime"), sys.Path("bin/gpu"))
 	write(t, sys.Path(tasks+"runs/init.pid"), "20")
 	write(t, sys.Path(tasks+"ends/runtime"), sys.Path("bin/gpu"))
+	write(t, sys.Path(tasks+"removed/runtime"), sys.Path("bin/gpu"))
+	write(t, sys.Path(tasks+"removed/init.pid"), "21")
 	link(t, sys)
 	if _, err := proctest.Add(sys.Root, 20, "sleep"); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string][]string{"runs": {"it runs, and its config.json is gone from " + sys.Path(tasks+"runs")}, "ends": {}}
+	removed, err := proctest.Add(sys.Root, 21, "sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { os.RemoveAll(removed) })
+	want := map[string][]string{"runs": {"it runs, and its config.json is gone from " + sys.Path(tasks+"runs")}, "ends": {}, "removed": {}}
 	for _, e := range inventory.New(sys, inventory.Options{Exe: exe}).List(container.Look(sys).Containers) {
 		if diff := cmp.Diff(want[e.ID], e.Problems); diff != "" || e.State != inventory.Unknown || e.Profile != "gpu" {
 			t.Errorf("%+v %s", e, diff)
 		}
+	}
+}
+
+// TestCreated tests a container that Podman has created and never started: it is listed, and no problem.
+func TestCreated(t *testing.T) {
+	sys, exe := machine(t, `{"hooks":{"poststop":[{"path":"/a"}]}}`)
+	const storage = "var/lib/containers/storage/overlay-containers/"
+	write(t, sys.Path(storage+"containers.json"), `[{"id": "created", "names": ["mine"], "metadata": "{\"image-name\": \"web\"}"}, {"id": "buildah", "metadata": "{}"}]`)
+	write(t, sys.Path(storage+"created/userdata/shm"), "")
+	write(t, sys.Path(storage+"buildah/userdata/shm"), "")
+	list := inventory.New(sys, inventory.Options{Exe: exe, Expect: "gpu"}).List(container.Look(sys).Containers)
+	if len(list) != 1 || list[0].Title() != "mine" || list[0].Image != "web" || list[0].State != inventory.Unknown || list[0].IsWrong() ||
+		list[0].Reason != "it has not been started, and nothing says which program will be called for it" {
+		t.Errorf("%+v", list)
 	}
 }
 
@@ -224,7 +245,7 @@ func TestExpect(t *testing.T) {
 }
 
 // BenchmarkPs lists 500 containers of containerd's, each with its shim, of a profile with a hooks directory of ten
-// files.
+// files. All files of records are full.
 func BenchmarkPs(b *testing.B) {
 	sys, exe := machine(b, "")
 	dir := sys.Path("hooks.d")
@@ -245,11 +266,25 @@ func BenchmarkPs(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	records := sys.Path("log/hooks.jsonl")
+	for n := range hooklog.Kept + 1 {
+		var text strings.Builder
+		for i := 0; text.Len() < hooklog.MaxSize; i++ {
+			for _, stage := range []string{"createRuntime", "poststop"} {
+				fmt.Fprintf(&text, `{"time":"2026-02-03T04:05:06.0000007Z","seconds":0.001234,"stage":%q,"path":"/usr/local/bin/gpu-setup","args":["gpu-setup"],"container":"%016x%048x",`+
+					`"podNamespace":"","podName":"","containerName":"","bundle":"/run/containerd/io.containerd.runtime.v2.task/k8s.io/%064[2]x","profile":"gpu","file":%[4]q,`+
+					`"result":"ok","exitStatus":0,"signal":"","error":"","ignored":false,"stdout":"","stderr":"","truncated":false}`+"\n", stage, n, i, sys.Profile("gpu"))
+			}
+		}
+		write(b, records+[]string{"", ".1", ".2", ".3"}[n], text.String())
+	}
 	begin := processorTime(b)
 	for b.Loop() {
-		list := inventory.New(sys, inventory.Options{Exe: exe}).List(container.Look(sys).Containers)
-		if len(list) != 500 || list[0].State != inventory.Complete {
-			b.Fatalf("%d, %+v", len(list), list[0])
+		ran, torn, err := inventory.ReadRecords(records)
+		v, found := inventory.New(sys, inventory.Options{Exe: exe}), container.Look(sys).Containers
+		list := v.Note(v.List(found), ran, found)
+		if len(list) != 500 || list[0].State != inventory.Complete || torn > 0 || err != nil {
+			b.Fatalf("%d, %+v, %d torn, %v", len(list), list[0], torn, err)
 		}
 	}
 	b.ReportMetric((processorTime(b)-begin).Seconds()/float64(b.N), "cpu-s/op") // also meaningful on a busy machine
@@ -326,8 +361,8 @@ func TestRecords(t *testing.T) {
 			"poststart hook /i failed: exit status 3, which was ignored", "poststart hook /t timed out: SIGKILL",
 			"prestart hook /n not started: nothing of that name", "createRuntime hook /a failed: exit status 3",
 		},
-		"again":          missed,
-		"shop/till/beep": missed,
+		"again":               missed,
+		"shop/till/beep gone": missed,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -358,9 +393,16 @@ func TestSupervised(t *testing.T) {
 	if e.State != inventory.Complete {
 		t.Errorf("%+v", e)
 	}
-	e.Each(func(place inventory.Place, path, file string) {
-		if path != "/b" || file != sys.Profile("gpu") || place.Stage != "poststop" {
-			t.Errorf("%v %s %s", place, path, file)
-		}
-	})
+	want := func(state inventory.State, e inventory.Entry) {
+		t.Helper()
+		e.Each(func(place inventory.Place, path, file string) {
+			if e.State != state || path != "/b" || file != sys.Profile("gpu") || place.Stage != "poststop" {
+				t.Errorf("%s %v %s %s", e.State, place, path, file)
+			}
+		})
+	}
+	want(inventory.Complete, e)
+	// The hook itself says which file it is from, even if the file has another one now.
+	write(t, sys.Profile("gpu"), `{"hooks":{"poststop":[{"path":"/b"}]}}`)
+	want(inventory.Changed, inventory.New(sys, inventory.Options{Exe: exe}).List(container.Look(sys).Containers)[0])
 }

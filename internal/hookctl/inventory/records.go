@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 )
@@ -47,13 +48,13 @@ func (records Records) add(r *hooklog.Record) {
 		records[r.Container] = o
 	}
 	o.failed = slices.DeleteFunc(o.failed, func(before *hooklog.Record) bool { return before.Stage == r.Stage && before.Path == r.Path })
-	if r.Result != ok {
+	if !r.OK() {
 		o.failed = append(o.failed, r)
 	}
 	switch {
 	case r.Stage == string(hooks.Poststop):
 		o.missed = nil // the next container with that id may miss them again
-	case r.Result != ok && !r.Ignored: // the container was not created
+	case !r.OK() && !r.Ignored: // the container was not created
 		o.missed = nil
 	default:
 		o.missed = r
@@ -86,9 +87,6 @@ func (v *Inventory) Note(list []Entry, records Records, found []container.Contai
 	slices.SortFunc(gone, func(a, b Entry) int { return strings.Compare(a.ID, b.ID) })
 	return append(list, gone...)
 }
-
-// ok is the result of a hook that succeeded.
-const ok = "ok"
 
 // failures returns a text for each hook whose last run failed.
 func (o *outcome) failures() (failures []string) {
@@ -125,7 +123,9 @@ func (v *Inventory) missed(o *outcome) (e Entry, missed bool) {
 	}
 	e = Entry{ID: last.Container, Bundle: last.Bundle, Profile: last.Profile, State: Unknown, Reason: "it is gone",
 		Hooks: map[hooks.Stage][]jsontext.Value{}, Problems: []string{}}
-	e.Name = strings.Join(slices.DeleteFunc([]string{last.PodNamespace, last.PodName, last.ContainerName}, func(s string) bool { return s == "" }), "/")
+	if last.PodName != "" {
+		e.Name = history.Container(last)
+	}
 	for _, f := range uses.uses.Files {
 		for _, h := range f.Hooks {
 			if h.Stage == hooks.Poststop && h.Supervision != nil {

@@ -129,7 +129,7 @@ func (n *Node) refuseRuntime(before string) error {
 			what, inset(describe(list)))
 	}
 	if err != nil {
-		return fmt.Errorf("%s: whether containers run with it is not known: %w", what, err)
+		return fmt.Errorf("%s while it is unknown whether containers run with it; correct this, or choose another name for the profile:%s", what, container.Inset(err))
 	}
 	return nil
 }

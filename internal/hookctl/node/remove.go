@@ -86,7 +86,7 @@ func (n *Node) forget(ctx context.Context) error {
 	reload, err := n.reloading(ctx, plan)
 	switch {
 	case err != nil:
-		n.Say(fmt.Sprintf("whether %s still knows %s is not known: %v", n.Engine.Name(), n.Profile, err))
+		n.Say(fmt.Sprintf("%s could not be asked whether it still knows %s: %v; if it does, it forgets it when it is restarted", n.Engine.Name(), n.Profile, err))
 		return nil
 	case n.DryRun:
 		return nil
@@ -116,7 +116,6 @@ func (n *Node) removeFiles(ctx context.Context) error {
 		return err
 	}
 	n.report(files)
-	_ = os.Remove(n.System.Profiles) // fails if there are other profiles
 	n.Say(fmt.Sprintf("nothing of %s is left on this node", n.Profile))
 	return nil
 }
@@ -173,7 +172,7 @@ func (n *Node) waitUntilUnused(ctx context.Context) error {
 	for told := []string(nil); ; {
 		list, err := n.users()
 		if err != nil {
-			return fmt.Errorf("whether containers use %s is not known, and nothing is removed: %w", n.Profile, err)
+			return fmt.Errorf("nothing is removed, because it is unknown whether containers use %s; correct this:%s", n.Profile, container.Inset(err))
 		}
 		if len(list) == 0 {
 			return nil
@@ -187,7 +186,7 @@ func (n *Node) waitUntilUnused(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("told to end while containers use %s; nothing was removed from under them", n.Profile)
+			return fmt.Errorf("interrupted while containers use %s; nothing was removed", n.Profile)
 		case <-tick.C:
 		}
 	}

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
@@ -84,7 +86,7 @@ func Status(sys system.System, profile string) ([]Part, error) {
 		}
 		return ""
 	})
-	for path := range r.Configuration {
+	for _, path := range slices.Sorted(maps.Keys(r.Configuration)) {
 		s.file("handler", path, func(text []byte) string { return s.handler(path, text) })
 	}
 	return s.parts, nil
@@ -104,12 +106,11 @@ func (s *status) note(name, path, problem string) {
 // file notes a problem with a file: that it cannot be read, or what judge returns about its text.
 func (s *status) file(name, path string, judge func(text []byte) string) {
 	file, err := jsonfile.Read(s.sys.Path(path))
-	switch {
-	case err != nil:
+	if err != nil {
 		s.note(name, path, plain(err))
-	default:
-		s.note(name, path, judge(file.Data))
+		return
 	}
+	s.note(name, path, judge(file.Data))
 }
 
 func plain(err error) string {
@@ -121,37 +122,36 @@ func plain(err error) string {
 
 func (s *status) programs() {
 	profile, err := hooks.ReadFile(s.sys.Path(s.sys.Profile(s.profile)))
-	supervises := err == nil && profile.Supervises()
+	supervises := err == nil && profile.Supervised() != nil
 	for _, name := range programNames {
-		path := filepath.Join(filepath.Dir(s.receipt.Link), name)
+		path, problem := filepath.Join(filepath.Dir(s.receipt.Link), name), ""
 		switch st, err := os.Stat(s.sys.Path(path)); {
 		case name == supervisor && errors.Is(err, fs.ErrNotExist) && !supervises:
+			continue
 		case err != nil:
-			s.note("programs", path, plain(err))
+			problem = plain(err)
 		case !st.Mode().IsRegular() || st.Mode().Perm()&0o111 != 0o111 || st.Size() == 0:
-			s.note("programs", path, "it is not a program that anyone can execute")
-		default:
-			s.note("programs", path, "")
+			problem = "it is not a program that anyone can execute"
 		}
+		s.note("programs", path, problem)
 	}
 }
 
 func (s *status) link() {
-	target, err := os.Readlink(s.sys.Path(s.receipt.Link))
-	switch {
-	case err != nil:
-		s.note("link", s.receipt.Link, plain(err))
-	case target != cmdline.Name:
-		s.note("link", s.receipt.Link, "it leads to "+target)
-	default:
-		s.note("link", s.receipt.Link, "")
+	problem := ""
+	if target, err := os.Readlink(s.sys.Path(s.receipt.Link)); err != nil {
+		problem = plain(err)
+	} else if target != cmdline.Name {
+		problem = "it leads to " + target
 	}
+	s.note("link", s.receipt.Link, problem)
 }
 
 // handler returns the problem with a file of the engine's configuration. There is none if the file is as installed, or
 // if somebody has changed it since but it still has the handler, or still names the file that has it.
 func (s *status) handler(path string, text []byte) string {
-	if change.Digest(text) == s.receipt.Configuration[path] || s.hasHandler(path, text) {
+	tree, err := engine.Tree(path, text)
+	if change.Digest(text) == s.receipt.Configuration[path] || err == nil && has(tree, s.profile, s.receipt.Link, false) {
 		return ""
 	}
 	for other := range s.receipt.Configuration {
@@ -162,47 +162,20 @@ func (s *status) handler(path string, text []byte) string {
 	return fmt.Sprintf("it was changed since, and does not have what registers %s with %s", s.profile, s.receipt.Engine)
 }
 
-// hasHandler reports whether a configuration has the link below the profile's name.
-func (s *status) hasHandler(path string, text []byte) bool {
-	tree, err := engine.Tree(path, text)
-	return err == nil && names(tree, s.profile, s.receipt.Link)
-}
-
-// names reports whether tree has a value named name that is, or holds, the text link.
-func names(tree any, name, link string) bool {
+// has reports whether tree has a value called name that is, or holds, the text link. named is set if tree is part of
+// such a value.
+func has(tree any, name, link string, named bool) bool {
 	switch v := tree.(type) {
+	case string:
+		return named && strings.TrimSpace(v) == link
 	case map[string]any:
 		for key, value := range v {
-			if key == name && holds(value, link) || names(value, name, link) {
+			if has(value, name, link, named || key == name) {
 				return true
 			}
 		}
 	case []any:
-		for _, value := range v {
-			if names(value, name, link) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func holds(value any, link string) bool {
-	switch v := value.(type) {
-	case string:
-		return strings.TrimSpace(v) == link
-	case map[string]any:
-		for _, inner := range v {
-			if holds(inner, link) {
-				return true
-			}
-		}
-	case []any:
-		for _, inner := range v {
-			if holds(inner, link) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, func(value any) bool { return has(value, name, link, named) })
 	}
 	return false
 }

@@ -6,9 +6,12 @@ package preview
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
@@ -17,6 +20,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // Preview is what would be added to a bundle.
@@ -60,6 +64,9 @@ func Bundle(v *inventory.Inventory, call cmdline.Call, dir string) (*Preview, er
 		at = filepath.Dir(at)
 	}
 	config := filepath.Join(dir, "config.json")
+	if _, err := os.Stat(config); errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return nil, &jsonfile.Error{Path: config, Problem: "cannot be opened: " + report.Plain(err).Error(), Remedy: "give the bundle's directory, which holds config.json"}
+	}
 	return plan(v, call, Preview{Config: config}, config, filepath.Base(at)) // engines name the directory after the container's id
 }
 

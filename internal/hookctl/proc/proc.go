@@ -207,7 +207,7 @@ func (p Process) Trusted() error {
 }
 
 func (p Process) examine(dir int) error {
-	uids, err := uids(dir)
+	uids, capabilities, err := status(dir)
 	if err != nil {
 		return err
 	}
@@ -217,13 +217,18 @@ func (p Process) examine(dir int) error {
 		}
 	}
 	// Rootless engines have a user namespace of their own, so it is no reason against a process of that user.
-	if rootless := !slices.Contains(uids, 0); !rootless {
+	rootless := !slices.Contains(uids, 0)
+	if !rootless {
 		if err := p.sameNamespace(dir, "user"); err != nil {
 			return err
 		}
 	}
-	if err := p.sameNamespace(dir, "pid"); err != nil {
+	if err := p.sameNamespace(dir, "PID"); err != nil {
 		return err
+	}
+	// A container may share the host's PIDs and have the host's programs mounted.
+	if !rootless && capabilities&(1<<unix.CAP_SYS_ADMIN) == 0 {
+		return errors.New("it has no CAP_SYS_ADMIN, without which an engine starts no container")
 	}
 	var exe unix.Stat_t
 	if err := unix.Fstatat(dir, "exe", &exe, 0); err != nil {
@@ -254,16 +259,17 @@ func isOurs(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
 // than hookctl if that of the first process may not be examined.
 func (p Process) sameNamespace(dir int, kind string) error {
 	var own, initial unix.Stat_t
-	if err := unix.Fstatat(dir, "ns/"+kind, &own, 0); err != nil {
+	file := "ns/" + strings.ToLower(kind)
+	if err := unix.Fstatat(dir, file, &own, 0); err != nil {
 		return fmt.Errorf("its %s namespace cannot be examined: %w", kind, report.Plain(err))
 	}
-	if unix.Stat(p.sys.Path("proc/1/ns/"+kind), &initial) != nil {
-		if err := unix.Stat("/proc/self/ns/"+kind, &initial); err != nil {
+	if unix.Stat(p.sys.Path("proc/1/"+file), &initial) != nil {
+		if err := unix.Stat("/proc/self/"+file, &initial); err != nil {
 			return fmt.Errorf("the %s namespace of hookctl cannot be examined: %w", kind, report.Plain(err))
 		}
 	}
 	if !same(own, initial) {
-		return fmt.Errorf("it is in another %s namespace", kind)
+		return fmt.Errorf("it is in another %s namespace, as processes in containers are", kind)
 	}
 	return nil
 }
@@ -309,22 +315,29 @@ func (p Process) Sees(path string) (bool, error) {
 type Files struct {
 	Root string // its root directory, as this process opens it
 
-	open func(path string, flags int) (fd int, err error)
+	process *Process // the process whose file system it is; nil if it is this process's
 }
 
-// Below returns the file system with the root directory root, whose paths this process resolves: links in it may lead
-// out of it.
-func Below(root string) Files {
-	return Files{root, func(path string, flags int) (int, error) { return unix.Open(filepath.Join(root, path), flags, 0) }}
-}
+// Below returns the part of this process's file system below root. Links in it may lead out of it.
+func Below(root string) Files { return Files{Root: root} }
 
 // Files returns the file system of a process: the system's if they share the root directory, else one in which links
 // cannot lead out of the process's root directory.
 func (p Process) Files() Files {
-	if shares, err := p.SharesRoot(); err == nil && shares && p.sys.Root == "/" {
-		return Below("/")
+	if shares, err := p.SharesRoot(); err == nil && shares {
+		return Below(p.sys.Root)
 	}
-	return Files{p.Dir + "/root", p.openBelow}
+	return Files{p.Dir + "/root", &p}
+}
+
+// Own reports whether Root and a path in the file system, joined, are a path to the same file in this process.
+func (f Files) Own() bool { return f.process == nil }
+
+func (f Files) open(path string, flags int) (fd int, err error) {
+	if f.Own() {
+		return unix.Open(filepath.Join(f.Root, path), flags, 0)
+	}
+	return f.process.openBelow(path, flags)
 }
 
 // Open opens a regular file.
@@ -386,12 +399,6 @@ func (f Files) Read(path string) ([]byte, error) {
 	}
 	return text, nil
 }
-
-// Open opens a regular file of a process's file system.
-func (p Process) Open(path string) (*os.File, error) { return p.Files().Open(path) }
-
-// Read returns the text of a regular file of a process's file system, of at most MaxFile bytes.
-func (p Process) Read(path string) ([]byte, error) { return p.Files().Read(path) }
 
 // openBelow opens path below the root directory of a process, links resolved (Linux 5.6).
 func (p Process) openBelow(path string, flags int) (int, error) {
@@ -522,29 +529,30 @@ func Runs(sys system.System, pid int, start uint64) bool {
 	return err == nil && fields[0] != "Z" && fields[0] != "X" && (start == 0 || fields[startField] == strconv.FormatUint(start, 10))
 }
 
-// uids returns the real, effective, saved and file system user ID of a process: proc(5), status.
-func uids(dir int) (ids []uint32, err error) {
-	status, err := readAt(dir, "status", 64<<10)
+// status returns the real, effective, saved and file system user ID of a process, and its effective capabilities:
+// proc(5), status.
+func status(dir int) (uids []uint32, capabilities uint64, err error) {
+	text, err := readAt(dir, "status", 64<<10)
 	if err != nil {
-		return nil, report.Plain(err)
+		return nil, 0, report.Plain(err)
 	}
-	for line := range strings.Lines(string(status)) {
-		fields, ok := strings.CutPrefix(line, "Uid:")
-		if !ok {
-			continue
+	values := map[string][]string{}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		values[name] = strings.Fields(value)
+	}
+	for _, field := range values["Uid"] {
+		id, err := strconv.ParseUint(field, 10, 32)
+		if err != nil {
+			return nil, 0, fmt.Errorf("its user IDs are not understood: %q", values["Uid"])
 		}
-		for field := range strings.FieldsSeq(fields) {
-			id, err := strconv.ParseUint(field, 10, 32)
-			if err != nil {
-				return nil, fmt.Errorf("its user IDs are not understood: %q", line)
-			}
-			ids = append(ids, uint32(id))
-		}
+		uids = append(uids, uint32(id))
 	}
-	if len(ids) != 4 {
-		return nil, errors.New("its user IDs are not in its status file")
+	if len(uids) != 4 {
+		return nil, 0, errors.New("its user IDs are not in its status file")
 	}
-	return ids, nil
+	capabilities, _ = strconv.ParseUint(strings.Join(values["CapEff"], ""), 16, 64) // none if they cannot be read
+	return uids, capabilities, nil
 }
 
 func same(a, b unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }

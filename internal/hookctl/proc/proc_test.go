@@ -122,7 +122,7 @@ func TestTrusted(t *testing.T) {
 		{"nobody's", "it is a process of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}, nil},
 		{"root's of a user namespace of nobody's", "it is a process of the user with the ID 65534", mapped(nobody), nil},
 		{"root's in another user namespace", "it is in another user namespace", mapped(0), nil},
-		{"in another PID namespace", "it is in another pid namespace", &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}, nil},
+		{"in another PID namespace", "it is in another PID namespace, as processes in containers are", &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}, nil},
 		{"nobody's by a set-user-ID program", "it is a process of the user with the ID 65534", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}},
 			func(path string) error { return os.Chmod(path, 0o755|os.ModeSetuid) }},
 		{"a set-user-ID program", "is set-user-ID or set-group-ID", nil, func(path string) error { return os.Chmod(path, 0o755|os.ModeSetuid) }},
@@ -162,6 +162,16 @@ func TestContainerWithHostPIDs(t *testing.T) {
 	script := fmt.Sprintf("mount -t tmpfs none %[1]s && cp %[2]s %[1]s && exec chroot %[1]s /dockerd", root, program(t, open(t)))
 	p := startCommand(t, exec.Command("unshare", "--mount", "/bin/sh", "-c", script))
 	if err := p.Trusted(); err == nil || !strings.HasSuffix(err.Error(), "/dockerd is not a file of this system") {
+		t.Error(err)
+	}
+}
+
+// TestContainerWithHostPrograms tests that root in a container with the host's PIDs and programs, but without the
+// capability to start containers, is not believed.
+func TestContainerWithHostPrograms(t *testing.T) {
+	needRoot(t)
+	p := startCommand(t, exec.Command("setpriv", "--bounding-set=-sys_admin", program(t, open(t))))
+	if err := p.Trusted(); err == nil || !strings.HasSuffix(err.Error(), "it has no CAP_SYS_ADMIN, without which an engine starts no container") {
 		t.Error(err)
 	}
 }
@@ -249,7 +259,7 @@ func TestOpen(t *testing.T) {
 		"/large":                    "is larger than 4 MiB",
 		"/etc/docker/daemon.json/x": "cannot be opened: a part of the path is a file (ENOTDIR)",
 	} {
-		text, err := p.Read(path)
+		text, err := p.Files().Read(path)
 		if got := string(text); err == nil && got != want || err != nil && !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %q, %v; want %q", path, got, err, want)
 		}
@@ -321,7 +331,7 @@ func TestList(t *testing.T) {
 	if err := p.Trusted(); !proc.Gone(err) {
 		t.Error(err)
 	}
-	if _, err := p.Read("/proc/30/stat"); !proc.Gone(err) {
+	if _, err := p.Files().Read("/proc/30/stat"); !proc.Gone(err) {
 		t.Error(err)
 	}
 

@@ -13,6 +13,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
 	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // Source is the input that a profile is made from.
@@ -44,8 +45,11 @@ func Compose(exe string, from Source, force bool) (*Content, []check.Finding, er
 		if err != nil {
 			return nil, nil, err
 		}
-		if st, err := os.Stat(abs); err != nil || !st.IsDir() {
-			return nil, nil, fmt.Errorf("%s is not a hooks directory", dir)
+		switch st, err := os.Stat(abs); {
+		case err != nil:
+			return nil, nil, fmt.Errorf("the hooks directory %s cannot be read: %w; %s", dir, report.Plain(err), report.Remedy(err))
+		case !st.IsDir():
+			return nil, nil, fmt.Errorf("%s is not a directory; give a hook file with --hooks", dir)
 		}
 		content.HooksDirs = append(content.HooksDirs, abs)
 	}

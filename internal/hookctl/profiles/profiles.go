@@ -52,7 +52,24 @@ func Names(sys system.System) (names []string, err error) {
 
 // None returns the error about a profile that does not exist.
 func None(sys system.System, name string) error {
-	return fmt.Errorf("there is no profile %s: neither %s nor a link %s to oci-add-hooks exists; hookctl profile list names those that do", name, sys.Profile(name), name)
+	remedy := "see hookctl profile list, or make it with hookctl profile add " + name
+	if short, ok := strings.CutSuffix(name, ".json"); ok {
+		remedy = fmt.Sprintf("did you mean %q?", short)
+	}
+	return fmt.Errorf("there is no profile %s (%s); %s", name, sys.Profile(name), remedy)
+}
+
+// Exists returns an error if the file of a profile does not exist.
+func Exists(sys system.System, name string) error {
+	path := sys.Profile(name)
+	_, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return None(sys, name)
+	case err != nil:
+		return fmt.Errorf("%s cannot be examined: %w; %s", path, report.Plain(err), report.Remedy(err))
+	}
+	return nil
 }
 
 // List returns the existing profiles. exe is the path of oci-add-hooks; empty if unknown.
@@ -110,14 +127,13 @@ func Missing(sys system.System, exe, name string) error {
 // Ready returns the link of a profile, if an engine may call it: it leads to the oci-add-hooks at exe, and containers
 // can start by the profile, which force does not require. It returns the findings about the profile also with an error.
 func Ready(sys system.System, exe, name string, force bool) (link string, findings []check.Finding, err error) {
-	path := sys.Profile(name)
-	if _, err := os.Stat(path); err != nil {
-		return "", nil, fmt.Errorf("there is no profile %s: make it with hookctl profile add %s", path, name)
+	if err := Exists(sys, name); err != nil {
+		return "", nil, err
 	}
 	if link = Link(exe, name); !program.LeadsTo(link, exe) {
 		return "", nil, fmt.Errorf("%s is not a link to %s: make it with hookctl profile add %s, or give its directory with --bin-dir", link, exe, name)
 	}
-	findings = check.Files(exe, []string{path}).Findings
+	findings = check.Files(exe, []string{sys.Profile(name)}).Findings
 	if err := Judge(findings, name+" is not installed", "installs it all the same", force); err != nil {
 		return "", findings, err
 	}

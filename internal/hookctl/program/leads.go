@@ -30,7 +30,7 @@ func uses(sys system.System, word, link string) bool {
 	if !filepath.IsAbs(word) {
 		return filepath.Base(word) == name
 	}
-	called := filepath.Base(word) == name && (LeadsTo(word, link) || Is(word)) // through another link of the same name
+	called := filepath.Base(word) == name && (LeadsTo(word, link) || Is(word) && !isOther(word)) // through another link of the same name
 	return called || sameEntry(word, sys.Profile(name)) || name != cmdline.Name && leadsOver(word, link)
 }
 
@@ -59,6 +59,30 @@ func Is(path string) bool {
 	info, err := buildinfo.ReadFile(end)
 	return err == nil && filepath.Base(info.Path) == cmdline.Name
 }
+
+// isOther reports whether a program is certainly not this project's oci-add-hooks, in spite of its name: Go built it from
+// another package, or did not build it at all. A script is another program too: it leads to what it calls. The program is
+// not executed to find out.
+func isOther(path string) bool {
+	if info, err := buildinfo.ReadFile(path); err == nil {
+		return info.Path != mainPackage && strings.Contains(info.Path, "/") // else it was built from files
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	start := make([]byte, 2)
+	_, err = file.ReadAt(start, 0)
+	if err == nil && string(start) == "#!" {
+		return true
+	}
+	_, err = ReadELF(file)
+	return err == nil
+}
+
+// mainPackage is the package of oci-add-hooks, which Go records in the program.
+const mainPackage = "github.com/awslabs/oci-add-hooks/cmd/oci-add-hooks"
 
 // leadsOver reports whether path is link, or a link to it, directly or through other links. The target of link does not
 // matter: it may have been removed.

@@ -122,4 +122,30 @@ func TestIs(t *testing.T) {
 			t.Errorf("%s: %v", path, !want)
 		}
 	}
+	testOthers(t, copied)
+}
+
+// testOthers tests that a profile's link is not used by a link of that name to another program called oci-add-hooks.
+func testOthers(t *testing.T, this string) {
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec runc \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{this: true, "/dev/null": true, script: false, "/bin/sh": false, os.Args[0]: false} {
+		program, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "oci-add-hooks"), program, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		link := filepath.Join(dir, "gpu")
+		if err := os.Symlink("oci-add-hooks", link); err != nil {
+			t.Fatal(err)
+		}
+		if Uses(system.System{}, []string{"/usr/bin/gpu"})(link) != want {
+			t.Errorf("a copy of %s called oci-add-hooks: %v", path, !want)
+		}
+	}
 }

@@ -3,16 +3,11 @@
 package program
 
 import (
-	"bytes"
-	"debug/elf"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
@@ -74,20 +69,4 @@ func LeadsTo(path, program string) bool {
 	a, errA := os.Stat(path)
 	b, errB := os.Stat(program)
 	return errA == nil && errB == nil && os.SameFile(a, b)
-}
-
-// Loader returns the dynamic loader that an ELF program names; "" for a static program.
-func Loader(path string) (string, error) {
-	f, err := elf.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	for _, segment := range f.Progs {
-		if segment.Type == elf.PT_INTERP {
-			loader, err := io.ReadAll(io.LimitReader(segment.Open(), unix.PathMax))
-			return string(bytes.TrimRight(loader, "\x00")), err
-		}
-	}
-	return "", nil
 }

@@ -44,9 +44,12 @@ func Default(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		}
 		return plan, plan.CarryOut(ctx, reloads...)
 	}
-	if command := plan.Reload().Command; !reload && command != "" {
-		return nil, fmt.Errorf("%s does not know the runtime %s yet, which has to start a container before it becomes the default: install it without --default first, then run: %s; or give --reload",
-			e.Name(), r.Name, command)
+	if how := plan.Reload(); !reload && how.Effect != "" {
+		remedy := "install it without --default first, then run: " + how.Command + "; or give --reload"
+		if how.Command == "" {
+			remedy = e.Program() + " does not run: install it without --default first, and start " + e.Program() + "; or give --no-canary"
+		}
+		return nil, fmt.Errorf("%s does not know the runtime %s yet, which has to start a container before it becomes the default: %s", e.Name(), r.Name, remedy)
 	}
 	byName := r
 	byName.Default = false

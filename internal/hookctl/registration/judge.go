@@ -18,7 +18,9 @@ func (p *Plan) judge(before, after *engine.View) error {
 	wantDefault := p.expected && p.runtime.Default
 	switch {
 	case p.expected && !after.Knows(name):
-		return fmt.Errorf("%s does not see the runtime %s: a file that it reads later replaces what its other files say; name that file with --config", p.engine.Name(), name)
+		later := after.Last(after.Runtimes[:2]...)
+		return engine.Manual{Problem: fmt.Sprintf("%s does not see the runtime %s: %s, which it reads later, replaces what its other files say", p.engine.Name(), name, later),
+			Engine: p.engine.Name(), Profile: name, Way: "add that to " + later}
 	case !p.expected && after.Knows(name):
 		return fmt.Errorf("%s still sees the runtime %s%s: a file that hookctl did not change names it; remove it there", p.engine.Name(), name, after.Naming(name))
 	case wantDefault && is != name:
@@ -30,7 +32,7 @@ func (p *Plan) judge(before, after *engine.View) error {
 	}
 	for _, path := range after.Lists {
 		if _, listed := tomledit.Dig(after.Tree, path...)[name]; p.expected && !listed {
-			return fmt.Errorf("a file that %s reads after hookctl's has a %s of its own: add %q to it", p.engine.Name(), path[len(path)-1], name)
+			return fmt.Errorf("%s, which %s reads after hookctl's file, has a %s of its own: add %q to it", after.Last(path...), p.engine.Name(), path[len(path)-1], name)
 		}
 	}
 	if was, is := before.Without(name), after.Without(name); !reflect.DeepEqual(was, is) {

@@ -45,7 +45,8 @@ func (p *Plan) Changes() bool {
 
 // Install plans to register r with an engine. It treats the changes of an earlier installation of that name as absent,
 // so that a second one has the same result.
-func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.Runtime) (*Plan, error) {
+func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.Runtime) (plan *Plan, err error) {
+	defer func() { err = engine.ForProfile(err, r.Name) }()
 	old, oldText, err := ReadRecord(sys, e.Name(), r.Name)
 	if err != nil {
 		return nil, err
@@ -104,7 +105,7 @@ func Install(ctx context.Context, sys system.System, e engine.Engine, r engine.R
 		files[i].Before = now
 		rec.Files = append(rec.Files, record(change.File{Path: f.Path, Before: before, After: files[i].After}))
 	}
-	plan := &Plan{change: change.Begin(sys), engine: e, runtime: r, expected: true, Record: old}
+	plan = &Plan{change: change.Begin(sys), engine: e, runtime: r, expected: true, Record: old}
 	if advice := e.Advice(r); advice != "" {
 		plan.Notes = append(plan.Notes, advice)
 	}

@@ -55,10 +55,15 @@ func (c *container) live() (problems []string) {
 	pidFile := filepath.Join(c.dir, "pid")
 	well := note(c.call(c.ctx, stdin, "create", "--bundle", c.bundle(), "--pid-file", pidFile, c.id))
 	stdin.Close()
+	pid := 0
+	if well {
+		pid, err = c.process(pidFile)
+		well = note(err)
+	}
 	well = well && note(c.call(c.ctx, nil, "start", c.id))
 	if well {
 		hold.Close()
-		well = note(c.wait(pidFile))
+		well = note(c.wait(pid))
 	}
 	if well && note(c.call(context.WithoutCancel(c.ctx), nil, "delete", c.id)) {
 		return problems
@@ -150,19 +155,23 @@ func (c *container) within(ctx context.Context, done <-chan struct{}) bool {
 	}
 }
 
-// wait waits for the container's process, which the runtime has orphaned to this one.
-func (c *container) wait(pidFile string) error {
+// process returns the pid of the container's process, which the runtime's create has written to a file.
+func (c *container) process(pidFile string) (pid int, err error) {
 	text, err := os.ReadFile(pidFile)
-	if err != nil {
-		return err
+	if err == nil {
+		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
-		return err
+		return 0, fmt.Errorf("%s is no OCI runtime: its create succeeded, but wrote no process id to the file of --pid-file; name another by --runtime", c.runtime)
 	}
+	return pid, nil
+}
+
+// wait waits for the container's process, which the runtime has orphaned to this one.
+func (c *container) wait(pid int) error {
 	done := make(chan struct{})
 	go func() {
-		for err = unix.EINTR; err == unix.EINTR; {
+		for err := error(unix.EINTR); err == unix.EINTR; {
 			_, err = unix.Wait4(pid, nil, 0, nil)
 		}
 		close(done)

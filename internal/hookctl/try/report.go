@@ -20,6 +20,8 @@ type Report struct {
 	NotAdded []NotAdded `json:"notAdded"` // files of hooks directories whose hooks are not for this container
 	Problems []string   `json:"problems"` // empty if all is well
 	Notes    []string   `json:"notes"`    // what else is worth knowing
+
+	CleanedUp bool `json:"-"` // hooks had left something behind, which was removed: see Notes
 }
 
 // Call is one run of a hook or of the container's process, or the fact that it was never called.
@@ -115,7 +117,7 @@ func (c *Call) problem() string {
 	case Hung:
 		return fmt.Sprintf("%s hung: it was ended after %v (--timeout)", what, c.limit)
 	case TimedOut:
-		return fmt.Sprintf("%s was ended: its timeout of %v had passed", what, c.own)
+		return fmt.Sprintf("%s timed out after %d s", what, int(c.own.Seconds()))
 	case Killed:
 		return what + " was ended from outside"
 	case NotStarted:
@@ -136,7 +138,8 @@ func (c *Call) how() string {
 	return "exit " + strconv.Itoa(*c.ExitStatus)
 }
 
-// faults returns the problems: hooks that failed, what the runtime reports, and hooks that were never called.
+// faults returns the problems: hooks that failed, what the runtime reports, and hooks that were never called. If the
+// container failed before its process was called, that is a consequence, and no problem of its own.
 func (r *Report) faults(runtime []string) []string {
 	var failed, never []string
 	for _, c := range r.InOrder() {
@@ -148,11 +151,12 @@ func (r *Report) faults(runtime []string) []string {
 		case p == "" || c.Ignored:
 		case c.Result != NeverCalled:
 			failed = append(failed, p)
-		case r.Process.Result == NeverCalled:
-			never = append(never, p+": the container failed before")
 		default:
 			never = append(never, p)
 		}
+	}
+	if faults := slices.Concat(failed, runtime); r.Process.Result == NeverCalled && len(faults) > 0 {
+		return faults
 	}
 	return slices.Concat(failed, runtime, never)
 }

@@ -74,7 +74,7 @@ func Run(ctx context.Context, opts Options) (report *Report, err error) {
 			err = errors.Join(err, left)
 			return
 		}
-		report.Notes = append(report.Notes, notes...)
+		report.Notes, report.CleanedUp = append(report.Notes, notes...), len(notes) > 0
 		if left != nil {
 			report.Problems = append(report.Problems, left.Error())
 		}
@@ -103,6 +103,7 @@ type container struct {
 	plan    *inject.Plan
 	alive   []*os.File // FIFOs that are open for writing while the recorders may run
 	created []string   // what the runtime creates in Rootfs, to be removed
+	size    int64      // of this program, in bytes
 	others  []int      // children that this process had before, which it leaves alone
 	untidy  bool       // a call of the runtime failed and may have left something
 }
@@ -126,15 +127,20 @@ func (c *container) prepare() (err error) {
 	if err := WantStatic(program); err != nil {
 		return err
 	}
+	st, err := os.Stat(program)
+	if err != nil {
+		return err
+	}
+	c.size = st.Size()
 	c.notes = sweep()
 	if c.dir, err = makeTemp(); err != nil {
-		return err
+		return c.inTemp(err)
 	}
 	if c.lock, err = LockDirectory(c.dir); err != nil {
-		return err
+		return c.inTemp(err)
 	}
 	if err := (remains{}).write(c.dir); err != nil {
-		return err
+		return c.inTemp(err)
 	}
 	c.id = filepath.Base(c.dir)
 	uses, err := c.profile(program)
@@ -148,12 +154,12 @@ func (c *container) prepare() (err error) {
 	rootfs := cmp.Or(c.opts.Rootfs, empty)
 	for _, dir := range []string{c.inside(), c.outside(), c.bundle(), empty} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
-			return err
+			return c.inTemp(err)
 		}
 	}
 	for _, dir := range []string{c.inside(), c.outside()} {
 		if err := c.keepAlive(filepath.Join(dir, aliveFile)); err != nil {
-			return err
+			return c.inTemp(err)
 		}
 	}
 	// The container gets a copy, because root in the container can write to it.
@@ -162,7 +168,7 @@ func (c *container) prepare() (err error) {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(c.inside(), filepath.Base(mountedProgram)), text, 0o755); err != nil {
-		return err
+		return c.inTemp(err)
 	}
 
 	own := []string{mountedProgram, processRole}
@@ -172,7 +178,7 @@ func (c *container) prepare() (err error) {
 	}
 	config, path := newConfig(rootfs, c.opts, command), filepath.Join(c.bundle(), "config.json")
 	if err := config.write(path); err != nil {
-		return err
+		return c.inTemp(err)
 	}
 	if c.plan, err = inject.Make(uses, path, c.id); err != nil {
 		return err
@@ -181,7 +187,7 @@ func (c *container) prepare() (err error) {
 		config.Process.Args = own
 	}
 	if c.tasks, err = config.instrument(c.plan, c.inside(), c.outside(), program, c.opts); err != nil {
-		return err
+		return c.inTemp(err)
 	}
 	if c.opts.Rootfs != "" {
 		if c.created, err = missingBelow(rootfs, config.Mounts); err != nil {
@@ -189,9 +195,19 @@ func (c *container) prepare() (err error) {
 		}
 	}
 	if err := (remains{c.runtime, c.opts.RuntimeArgs, c.created}).write(c.dir); err != nil {
-		return err
+		return c.inTemp(err)
 	}
-	return config.write(path)
+	return c.inTemp(config.write(path))
+}
+
+// inTemp returns an error for one that occurred in the temporary directory. It says what that directory must have.
+func (c *container) inTemp(err error) error {
+	if err == nil {
+		return nil
+	}
+	const room = 1 << 20 // beside a copy of this program
+	return fmt.Errorf("no container can be tried in %s: %w; set TMPDIR to a directory with %d MiB free from which programs may be executed",
+		os.TempDir(), plain.Plain(err), (c.size+2*room-1)>>20)
 }
 
 // check returns an error for options that a runtime would refuse less clearly.
@@ -220,8 +236,13 @@ func (o Options) check() error {
 
 // WantStatic returns an error if a program needs shared libraries, which a container may not have.
 func WantStatic(path string) error {
-	loader, err := program.Loader(path)
-	if err == nil && loader != "" {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	is, err := program.ReadELF(file)
+	if err == nil && is.Loader != "" {
 		err = fmt.Errorf("%s needs shared libraries, which a container does not have; build it with CGO_ENABLED=0", path)
 	}
 	return err
@@ -244,7 +265,7 @@ func makeTemp() (path string, err error) {
 	}()
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err == nil && fs.Flags&unix.ST_NOEXEC != 0 {
-		return "", fmt.Errorf("no program may be executed from %s (it is mounted noexec); set TMPDIR to a directory that allows it", os.TempDir())
+		return "", errors.New("it is mounted noexec")
 	}
 	if path, err = filepath.Abs(dir); err != nil { // TMPDIR may be relative
 		return "", err

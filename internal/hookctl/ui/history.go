@@ -1,25 +1,21 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/history"
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
 )
 
+// maxCommand is how much of a hook's command is shown, in characters.
+const maxCommand = 60
+
 // Record prints a record in one line and, if the hook failed, what it printed.
 func (u *UI) Record(r *hooklog.Record) {
-	container := history.Container(r)
-	if container == "" {
-		container = "-"
-	}
-	stage := r.Stage
-	if stage == "" {
-		stage = "-"
-	}
 	result, colour := r.Result, Red
 	switch {
 	case r.OK():
@@ -34,8 +30,10 @@ func (u *UI) Record(r *hooklog.Record) {
 	if r.Ignored {
 		result, colour = result+" (ignored)", Yellow
 	}
-	u.Printf("%s  %s  %s %s  %s  %s\n", u.Paint(Dim, r.Time.Local().Format("2006-01-02 15:04:05.000")), Escape(container),
-		u.Paint(Bold, stage), Escape(r.Path), duration(toDuration(r.Seconds)), u.Paint(colour, result))
+	const wide = " " // beside the space between cells
+	u.flow(0, Dim.Cell(r.Time.Local().Format("2006-01-02 15:04:05.000")+wide), Plain.Cell(cmp.Or(history.Container(r), "-")+wide),
+		Bold.Cell(cmp.Or(r.Stage, "-")), Plain.Cell(u.chars.cutMiddle(history.Command(r), maxCommand)+wide),
+		Plain.Cell(duration(toDuration(r.Seconds))+wide), colour.Cell(result))
 	if r.OK() {
 		return
 	}
@@ -49,12 +47,14 @@ func (u *UI) Stats(stats []history.Stat) {
 		return
 	}
 	heading := []string{"STAGE", "HOOK", "COUNT", "FAILED", "P50", "P95", "P99", "MAX"}
-	isTerminal := u.width() > 0
-	if isTerminal {
-		heading = append(heading, "DURATIONS ("+bounds()+")")
+	const title = "DURATIONS"
+	isDrawn := u.width() >= len(title)+gap+len(history.Bounds)+1
+	if isDrawn {
+		heading = append(heading, title)
 	}
+	hooks := u.chars.commands(stats)
 	var rows [][]Cell
-	for _, s := range stats {
+	for i, s := range stats {
 		failed, colour := strconv.Itoa(s.Failed), Plain
 		if s.Failed > 0 {
 			colour = Red
@@ -62,39 +62,37 @@ func (u *UI) Stats(stats []history.Stat) {
 		if s.Ignored > 0 {
 			failed += fmt.Sprintf(" (%d ignored)", s.Ignored)
 		}
-		row := []Cell{Bold.Cell(s.Stage), Plain.Cell(s.Path), Plain.Cell(strconv.Itoa(s.Count)), colour.Cell(failed)}
+		row := []Cell{Bold.Cell(s.Stage), Plain.Cell(hooks[i]), Plain.Cell(strconv.Itoa(s.Count)), colour.Cell(failed)}
 		for _, seconds := range []float64{s.P50, s.P95, s.P99, s.Max} {
 			row = append(row, Plain.Cell(duration(toDuration(seconds))))
 		}
-		if isTerminal {
-			row = append(row, Cyan.Cell(bars(s.Buckets)))
+		if isDrawn {
+			row = append(row, Cyan.Cell(u.chars.bars(s.Buckets)))
 		}
 		rows = append(rows, row)
 	}
 	u.Table(heading, rows)
+	if isDrawn {
+		u.flow(0, Dim.Cell(title+": "+bounds()))
+	}
+}
+
+// commands returns the commands of hooks, each in at most maxCommand characters. Those that differ look different.
+func (c charset) commands(stats []history.Stat) (shown []string) {
+	var whole []string
+	for _, s := range stats {
+		whole, shown = append(whole, s.Command()), append(shown, c.cutMiddle(s.Command(), maxCommand))
+	}
+	for i, text := range shown {
+		if before := slices.Index(shown, text); whole[before] != whole[i] {
+			return c.tellApart(whole, maxCommand)
+		}
+	}
+	return shown
 }
 
 // bounds returns the first and the last bound of histograms as text.
 func bounds() string {
 	first, last := history.Bounds[0], history.Bounds[len(history.Bounds)-1]
 	return toDuration(first).String() + " to " + toDuration(last).Round(time.Second).String()
-}
-
-// bars returns a histogram with one character for each bucket.
-func bars(counts []int) string {
-	levels := []rune("▁▂▃▄▅▆▇█")
-	most := 1
-	for _, n := range counts {
-		most = max(most, n)
-	}
-	var b strings.Builder
-	for _, n := range counts {
-		switch {
-		case n == 0:
-			b.WriteRune('·')
-		default:
-			b.WriteRune(levels[n*(len(levels)-1)/most])
-		}
-	}
-	return b.String()
 }

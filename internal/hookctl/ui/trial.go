@@ -35,19 +35,43 @@ func (u *UI) Trial(r *try.Report) {
 		u.flow(0, Red.Cell("problem:"), Plain.Cell(p))
 	}
 	if len(r.Problems) == 0 {
-		how := "as root"
-		if r.Rootless {
-			how = "without root"
-		}
-		u.flow(0, Green.Cell("fine:"), Plain.Cell(r.Runtime+" called every hook, "+how+"; none failed, and nothing is left behind"))
+		u.flow(0, Green.Cell("fine:"), Plain.Cell(summary(r)))
 	}
 }
 
+// summary returns what there is to say of a trial without problems.
+func summary(r *try.Report) string {
+	how, failed, left := "as root", "none failed", "nothing is left behind"
+	if r.Rootless {
+		how = "without root"
+	}
+	ignored := 0
+	for _, c := range r.Hooks {
+		if c.Ignored {
+			ignored++
+		}
+	}
+	if ignored > 0 {
+		failed = fmt.Sprintf("%d failed, which is ignored", ignored)
+	}
+	if r.CleanedUp {
+		left = "what they left behind was removed"
+	}
+	return r.Runtime + " called every hook, " + how + "; " + failed + ", and " + left
+}
+
+// minProgress is the least width of a terminal in which every line of a time line fits. A longer line takes two, and
+// could not be drawn over.
+const minProgress = len("RESULT") + gap + stageWidth
+
 // Progress draws on a terminal the time line of the calls that have begun so far, over the one that it drew before.
 func (u *UI) Progress(r *try.Report) {
-	_, height := u.size()
+	width, height := u.size()
+	if width < minProgress {
+		return
+	}
 	var now bytes.Buffer
-	drawn := &UI{text: bufio.NewWriter(&now), colour: u.colour, size: u.size}
+	drawn := &UI{text: bufio.NewWriter(&now), colour: u.colour, chars: u.chars, size: u.size}
 	drawn.timeline(r)
 	drawn.Flush()
 	lines := bytes.SplitAfter(now.Bytes(), []byte("\n"))
@@ -80,16 +104,22 @@ const (
 )
 
 // timeline prints a table with a row for each call. Each row has a bar on a line that stands for the total time. On a
-// terminal that is too narrow for all columns, first the bar is omitted, then the start, then the duration.
+// terminal that is too narrow for all columns, first the bar is omitted, then the start, then the duration. If not even
+// the rest fits, each call is a block of lines.
 func (u *UI) timeline(r *try.Report) {
 	calls := r.InOrder()
 	longest, outcomes := len("HOOK"), len("RESULT")
-	names := titles(calls)
+	names := u.chars.titles(calls)
 	for i := range calls {
 		longest = max(longest, utf8.RuneCountInString(names[i]))
 		outcomes = max(outcomes, len(outcome(&calls[i])))
 	}
-	left := cmp.Or(u.width(), 80) - stageWidth - gap - gap - outcomes
+	width := cmp.Or(u.width(), 80)
+	left := width - stageWidth - gap - gap - outcomes
+	if left < min(longest, minName) {
+		u.blocks(calls, names, width)
+		return
+	}
 	times := 0
 	for times < 2 && left >= min(longest, minName)+timeWidth+gap {
 		left -= timeWidth + gap
@@ -97,9 +127,9 @@ func (u *UI) timeline(r *try.Report) {
 	}
 	name, bar := min(longest, max(left/2, barName)), 0
 	if bar = min(left-name-gap, maxBar); bar < minBar {
-		name, bar = max(min(longest, left), 1), 0
+		name, bar = min(longest, left), 0
 	}
-	names = tellApart(names, name)
+	names = u.chars.tellApart(names, name)
 
 	row := func(stage, title, start, took, line, outcome string, colour, lineColour Colour) {
 		text := fmt.Sprintf("%-*s  %-*s", stageWidth, stage, name, title)
@@ -116,23 +146,39 @@ func (u *UI) timeline(r *try.Report) {
 		u.Printf("%s%s\n", u.Paint(colour, text), u.Paint(lineColour, end))
 	}
 	total := toDuration(r.Seconds)
-	row("STAGE", "HOOK", "START", "TOOK", ruler(bar, duration(total)), "RESULT", Bold, Bold)
+	row("STAGE", "HOOK", "START", "TOOK", u.chars.ruler(bar, duration(total)), "RESULT", Bold, Bold)
 	for i := range calls {
 		c := &calls[i]
-		stage, start, took, line := string(c.Stage), "", "", strings.Repeat(" ", bar)
-		if c.Stage == "" {
-			stage = "container"
-		}
+		start, took, line := "", "", strings.Repeat(" ", bar)
 		if c.Start != nil {
 			s, t := toDuration(*c.Start), toDuration(*c.Took)
 			start, took = duration(s), duration(t)
 			if bar > 0 {
-				line = barOf(bar, s, t, total)
+				line = u.chars.barOf(bar, s, t, total)
 			}
 		}
-		row(stage, names[i], start, took, line, outcome(c), Plain, colourOf(c))
+		row(stageOf(c), names[i], start, took, line, outcome(c), Plain, colourOf(c))
 	}
 }
+
+// blocks prints the calls one below the other, each as a block of lines, on a terminal of width characters.
+func (u *UI) blocks(calls []try.Call, names []string, width int) {
+	head := []Cell{Bold.Cell("STAGE"), Bold.Cell("HOOK"), Bold.Cell("TOOK"), Bold.Cell("RESULT")}
+	names = u.chars.tellApart(names, max(width-len("RESULT")-gap, 1))
+	var rows [][]Cell
+	for i := range calls {
+		c := &calls[i]
+		took := ""
+		if c.Took != nil {
+			took = duration(toDuration(*c.Took))
+		}
+		rows = append(rows, []Cell{Plain.Cell(stageOf(c)), Plain.Cell(names[i]), Plain.Cell(took), colourOf(c).Cell(outcome(c))})
+	}
+	u.records(head, rows, width)
+}
+
+// stageOf returns the stage of a call as it is shown.
+func stageOf(c *try.Call) string { return cmp.Or(string(c.Stage), "container") }
 
 func toDuration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 
@@ -148,23 +194,23 @@ func duration(d time.Duration) string {
 }
 
 // ruler returns the heading of the time line.
-func ruler(width int, total string) string {
+func (c charset) ruler(width int, total string) string {
 	line := width - len("0 ") - len(" ") - len(total)
 	if line < 1 {
-		return fmt.Sprintf("%*s", width, cut(total, width))
+		return fmt.Sprintf("%*s", width, c.cut(total, width))
 	}
-	return "0 " + strings.Repeat("─", line) + " " + total
+	return "0 " + strings.Repeat(c.rule, line) + " " + total
 }
 
 // barOf returns a bar of at least one character on a line of width characters.
-func barOf(width int, start, took, total time.Duration) string {
+func (c charset) barOf(width int, start, took, total time.Duration) string {
 	if total <= 0 {
 		total = 1
 	}
 	at := func(d time.Duration) float64 { return float64(width) * float64(d) / float64(total) }
 	from := min(max(int(at(start)), 0), width-1)
 	to := min(max(int(at(start+took)+0.999), from+1), width)
-	return strings.Repeat(" ", from) + strings.Repeat("━", to-from) + strings.Repeat(" ", width-to)
+	return strings.Repeat(" ", from) + strings.Repeat(c.bar, to-from) + strings.Repeat(" ", width-to)
 }
 
 // outcome returns the exit status, the signal or the result of a call, in few words.
@@ -204,36 +250,36 @@ func colourOf(c *try.Call) Colour {
 
 // titles returns commands by which a reader recognizes calls. A command has the name of the program, or its path if
 // another program has the same name. If two are still equal, the hook file is added.
-func titles(calls []try.Call) []string {
-	title := func(c try.Call, program string) string {
-		return oneLine(strings.Join(append([]string{program}, c.Args[min(1, len(c.Args)):]...), " "))
+func (c charset) titles(calls []try.Call) []string {
+	title := func(of try.Call, program string) string {
+		return c.oneLine(strings.Join(append([]string{program}, of.Args[min(1, len(of.Args)):]...), " "))
 	}
 	same := func(a, b try.Call) bool { return title(a, a.Path) == title(b, b.Path) }
 	var names []string
-	for _, c := range calls {
-		name := title(c, filepath.Base(c.Path))
-		if slices.ContainsFunc(calls, func(d try.Call) bool { return title(d, filepath.Base(d.Path)) == name && d.Path != c.Path }) {
-			name = title(c, c.Path)
+	for _, a := range calls {
+		name := title(a, filepath.Base(a.Path))
+		if slices.ContainsFunc(calls, func(b try.Call) bool { return title(b, filepath.Base(b.Path)) == name && b.Path != a.Path }) {
+			name = title(a, a.Path)
 		}
-		if slices.ContainsFunc(calls, func(d try.Call) bool { return same(c, d) && d.File != c.File && d.Stage == c.Stage }) {
-			name += " (" + oneLine(c.File) + ")"
+		if slices.ContainsFunc(calls, func(b try.Call) bool { return same(a, b) && b.File != a.File && b.Stage == a.Stage }) {
+			name += " (" + c.oneLine(a.File) + ")"
 		}
 		names = append(names, name)
 	}
 	return names
 }
 
-// tellApart returns titles shortened to at most width characters. Titles that would become equal when cut at the end
-// lose their common beginning instead.
-func tellApart(titles []string, width int) []string {
+// tellApart returns titles shortened to at most width characters. A title that fits is whole. The others are cut at
+// their end. If some that differ would look the same, all that begin as they do lose the common beginning instead.
+func (c charset) tellApart(titles []string, width int) []string {
 	shown, starts := slices.Clone(titles), make([]int, len(titles))
 	for {
 		alike := map[string][]int{}
 		for i, title := range titles {
 			if starts[i] > 0 {
-				title = "…" + title[starts[i]:]
+				title = c.ellipsis + title[starts[i]:]
 			}
-			shown[i] = cut(title, width)
+			shown[i] = c.cut(title, width)
 			alike[shown[i]] = append(alike[shown[i]], i)
 		}
 		progress := false
@@ -249,8 +295,10 @@ func tellApart(titles []string, width int) []string {
 			}
 			if differ && from > starts[group[0]] {
 				progress = true
-				for _, i := range group {
-					starts[i] = from
+				for i, title := range titles {
+					if strings.HasPrefix(title, titles[group[0]][:from]) && utf8.RuneCountInString(title) > width {
+						starts[i] = max(starts[i], from)
+					}
 				}
 			}
 		}
@@ -268,24 +316,6 @@ func commonPrefix(a, b string) (n int) {
 		}
 	}
 	return len(a)
-}
-
-// oneLine replaces each character that is not printable, and so may not be one column wide.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '·'
-		}
-		return r
-	}, s)
-}
-
-// cut returns s in at most width characters.
-func cut(s string, width int) string {
-	if runes := []rune(s); len(runes) > width {
-		return strings.TrimRight(string(runes[:max(width-1, 0)]), " ") + "…"
-	}
-	return s
 }
 
 // output prints what the call printed, if anything.

@@ -86,6 +86,36 @@ container        sh         exit 0
 poststop         release    exit 0
 startContainer   never      never called
 `},
+		{20, `
+STAGE   createRuntime
+HOOK    setup
+TOOK    0.1 ms
+RESULT  exit 0
+
+STAGE   createRuntime
+HOOK    mount·2
+TOOK    80.0 ms
+RESULT  exit 0
+
+STAGE   poststart
+HOOK    a-long-name…
+TOOK    50.1 ms
+RESULT  exit 3
+
+STAGE   container
+HOOK    sh
+TOOK    20.0 ms
+RESULT  exit 0
+
+STAGE   poststop
+HOOK    release
+TOOK    0.1 ms
+RESULT  exit 0
+
+STAGE   startContainer
+HOOK    never
+RESULT  never called
+`},
 	} {
 		got := "\n" + strings.Join(timelineOf(t, sample(), tt.width), "\n") + "\n"
 		if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -95,9 +125,9 @@ startContainer   never      never called
 }
 
 // At each width of the terminal, no line is longer and each bar is at its time. As the terminal gets narrower, the
-// numbers are omitted after the bar.
+// numbers are omitted after the bar, and at last each call is a block.
 func TestTimelineFits(t *testing.T) {
-	for width := 45; width < 240; width++ {
+	for width := minProgress; width < 240; width++ {
 		all := timelineOf(t, sample(), width)
 		text := strings.Join(all, "\n")
 		for i, l := range all {
@@ -108,8 +138,20 @@ func TestTimelineFits(t *testing.T) {
 				t.Errorf("%d characters: a bar of %d: %q", width, bars, l)
 			}
 		}
+		if strings.HasPrefix(all[1], "HOOK") {
+			if width >= 40 || len(all) != 6*5-1-1 {
+				t.Errorf("%d characters: blocks of %d lines", width, len(all))
+			}
+			continue
+		}
+		header := strings.Index(all[0], "RESULT")
+		for _, l := range all[1:] {
+			if result := string([]rune(l)[utf8.RuneCountInString(all[0][:header]):]); !strings.HasPrefix(result, "exit ") && result != "never called" {
+				t.Errorf("%d characters: below RESULT is %q", width, result)
+			}
+		}
 		bars, start, took := strings.Contains(text, "━"), strings.Contains(text, "START"), strings.Contains(text, "TOOK")
-		if bars && !start || start && !took || width >= 60 && !start {
+		if bars && !start || start && !took || width >= 60 && !start || width < 40 && took {
 			t.Errorf("%d characters: a bar %v, a start %v, a duration %v", width, bars, start, took)
 		}
 		if !bars {
@@ -140,7 +182,7 @@ func TestBar(t *testing.T) {
 		{-5, 10, 100, "━         "},
 		{0, 0, 0, "━         "},
 	} {
-		got := barOf(10, time.Duration(tt.start), time.Duration(tt.took), time.Duration(tt.total))
+		got := inUnicode.barOf(10, time.Duration(tt.start), time.Duration(tt.took), time.Duration(tt.total))
 		if got != tt.want {
 			t.Errorf("%+v: %q", tt, got)
 		}
@@ -179,12 +221,16 @@ func TestTellApart(t *testing.T) {
 			[]string{"hookctl try:example prestart", "hookctl try:example createRuntime", "hookctl try:example createContainer", "hookctl try:process"}, 12,
 			[]string{"… prestart", "… createRun…", "… createCon…", "… try:proce…"},
 		},
+		{ // one rule for all that begin alike, whether they would differ at their end or not
+			[]string{"hookctl try:example prestart", "hookctl try:example createRuntime", "hookctl try:example createContainer", "hookctl try:process"}, 27,
+			[]string{"… prestart", "… createRuntime", "… createContainer", "hookctl try:process"},
+		},
 		{[]string{"/opt/vendor/one/bin/setup", "/opt/vendor/two/bin/setup"}, 12, []string{"…/one/bin/s…", "…/two/bin/s…"}},
 		{[]string{"sh -c averylongscriptwithoutspaces1", "sh -c averylongscriptwithoutspaces2"}, 10, []string{"…1", "…2"}},
 		{[]string{"the same again and again", "the same again and again"}, 10, []string{"the same…", "the same…"}},
 		{[]string{"größer als größe A", "größer als größe B", "größer"}, 8, []string{"… A", "… B", "größer"}},
 	} {
-		got := tellApart(tt.titles, tt.width)
+		got := inUnicode.tellApart(tt.titles, tt.width)
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
@@ -206,13 +252,27 @@ func TestTitles(t *testing.T) {
 	call := func(path, file string, args ...string) try.Call {
 		return try.Call{Stage: hooks.Prestart, Path: path, File: file, Args: append([]string{"argv0"}, args...)}
 	}
-	got := titles([]try.Call{
+	got := inUnicode.titles([]try.Call{
 		call("/opt/a/setup", "1.json"), call("/opt/b/setup", "1.json"), call("/opt/b/setup", "1.json", "x"),
 		call("/opt/release", "1.json", "a\nb"), call("/opt/same", "1.json"), call("/opt/same", "2.json"), {Path: "/none"},
 	})
 	want := []string{"/opt/a/setup", "/opt/b/setup", "setup x", "release a·b", "same (1.json)", "same (2.json)", "none"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The last line agrees with the notes.
+func TestSummary(t *testing.T) {
+	ignored := try.Call{Stage: hooks.Poststop, Result: try.Failed, Ignored: true}
+	for want, r := range map[string]try.Report{
+		"R called every hook, as root; none failed, and nothing is left behind":                 {Runtime: "R"},
+		"R called every hook, without root; none failed, and what they left behind was removed": {Runtime: "R", Rootless: true, CleanedUp: true},
+		"R called every hook, as root; 2 failed, which is ignored, and nothing is left behind":  {Runtime: "R", Hooks: []try.Call{ignored, {Result: try.OK}, ignored}},
+	} {
+		if got := drawn(t, false, 0, func(u *UI) { u.Trial(&r) }); !strings.HasSuffix(got, "fine: "+want+"\n") {
+			t.Errorf("%s\nwant %s", got, want)
+		}
 	}
 }
 

@@ -12,12 +12,14 @@
 //   - Colours are shown only on a terminal, and not if NO_COLOR is set or TERM is dumb. A word always says what a colour says.
 //   - Lines fit the terminal. Tables and messages are broken between words or columns, never within a word. Elsewhere, such
 //     as in a pipe, a row or a message is one line.
+//   - In a locale without UTF-8, such as C or POSIX, only ASCII is drawn. Text from elsewhere stays as it is.
 //   - Progress is drawn only on a terminal.
 //   - Output that cannot be written is an error.
 package ui
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,6 +38,7 @@ type UI struct {
 	text   *bufio.Writer // standard output
 	err    io.Writer
 	colour bool                       // colours are shown
+	chars  charset                    // what is drawn with
 	size   func() (width, height int) // of the terminal, in characters; 0 if standard output is not a terminal
 	drawn  int                        // the number of lines that the next drawing replaces
 }
@@ -43,7 +46,7 @@ type UI struct {
 // New returns a UI that writes to out as standard output and to err as standard error. NO_COLOR turns colours off
 // (https://no-color.org).
 func New(out, err io.Writer) *UI {
-	u := &UI{text: bufio.NewWriter(out), err: err, size: func() (width, height int) { return terminal(out) }}
+	u := &UI{text: bufio.NewWriter(out), err: err, chars: localCharset(), size: func() (width, height int) { return terminal(out) }}
 	u.colour = u.Live() && os.Getenv("NO_COLOR") == ""
 	return u
 }
@@ -68,6 +71,42 @@ func (u *UI) JSON(v any) error {
 	enc := jsonEncoder(u.text)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// JSONList returns a list that is printed as JSON does, one element after the other.
+func (u *UI) JSONList() *JSONList { return &JSONList{u: u} }
+
+// JSONList is a list of which a part is printed.
+type JSONList struct {
+	u     *UI
+	begun bool
+}
+
+// Add prints an element.
+func (l *JSONList) Add(v any) error {
+	var text bytes.Buffer
+	enc := jsonEncoder(&text)
+	enc.SetIndent("  ", "  ")
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	before := "[\n  "
+	if l.begun {
+		before = ",\n  "
+	}
+	l.begun = true
+	_, err := l.u.text.WriteString(before + strings.TrimSuffix(text.String(), "\n"))
+	return err
+}
+
+// End prints the end of the list.
+func (l *JSONList) End() error {
+	end := "\n]\n"
+	if !l.begun {
+		end = "[]\n"
+	}
+	_, err := l.u.text.WriteString(end)
+	return err
 }
 
 // JSONLine prints v in one line.

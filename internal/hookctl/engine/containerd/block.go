@@ -53,12 +53,12 @@ func (c *containerd) planBlock(now *effective, r engine.Runtime, main []byte) ([
 	} else if r.Default {
 		ours[defaultRuntimeName] = r.Name
 	}
-	return []change.File{{Path: c.config, After: c.addBlock(rest, block), Mode: 0o644}}, nil
+	return []change.File{{Path: c.config, After: c.addBlock(rest, block, append(handlersOf(block, now.plugin, r.Others), r.Name)), Mode: 0o644}}, nil
 }
 
 // The lines around the text that hookctl writes into a file that is not its own.
 const (
-	beginBlock = "# begin of oci-add-hooks: written by hookctl, which takes it out by: hookctl uninstall containerd --profile NAME\n"
+	beginBlock = "# begin of oci-add-hooks." // the rest of the line says how to remove it
 	endBlock   = "# end of oci-add-hooks\n"
 )
 
@@ -69,6 +69,7 @@ func (c *containerd) cutBlock(text []byte) (tree tomledit.Table, rest []byte, er
 	if !found {
 		return tree, text, nil
 	}
+	_, after, _ = strings.Cut(after, "\n")
 	block, after, found := strings.Cut(after, endBlock)
 	if !found {
 		return nil, nil, fmt.Errorf("%s: the line %q is missing, so that the end of hookctl's part is unknown; add it again, or remove that part manually",
@@ -80,11 +81,24 @@ func (c *containerd) cutBlock(text []byte) (tree tomledit.Table, rest []byte, er
 	return tree, []byte(before + after), nil
 }
 
-// addBlock adds hookctl's block at the end of a text.
-func (c *containerd) addBlock(text []byte, block tomledit.Table) []byte {
+// handlersOf returns those of names that are handlers in hookctl's block.
+func handlersOf(block tomledit.Table, plugin string, names []string) (list []string) {
+	handlers := tomledit.Dig(block, "plugins", plugin, "containerd", "runtimes")
+	for _, name := range names {
+		if handlers[name] != nil {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// addBlock adds hookctl's block, which has the handlers of profiles, at the end of a text.
+func (c *containerd) addBlock(text []byte, block tomledit.Table, profiles []string) []byte {
 	text = slices.Clone(text)
 	if len(text) > 0 && text[len(text)-1] != '\n' {
 		text = append(text, '\n')
 	}
-	return append(text, beginBlock+tomledit.Write(nil, block)+endBlock...)
+	slices.Sort(profiles)
+	head := beginBlock + strings.TrimPrefix(engine.Generated(c, profiles...), "#")
+	return append(text, head+tomledit.Write(nil, block)+endBlock...)
 }

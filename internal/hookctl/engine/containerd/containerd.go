@@ -313,16 +313,14 @@ func (c *containerd) Without(path string, text []byte, was engine.Installed) ([]
 	handlers := tomledit.Dig(block, "plugins", plugin, "containerd", "runtimes")
 	if handlers[was.Name] == nil {
 		return nil, fmt.Errorf("%s: the lines around hookctl's part (%q) are gone, so that its extent is unknown: remove the tables of the handler %s manually, then remove %s",
-			c.config, strings.TrimSpace(beginBlock), was.Name, was.Record)
+			c.config, beginBlock, was.Name, was.Record)
 	}
 	delete(handlers, was.Name)
 	if defaults := tomledit.Dig(block, "plugins", plugin, "containerd"); defaults[defaultRuntimeName] == any(was.Name) {
 		delete(defaults, defaultRuntimeName)
 	}
-	for _, other := range was.Others {
-		if handlers[other] != nil {
-			return c.addBlock(rest, block), nil
-		}
+	if others := handlersOf(block, plugin, was.Others); len(others) > 0 {
+		return c.addBlock(rest, block, others), nil
 	}
 	return rest, nil // what remains are only containerd's built-in handlers
 }
@@ -362,19 +360,18 @@ func (c *containerd) View(ctx context.Context) (*engine.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, items, err := tomledit.Array(main, importsKey)
+	files, err := c.files(main)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.config, err)
+		return nil, err
 	}
-	for _, item := range items {
-		path := absolute(item.Value, c.config)
-		if _, err := os.Stat(path); err != nil && !strings.Contains(path, "*") {
+	for _, path := range files[1:] {
+		if _, err := os.Stat(path); err != nil {
 			return nil, fmt.Errorf("%s imports %s, which cannot be read: %w", c.config, path, report.Plain(err))
 		}
 	}
 	delete(e.tree, "imports")
 	path := []string{"plugins", e.plugin, "containerd"}
-	return &engine.View{Tree: e.tree, Runtimes: append(path, "runtimes"), Standard: append(path[:3:3], defaultRuntimeName)}, nil
+	return &engine.View{Tree: e.tree, Files: files, Runtimes: append(path, "runtimes"), Standard: append(path[:3:3], defaultRuntimeName)}, nil
 }
 
 func (c *containerd) Reload([]change.File) engine.Reload { return c.daemon.Restart() }

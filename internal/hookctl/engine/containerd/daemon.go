@@ -5,10 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/command"
@@ -28,9 +28,10 @@ func (c *containerd) Known(ctx context.Context) (*engine.Registered, error) {
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, command.Patience)
 	defer cancel()
+	begun := time.Now()
 	answer, err := cri.NewRuntimeServiceClient(conn).Status(ctx, &cri.StatusRequest{Verbose: true})
 	if err != nil {
-		return nil, fmt.Errorf("containerd cannot be asked at %s: %s", c.socket(now), status.Convert(err).Message())
+		return nil, fmt.Errorf("containerd cannot be asked at %s: %w", c.socket(now), engine.OfGRPC(err, begun))
 	}
 	var config struct {
 		Containerd struct {

@@ -109,7 +109,7 @@ func TestRunning(t *testing.T) {
 				}
 				c := e.(*containerd)
 				if c.daemon.Process == nil {
-					return c.daemon.NotRunning()
+					return c.Reload(nil).Refused
 				}
 				if path, err := c.daemon.Path(); err != nil || path != test.program {
 					t.Errorf("%s is asked, %v; want %s", path, err, test.program)

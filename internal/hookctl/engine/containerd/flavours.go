@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 )
 
 // flavour is a distribution that generates containerd's configuration.
@@ -42,13 +44,11 @@ func (f flavour) writes(path, text string) bool {
 func (c *containerd) refuseGenerated(main []byte) error {
 	for _, f := range flavours {
 		if filepath.Ext(c.config) != ".tmpl" && f.writes(c.config, string(main)) { // a template of a person's has the same mark
-			return fmt.Errorf("%s is written by %s at each start, and a change to it would be lost; %s%s", c.config, f.name, printed, f.way)
+			return engine.Manual{Problem: fmt.Sprintf("%s is written by %s at each start, and a change to it would be lost", c.config, f.name), Engine: c.Name(), Way: f.way}
 		}
 	}
 	return c.refuseTemplate(main)
 }
-
-const printed = "`hookctl install containerd --profile NAME --print` prints what to add: "
 
 // refuseTemplate returns an error if the main file is a template for a configuration.
 func (c *containerd) refuseTemplate(main []byte) error {
@@ -60,5 +60,5 @@ func (c *containerd) refuseTemplate(main []byte) error {
 	if !isTemplate {
 		return nil
 	}
-	return fmt.Errorf("%s is a template for the configuration; %sadd that to it, and generate the configuration from it", c.config, printed)
+	return engine.Manual{Problem: c.config + " is a template for the configuration", Engine: c.Name(), Way: "add that to it, and generate the configuration from it"}
 }

@@ -52,6 +52,29 @@ func (c *containerd) dropIns(main []byte) (dir string, imported bool, err error)
 	return usual, false, nil
 }
 
+// files returns the main file, whose text is main, and the files that it imports, which may be missing, in the order in
+// which containerd reads them.
+func (c *containerd) files(main []byte) ([]string, error) {
+	tree, err := tomledit.Decode(c.config, main)
+	if err != nil {
+		return nil, err
+	}
+	files := []string{c.config}
+	for _, pattern := range tomledit.Strings(tree[importsKey]) {
+		path := absolute(pattern, c.config)
+		if !strings.Contains(path, "*") {
+			files = append(files, path) // even if it is missing
+			continue
+		}
+		matches, err := filepath.Glob(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: imports: %q: %w", c.config, pattern, err)
+		}
+		files = append(files, matches...)
+	}
+	return files, nil
+}
+
 // importLine returns the line that hookctl adds to a containerd configuration without imports.
 func importLine(path string) string {
 	return "imports = [" + tomledit.Quote(path) + "] # written by hookctl\n"

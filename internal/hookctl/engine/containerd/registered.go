@@ -72,17 +72,9 @@ func (c *containerd) unseen(now *effective, r *engine.Registered) error {
 	if err != nil {
 		return err
 	}
-	own, err := tomledit.Decode(c.config, main)
+	read, err := c.files(main)
 	if err != nil {
 		return err
-	}
-	read := []string{c.config}
-	for _, pattern := range tomledit.Strings(own["imports"]) { // see imports for why not those of the dump
-		matches, err := filepath.Glob(absolute(pattern, c.config))
-		if err != nil {
-			return fmt.Errorf("%s: imports: %q: %w", c.config, pattern, err)
-		}
-		read = append(read, matches...)
 	}
 	seen := source{read: read, trees: map[string]tomledit.Table{}, config: c.config}
 	files := slices.Concat(read, slices.DeleteFunc(tomlFiles(c.config), func(path string) bool { return slices.Contains(read, path) }))

@@ -61,6 +61,9 @@ func (d *docker) contradiction(r engine.Runtime) error {
 // Reload returns SIGHUP, unless dockerd would then keep a default runtime that is no longer named (seen with Docker
 // 20.10), or lose the runtimes of its flags, which those of daemon.json replace.
 func (d *docker) Reload(files []change.File) engine.Reload {
+	if d.daemon.Process == nil {
+		return d.daemon.AtStart()
+	}
 	hup := "kill -HUP $(cat " + d.pidfile() + ")"
 	problem, instead := "", ""
 	switch names := slices.Sorted(maps.Keys(d.flagged())); {
@@ -71,16 +74,11 @@ func (d *docker) Reload(files []change.File) engine.Reload {
 		problem = "dockerd keeps a default runtime that " + d.config + " no longer names until it is restarted"
 		instead = `write "default-runtime": "runc" into ` + d.config + " first, and " + hup + " is enough"
 	default:
-		return engine.Reload{Command: hup, Effect: "dockerd reads its configuration on SIGHUP; no container is touched", Do: d.signal, Refused: d.daemon.NotRunning()}
+		return engine.Reload{Command: hup, Effect: "dockerd reads its configuration on SIGHUP; no container is touched", Do: d.signal}
 	}
 	r := d.daemon.Restart()
-	if strings.HasPrefix(r.Command, "systemctl") {
-		r.Command = strings.Replace(r.Command, "dockerd", "docker", 1)
-	}
 	r.Effect = problem + "; a restart ends its containers, unless live-restore is set; or " + instead
-	if r.Refused = d.daemon.NotRunning(); r.Refused == nil {
-		r.Refused = engine.NotReloaded{Problem: problem, Without: "then restart dockerd, which ends its containers, unless live-restore is set; or " + instead, First: instead}
-	}
+	r.Refused = engine.NotReloaded{Problem: problem, Without: "then restart dockerd, which ends its containers, unless live-restore is set; or " + instead, First: instead}
 	return r
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/awslabs/oci-add-hooks/internal/hookctl/change"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
 )
@@ -90,6 +91,28 @@ func TestHost(t *testing.T) {
 		}
 		if err != nil || host.String() != test.want {
 			t.Errorf("%s %s: %s, %v; want %s", test.flags, test.config, host, err, test.want)
+		}
+	}
+}
+
+// TestReload: SIGHUP is enough, except where a dockerd that runs would keep a default runtime that is no longer named
+// (S17). A label with the text of a key is not that key. A dockerd that does not run reads the file when it starts.
+func TestReload(t *testing.T) {
+	const restart, hup, later = "restart dockerd as it was started", "kill -HUP $(cat /var/run/docker.pid)", ""
+	for _, test := range []struct{ before, after, want string }{
+		{`{"default-runtime": "gpu", "labels": ["default-runtime"]}`, `{"labels": ["default-runtime"]}`, restart},
+		{`{"default-runtime": "gpu"}`, `{"default-runtime": "runc"}`, hup},
+		{`{"labels": ["default-runtime"]}`, `{}`, hup},
+	} {
+		config := filepath.Join(t.TempDir(), "daemon.json")
+		files := []change.File{{Path: config, Before: []byte(test.before), After: []byte(test.after)}}
+		running := &engine.Daemon{Program: "dockerd", Process: &proc.Process{Args: []string{"dockerd"}, Dir: t.TempDir()}}
+		if got := (&docker{config: config, daemon: running}).Reload(files).Command; got != test.want {
+			t.Errorf("from %s to %s: %q; want %q", test.before, test.after, got, test.want)
+		}
+		none := &engine.Daemon{Program: "dockerd"}
+		if r := (&docker{config: config, daemon: none}).Reload(files); r.Command != later || r.Refused == nil || r.Effect != "dockerd reads the configuration when it starts" {
+			t.Errorf("from %s to %s, without a daemon: %+v", test.before, test.after, r)
 		}
 	}
 }

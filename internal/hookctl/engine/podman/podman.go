@@ -152,8 +152,8 @@ func (p *podman) plan(r engine.Runtime, text []byte) ([]byte, error) {
 // write returns the text of hookctl's file.
 func (p *podman) write(runtimes, others tomledit.Table, defaultName string) []byte {
 	list := slices.Clone(supportsJSON(others))
-	text := "# Written by hookctl, for each profile that it has installed for Podman: hookctl uninstall podman --profile NAME\n"
-	for _, name := range slices.Sorted(maps.Keys(runtimes)) {
+	names := slices.Sorted(maps.Keys(runtimes))
+	for _, name := range names {
 		if !slices.Contains(list, any(name)) {
 			list = append(list, name)
 		}
@@ -162,7 +162,7 @@ func (p *podman) write(runtimes, others tomledit.Table, defaultName string) []by
 	if defaultName != "" {
 		settings["runtime"] = defaultName
 	}
-	return []byte(text + tomledit.Write([]string{"engine"}, settings) + tomledit.Write([]string{"engine", "runtimes"}, runtimes))
+	return []byte(engine.Generated(p, names...) + tomledit.Write([]string{"engine"}, settings) + tomledit.Write([]string{"engine", "runtimes"}, runtimes))
 }
 
 // others returns the merged content of all files except hookctl's.
