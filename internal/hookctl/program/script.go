@@ -260,7 +260,7 @@ func (s *shell) call(n *syntax.CallExpr) {
 				args = args[1:]
 			}
 			if word == "-a" {
-				if as, ok = s.expand(args[0].Parts); !ok {
+				if as, ok = s.expand(args[0]); !ok {
 					s.lost(args[0])
 				}
 			}
