@@ -109,7 +109,8 @@ func (v *Inventory) List(found []container.Container) []Entry {
 }
 
 func (v *Inventory) wanted(e Entry) bool {
-	return len(v.opts.Profiles) == 0 || slices.Contains(v.opts.Profiles, e.Profile) || v.opts.Expect != "" && len(e.Problems) > 0
+	return len(v.opts.Profiles) == 0 || slices.Contains(v.opts.Profiles, e.Profile) || v.opts.Expect != "" && len(e.Problems) > 0 ||
+		e.Profile == "" && e.State == Unknown // it may be one of these
 }
 
 // Entry compares a container with the profile that it goes through.

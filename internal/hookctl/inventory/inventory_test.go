@@ -216,7 +216,7 @@ func TestOneBundle(t *testing.T) {
 	write(t, sys.Path("run/crun/own/status"), `{"bundle":"/b"}`)
 	write(t, sys.Path("run/crun/own/config.json"), `{}`)
 	got := map[string]string{}
-	for _, e := range inventory.New(sys, inventory.Options{Exe: exe, Profiles: []string{"", "gpu"}}).List(container.Look(sys).Containers) {
+	for _, e := range inventory.New(sys, inventory.Options{Exe: exe, Profiles: []string{"gpu"}}).List(container.Look(sys).Containers) {
 		got[e.ID] = fmt.Sprint(e.State, " ", len(e.Hooks), " ", e.Reason)
 	}
 	want := map[string]string{
