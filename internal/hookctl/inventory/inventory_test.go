@@ -295,7 +295,7 @@ func BenchmarkPs(b *testing.B) {
 			for _, stage := range []string{"createRuntime", "poststop"} {
 				fmt.Fprintf(&text, `{"time":"2026-02-03T04:05:06.0000007Z","seconds":0.001234,"stage":%q,"path":"/usr/local/bin/gpu-setup","args":["gpu-setup"],"container":"%016x%048x",`+
 					`"podNamespace":"","podName":"","containerName":"","bundle":"/run/containerd/io.containerd.runtime.v2.task/k8s.io/%064[2]x","profile":"gpu","file":%[4]q,`+
-					`"result":"ok","exitStatus":0,"signal":"","error":"","ignored":false,"stdout":"","stderr":"","truncated":false}`+"\n", stage, n, i, sys.Profile("gpu"))
+					`"place":"","result":"ok","exitStatus":0,"signal":"","error":"","ignored":false,"stdout":"","stderr":"","truncated":false}`+"\n", stage, n, i, sys.Profile("gpu"))
 			}
 		}
 		write(b, records+[]string{"", ".1", ".2", ".3"}[n], text.String())
