@@ -34,7 +34,8 @@ func interruptible(cmd *cobra.Command, f func(ctx context.Context) error) error 
 	ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	defer stop()
 	err := f(ctx)
-	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) && !strings.HasPrefix(err.Error(), "interrupted") {
+	cause := context.Cause(ctx)
+	if cause != nil && (errors.Is(err, cause) || errors.Is(err, context.Canceled)) && !strings.HasPrefix(err.Error(), "interrupted") {
 		return fmt.Errorf("interrupted: %w", cause)
 	}
 	return err

@@ -67,10 +67,9 @@ func newDoctor(u *ui.UI, sys system.System) *cobra.Command {
 	flags.BoolVar(&opts.Canary, "canary", false, "run a container with each runtime that leads to oci-add-hooks")
 	flags.BoolVar(&problemsOnly, "problems-only", false, "print only warnings and errors")
 	flags.StringVar(&opts.Runtime, "profile", "", "with --canary, the `name` of the only runtime to run a container with")
-	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
+	defineBinDir(cmd, &binDir)
 	completeProfiles(cmd, sys, "profile")
 	must(cmd.MarkFlagFilename("config"))
-	complete(cmd, "bin-dir")
 	cmd.ValidArgs = engines.Names
 	cmd.Args = cobra.MaximumNArgs(1)
 	defineHostRoot(cmd)

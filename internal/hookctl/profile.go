@@ -33,7 +33,11 @@ func newProfile(u *ui.UI, sys system.System) *cobra.Command {
 	return cmd
 }
 
-const binDirUsage = "the `directory` that has oci-add-hooks and its links (default: beside hookctl, else in PATH)"
+// defineBinDir adds the option --bin-dir to a command.
+func defineBinDir(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "bin-dir", "", "the `directory` that has oci-add-hooks and its links (default: beside hookctl, else in PATH)")
+	complete(cmd, "bin-dir")
+}
 
 func newProfileList(u *ui.UI, sys system.System) *cobra.Command {
 	var binDir string
@@ -68,8 +72,7 @@ func newProfileList(u *ui.UI, sys system.System) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
-	complete(cmd, "bin-dir")
+	defineBinDir(cmd, &binDir)
 	defineHostRoot(cmd)
 	return cmd
 }
@@ -166,9 +169,9 @@ func newProfileAdd(u *ui.UI, sys system.System) *cobra.Command {
 	flags.StringVar(&from.HookFile, "hooks", "", "the hook `file`")
 	flags.StringArrayVar(&from.HooksDirs, "hooks-dir", nil, "a hooks `directory` (repeatable)")
 	flags.StringVar(&from.Runtime, "runtime", "", "the `name` or path of the low-level runtime")
-	flags.StringVar(&binDir, "bin-dir", "", binDirUsage)
+	defineBinDir(cmd, &binDir)
 	o.define(cmd, "overwrite a profile that hookctl did not write or that was changed, even with another runtime under running containers, or with hooks that do not start; replace a link that leads elsewhere")
-	complete(cmd, "hooks-dir", "bin-dir")
+	complete(cmd, "hooks-dir")
 	defineHostRoot(cmd)
 	return cmd
 }
@@ -221,9 +224,8 @@ func newProfileRemove(u *ui.UI, sys system.System) *cobra.Command {
 		},
 		ValidArgsFunction: completion(sys),
 	}
-	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
+	defineBinDir(cmd, &binDir)
 	o.define(cmd, "remove a profile that hookctl did not write or that was changed, or that engines, containers or another link NAME need")
-	complete(cmd, "bin-dir")
 	defineHostRoot(cmd)
 	return cmd
 }

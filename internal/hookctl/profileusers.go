@@ -67,8 +67,7 @@ func newProfileUsers(u *ui.UI, sys system.System) *cobra.Command {
 		},
 		ValidArgsFunction: completion(sys),
 	}
-	cmd.Flags().StringVar(&binDir, "bin-dir", "", binDirUsage)
-	complete(cmd, "bin-dir")
+	defineBinDir(cmd, &binDir)
 	defineHostRoot(cmd)
 	return cmd
 }

@@ -66,15 +66,17 @@ state = "` + dir + `/state"
 }
 
 // start starts the containerd, which runs until the test ends.
-func (c containerd) start(t *testing.T, archive string) {
+func (c containerd) start(t *testing.T, archive string) *exec.Cmd {
 	t.Helper()
-	startDaemon(t, exec.Command("containerd", "--config", c.config), func() string {
+	daemon := exec.Command("containerd", "--config", c.config)
+	startDaemon(t, daemon, func() string {
 		if o := do(t, c.command("version")); o.code != 0 {
 			return o.said()
 		}
 		return ""
 	})
 	c.load(t, archive)
+	return daemon
 }
 
 // load imports an image.

@@ -1,6 +1,8 @@
 package engines
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -40,6 +42,16 @@ func startDaemon(t testing.TB, cmd *exec.Cmd, ready func() string) {
 		}
 		return ready()
 	})
+}
+
+// inUnit puts a process into a cgroup with the name that the cgroup of its systemd unit has.
+func inUnit(t *testing.T, pid int, unit string) {
+	t.Helper()
+	root := "/sys/fs/cgroup/systemd"
+	if _, err := os.Stat(root); err != nil {
+		root = "/sys/fs/cgroup"
+	}
+	write(t, root+cgroup+"/"+unit+"/cgroup.procs", fmt.Sprint(pid))
 }
 
 func lastLines(text string, n int) string {

@@ -184,11 +184,7 @@ func (n *node) start(t *testing.T) {
 		}
 		return ""
 	})
-	root := "/sys/fs/cgroup/systemd"
-	if _, err := os.Stat(root); err != nil {
-		root = "/sys/fs/cgroup"
-	}
-	write(t, root+cgroup+"/containerd.service/cgroup.procs", fmt.Sprint(n.daemon.Process.Pid))
+	inUnit(t, n.daemon.Process.Pid, "containerd.service")
 }
 
 // restart restarts containerd as systemd does: the shims stay.

@@ -114,7 +114,7 @@ func Run(ctx context.Context, opts Options) (proof Proof, err error) {
 		return proof, err
 	}
 	if running, err := r.runs(ctx, id); err != nil || !running {
-		return proof, errors.Join(errors.New("the container has ended by itself"), err)
+		return proof, errors.Join(errors.New("the container ended before it was removed"), err)
 	}
 	return proof, nil
 }

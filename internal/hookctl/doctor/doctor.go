@@ -117,6 +117,8 @@ func examine(ctx context.Context, sys system.System, e engine.Engine, exe string
 		if Concerns(sys, entry, exe) || x.installed(entry.Name) {
 			x.entry(ctx, entry)
 			found++
+		} else if x.unclear(entry) {
+			found++
 		}
 	}
 	x.records(ctx, registered)
@@ -170,6 +172,23 @@ func Concerns(sys system.System, entry engine.Entry, exe string) bool {
 	}
 	_, leads, _ := program.Call(host, calls(path, entry), exe)
 	return leads || hasProfile(sys, entry.Name)
+}
+
+// unclear notes that nobody can say whether an entry leads to oci-add-hooks, or that it leads to no program, and reports
+// whether that is so.
+func (x *examination) unclear(entry engine.Entry) bool {
+	path, err := engine.Lookup(entry.Path)
+	if err != nil {
+		return false
+	}
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		x.note(entry.Name, Error, "link", path+" is a directory: no container of this runtime starts", "correct the path, or remove the runtime from the configuration")
+		return true
+	}
+	if _, _, err = program.Call(host, calls(path, entry), x.exe); err != nil {
+		x.note(entry.Name, Warning, "link", fmt.Sprintf("whether %s leads to oci-add-hooks is not known: %v", path, err), "")
+	}
+	return err != nil
 }
 
 // host opens the files of this process's root.
@@ -426,14 +445,14 @@ func (x *examination) records(ctx context.Context, registered *engine.Registered
 	}
 	for _, rec := range records {
 		name := rec.Name
-		again := fmt.Sprintf("hookctl install %s --profile %s puts it there again, hookctl uninstall forgets it", x.engine.Name(), name)
+		again := fmt.Sprintf("hookctl install %s --profile %s adds it again, hookctl uninstall removes the record", x.engine.Name(), name)
 		i := slices.IndexFunc(registered.Entries, func(e engine.Entry) bool { return e.Name == name && len(e.Faults) == 0 })
 		if i < 0 {
 			i = slices.IndexFunc(registered.Entries, func(e engine.Entry) bool { return e.Name == name })
 		}
 		switch {
 		case i < 0:
-			x.note(name, Error, "record", "hookctl has installed it, and the configuration does not have it any more", again)
+			x.note(name, Error, "record", "hookctl has installed it, but the configuration no longer has it", again)
 		case registered.Entries[i].Path != rec.Link:
 			x.note(name, Error, "record", fmt.Sprintf("hookctl has installed it as %s, and now it is %s", rec.Link, registered.Entries[i].Path), again)
 		}
@@ -444,7 +463,7 @@ func (x *examination) records(ctx context.Context, registered *engine.Registered
 		}
 		for _, path := range edited {
 			x.note(name, Warning, "record", path+" was edited since hookctl installed it",
-				"nothing has to be done: hookctl uninstall takes its own part out and leaves the rest")
+				"nothing has to be done: hookctl uninstall removes its own part and keeps the rest")
 		}
 		if x.overridden(ctx, rec) {
 			continue

@@ -389,8 +389,11 @@ func answer(r *http.Response, err error) ([]byte, error) {
 
 // OfGRPC returns the error of a call of a daemon by gRPC, which began at a time, as it is shown.
 func OfGRPC(err error, begun time.Time) error {
-	if status.Code(err) == codes.DeadlineExceeded {
+	switch status.Code(err) {
+	case codes.DeadlineExceeded:
 		return noAnswer(begun)
+	case codes.Canceled:
+		return context.Canceled
 	}
 	return errors.New(status.Convert(err).Message())
 }

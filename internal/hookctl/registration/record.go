@@ -105,21 +105,23 @@ func ReadRecord(sys system.System, engine, name string) (*Record, []byte, error)
 func Records(sys system.System, e engine.Engine) ([]*Record, error) { return others(sys, e, "") }
 
 // others returns the records of hookctl's installations in an engine's configuration, except that of name.
-func others(sys system.System, e engine.Engine, name string) (records []*Record, err error) {
-	entries, err := os.ReadDir(filepath.Join(sys.State, e.Name()))
+func others(sys system.System, e engine.Engine, name string) ([]*Record, error) {
+	records, err := all(sys, e.Name())
+	return slices.DeleteFunc(records, func(r *Record) bool { return r.Name == name || r.Config != e.Config() }), err
+}
+
+// all returns the records of hookctl's installations with an engine.
+func all(sys system.System, engine string) (records []*Record, err error) {
+	entries, err := os.ReadDir(filepath.Join(sys.State, engine))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	for _, entry := range entries {
-		other := strings.TrimSuffix(entry.Name(), ".json")
-		if other == name {
-			continue
-		}
-		r, _, err := ReadRecord(sys, e.Name(), other)
+		r, _, err := ReadRecord(sys, engine, strings.TrimSuffix(entry.Name(), ".json"))
 		if err != nil {
 			return nil, err
 		}
-		if r != nil && r.Config == e.Config() {
+		if r != nil {
 			records = append(records, r)
 		}
 	}
@@ -138,21 +140,14 @@ func (r *Record) marshal() []byte {
 }
 
 // Configs returns the configurations of an engine in which hookctl has installed something.
-func Configs(sys system.System, name string) (paths []string, err error) {
-	records, err := filepath.Glob(recordPath(sys, name, "*"))
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range records {
-		rec, _, err := ReadRecord(sys, name, strings.TrimSuffix(filepath.Base(path), ".json"))
-		if err != nil {
-			return nil, err
-		}
-		if rec != nil && !slices.Contains(paths, rec.Config) {
-			paths = append(paths, rec.Config)
+func Configs(sys system.System, engine string) (paths []string, err error) {
+	records, err := all(sys, engine)
+	for _, r := range records {
+		if !slices.Contains(paths, r.Config) {
+			paths = append(paths, r.Config)
 		}
 	}
-	return paths, nil
+	return paths, err
 }
 
 // Edited returns the files of an installation that differ from what any installation left, and those that are missing.
