@@ -159,6 +159,9 @@ func newProfileAdd(u *ui.UI, sys system.System) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if plan.Note != "" {
+					u.Note(plan.Note)
+				}
 				u.FindingsToStderr(check.Exposure(sys.Profiles, filepath.Dir(exe)))
 				return apply(ctx, u, sys, o, plan.Files)
 			})
