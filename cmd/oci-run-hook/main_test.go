@@ -348,9 +348,9 @@ func TestNotStarted(t *testing.T) {
 		status int
 		why    string
 	}{
-		"/nix":        {127, "cannot be executed: nothing exists at this path (ENOENT)"},
-		"/etc/passwd": {126, "cannot be executed: access is refused (EACCES)"},
-		"/etc":        {126, "cannot be executed: access is refused (EACCES)"},
+		"/nix":        {127, "cannot be executed: nothing exists at this path (ENOENT); correct the path, or create it"},
+		"/etc/passwd": {126, "cannot be executed: access is refused (EACCES); run: chmod +x /etc/passwd"},
+		"/etc":        {126, "cannot be executed: access is refused (EACCES); a directory is there: give the path of a program"},
 	} {
 		got := call{args: []string{"--", path, "x"}}.run(t)
 		if got.status != tt.status || got.stderr != "oci-run-hook: hook "+path+": "+tt.why+"\n" {

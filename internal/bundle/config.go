@@ -64,17 +64,17 @@ func Read(path, id string, facts bool) (*Config, error) {
 	return parse(file, id, facts)
 }
 
-// Replace replaces the content of config.json by text, atomically. If it fails, the file is unchanged. The error is
-// jsonfile.ErrChanged if the file is not the one that was read. Replace does not sync to disk, because a bundle does
-// not outlive a power cut.
-func (c *Config) Replace(text jsonfile.Text) error {
-	return c.fail(c.file.Replace(text))
+// Lock waits until no other call of this program is replacing config.json. The caller must call Unlock.
+func (c *Config) Lock() (jsonfile.Place, error) {
+	place, err := c.file.Lock()
+	return place, c.fail(err)
 }
 
-// Lock waits until no other call of this program is replacing config.json. The caller must call unlock.
-func (c *Config) Lock() (unlock func(), err error) {
-	unlock, err = c.file.Lock()
-	return unlock, c.fail(err)
+// Replace replaces the content of config.json, which is at place, by text, atomically. If it fails, the file is
+// unchanged. The error is jsonfile.ErrChanged if the file is not the one that was read. Replace does not sync to disk,
+// because a bundle does not outlive a power cut.
+func (c *Config) Replace(place jsonfile.Place, text jsonfile.Text) error {
+	return c.fail(place.Replace(c.file, text))
 }
 
 func (c *Config) fail(err error) error {

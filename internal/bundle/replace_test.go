@@ -32,7 +32,17 @@ func replace(t *testing.T, path, data string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Replace(jsonfile.Text{[]byte(data)})
+	return c.overwrite([]byte(data))
+}
+
+// overwrite replaces config.json as a plan is carried out.
+func (c *Config) overwrite(data []byte) error {
+	place, err := c.Lock()
+	if err != nil {
+		return err
+	}
+	defer place.Unlock()
+	return c.Replace(place, jsonfile.Text{data})
 }
 
 // checkDirectory checks the names in the directory of path: there must be no temporary file.
@@ -250,7 +260,7 @@ func TestReplaceFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		os.RemoveAll(filepath.Dir(path))
-		if err := c.Replace(jsonfile.Text{[]byte("new")}); err == nil || !strings.Contains(err.Error(), "(ENOENT)") {
+		if err := c.overwrite([]byte("new")); err == nil || !strings.Contains(err.Error(), "(ENOENT)") {
 			t.Errorf("%v", err)
 		}
 	})
@@ -286,7 +296,7 @@ func TestReplaceAnotherFile(t *testing.T) {
 			if err := change(path); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Replace(jsonfile.Text{[]byte("new")}); !errors.Is(err, jsonfile.ErrChanged) {
+			if err := c.overwrite([]byte("new")); !errors.Is(err, jsonfile.ErrChanged) {
 				t.Errorf("%v", err)
 			}
 			checkText(t, path, "theirs")
@@ -307,7 +317,7 @@ func TestReplaceIsAtomic(t *testing.T) {
 		for i := 0; i < 200 && err == nil; i++ {
 			c := &Config{}
 			if c.file, err = jsonfile.Read(path); err == nil {
-				err = c.Replace(jsonfile.Text{texts[i%2]})
+				err = c.overwrite(texts[i%2])
 			}
 		}
 		done <- err

@@ -52,7 +52,7 @@ func newLog(u *ui.UI, sys system.System) *cobra.Command {
 pod, the stage, the hook, its duration and its result. If a hook failed, what it
 printed is shown below its line.
 
-Hooks are supervised, and therefore recorded, if their hook file has the key
+Hooks are supervised, and therefore recorded, if their hook file has the member
 "supervise". See oci-run-hook(8).`,
 		Example: "  hookctl log --failed --since 1h\n" +
 			"  hookctl log --stats --profile gpu\n" +
@@ -138,7 +138,7 @@ func noteNone(u *ui.UI, sys system.System, path string, found history.Found) {
 	switch {
 	case err != nil || found.Meant > 0:
 	case found.Records == 0:
-		u.Note("there are no records in " + path + `; hooks are recorded if their hook file has the key "supervise"`)
+		u.Note("there are no records in " + path + `; hooks of containers are recorded if their hook file has the member "supervise" (hookctl try records nothing)`)
 	default:
 		u.Note(fmt.Sprintf("none of the %d records in %s matches", found.Records, path))
 	}

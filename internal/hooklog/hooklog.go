@@ -103,11 +103,17 @@ type directory struct {
 	locked int // the open lock; -1 if there is none
 }
 
-// makeDir opens the directory at path. It creates the directory if it is missing.
+// makeDir opens the directory at path. It creates the directory if it is missing. For root, the directory in which it is
+// must exist: a mistake in a path must not create directories anywhere. The state directory of another user may be
+// missing altogether.
 func makeDir(path string) (*directory, error) {
 	d, err := openDir(path)
 	if errors.Is(err, unix.ENOENT) {
-		if err := os.MkdirAll(path, 0o700); err != nil {
+		create := os.MkdirAll
+		if report.IsRoot() {
+			create = os.Mkdir
+		}
+		if err := create(path, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
 			return nil, fmt.Errorf("%s cannot be created: %w", path, report.Plain(err))
 		}
 		return openDir(path)

@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // role is the environment variable that makes this binary a writer, a process with the arguments PATH FROM TO SIZE.
@@ -565,5 +567,21 @@ func BenchmarkRead(b *testing.B) {
 		if torn, err := Read(path, func(*Record) error { return nil }); torn > 0 || err != nil {
 			b.Fatal(torn, err)
 		}
+	}
+}
+
+// TestDirectory: a mistake in a path does not make root create directories anywhere.
+func TestDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := Append(filepath.Join(dir, "log/hooks.jsonl"), full()); err != nil {
+		t.Error(err)
+	}
+	err := Append(filepath.Join(dir, "state/oci-add-hooks/hooks.jsonl"), full())
+	_, made := os.Stat(filepath.Join(dir, "state"))
+	switch want := dir + "/state/oci-add-hooks cannot be created: nothing exists at this path (ENOENT)"; {
+	case report.IsRoot() && (made == nil || err == nil || err.Error() != want):
+		t.Errorf("as root: %v, want %s; %v", err, want, made)
+	case !report.IsRoot() && (err != nil || made != nil):
+		t.Errorf("%v, %v", err, made)
 	}
 }

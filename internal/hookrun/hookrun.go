@@ -211,16 +211,22 @@ func plumbing(err error) error {
 	return &Error{"cannot be supervised: " + report.Plain(err).Error(), err}
 }
 
-// notExecutable returns an error that says why the program at path could not be executed.
+// notExecutable returns an error that says why the program at path could not be executed, and what to do.
 func notExecutable(path string, err error) error {
-	why := report.Plain(err).Error()
-	if report.IsOfInterpreter(path, err) {
-		why = "the interpreter that it names is not installed (ENOENT); see its first line"
+	var st unix.Stat_t
+	isThere := unix.Stat(path, &st) == nil
+	why, remedy := report.Plain(err).Error(), report.Remedy(err)
+	switch {
+	case report.IsOfInterpreter(path, err):
+		why, remedy = "the interpreter that it names is not installed (ENOENT)", "see its first line"
+	case errors.Is(err, unix.ENOEXEC):
+		remedy = "a script begins with #! and the path of its interpreter"
+	case isThere && st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		remedy = "a directory is there: give the path of a program"
+	case isThere && st.Mode&0o111 == 0:
+		remedy = "run: chmod +x " + path
 	}
-	if errors.Is(err, unix.ENOEXEC) {
-		why += "; a script begins with #! and the path of its interpreter"
-	}
-	return &Error{"cannot be executed: " + why, err}
+	return &Error{"cannot be executed: " + why + "; " + remedy, err}
 }
 
 // Error says why a hook could not be started. Err is the system error.

@@ -233,11 +233,11 @@ func TestResults(t *testing.T) {
 		"stops it for a while":  {call: call{Script: `kill -STOP $PPID; p=$PPID; (sleep 0.1; kill -CONT $p) & exit 3`}, result: Failed, status: 3},
 		"core of its parent":    {call: call{Script: `for s in QUIT ILL TRAP ABRT BUS FPE SEGV SYS XCPU XFSZ; do kill -$s $PPID; done; exit 3`}, result: Failed, status: 3},
 		"signals it harmlessly": {call: call{Script: `kill -CHLD $PPID; kill -WINCH $PPID; kill -CONT $PPID; kill -0 $PPID && exit 4`}, result: Failed, status: 4},
-		"no such program":       {call: call{Path: dir + "/nix", Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: nothing exists at this path (ENOENT)"},
-		"not executable":        {call: call{Path: file("mode", "#!/bin/sh\n", 0o600), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: access is refused (EACCES)"},
+		"no such program":       {call: call{Path: dir + "/nix", Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: nothing exists at this path (ENOENT); correct the path, or create it"},
+		"not executable":        {call: call{Path: file("mode", "#!/bin/sh\n", 0o600), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: access is refused (EACCES); run: chmod +x " + dir + "/mode"},
 		"without interpreter":   {call: call{Path: file("script", "true\n", 0o700), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: this kernel cannot execute its format (ENOEXEC); a script begins with #! and the path of its interpreter"},
 		"carriage return":       {call: call{Path: file("crlf", "#!/bin/sh\r\n", 0o700), Args: []string{"x"}}, result: NotStarted, err: "cannot be executed: the interpreter that it names is not installed (ENOENT); see its first line"},
-		"argument with a NUL":   {call: call{Path: "/bin/true", Args: []string{"x\x00y"}}, result: NotStarted, err: "cannot be executed: the kernel does not accept it (EINVAL)"},
+		"argument with a NUL":   {call: call{Path: "/bin/true", Args: []string{"x\x00y"}}, result: NotStarted, err: "cannot be executed: the kernel does not accept it (EINVAL); correct the path, or put it on another file system"},
 		"argv[0]":               {call: call{Path: "/bin/sh", Args: []string{"another-name", "-c", `tr '\0' ' ' </proc/$$/cmdline | grep -q '^another-name -c '`}}, result: OK},
 		"stopped, then killed":  {call: call{Script: "kill -STOP $$", Limit: 300 * time.Millisecond}, result: TimedOut, signal: unix.SIGKILL},
 	} {
@@ -381,6 +381,7 @@ func TestHeld(t *testing.T) {
 		{"standard error alone", "sleep 20 >/dev/null & exit 0", time.Minute, OK, true},
 		{"after a failure", "sleep 20 & exit 3", time.Minute, Failed, true},
 		{"when the time is up", "sleep 20; exit 0", 300 * time.Millisecond, TimedOut, true},
+		{"printing when the time is up", "yes; exit 0", 300 * time.Millisecond, TimedOut, true},
 		{"the hook alone, when its time is up", "exec sleep 20", 300 * time.Millisecond, TimedOut, false},
 		{"with its output elsewhere", "sleep 20 >/dev/null 2>&1 & exit 0", time.Minute, OK, false},
 		{"for a moment", "(sleep 0.1; echo last) & exit 0", time.Minute, OK, false},
@@ -391,6 +392,9 @@ func TestHeld(t *testing.T) {
 			r := run(t, call{Script: tt.script, Limit: tt.limit, Patience: time.Second, Keep: 100})
 			if r.Result != tt.result || r.Held != tt.held {
 				t.Errorf("%+v", r)
+			}
+			if r.Stderr != "" { // no write of the hook's has failed
+				t.Errorf("standard error: %q", r.Stderr)
 			}
 			if tt.name == "for a moment" && r.Stdout != "last\n" {
 				t.Errorf("standard output: %q", r.Stdout)

@@ -12,8 +12,8 @@ import (
 // stream is a pipe to which a hook prints.
 //
 // The hook's end is open for reading too, so the pipe has a reader as long as it has a writer. A process that a hook
-// leaves running is then not killed by SIGPIPE when this process ends, just as without supervision. After that, the
-// pipe does not block: output that does not fit fails (EAGAIN) and is lost.
+// leaves running is then not killed by SIGPIPE when this process ends, just as without supervision. Once nobody reads the
+// pipe, it does not block: output that does not fit fails (EAGAIN) and is lost.
 type stream struct {
 	read  *os.File
 	hooks int // the descriptor of the hook's end
@@ -73,17 +73,17 @@ func (s *stream) end() {
 		_ = conn.Control(func(fd uintptr) { waiting, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
 		s.copy(waiting)
 	}
-	s.release()
+	if s.hooks >= 0 {
+		_ = unix.SetNonblock(s.hooks, true)
+		s.release()
+	}
 	s.read.Close()
 }
 
 // release closes this process's copy of the hook's end.
 func (s *stream) release() {
-	if s.hooks >= 0 {
-		_ = unix.SetNonblock(s.hooks, true)
-		unix.Close(s.hooks)
-		s.hooks = -1
-	}
+	unix.Close(s.hooks)
+	s.hooks = -1
 }
 
 // held reports whether one of the streams is still open for writing after patience. Until then the streams are read.

@@ -1,6 +1,8 @@
 package hooks
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +18,18 @@ type Supervision struct {
 	Record  string // "output" or "status"; "" if none is given
 
 	ignoreWhen *when // nil if there is no ignoreFailureWhen
+	at         error // an error at the place of the member, without a problem
+}
+
+// Refuse returns an error about the member `supervise` that asks for the supervision. err is its cause.
+func (s *Supervision) Refuse(problem, remedy string, err error) error {
+	var at *jsonfile.Error
+	if !errors.As(s.at, &at) {
+		return err
+	}
+	about := *at
+	about.Problem, about.Remedy, about.Err = problem, remedy, err
+	return &about
 }
 
 // The values of failurePolicy.
@@ -52,9 +66,14 @@ func (s *Supervision) FailurePolicy(stage Stage, c Container) (string, Reason, e
 	return FailurePolicyFail, nil, nil
 }
 
-// Supervises reports whether hooks of the file, or of its directories, are supervised.
-func (f *File) Supervises() bool {
-	return f.Supervision != nil || slices.ContainsFunc(f.Hooks, func(h Hook) bool { return h.Supervision != nil })
+// Supervised returns how the hooks of the file's directories, or else the first supervised hook of the file, are
+// supervised. It returns nil if none is.
+func (f *File) Supervised() *Supervision {
+	how := f.Supervision
+	for _, h := range f.Hooks {
+		how = cmp.Or(how, h.Supervision)
+	}
+	return how
 }
 
 // supervise is the value of a member `supervise`.
@@ -70,7 +89,7 @@ const superviseRemedy = `write true, or an object as in {"timeout": 30, "failure
 
 // readSupervise reads the value of a member `supervise`. It returns nil if the value is null.
 func readSupervise(r *jsonfile.Reader) (*supervise, error) {
-	s := &supervise{}
+	s := &supervise{Supervision: Supervision{at: r.Fail("", "")}}
 	switch r.Kind() {
 	case 'n':
 		_, err := r.Value()

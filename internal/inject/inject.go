@@ -225,13 +225,13 @@ func (plan *Plan) CarryOut() error {
 	if plan.Text == nil {
 		return nil
 	}
-	unlock, err := plan.config.Lock()
+	place, err := plan.config.Lock()
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer place.Unlock()
 	for try := 0; ; try++ {
-		err := plan.config.Replace(plan.Text)
+		err := plan.config.Replace(place, plan.Text)
 		if try == mostTries || !errors.Is(err, jsonfile.ErrChanged) {
 			return err
 		}

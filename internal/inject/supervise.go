@@ -56,7 +56,7 @@ type superviser struct {
 func (s *superviser) entry(how *hooks.Supervision, stage hooks.Stage, file, place, profile string, hook jsontext.Value) (jsontext.Value, *Supervised, error) {
 	if s.program == "" {
 		var err error
-		if s.program, err = FindSupervisor(s.self, file); err != nil {
+		if s.program, err = FindSupervisor(s.self, how); err != nil {
 			return nil, nil, err
 		}
 		s.records, _ = report.Records()
@@ -125,12 +125,11 @@ func quoted(to []byte, text string) []byte {
 }
 
 // FindSupervisor returns the path of the supervisor, in the directory of the oci-add-hooks at self; "" is this program.
-// If the supervisor cannot be used, it returns an error about the hook file that asks for supervision.
-func FindSupervisor(self, file string) (string, error) {
+// If the supervisor cannot be used, it returns an error about the member that asks for supervision.
+func FindSupervisor(self string, how *hooks.Supervision) (string, error) {
 	program, err := findSupervisor(self)
 	if err != nil {
-		return "", &jsonfile.Error{Path: file, Problem: "asks for supervised hooks, but " + err.Error(),
-			Remedy: fmt.Sprintf("install %s beside oci-add-hooks, or remove \"supervise\"", Supervisor), Err: err}
+		return "", how.Refuse("asks for supervised hooks, but "+err.Error(), fmt.Sprintf("install %s beside oci-add-hooks, or remove \"supervise\"", Supervisor), err)
 	}
 	return program, nil
 }

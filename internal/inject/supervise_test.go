@@ -153,7 +153,7 @@ func TestSupervisorMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Make(profile.Profile{Files: []*hooks.File{f}}, config, "c")
-		if want := f.Path + ": asks for supervised hooks, but " + why + `; install oci-run-hook beside oci-add-hooks, or remove "supervise"`; err == nil || err.Error() != want {
+		if want := f.Path + ":1:2: asks for supervised hooks, but " + why + ` (/supervise); install oci-run-hook beside oci-add-hooks, or remove "supervise"`; err == nil || err.Error() != want {
 			t.Errorf("%v\nwant %s", err, want)
 		}
 	}

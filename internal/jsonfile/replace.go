@@ -17,24 +17,48 @@ import (
 // ErrChanged is the error if a file is not, or no longer, the one that was read.
 var ErrChanged = errors.New("it is another file than the one that was read")
 
-// Replace replaces the file that was read by text, atomically: at any moment, even if this process is killed, the file
-// has either the old bytes or the new ones. Replace follows symbolic links. It keeps the mode, the owner and the
-// extended attributes (including the SELinux label and ACLs). If the path now leads to another file, or the file was
-// written to, it changes nothing and returns ErrChanged. (There are two system calls between the last check and the
-// replacement. Lock protects from others that call it.)
+// Place is where a file is: its directory, which is open, and its name there, after all links.
+type Place struct {
+	dir  int
+	base string
+}
+
+// maxLock is how long Lock waits.
+const maxLock = 2 * time.Second
+
+// Lock opens the file's place, and waits until no other process that calls it replaces a file in the same directory.
+// The caller must call Unlock. The lock is the kernel's (flock(2)), and ends with the process or with Unlock. There is no
+// lock if the file system has none (NFS) or the directory is unreadable. Any process that can read the directory can hold
+// the lock, so Lock waits at most maxLock, and then returns without the lock.
+func (f *File) Lock() (Place, error) {
+	p, err := openPlace(f.Path)
+	if err != nil {
+		return p, failed("its directory cannot be opened", err)
+	}
+	for end := time.Now().Add(maxLock); ; time.Sleep(time.Millisecond) {
+		err := unix.Flock(p.dir, unix.LOCK_EX|unix.LOCK_NB)
+		if err != unix.EWOULDBLOCK && err != unix.EINTR || time.Now().After(end) {
+			return p, nil
+		}
+	}
+}
+
+// Unlock closes the place.
+func (p Place) Unlock() { unix.Close(p.dir) }
+
+// Replace replaces f, the file at the place, by text, atomically: at any moment, even if this process is killed, the file
+// has either the old bytes or the new ones. Replace keeps the mode, the owner and the extended attributes (including the
+// SELinux label and ACLs). If another file is at the place, or the file was written to since it was read, Replace changes
+// nothing and returns ErrChanged. (There are two system calls between the last check and the replacement. The lock
+// protects from others that take it.)
 //
 // After a failure, the file is unchanged and there is no temporary file. A kill may leave a temporary file, which
 // prevents nothing.
-func (f *File) Replace(text Text) error {
+func (p Place) Replace(f *File, text Text) error {
 	if text.exceedsLimit() {
 		return failed("the new text cannot be written", unix.EFBIG)
 	}
-	dir, base, err := openDir(f.Path)
-	if err != nil {
-		return failed("its directory cannot be opened", err)
-	}
-	defer unix.Close(dir)
-	old, err := openFile(dir, base, unix.O_NOFOLLOW)
+	old, err := openFile(p.dir, p.base, unix.O_NOFOLLOW)
 	if err != nil {
 		return failed("it cannot be opened again", err)
 	}
@@ -42,7 +66,7 @@ func (f *File) Replace(text Text) error {
 	if same, err := f.isStill(func(st *unix.Stat_t) error { return unix.Fstat(old, st) }); err != nil || !same {
 		return cmp.Or(failed("it cannot be examined", err), ErrChanged)
 	}
-	fd, temp, err := createBeside(dir, base)
+	fd, temp, err := p.createBeside()
 	if err != nil {
 		return failed("no file can be created beside it", err)
 	}
@@ -54,23 +78,23 @@ func (f *File) Replace(text Text) error {
 		err = failed("the new text cannot be written", closeErr)
 	}
 	if err == nil {
-		err = f.rename(dir, temp, base)
+		err = p.rename(temp, f)
 	}
 	if err != nil {
-		if leftErr := failed("its temporary file "+temp+" cannot be removed", unix.Unlinkat(dir, temp, 0)); leftErr != nil {
+		if leftErr := failed("its temporary file "+temp+" cannot be removed", unix.Unlinkat(p.dir, temp, 0)); leftErr != nil {
 			err = fmt.Errorf("%w; and %w", err, leftErr)
 		}
 	}
 	return err
 }
 
-// rename renames temp to base, both in the open directory dir, if base is still the file that was read.
-func (f *File) rename(dir int, temp, base string) error {
-	same, err := f.isStill(func(st *unix.Stat_t) error { return unix.Fstatat(dir, base, st, unix.AT_SYMLINK_NOFOLLOW) })
+// rename renames temp, a file in the same directory, to the place's file, if that is still f.
+func (p Place) rename(temp string, f *File) error {
+	same, err := f.isStill(func(st *unix.Stat_t) error { return unix.Fstatat(p.dir, p.base, st, unix.AT_SYMLINK_NOFOLLOW) })
 	if err != nil || !same {
 		return cmp.Or(failed("it cannot be examined", err), ErrChanged)
 	}
-	return failed("the new file cannot be renamed", unix.Renameat(dir, temp, dir, base))
+	return failed("the new file cannot be renamed", unix.Renameat(p.dir, temp, p.dir, p.base))
 }
 
 // isStill reports whether stat returns the file that was read, unchanged. The inode number is not sufficient, because
@@ -81,68 +105,51 @@ func (f *File) isStill(stat func(*unix.Stat_t) error) (bool, error) {
 	return st.Dev == f.Stat.Dev && st.Ino == f.Stat.Ino && st.Ctim == f.Stat.Ctim && st.Mtim == f.Stat.Mtim && st.Size == f.Stat.Size, err
 }
 
-// maxLock is how long Lock waits.
-const maxLock = 2 * time.Second
-
-// Lock waits until no other process that calls it replaces a file in the same directory. The lock is the kernel's
-// (flock(2)), and ends with the process or with unlock. Lock does nothing if there are no such locks (NFS) or the
-// directory is unreadable. Any process that can read the directory can hold the lock, so Lock waits at most maxLock,
-// and then returns without the lock.
-func (f *File) Lock() (unlock func(), err error) {
-	path, _, err := openDir(f.Path)
-	if err != nil {
-		return nil, failed("its directory cannot be opened", err)
-	}
-	defer unix.Close(path)
-	dir, err := unix.Openat(path, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	switch {
-	case err == unix.EACCES: // an unreadable directory cannot be locked
-		return func() {}, nil
-	case err != nil:
-		return nil, failed("its directory cannot be opened", err)
-	}
-	for end := time.Now().Add(maxLock); ; time.Sleep(time.Millisecond) {
-		err := unix.Flock(dir, unix.LOCK_EX|unix.LOCK_NB)
-		if err != unix.EWOULDBLOCK && err != unix.EINTR || time.Now().After(end) {
-			return func() { unix.Close(dir) }, nil
-		}
-	}
-}
-
 // maxLinks is the number of links that the kernel follows (path_resolution(7)).
 const maxLinks = 40
 
-// openDir opens the directory of the file that path leads to (O_PATH), and returns the file's name in it. A path
-// through /proc into another mount namespace stays there, because only the kernel can follow it.
-func openDir(path string) (dir int, base string, err error) {
-	dir = unix.AT_FDCWD
+// openPlace opens the place of the file that path leads to. A path through /proc into another mount namespace stays
+// there, because only the kernel can follow it.
+func openPlace(path string) (Place, error) {
+	p := Place{dir: unix.AT_FDCWD}
 	for range maxLinks {
-		parent, base := filepath.Split(path)
+		var parent string
+		parent, p.base = filepath.Split(path)
 		if parent == "" {
 			parent = "."
 		}
-		next, err := unix.Openat(dir, parent, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if dir >= 0 {
-			unix.Close(dir)
+		next, err := openDir(p.dir, parent)
+		if p.dir >= 0 {
+			unix.Close(p.dir)
 		}
 		if err != nil {
-			return -1, "", err
+			return p, err
 		}
-		dir = next
-		_, err = unix.Readlinkat(dir, base, make([]byte, 1))
+		p.dir = next
+		_, err = unix.Readlinkat(p.dir, p.base, make([]byte, 1))
 		if err == nil {
-			path, err = readLink(dir, base)
+			path, err = readLink(p.dir, p.base)
 		}
 		switch {
 		case err == unix.EINVAL, err == unix.ENOENT: // no link, or nothing
-			return dir, base, nil
+			return p, nil
 		case err != nil:
-			unix.Close(dir)
-			return -1, "", err
+			unix.Close(p.dir)
+			return p, err
 		}
 	}
-	unix.Close(dir)
-	return -1, "", unix.ELOOP
+	unix.Close(p.dir)
+	return p, unix.ELOOP
+}
+
+// openDir opens a directory. If it is unreadable, the descriptor can only be used to reach files in it (O_PATH).
+func openDir(dir int, path string) (int, error) {
+	const flags = unix.O_DIRECTORY | unix.O_CLOEXEC
+	fd, err := unix.Openat(dir, path, unix.O_RDONLY|flags, 0)
+	if err == unix.EACCES {
+		fd, err = unix.Openat(dir, path, unix.O_PATH|flags, 0)
+	}
+	return fd, err
 }
 
 // readLink returns the target of a link in an open directory. It is a separate function, because most calls meet no
@@ -163,12 +170,12 @@ func failed(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, report.Plain(err))
 }
 
-// createBeside creates a temporary file in the directory of base, so that it can be renamed to base. It skips a name
-// that a killed process has left.
-func createBeside(dir int, base string) (fd int, name string, err error) {
+// createBeside creates a temporary file beside the place's file, so that it can be renamed. It skips a name that a killed
+// process has left.
+func (p Place) createBeside() (fd int, name string, err error) {
 	for n := 0; ; n++ {
-		name = "." + base + "." + strconv.Itoa(unix.Getpid()) + "-" + strconv.Itoa(n) + ".tmp" // fmt is slow the first time
-		fd, err = unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
+		name = "." + p.base + "." + strconv.Itoa(unix.Getpid()) + "-" + strconv.Itoa(n) + ".tmp" // fmt is slow the first time
+		fd, err = unix.Openat(p.dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
 		if err != unix.EEXIST && err != unix.EINTR {
 			return fd, name, err
 		}

@@ -12,7 +12,7 @@ import (
 // $XDG_STATE_HOME or ~/.local/state. A relative variable counts as unset.
 func Records() (string, error) {
 	const name = "oci-add-hooks/hooks.jsonl"
-	if isRoot() {
+	if IsRoot() {
 		return "/var/log/" + name, nil
 	}
 	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
@@ -24,9 +24,9 @@ func Records() (string, error) {
 	return "", errors.New("no directory for the records is known; set XDG_STATE_HOME or HOME")
 }
 
-// isRoot reports whether the user is root of the host, not only in the user namespace of a rootless engine. There the
+// IsRoot reports whether the user is root of the host, not only in the user namespace of a rootless engine. There the
 // root directory belongs to the user nobody.
-func isRoot() bool {
+func IsRoot() bool {
 	var st unix.Stat_t
 	return unix.Geteuid() == 0 && unix.Stat("/", &st) == nil && st.Uid == 0
 }

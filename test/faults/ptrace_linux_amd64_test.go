@@ -251,8 +251,8 @@ func TestEveryFileCallFails(t *testing.T) {
 			if strings.HasPrefix(failed, "close ") && !strings.Contains(failed, ".tmp") {
 				continue // the file was only read, so nothing depends on the close
 			}
-			if failed == "openat ." && errno == unix.EACCES {
-				continue // an unreadable directory cannot be locked
+			if failed == "openat /bundle/" && errno == unix.EACCES {
+				continue // an unreadable directory is opened without the right to read it
 			}
 			if problem := b.problem(t, err, out.String()); problem != "" || b.text(t) != oldConfig {
 				t.Errorf("%s fails with %v: %s\n%sconfig.json: %s", failed, errno, problem, out, b.text(t))

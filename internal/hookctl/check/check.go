@@ -77,16 +77,11 @@ func Files(program string, paths []string) Result {
 // System checks everything on this system: the profiles, the directories that they name, and the two that Podman and
 // CRI-O read.
 func System(program string) Result {
-	c := newChecker(program)
-	c.profiles()
-	var dirs []string
-	for _, dir := range []string{hooks.DefaultDir, hooks.OverrideDir} {
-		if _, err := os.Stat(dir); err == nil {
-			dirs = append(dirs, dir)
-		}
-	}
-	c.directories(dirs, newGroup())
-	return c.sorted()
+	dirs := []string{profile.Dir, hooks.DefaultDir, hooks.OverrideDir}
+	return Files(program, slices.DeleteFunc(dirs, func(dir string) bool {
+		_, err := os.Stat(dir)
+		return errors.Is(err, fs.ErrNotExist)
+	}))
 }
 
 // checker collects findings.

@@ -41,8 +41,8 @@ func (c *checker) neverSupervised(h hook, hint string) {
 // supervisor notes an error if hooks ask for supervision but the supervisor is not beside oci-add-hooks, which then
 // refuses to start a container.
 func (c *checker) supervisor(file *hooks.File) {
-	if file.Supervises() && c.program != "" {
-		_, err := inject.FindSupervisor(c.program, file.Path)
+	if how := file.Supervised(); how != nil && c.program != "" {
+		_, err := inject.FindSupervisor(c.program, how)
 		c.fail(err)
 	}
 }

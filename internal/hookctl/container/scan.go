@@ -148,8 +148,13 @@ func (s *Scan) read(files proc.Files, path string, v any) bool {
 		return false
 	}
 	if err == nil {
-		if err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v); err != nil { // dockerd skips such a mark
-			err = fmt.Errorf("%s: %w", filepath.Join(files.Root, path), err)
+		var other *json.UnmarshalTypeError
+		err = json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), v) // dockerd skips such a mark
+		switch {
+		case errors.As(err, &other):
+			err = fmt.Errorf("%s: %s has the type %s, which no engine writes there", filepath.Join(files.Root, path), cmp.Or(other.Field, "its value"), other.Value)
+		case err != nil:
+			err = fmt.Errorf("%s: it is not valid JSON", filepath.Join(files.Root, path))
 		}
 	}
 	if err != nil {
@@ -480,11 +485,14 @@ func (s *Scan) storage(storage string) {
 		known := s.stored(files, name)
 		for _, id := range s.list(files, name) {
 			at := path.Join("/", name, id, "userdata")
+			entry, indexed := known[id]
 			var cfg struct{ Annotations map[string]string }
 			if !s.read(files, path.Join(at, "config.json"), &cfg) {
+				if entry.image != "" && !entry.ofPod { // Podman writes the file when it starts the container
+					s.add(Container{ID: id, Name: entry.name, Image: entry.image, Engine: "podman"})
+				}
 				continue
 			}
-			entry, indexed := known[id]
 			c := Container{ID: id, Name: entry.name, Image: entry.image, Engine: "podman", Bundle: filepath.Join(storage, at), files: files, at: at}
 			// The user of a container may choose its annotations. The index has only what the engine writes. CRI-O's
 			// bundles in /run are in no index.

@@ -190,10 +190,13 @@ func TestUsingUnknown(t *testing.T) {
 	}{
 		"no processes":    {func(t *testing.T, root string) { os.RemoveAll(root + "/proc/1") }, "the processes of others cannot be examined: "},
 		"runtime":         {func(t *testing.T, root string) { fifo(t, root+"/"+task+"moby/docker-link/runtime") }, "moby/docker-link/runtime is not a regular file"},
-		"options.json":    {func(t *testing.T, root string) { write(t, root+"/"+task+"moby/docker-link/options.json", "") }, "moby/docker-link/options.json: "},
+		"options.json":    {func(t *testing.T, root string) { write(t, root+"/"+task+"moby/docker-link/options.json", "") }, "moby/docker-link/options.json: it is not valid JSON"},
 		"daemon.json":     {func(t *testing.T, root string) { write(t, root+"/etc/docker/daemon.json", "{") }, "/etc/docker/daemon.json: "},
-		"its daemon.json": {func(t *testing.T, root string) { write(t, root+"/opt/daemon.json", "[]") }, "/opt/daemon.json: "},
+		"its daemon.json": {func(t *testing.T, root string) { write(t, root+"/opt/daemon.json", "[]") }, "/opt/daemon.json: its value has the type array, which no engine writes there"},
 		"hostconfig.json": {func(t *testing.T, root string) { write(t, root+"/data/containers/theirs/hostconfig.json", "x") }, "theirs/hostconfig.json: "},
+		"a number": {func(t *testing.T, root string) {
+			write(t, root+"/data/containers/theirs/hostconfig.json", `{"Runtime": 5}`)
+		}, "hostconfig.json: Runtime has the type number, which no engine writes there"},
 		"task directory":  {func(t *testing.T, root string) { loop(t, root+"/run/containerd/io.containerd.runtime.v2.task") }, "io.containerd.runtime.v2.task cannot be opened: too many symbolic links (ELOOP)"},
 		"script":          {func(t *testing.T, root string) { loop(t, root+"/data/runtimes/args") }, "/data/runtimes/args cannot be opened: too many symbolic links (ELOOP)"},
 		"script too long": {func(t *testing.T, root string) { write(t, root+"/opt/wrapper", "#!"+strings.Repeat(" ", 64<<10)) }, "/opt/wrapper is longer than the scripts that are followed (64 KiB)"},

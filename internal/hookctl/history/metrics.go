@@ -95,7 +95,7 @@ func families(sums Sums, containers []Containers) []*dto.MetricFamily {
 	for _, counter := range counters {
 		list = append(list, counter.family)
 	}
-	now := &dto.MetricFamily{Name: ptr("oci_hook_containers"), Help: ptr("Containers by profile, and by how their hooks stand to it."), Type: dto.MetricType_GAUGE.Enum()}
+	now := &dto.MetricFamily{Name: ptr("oci_hook_containers"), Help: ptr("Containers by profile and by the state of their hooks."), Type: dto.MetricType_GAUGE.Enum()}
 	for _, c := range containers {
 		now.Metric = append(now.Metric, &dto.Metric{Gauge: &dto.Gauge{Value: ptr(float64(c.Count))},
 			Label: []*dto.LabelPair{{Name: ptr("profile"), Value: &c.Profile}, {Name: ptr("state"), Value: &c.State}}})

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -149,9 +150,12 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		if err := v.loadFor(c, w.call).err; err != nil {
 			e.fail(err)
 		}
+	case c.Bundle == "" && !w.known:
+		e.State, e.Reason = Unknown, "it has not been started, and nothing says which program will be called for it"
+		return e
 	case w.known && !w.through:
 		e.State = None
-	case proc.Gone(err) && c.Alive():
+	case proc.Gone(err) && staysAlive(c):
 		e.fail(fmt.Errorf("it runs, and its config.json is gone from %s", c.Bundle))
 	case proc.Gone(err) && !c.Running:
 		e.State, e.Reason = Unknown, "it has ended, and its config.json is gone"
@@ -170,6 +174,19 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		v.expect(&e, path, err)
 	}
 	return e
+}
+
+// staysAlive reports whether a container without a config.json goes on running. The conmon of a container that has just
+// been removed ends a moment later.
+func staysAlive(c container.Container) bool {
+	const attempts = 20
+	for range attempts {
+		if !c.Alive() {
+			return false
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return true
 }
 
 // fail sets the state unknown, and adds the error to the problems.

@@ -173,15 +173,36 @@ func TestGone(t *testing.T) {
 	write(t, sys.Path(tasks+"runs/runtime"), sys.Path("bin/gpu"))
 	write(t, sys.Path(tasks+"runs/init.pid"), "20")
 	write(t, sys.Path(tasks+"ends/runtime"), sys.Path("bin/gpu"))
+	write(t, sys.Path(tasks+"removed/runtime"), sys.Path("bin/gpu"))
+	write(t, sys.Path(tasks+"removed/init.pid"), "21")
 	link(t, sys)
 	if _, err := proctest.Add(sys.Root, 20, "sleep"); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string][]string{"runs": {"it runs, and its config.json is gone from " + sys.Path(tasks+"runs")}, "ends": {}}
+	removed, err := proctest.Add(sys.Root, 21, "sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { os.RemoveAll(removed) })
+	want := map[string][]string{"runs": {"it runs, and its config.json is gone from " + sys.Path(tasks+"runs")}, "ends": {}, "removed": {}}
 	for _, e := range inventory.New(sys, inventory.Options{Exe: exe}).List(container.Look(sys).Containers) {
 		if diff := cmp.Diff(want[e.ID], e.Problems); diff != "" || e.State != inventory.Unknown || e.Profile != "gpu" {
 			t.Errorf("%+v %s", e, diff)
 		}
+	}
+}
+
+// TestCreated tests a container that Podman has created and never started: it is listed, and no problem.
+func TestCreated(t *testing.T) {
+	sys, exe := machine(t, `{"hooks":{"poststop":[{"path":"/a"}]}}`)
+	const storage = "var/lib/containers/storage/overlay-containers/"
+	write(t, sys.Path(storage+"containers.json"), `[{"id": "created", "names": ["mine"], "metadata": "{\"image-name\": \"web\"}"}, {"id": "buildah", "metadata": "{}"}]`)
+	write(t, sys.Path(storage+"created/userdata/shm"), "")
+	write(t, sys.Path(storage+"buildah/userdata/shm"), "")
+	list := inventory.New(sys, inventory.Options{Exe: exe, Expect: "gpu"}).List(container.Look(sys).Containers)
+	if len(list) != 1 || list[0].Title() != "mine" || list[0].Image != "web" || list[0].State != inventory.Unknown || list[0].IsWrong() ||
+		list[0].Reason != "it has not been started, and nothing says which program will be called for it" {
+		t.Errorf("%+v", list)
 	}
 }
 
@@ -340,7 +361,7 @@ func TestRecords(t *testing.T) {
 			"poststart hook /i failed: exit status 3, which was ignored", "poststart hook /t timed out: SIGKILL",
 			"prestart hook /n not started: nothing of that name", "createRuntime hook /a failed: exit status 3",
 		},
-		"again":          missed,
+		"again":               missed,
 		"shop/till/beep gone": missed,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

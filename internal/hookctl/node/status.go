@@ -122,7 +122,7 @@ func plain(err error) string {
 
 func (s *status) programs() {
 	profile, err := hooks.ReadFile(s.sys.Path(s.sys.Profile(s.profile)))
-	supervises := err == nil && profile.Supervises()
+	supervises := err == nil && profile.Supervised() != nil
 	for _, name := range programNames {
 		path, problem := filepath.Join(filepath.Dir(s.receipt.Link), name), ""
 		switch st, err := os.Stat(s.sys.Path(path)); {

@@ -207,7 +207,7 @@ func (p Process) Trusted() error {
 }
 
 func (p Process) examine(dir int) error {
-	uids, err := uids(dir)
+	uids, capabilities, err := status(dir)
 	if err != nil {
 		return err
 	}
@@ -217,13 +217,18 @@ func (p Process) examine(dir int) error {
 		}
 	}
 	// Rootless engines have a user namespace of their own, so it is no reason against a process of that user.
-	if rootless := !slices.Contains(uids, 0); !rootless {
+	rootless := !slices.Contains(uids, 0)
+	if !rootless {
 		if err := p.sameNamespace(dir, "user"); err != nil {
 			return err
 		}
 	}
 	if err := p.sameNamespace(dir, "PID"); err != nil {
 		return err
+	}
+	// A container may share the host's PIDs and have the host's programs mounted.
+	if !rootless && capabilities&(1<<unix.CAP_SYS_ADMIN) == 0 {
+		return errors.New("it has no CAP_SYS_ADMIN, without which an engine starts no container")
 	}
 	var exe unix.Stat_t
 	if err := unix.Fstatat(dir, "exe", &exe, 0); err != nil {
@@ -524,29 +529,30 @@ func Runs(sys system.System, pid int, start uint64) bool {
 	return err == nil && fields[0] != "Z" && fields[0] != "X" && (start == 0 || fields[startField] == strconv.FormatUint(start, 10))
 }
 
-// uids returns the real, effective, saved and file system user ID of a process: proc(5), status.
-func uids(dir int) (ids []uint32, err error) {
-	status, err := readAt(dir, "status", 64<<10)
+// status returns the real, effective, saved and file system user ID of a process, and its effective capabilities:
+// proc(5), status.
+func status(dir int) (uids []uint32, capabilities uint64, err error) {
+	text, err := readAt(dir, "status", 64<<10)
 	if err != nil {
-		return nil, report.Plain(err)
+		return nil, 0, report.Plain(err)
 	}
-	for line := range strings.Lines(string(status)) {
-		fields, ok := strings.CutPrefix(line, "Uid:")
-		if !ok {
-			continue
+	values := map[string][]string{}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		values[name] = strings.Fields(value)
+	}
+	for _, field := range values["Uid"] {
+		id, err := strconv.ParseUint(field, 10, 32)
+		if err != nil {
+			return nil, 0, fmt.Errorf("its user IDs are not understood: %q", values["Uid"])
 		}
-		for field := range strings.FieldsSeq(fields) {
-			id, err := strconv.ParseUint(field, 10, 32)
-			if err != nil {
-				return nil, fmt.Errorf("its user IDs are not understood: %q", line)
-			}
-			ids = append(ids, uint32(id))
-		}
+		uids = append(uids, uint32(id))
 	}
-	if len(ids) != 4 {
-		return nil, errors.New("its user IDs are not in its status file")
+	if len(uids) != 4 {
+		return nil, 0, errors.New("its user IDs are not in its status file")
 	}
-	return ids, nil
+	capabilities, _ = strconv.ParseUint(strings.Join(values["CapEff"], ""), 16, 64) // none if they cannot be read
+	return uids, capabilities, nil
 }
 
 func same(a, b unix.Stat_t) bool { return a.Dev == b.Dev && a.Ino == b.Ino }

@@ -166,6 +166,16 @@ func TestContainerWithHostPIDs(t *testing.T) {
 	}
 }
 
+// TestContainerWithHostPrograms tests that root in a container with the host's PIDs and programs, but without the
+// capability to start containers, is not believed.
+func TestContainerWithHostPrograms(t *testing.T) {
+	needRoot(t)
+	p := startCommand(t, exec.Command("setpriv", "--bounding-set=-sys_admin", program(t, open(t))))
+	if err := p.Trusted(); err == nil || !strings.HasSuffix(err.Error(), "it has no CAP_SYS_ADMIN, without which an engine starts no container") {
+		t.Error(err)
+	}
+}
+
 // TestSees: a process with mounts of its own may have another file at a path, or none.
 func TestSees(t *testing.T) {
 	needRoot(t)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/proc"
@@ -187,7 +188,7 @@ func prints(cmd syntax.Node) bool {
 
 // literal records the literal text of a word.
 func (s *shell) literal(word *syntax.Word) {
-	if text, ok := s.expand(word.Parts); ok {
+	if text, ok := s.expand(word); ok {
 		s.words = append(s.words, text)
 		return
 	}
@@ -214,8 +215,8 @@ func (s *shell) assign(a *syntax.Assign) {
 			values, ok = append(values, more...), ok && known
 		}
 	} else if a.Value != nil {
-		more, known := s.expandAll(a.Value)
-		values, ok = more, ok && known
+		text, known := s.expand(a.Value)
+		values, ok = []string{text}, ok && known
 	}
 	if a.Append {
 		before, known := s.values[a.Name.Value]
@@ -242,13 +243,13 @@ func (s *shell) call(n *syntax.CallExpr) {
 	}
 	args, becomes, as := n.Args, false, ""
 	for len(args) > 0 {
-		name, _ := s.expand(args[0].Parts)
+		name, _ := s.expand(args[0])
 		if !slices.Contains([]string{"exec", "env", "nohup", "setsid", "command"}, name) {
 			break
 		}
 		becomes = becomes || name == "exec"
 		for args = args[1:]; len(args) > 0; args = args[1:] { // options and variables of these commands
-			word, ok := s.expand(args[0].Parts)
+			word, ok := s.expand(args[0])
 			if name == "command" && (word == "-v" || word == "-V") {
 				return
 			}
@@ -259,7 +260,7 @@ func (s *shell) call(n *syntax.CallExpr) {
 				args = args[1:]
 			}
 			if word == "-a" {
-				if as, ok = s.expand(args[0].Parts); !ok {
+				if as, ok = s.expand(args[0]); !ok {
 					s.lost(args[0])
 				}
 			}
@@ -384,78 +385,62 @@ func (s *shell) join(path string) string {
 
 // expandAll returns the words that a word expands to, and reports whether all of it is known.
 func (s *shell) expandAll(word *syntax.Word) (words []string, known bool) {
-	parts := word.Parts
-	if len(parts) == 1 {
-		if quoted, ok := parts[0].(*syntax.DblQuoted); ok && len(quoted.Parts) == 1 {
-			parts = quoted.Parts
-		}
-		if p, ok := parts[0].(*syntax.ParamExp); ok && p.Exp == nil && p.Slice == nil && p.Repl == nil && !p.Length {
-			if p.Param.Value == "@" || p.Param.Value == "*" {
-				return s.args, true
-			}
-			if values, set := s.values[p.Param.Value]; set {
-				if p.Index == nil && len(values) == 1 && len(word.Parts) == len(parts) && word.Parts[0] == parts[0] {
-					return strings.Fields(values[0]), true // not quoted
-				}
-				return values, true
-			}
-		}
-	}
-	text, known := s.expand(word.Parts)
-	if !known {
-		return nil, false
-	}
-	return []string{text}, true
+	words, err := expand.Fields(s.expansion(), word)
+	return words, err == nil && !dependsOnMore(word)
 }
 
-// expand returns the text of parts, and reports whether all of it is known.
-func (s *shell) expand(parts []syntax.WordPart) (string, bool) {
-	var b strings.Builder
-	for _, part := range parts {
-		text, ok := "", false
-		switch p := part.(type) {
-		case *syntax.Lit:
-			text, ok = strings.ReplaceAll(p.Value, `\`, ""), true
-		case *syntax.SglQuoted:
-			text, ok = p.Value, true
-		case *syntax.DblQuoted:
-			text, ok = s.expand(p.Parts)
+// expand returns the text that a word expands to where the shell does not split it, and reports whether all of it is
+// known.
+func (s *shell) expand(word *syntax.Word) (text string, known bool) {
+	text, err := expand.Literal(s.expansion(), word)
+	return text, err == nil && !dependsOnMore(word)
+}
+
+// dependsOnMore reports whether a word has a part that package expand evaluates even if a variable is not known: it may
+// come from the environment.
+func dependsOnMore(word *syntax.Word) (depends bool) {
+	syntax.Walk(word, func(node syntax.Node) bool {
+		switch n := node.(type) {
+		case *syntax.ArithmExp:
+			depends = true
 		case *syntax.ParamExp:
-			text, ok = s.parameter(p)
-		case *syntax.CmdSubst:
-			text, ok = s.output(p)
+			isAlternate := n.Exp != nil && (n.Exp.Op == syntax.AlternateUnset || n.Exp.Op == syntax.AlternateUnsetOrNull)
+			depends = depends || isAlternate || n.Excl
 		}
-		if !ok {
-			return "", false
-		}
-		b.WriteString(text)
-	}
-	return b.String(), true
+		return true
+	})
+	return depends
 }
 
-// parameter returns the value of a variable that the script has set, or its default value.
-func (s *shell) parameter(p *syntax.ParamExp) (string, bool) {
-	if p.Slice != nil || p.Repl != nil || p.Length || p.Excl {
-		return "", false
-	}
-	values, set := s.values[p.Param.Value]
-	value := strings.Join(values, " ")
-	if p.Exp == nil {
-		return value, set
-	}
-	word := p.Exp.Word
-	switch p.Exp.Op {
-	case syntax.DefaultUnset, syntax.DefaultUnsetOrNull, syntax.AssignUnset, syntax.AssignUnsetOrNull:
-		if set && value != "" || word == nil {
-			return value, true
+// expansion returns the rules by which words are expanded: with the variables that the script has set, and without file
+// names.
+func (s *shell) expansion() *expand.Config {
+	return &expand.Config{Env: s, NoUnset: true, CmdSubst: func(w io.Writer, c *syntax.CmdSubst) error {
+		text, known := s.output(c)
+		if !known {
+			return errors.New("its output is not known")
 		}
-		return s.expand(word.Parts)
-	case syntax.RemSmallSuffix:
-		if set && word != nil && word.Lit() == "/*" {
-			return filepath.Dir(value), true
-		}
+		_, err := io.WriteString(w, text)
+		return err
+	}}
+}
+
+// Get implements expand.Environ.
+func (s *shell) Get(name string) expand.Variable {
+	list, set := s.values[name]
+	if name == "@" || name == "*" {
+		list, set = s.args, true
 	}
-	return "", false
+	return expand.Variable{Set: set, Kind: expand.Indexed, List: list}
+}
+
+// Each implements expand.Environ.
+func (s *shell) Each(func(name string, v expand.Variable) bool) {}
+
+// Set implements expand.WriteEnviron, for ${NAME:=VALUE}.
+func (s *shell) Set(name string, v expand.Variable) error {
+	s.values[name] = []string{v.String()}
+	return nil
 }
 
 // output returns the output of commands that print a path: command -v, dirname and similar ones.
@@ -473,7 +458,7 @@ func (s *shell) output(c *syntax.CmdSubst) (string, bool) {
 	if !ok || len(call.Args) < 2 {
 		return "", false
 	}
-	last, ok := s.expand(call.Args[len(call.Args)-1].Parts)
+	last, ok := s.expand(call.Args[len(call.Args)-1])
 	switch call.Args[0].Lit() {
 	case "command", "which", "type", "realpath", "readlink", "echo":
 		return last, ok

@@ -20,6 +20,8 @@ type Report struct {
 	NotAdded []NotAdded `json:"notAdded"` // files of hooks directories whose hooks are not for this container
 	Problems []string   `json:"problems"` // empty if all is well
 	Notes    []string   `json:"notes"`    // what else is worth knowing
+
+	CleanedUp bool `json:"-"` // hooks had left something behind, which was removed: see Notes
 }
 
 // Call is one run of a hook or of the container's process, or the fact that it was never called.
@@ -115,7 +117,7 @@ func (c *Call) problem() string {
 	case Hung:
 		return fmt.Sprintf("%s hung: it was ended after %v (--timeout)", what, c.limit)
 	case TimedOut:
-		return fmt.Sprintf("%s was ended: its timeout of %v had passed", what, c.own)
+		return fmt.Sprintf("%s timed out after %d s", what, int(c.own.Seconds()))
 	case Killed:
 		return what + " was ended from outside"
 	case NotStarted:

@@ -28,7 +28,7 @@ func TestProblem(t *testing.T) {
 		{with(hook, func(c *Call) { c.Result, c.ExitStatus = Failed, ptr(7) }), "the prestart hook /opt/x (h.json) failed: exit 7"},
 		{with(hook, func(c *Call) { c.Result, c.ExitStatus, c.Signal = Failed, nil, "SIGSEGV" }), "the prestart hook /opt/x (h.json) failed: SIGSEGV"},
 		{with(hook, func(c *Call) { c.Result, c.limit = Hung, 3*time.Second }), "the prestart hook /opt/x (h.json) hung: it was ended after 3s (--timeout)"},
-		{with(hook, func(c *Call) { c.Result, c.own = TimedOut, 2*time.Second }), "the prestart hook /opt/x (h.json) was ended: its timeout of 2s had passed"},
+		{with(hook, func(c *Call) { c.Result, c.own = TimedOut, 2*time.Second }), "the prestart hook /opt/x (h.json) timed out after 2 s"},
 		{with(hook, func(c *Call) { c.Result = Killed }), "the prestart hook /opt/x (h.json) was ended from outside"},
 		{with(hook, func(c *Call) { c.Result, c.Error = NotStarted, "E" }), "the prestart hook /opt/x (h.json) could not be started: E"},
 		{with(hook, func(c *Call) { c.Result = Interrupted }), "the prestart hook /opt/x (h.json) was running when it was interrupted"},

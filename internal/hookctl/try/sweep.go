@@ -1,6 +1,7 @@
 package try
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,13 +42,18 @@ func (r remains) write(dir string) error {
 	return os.Rename(path+"~", path)
 }
 
-// LockDirectory locks a directory without waiting, until the file is closed.
+// LockDirectory locks a directory without waiting, until the file is closed. It is an error if another process holds the
+// lock, or if the directory is not this user's alone.
 func LockDirectory(dir string) (*os.File, error) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	var st unix.Stat_t
+	if err = cmp.Or(unix.Fstat(fd, &st), unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)); err == nil && (int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0) {
+		err = unix.EACCES
+	}
+	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
@@ -84,10 +90,6 @@ func sweepDirectory(dir string) (swept bool, err error) {
 		return false, nil // the try lives, or is another user's
 	}
 	defer lock.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(lock.Fd()), &st); err != nil || int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
-		return false, nil
-	}
 	var left remains
 	text, err := os.ReadFile(filepath.Join(dir, remainsFile))
 	if err != nil || json.Unmarshal(text, &left) != nil {

@@ -74,7 +74,7 @@ func Run(ctx context.Context, opts Options) (report *Report, err error) {
 			err = errors.Join(err, left)
 			return
 		}
-		report.Notes = append(report.Notes, notes...)
+		report.Notes, report.CleanedUp = append(report.Notes, notes...), len(notes) > 0
 		if left != nil {
 			report.Problems = append(report.Problems, left.Error())
 		}

@@ -699,7 +699,7 @@ func TestHookTimeout(t *testing.T) {
 		if c := r.Hooks[0]; c.Result != TimedOut || c.Stdout != "begun\n" || *c.Took < 1.9 || c.Held {
 			t.Errorf("%+v", c)
 		}
-		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") was ended: its timeout of 2s had passed" {
+		if r.Problems[0] != "the createRuntime hook /bin/sh ("+path+") timed out after 2 s" {
 			t.Errorf("problems: %q", r.Problems)
 		}
 		path = hookFile(t, "createRuntime", sh("sleep 4333; exit 0", `"timeout": 1`))
@@ -991,7 +991,7 @@ func TestSupervised(t *testing.T) {
 			t.Errorf("%+v\n%+v", bad, late)
 		}
 		if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "failed: exit 3; its failure policy is to ignore that") ||
-			!strings.Contains(notes, "its timeout of 1s had passed; its failure policy") {
+			!strings.Contains(notes, "timed out after 1 s; its failure policy") {
 			t.Errorf("notes: %q", r.Notes)
 		}
 		if records, err := report.Records(); err != nil {

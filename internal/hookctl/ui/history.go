@@ -47,9 +47,10 @@ func (u *UI) Stats(stats []history.Stat) {
 		return
 	}
 	heading := []string{"STAGE", "HOOK", "COUNT", "FAILED", "P50", "P95", "P99", "MAX"}
-	isTerminal := u.width() > 0
-	if isTerminal {
-		heading = append(heading, "DURATIONS ("+bounds()+")")
+	const title = "DURATIONS"
+	isDrawn := u.width() >= len(title)+gap+len(history.Bounds)+1
+	if isDrawn {
+		heading = append(heading, title)
 	}
 	hooks := u.chars.commands(stats)
 	var rows [][]Cell
@@ -65,12 +66,15 @@ func (u *UI) Stats(stats []history.Stat) {
 		for _, seconds := range []float64{s.P50, s.P95, s.P99, s.Max} {
 			row = append(row, Plain.Cell(duration(toDuration(seconds))))
 		}
-		if isTerminal {
+		if isDrawn {
 			row = append(row, Cyan.Cell(u.chars.bars(s.Buckets)))
 		}
 		rows = append(rows, row)
 	}
 	u.Table(heading, rows)
+	if isDrawn {
+		u.flow(0, Dim.Cell(title+": "+bounds()))
+	}
 }
 
 // commands returns the commands of hooks, each in at most maxCommand characters. Those that differ look different.

@@ -35,12 +35,29 @@ func (u *UI) Trial(r *try.Report) {
 		u.flow(0, Red.Cell("problem:"), Plain.Cell(p))
 	}
 	if len(r.Problems) == 0 {
-		how := "as root"
-		if r.Rootless {
-			how = "without root"
-		}
-		u.flow(0, Green.Cell("fine:"), Plain.Cell(r.Runtime+" called every hook, "+how+"; none failed, and nothing is left behind"))
+		u.flow(0, Green.Cell("fine:"), Plain.Cell(summary(r)))
 	}
+}
+
+// summary returns what there is to say of a trial without problems.
+func summary(r *try.Report) string {
+	how, failed, left := "as root", "none failed", "nothing is left behind"
+	if r.Rootless {
+		how = "without root"
+	}
+	ignored := 0
+	for _, c := range r.Hooks {
+		if c.Ignored {
+			ignored++
+		}
+	}
+	if ignored > 0 {
+		failed = fmt.Sprintf("%d failed, which is ignored", ignored)
+	}
+	if r.CleanedUp {
+		left = "what they left behind was removed"
+	}
+	return r.Runtime + " called every hook, " + how + "; " + failed + ", and " + left
 }
 
 // minProgress is the least width of a terminal in which every line of a time line fits. A longer line takes two, and

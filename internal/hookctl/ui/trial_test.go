@@ -262,6 +262,20 @@ func TestTitles(t *testing.T) {
 	}
 }
 
+// The last line agrees with the notes.
+func TestSummary(t *testing.T) {
+	ignored := try.Call{Stage: hooks.Poststop, Result: try.Failed, Ignored: true}
+	for want, r := range map[string]try.Report{
+		"R called every hook, as root; none failed, and nothing is left behind":                 {Runtime: "R"},
+		"R called every hook, without root; none failed, and what they left behind was removed": {Runtime: "R", Rootless: true, CleanedUp: true},
+		"R called every hook, as root; 2 failed, which is ignored, and nothing is left behind":  {Runtime: "R", Hooks: []try.Call{ignored, {Result: try.OK}, ignored}},
+	} {
+		if got := drawn(t, false, 0, func(u *UI) { u.Trial(&r) }); !strings.HasSuffix(got, "fine: "+want+"\n") {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+}
+
 func TestTrial(t *testing.T) {
 	r := sample()
 	r.Problems = []string{"runc start: it says \x07so"}

@@ -26,7 +26,7 @@ func Add(root string, pid int, args ...string) (string, error) {
 		dir + "/cmdline": strings.Join(args, "\x00") + "\x00",
 		dir + "/environ": "",
 		dir + "/stat":    fmt.Sprintf("%d (a) b) S%s\n", pid, strings.Repeat(" 0", 40)),
-		dir + "/status":  fmt.Sprintf("Name:\ta\nUid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\n", uid),
+		dir + "/status":  fmt.Sprintf("Name:\ta\nUid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\nCapEff:\t000001ffffffffff\n", uid),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return "", err
