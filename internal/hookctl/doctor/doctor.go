@@ -453,6 +453,7 @@ func (x *examination) records(ctx context.Context, registered *engine.Registered
 		switch {
 		case i < 0:
 			x.note(name, Error, "record", "hookctl has installed it, but the configuration no longer has it", again)
+			continue // that its file was edited is then no news
 		case registered.Entries[i].Path != rec.Link:
 			x.note(name, Error, "record", fmt.Sprintf("hookctl has installed it as %s, and now it is %s", rec.Link, registered.Entries[i].Path), again)
 		}
