@@ -186,6 +186,9 @@ func printPreview(u *ui.UI, p *preview.Preview) (err error) {
 	}
 	u.Table([]string{"STAGE", "PATH", "FROM", "VERDICT", "REASON"}, rows)
 	u.Printf("\n")
+	if len(p.Without) > 0 {
+		u.Printf("config.json is shown without these hooks, which may be from an older version of the profile: %s\n\n", ui.Escape(strings.Join(p.Without, ", ")))
+	}
 	if !p.Changes {
 		u.Printf("%s stays as it is\n", ui.Escape(p.Config))
 		return err

@@ -540,6 +540,11 @@ func FuzzWritten(f *testing.F) {
 		}
 		f.Add(line)
 	}
+	older := `{"time":"2026-02-03T04:05:06Z","seconds":0.5,"stage":"poststop","path":"/h","result":"ok"}`
+	if written(older) == nil {
+		f.Errorf("%s is not accepted", older)
+	}
+	f.Add(older)
 	f.Fuzz(func(t *testing.T, line string) {
 		got := written(line)
 		if got == nil {

@@ -48,7 +48,7 @@ func (r *Record) line() []byte {
 	w.member("time")
 	w.quote(r.Time.UTC().Format(time.RFC3339Nano))
 	w.member("seconds")
-	w = appendSeconds(w, r.Seconds)
+	w = strconv.AppendFloat(w, r.Seconds, 'f', 6, 64)
 	w.text("stage", r.Stage)
 	w.text("path", r.Path)
 	w.member("args")
@@ -93,10 +93,6 @@ func (r *Record) line() []byte {
 	w.member("truncated")
 	w = strconv.AppendBool(w, r.Truncated)
 	return append(w, '}', '\n')
-}
-
-func appendSeconds(w []byte, seconds float64) []byte {
-	return strconv.AppendFloat(w, seconds, 'f', 6, 64)
 }
 
 // writer is the text of an unfinished JSON object.

@@ -94,16 +94,13 @@ func (n *node) list() []*node {
 }
 
 // members returns the members of an object; nil for anything else.
-func (n *node) members() []*node {
-	if n == nil || n.raw.Kind() != '{' {
-		return nil
-	}
-	return n.children
-}
+func (n *node) members() []*node { return n.listOf('{') }
 
 // elements returns the elements of an array; nil for anything else.
-func (n *node) elements() []*node {
-	if n == nil || n.raw.Kind() != '[' {
+func (n *node) elements() []*node { return n.listOf('[') }
+
+func (n *node) listOf(kind jsontext.Kind) []*node {
+	if n == nil || n.raw.Kind() != kind {
 		return nil
 	}
 	return n.children

@@ -9,10 +9,10 @@
 package container
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,6 +42,7 @@ type Container struct {
 	calls []call
 	files proc.Files // the file system of the bundle
 	at    string     // its path there
+	later bool       // config.json is younger than the container
 
 	sys   system.System
 	pid   int    // a process that runs as long as the container; 0 if it is in the bundle or unknown
@@ -110,14 +111,20 @@ func (c Container) hasConfig() bool {
 	return err == nil
 }
 
+// ErrLater is wrapped by an error about a config.json that is not the one with which the container was created.
+var ErrLater = errors.New("was changed after the container was created; which hooks that has is not known")
+
 // Config returns a path that opens config.json until done is called.
 func (c Container) Config() (path string, done func(), err error) {
 	file, err := c.File("config.json")
 	if err != nil {
 		return "", nil, err
 	}
-	if path = filepath.Join(c.Bundle, "config.json"); c.files.Own() {
-		return path, func() {}, file.Close()
+	if c.later {
+		return "", nil, fmt.Errorf("%s %w", file.Name(), errors.Join(ErrLater, file.Close()))
+	}
+	if c.files.Own() {
+		return file.Name(), func() {}, file.Close()
 	}
 	// Links in another file system lead elsewhere if they are followed in this one.
 	return fmt.Sprintf("/proc/self/fd/%d", file.Fd()), func() { _ = file.Close() }, nil

@@ -585,14 +585,15 @@ func (s *Scan) state(dir string) {
 	files := proc.Below(dir)
 	for _, id := range s.list(files, "/") {
 		var runc struct {
-			PID    int    `json:"init_process_pid"`
-			Start  uint64 `json:"init_process_start"`
-			Config struct{ Labels []string }
+			PID     int    `json:"init_process_pid"`
+			Start   uint64 `json:"init_process_start"`
+			Created time.Time
+			Config  struct{ Labels []string }
 		}
 		if s.read(files, path.Join("/", id, "state.json"), &runc) {
 			for _, label := range runc.Config.Labels {
 				if bundle, ok := strings.CutPrefix(label, "bundle="); ok {
-					s.alone(Container{ID: id, Engine: "runc", at: bundle, pid: runc.PID, start: runc.Start})
+					s.alone(Container{ID: id, Engine: "runc", pid: runc.PID, start: runc.Start}, bundle, runc.Created)
 				}
 			}
 		}
@@ -602,15 +603,27 @@ func (s *Scan) state(dir string) {
 			Bundle string
 		}
 		if s.read(files, path.Join("/", id, "status"), &crun) && crun.Bundle != "" {
-			s.alone(Container{ID: id, Engine: "crun", at: crun.Bundle, pid: crun.PID, start: crun.Start})
+			c := Container{ID: id, Engine: "crun", pid: crun.PID, start: crun.Start, files: files, at: path.Join("/", id)} // it keeps a copy
+			if !c.hasConfig() {
+				c.at = ""
+			}
+			s.alone(c, crun.Bundle, time.Time{})
 		}
 	}
 }
 
-// alone adds a container of a runtime that a person may have called.
-func (s *Scan) alone(c Container) {
-	c.Bundle, c.files = s.sys.Path(c.at), s.system()
-	if _, err := os.Stat(filepath.Join(c.Bundle, "config.json")); err != nil && !proc.Gone(err) {
+// alone adds a container of a runtime that a person may have called. created is the time when the container was created;
+// zero if it is not recorded.
+func (s *Scan) alone(c Container, bundle string, created time.Time) {
+	c.Bundle = s.sys.Path(bundle)
+	if c.at == "" {
+		c.files, c.at = s.system(), bundle
+	}
+	var config unix.Stat_t
+	switch err := unix.Stat(filepath.Join(c.Bundle, "config.json"), &config); {
+	case err == nil: // a person may use a bundle for one container after the other
+		c.later = !created.IsZero() && time.Unix(config.Ctim.Unix()).After(created)
+	case !proc.Gone(err):
 		s.note(fmt.Errorf("%s cannot be examined: %w", c.Bundle, report.Plain(err)))
 		return
 	}

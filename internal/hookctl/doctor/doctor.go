@@ -117,6 +117,8 @@ func examine(ctx context.Context, sys system.System, e engine.Engine, exe string
 		if Concerns(sys, entry, exe) || x.installed(entry.Name) {
 			x.entry(ctx, entry)
 			found++
+		} else if x.unclear(entry) {
+			found++
 		}
 	}
 	x.records(ctx, registered)
@@ -170,6 +172,23 @@ func Concerns(sys system.System, entry engine.Entry, exe string) bool {
 	}
 	_, leads, _ := program.Call(host, calls(path, entry), exe)
 	return leads || hasProfile(sys, entry.Name)
+}
+
+// unclear notes that nobody can say whether an entry leads to oci-add-hooks, or that it leads to no program, and reports
+// whether that is so.
+func (x *examination) unclear(entry engine.Entry) bool {
+	path, err := engine.Lookup(entry.Path)
+	if err != nil {
+		return false
+	}
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		x.note(entry.Name, Error, "link", path+" is a directory: no container of this runtime starts", "correct the path, or remove the runtime from the configuration")
+		return true
+	}
+	if _, _, err = program.Call(host, calls(path, entry), x.exe); err != nil {
+		x.note(entry.Name, Warning, "link", fmt.Sprintf("whether %s leads to oci-add-hooks is not known: %v", path, err), "")
+	}
+	return err != nil
 }
 
 // host opens the files of this process's root.

@@ -10,6 +10,7 @@ package inventory
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -108,7 +109,8 @@ func (v *Inventory) List(found []container.Container) []Entry {
 }
 
 func (v *Inventory) wanted(e Entry) bool {
-	return len(v.opts.Profiles) == 0 || slices.Contains(v.opts.Profiles, e.Profile) || v.opts.Expect != "" && len(e.Problems) > 0
+	return len(v.opts.Profiles) == 0 || slices.Contains(v.opts.Profiles, e.Profile) || v.opts.Expect != "" && len(e.Problems) > 0 ||
+		e.Profile == "" && e.State == Unknown // it may be one of these
 }
 
 // Entry compares a container with the profile that it goes through.
@@ -155,6 +157,8 @@ func (v *Inventory) entry(c container.Container, w witness) Entry {
 		return e
 	case w.known && !w.through:
 		e.State = None
+	case errors.Is(err, container.ErrLater):
+		e.State, e.Reason = Unknown, err.Error()
 	case proc.Gone(err) && staysAlive(c):
 		e.fail(fmt.Errorf("it runs, and its config.json is gone from %s", c.Bundle))
 	case proc.Gone(err) && !c.Running:
@@ -492,15 +496,17 @@ func (h hook) program() (path, file string) {
 	return h.Args[i+1], file
 }
 
-// Each calls f for each hook, in the order of the stages and of each stage's hooks. file is empty if unknown, and "the
-// engine" for an engine's own hook.
+// ByEngine stands for the file of a hook that the engine itself adds.
+const ByEngine = "the engine"
+
+// Each calls f for each hook, in the order of the stages and of each stage's hooks. file is empty if unknown.
 func (e *Entry) Each(f func(place Place, path, file string)) {
 	for _, stage := range hooks.Stages() {
 		for i := range e.Hooks[stage] {
 			place := Place{stage, i}
 			path, file := e.hook(place).program()
 			if file = cmp.Or(e.From[place], file); file == "" && e.isEngines(place) {
-				file = "the engine"
+				file = ByEngine
 			}
 			f(place, path, file)
 		}

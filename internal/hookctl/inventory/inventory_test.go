@@ -206,6 +206,28 @@ func TestCreated(t *testing.T) {
 	}
 }
 
+// TestOneBundle tests containers of runc and crun that were created from one bundle, one after the other: config.json is
+// that of the last one. crun keeps a copy of each.
+func TestOneBundle(t *testing.T) {
+	sys, exe := machine(t, `{"hooks":{"poststop":[{"path":"/a"}]}}`)
+	write(t, sys.Path("b/config.json"), `{"hooks":{"poststop":[{"path":"/a"}]}}`)
+	write(t, sys.Path("run/runc/before/state.json"), `{"created":"2000-01-02T03:04:05.678Z","config":{"labels":["bundle=/b"]}}`)
+	write(t, sys.Path("run/runc/after/state.json"), `{"created":"2999-01-02T03:04:05.678Z","config":{"labels":["bundle=/b"]}}`)
+	write(t, sys.Path("run/crun/own/status"), `{"bundle":"/b"}`)
+	write(t, sys.Path("run/crun/own/config.json"), `{}`)
+	got := map[string]string{}
+	for _, e := range inventory.New(sys, inventory.Options{Exe: exe, Profiles: []string{"gpu"}}).List(container.Look(sys).Containers) {
+		got[e.ID] = fmt.Sprint(e.State, " ", len(e.Hooks), " ", e.Reason)
+	}
+	want := map[string]string{
+		"before": "unknown 0 " + sys.Path("b/config.json") + " was changed after the container was created; which hooks that has is not known",
+		"after":  "complete 1 ", "own": "missing 0 ",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // link makes the paths of a system whose root is not / lead into it, because a runtime is opened below the system's
 // root.
 func link(t testing.TB, sys system.System) {
@@ -273,7 +295,7 @@ func BenchmarkPs(b *testing.B) {
 			for _, stage := range []string{"createRuntime", "poststop"} {
 				fmt.Fprintf(&text, `{"time":"2026-02-03T04:05:06.0000007Z","seconds":0.001234,"stage":%q,"path":"/usr/local/bin/gpu-setup","args":["gpu-setup"],"container":"%016x%048x",`+
 					`"podNamespace":"","podName":"","containerName":"","bundle":"/run/containerd/io.containerd.runtime.v2.task/k8s.io/%064[2]x","profile":"gpu","file":%[4]q,`+
-					`"result":"ok","exitStatus":0,"signal":"","error":"","ignored":false,"stdout":"","stderr":"","truncated":false}`+"\n", stage, n, i, sys.Profile("gpu"))
+					`"place":"","result":"ok","exitStatus":0,"signal":"","error":"","ignored":false,"stdout":"","stderr":"","truncated":false}`+"\n", stage, n, i, sys.Profile("gpu"))
 			}
 		}
 		write(b, records+[]string{"", ".1", ".2", ".3"}[n], text.String())

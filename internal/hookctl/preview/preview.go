@@ -4,11 +4,14 @@
 package preview
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sys/unix"
@@ -18,6 +21,7 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/container"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/inventory"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/program"
+	"github.com/awslabs/oci-add-hooks/internal/hooks"
 	"github.com/awslabs/oci-add-hooks/internal/inject"
 	"github.com/awslabs/oci-add-hooks/internal/jsonfile"
 	"github.com/awslabs/oci-add-hooks/internal/report"
@@ -30,6 +34,7 @@ type Preview struct {
 	Runtime   string               `json:"runtime"`         // the path of the low-level runtime; empty if not found
 	Error     string               `json:"error,omitempty"` // why it is not found; nothing is added then
 	Hooks     []Decision           `json:"hooks"`
+	Without   []string             `json:"without,omitempty"` // the stage and path of hooks in config.json that the plan leaves out
 	Changes   bool                 `json:"changes"`
 	Diff      string               `json:"diff"` // of config.json with each member and element on its own line
 }
@@ -88,7 +93,58 @@ func Next(v *inventory.Inventory, call *cmdline.Call, c container.Container) (*P
 		return nil, err
 	}
 	defer done()
-	return plan(v, *call, Preview{Config: filepath.Join(c.Bundle, "config.json"), Container: &c}, path, c.ID)
+	p := Preview{Config: filepath.Join(c.Bundle, "config.json"), Container: &c}
+	if e := v.Compare(c, *call); e.State == inventory.Changed {
+		// The engine would make a new config.json, without the hooks of an older version of the profile. They cannot be
+		// told from hooks that others have added.
+		file, err := withoutHooks(path, e)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		path = fmt.Sprintf("/proc/self/fd/%d", file.Fd())
+		e.Each(func(place inventory.Place, path, file string) {
+			if file != inventory.ByEngine {
+				p.Without = append(p.Without, fmt.Sprintf("%s %s", place.Stage, path))
+			}
+		})
+	}
+	return plan(v, *call, p, path, c.ID)
+}
+
+// withoutHooks returns a file in memory with the config.json at path, but only the hooks of the engine itself.
+func withoutHooks(path string, e inventory.Entry) (*os.File, error) {
+	config, err := jsonfile.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	kept := map[hooks.Stage][]jsontext.Value{}
+	e.Each(func(place inventory.Place, _, file string) {
+		if file == inventory.ByEngine {
+			kept[place.Stage] = append(kept[place.Stage], e.Hooks[place.Stage][place.Index])
+		}
+	})
+	var members [][]byte
+	r := config.Lenient()
+	err = r.Object(func(name string) error {
+		quoted := r.Raw()
+		value, err := r.Value()
+		if name == "hooks" && err == nil {
+			value, err = json.Marshal(kept)
+		}
+		members = append(members, slices.Concat(quoted, jsontext.Value(":"), value))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate("config.json", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), "config.json")
+	_, err = fmt.Fprintf(file, "{%s}", bytes.Join(members, []byte(",")))
+	return file, err
 }
 
 // plan completes p with what a call would add to the config.json at path of the container id.

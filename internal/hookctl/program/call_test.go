@@ -23,6 +23,9 @@ func TestCall(t *testing.T) {
 		"elsewhere":         "#!/bin/sh\nROOT/other/program --hook-config-path /etc/gpu.json $@\n",
 		"comment":           "#!/bin/sh\n# oci-add-hooks\nexec ROOT/other/program\n",
 		"no-script":         "oci-add-hooks",
+		"named":             "#!/bin/bash\nexec -a runc ROOT/bin/gpu \"$@\"\n",
+		"site":              "#!/bin/bash\nexec -a \"$0\" ROOT/bin/gpu \"$@\"\n",
+		"asks":              "#!/bin/sh\nROOT/bin/oci-add-hooks --version || exit 1\nexec ROOT/bin/gpu \"$@\"\n",
 	} {
 		path = filepath.Join(root, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -53,6 +56,9 @@ func TestCall(t *testing.T) {
 		"ROOT/elsewhere":                                        "",
 		"ROOT/comment":                                          "",
 		"ROOT/no-script":                                        "",
+		"ROOT/named":                                            "runc",
+		"ROOT/site":                                             "site",
+		"ROOT/asks":                                             "gpu",
 		"ROOT/bin/runc":                                         "",
 		"ROOT/nothing":                                          "",
 		"ROOT/other/program":                                    "",
@@ -68,5 +74,20 @@ func TestCall(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("%+v, %v; want %q", call, err, want)
 		}
+	}
+}
+
+// TestCallWithoutArguments: a script that passes no arguments on leads to the program, but starts no container.
+func TestCallWithoutArguments(t *testing.T) {
+	dir := t.TempDir()
+	program, script := filepath.Join(dir, "oci-add-hooks"), filepath.Join(dir, "script")
+	for path, text := range map[string]string{program: "\x7fELF", script: "#!/bin/sh\nexec " + program + "\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, leads, err := Call(proc.Below("/"), []string{script}, program)
+	if want := script + ":2 passes no arguments on, so that no container starts"; !leads || err == nil || err.Error() != want {
+		t.Errorf("%v, %v; want %q", leads, err, want)
 	}
 }

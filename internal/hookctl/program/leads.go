@@ -1,7 +1,9 @@
 package program
 
 import (
+	"cmp"
 	"debug/buildinfo"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,8 +121,10 @@ func Words(files proc.Files, call []string) (words []string, err error) {
 	f := follow(files, call)
 	for _, c := range f.commands {
 		words = append(words, c.words...)
-		if c.path != "" {
-			words = append(words, c.path)
+		for _, more := range []string{c.path, c.as} {
+			if more != "" {
+				words = append(words, more)
+			}
 		}
 	}
 	for _, word := range append(slices.Clone(words), f.words...) { // an option's value, a list of paths, or text for a shell
@@ -133,16 +137,25 @@ func Words(files proc.Files, call []string) (words []string, err error) {
 // Call returns the call of oci-add-hooks that an engine's call of its runtime leads to, also through scripts, as if it
 // created a container. It returns false if the engine's call leads to another program, as far as it can be followed.
 // exe is the path of the known oci-add-hooks, and may be empty. Relative paths stay relative unless their directory is
-// known.
+// known. It is an error if no script passes its arguments on.
 func Call(files proc.Files, call []string, exe string) (cmdline.Call, bool, error) {
 	f := follow(files, call)
+	without := func(c command) int { return min(len(c.place), 1) }
+	slices.SortStableFunc(f.commands, func(a, b command) int { return without(a) - without(b) })
 	for _, c := range f.commands {
 		for i, word := range c.words {
 			if !isProgram(word, exe) && (i > 0 || !isProgram(c.path, exe)) {
 				continue
 			}
 			// An option of the runtime comes first, as in an engine's calls.
-			call, err := cmdline.Parse(slices.Concat(c.words[i:], []string{"--debug=false", "create"}))
+			argv := slices.Concat(c.words[i:], []string{"--debug=false", "create"})
+			if i == 0 {
+				argv[0] = cmp.Or(c.as, argv[0])
+			}
+			call, err := cmdline.Parse(argv)
+			if c.place != "" {
+				err = fmt.Errorf("%s passes no arguments on, so that no container starts", c.place)
+			}
 			if c.dir != "" {
 				for _, paths := range [][]string{call.HookFiles, call.HooksDirs} {
 					for i, path := range paths {

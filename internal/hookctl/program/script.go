@@ -24,6 +24,8 @@ type command struct {
 	words []string // without unknown ones; relative paths are joined to their directory if it is known
 	path  string   // of its first word, if that is a name that was looked up
 	dir   string   // its working directory; empty if unknown
+	as    string   // its argv[0], if that is another one than its first word
+	place string   // in a script, if it gets none of the script's arguments; otherwise empty
 }
 
 // follower follows an engine's call through scripts.
@@ -239,7 +241,7 @@ func (s *shell) call(n *syntax.CallExpr) {
 		}
 		return
 	}
-	args, becomes := n.Args, false
+	args, becomes, as := n.Args, false, ""
 	for len(args) > 0 {
 		name, _ := s.expand(args[0])
 		if !slices.Contains([]string{"exec", "env", "nohup", "setsid", "command"}, name) {
@@ -257,19 +259,19 @@ func (s *shell) call(n *syntax.CallExpr) {
 			if (word == "-a" || word == "-u") && len(args) > 1 {
 				args = args[1:]
 			}
+			if word == "-a" {
+				if as, ok = s.expand(args[0]); !ok {
+					s.lost(args[0])
+				}
+			}
 		}
 	}
 	if len(args) == 0 {
 		return
 	}
-	passesOn := becomes
+	passesOn := becomes || slices.ContainsFunc(args[1:], hasParameter)
 	var words []string
 	for _, word := range args[1:] {
-		syntax.Walk(word, func(node syntax.Node) bool {
-			_, isParameter := node.(*syntax.ParamExp)
-			passesOn = passesOn || isParameter
-			return true
-		})
 		more, _ := s.expandAll(word)
 		words = append(words, more...)
 	}
@@ -284,7 +286,21 @@ func (s *shell) call(n *syntax.CallExpr) {
 	if len(words) == 0 { // "$@" of a script without arguments of its own: an engine's are no program
 		return
 	}
-	s.execute(args[0], words, passesOn)
+	c := command{words: words, dir: s.dir, as: as}
+	if !slices.ContainsFunc(args, hasParameter) {
+		c.place = fmt.Sprintf("%s:%d", s.path, args[0].Pos().Line())
+	}
+	s.execute(args[0], c, passesOn)
+}
+
+// hasParameter reports whether a word has a variable, or the script's arguments.
+func hasParameter(word *syntax.Word) (has bool) {
+	syntax.Walk(word, func(node syntax.Node) bool {
+		_, isParameter := node.(*syntax.ParamExp)
+		has = has || isParameter
+		return true
+	})
+	return has
 }
 
 // lost records that a word that a command calls as its program is unknown.
@@ -293,8 +309,8 @@ func (s *shell) lost(word *syntax.Word) {
 }
 
 // execute follows a command whose program is known. word is the place of the program in the script.
-func (s *shell) execute(word *syntax.Word, words []string, passesOn bool) {
-	name, args := words[0], words[1:]
+func (s *shell) execute(word *syntax.Word, c command, passesOn bool) {
+	name, args := c.words[0], c.words[1:]
 	argument := func(i int) string { return append(slices.Clone(args), "", "")[i] }
 	switch {
 	case name == "cd":
@@ -335,11 +351,11 @@ func (s *shell) execute(word *syntax.Word, words []string, passesOn bool) {
 			s.note("%s:%d cannot be followed: what %s executes is not known", s.path, word.Pos().Line(), name)
 		}
 	case strings.Contains(name, "/"):
-		if words[0] = s.join(name); !filepath.IsAbs(words[0]) && passesOn {
+		if c.words[0] = s.join(name); !filepath.IsAbs(c.words[0]) && passesOn {
 			s.lost(word)
 		}
 	}
-	s.command(command{words: words, dir: s.dir}, passesOn, s.depth)
+	s.command(c, passesOn, s.depth)
 }
 
 // source follows a file that a script sources.

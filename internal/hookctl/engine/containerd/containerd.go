@@ -96,6 +96,9 @@ func (c *containerd) dump(ctx context.Context) (*effective, error) {
 		}
 		return nil, fmt.Errorf("containerd cannot read its configuration: %w", err)
 	}
+	if strings.TrimSpace(e.text) == "" {
+		return nil, fmt.Errorf("`%s config %s` printed nothing: is it a script in the place of containerd?", program, asked)
+	}
 	if err := toml.Unmarshal([]byte(e.text), &e.tree); err != nil {
 		return nil, fmt.Errorf("what `containerd config dump` prints cannot be read: %w", err)
 	}

@@ -149,9 +149,13 @@ func (c *crio) files() (files []string, err error) {
 	err = filepath.WalkDir(c.dropIn, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			files = append(files, path)
-			_, err = os.Stat(path) // for a link: its target, because CRI-O does not start if it cannot read it
-			if errors.Is(err, fs.ErrNotExist) {
+			var st fs.FileInfo
+			st, err = os.Stat(path) // for a link: its target, because CRI-O does not start if it cannot read it
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
 				err = fmt.Errorf("%s leads nowhere: crio does not start; remove it", path)
+			case err == nil && st.IsDir():
+				err = fmt.Errorf("%s is a link to a directory, which crio does not follow: crio does not start; replace it by the directory", path)
 			}
 		}
 		return err
