@@ -213,10 +213,10 @@ func option(arg string) (name, value string, hasValue bool) {
 // It returns the arguments that are neither options nor their values.
 func options(args, takeValue []string, each func(arg, name, value string, hasValue bool)) (words []string) {
 	for i := 0; i < len(args); i++ {
-		arg := args[i]
-		if arg == "--" {
+		if args[i] == "--" {
 			return append(words, args[i+1:]...)
 		}
+		arg := spelledOut(args[i])
 		name, value, hasValue := option(arg)
 		if name == "" {
 			words = append(words, arg)
@@ -229,6 +229,29 @@ func options(args, takeValue []string, each func(arg, name, value string, hasVal
 		each(arg, name, value, hasValue)
 	}
 	return words
+}
+
+// spelledOut returns an option as every runtime understands it. crun also accepts the beginning of a long option
+// (--bund DIR), if only one begins like it, and short options joined to each other (-db DIR). Any other argument is
+// unchanged.
+func spelledOut(arg string) string {
+	if joined, ok := strings.CutPrefix(arg, "-d"); ok {
+		if joined = strings.TrimLeft(joined, "d"); strings.HasPrefix(joined, "b") || strings.HasPrefix(joined, "f") {
+			return "-" + joined
+		}
+		return arg
+	}
+	long, ok := strings.CutPrefix(arg, "--")
+	if !ok {
+		return arg
+	}
+	name, _, _ := strings.Cut(long, "=")
+	matches := func(o string) bool { return strings.HasPrefix(o, name) }
+	i := slices.IndexFunc(crunOptions, matches)
+	if i < 0 || slices.ContainsFunc(crunOptions[i+1:], matches) {
+		return arg
+	}
+	return "--" + crunOptions[i] + long[len(name):]
 }
 
 // asksForHelp reports whether args make a runtime print its help or version and do nothing else.

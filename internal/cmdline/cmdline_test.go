@@ -51,6 +51,18 @@ func TestBundle(t *testing.T) {
 		"run -fs-restore-direct --bundle /b ID":          "/b/config.json",
 		"create --bundle /b --log --bundle ID":           "/b/config.json", // runc 1.5 accepts global options here too
 		"create -c -bx -p -bx -b /b ID":                  "/b/config.json", // youki
+		"run --bund /b ID":                               "/b/config.json", // crun: the beginning of a long option
+		"run --bun=/b ID":                                "/b/config.json",
+		"create --conf other.json --bundle /b ID":        "other.json",
+		"run --confi=/o/other.json --bundle /b ID":       "/o/other.json",
+		"create --con other.json --bundle /b ID":         "/b/config.json", // ambiguous: crun refuses it
+		"create --cons -bx --pid --bundle -b /b ID":      "/b/config.json",
+		"restore --conf other.json --bundle /b ID":       "/b/config.json",
+		"run -db /b ID":                                  "/b/config.json", // crun: joined short options
+		"run -db/b ID":                                   "/b/config.json",
+		"run -ddfother.json -b /b ID":                    "other.json",
+		"run -detach -b /b ID":                           "/b/config.json",
+		"run -d=b -b /b ID":                              "/b/config.json",
 		"--systemd-cgroup create --bundle /b -p /p ID":   "/b/config.json",
 		"--root /r --log /l --debug create -b /b create": "/b/config.json",
 	} {

@@ -121,5 +121,12 @@ var commandValues = []string{
 // option with a joined value: -background is not -b ackground.
 var commandSwitches = []string{"background", "file-locks", "fs-restore-direct"}
 
+// crunOptions are crun's long options of create, run and restore. crun accepts their beginnings.
+var crunOptions = []string{
+	"bundle", "config", "console-socket", "detach", "no-new-keyring", "no-pivot", "no-subreaper", "pid-file", "preserve-fds", "help", "usage",
+	// restore
+	"ext-unix-sk", "file-locks", "image-path", "lsm-profile", "lsm-mount-context", "manage-cgroups-mode", "shell-job", "tcp-established", "work-path",
+}
+
 // probes are the options that make a runtime print something and do nothing else.
 var probes = []string{"version", "help", "h"}

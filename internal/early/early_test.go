@@ -355,6 +355,62 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestDirectories: whatever lies in the directories that are searched for a name, find leaves the call to launch, or
+// finds what launch finds.
+func TestDirectories(t *testing.T) {
+	const name = "oci-add-hooks-test-runtime" // it is in none of the system's directories
+	top := t.TempDir()
+	if err := os.WriteFile(top+"/target", nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]func(path string) error{
+		"nothing": func(string) error { return nil },
+		"program": func(path string) error { return os.WriteFile(path, nil, 0o755) },
+		"plain":   func(path string) error { return os.WriteFile(path, nil, 0o644) },
+		"setuid": func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o755), os.Chmod(path, 0o755|os.ModeSetuid))
+		},
+		"subdirectory": func(path string) error { return os.Mkdir(path, 0o755) },
+		"fifo":         func(path string) error { return unix.Mkfifo(path, 0o755) },
+		"device":       func(path string) error { return os.Symlink("/dev/null", path) },
+		"itself":       func(path string) error { return os.Symlink("/proc/self/exe", path) },
+		"link":         func(path string) error { return os.Symlink("../target", path) },
+		"nowhere":      func(path string) error { return os.Symlink("nowhere", path) },
+		"loop":         func(path string) error { return os.Symlink(name, path) },
+	}
+	directories := []string{"", "relative", top + "/missing", top + "/target", top + "/" + strings.Repeat("x", 600)}
+	for kind, place := range kinds {
+		dir := filepath.Join(top, kind)
+		if err := errors.Join(os.Mkdir(dir, 0o755), place(filepath.Join(dir, name))); err != nil {
+			t.Fatal(err)
+		}
+		directories = append(directories, dir)
+	}
+	found := 0
+	for _, first := range directories {
+		for _, second := range directories {
+			for _, third := range directories {
+				list := first + ":" + second + ":" + third
+				c := new(call)
+				path := [1]uintptr{c.find(name, list)}
+				if path[0] == 0 {
+					continue
+				}
+				found++
+				got := strings.Clone(stringAt(unsafe.Pointer(&path), 0))
+				runtime.KeepAlive(c)
+				t.Setenv("PATH", list)
+				if want, err := launch.Find(name); got != want {
+					t.Fatalf("%s: found %s; launch finds %s, %v", list, got, want, err)
+				}
+			}
+		}
+	}
+	if found < 300 {
+		t.Errorf("the runtime was found in only %d lists", found)
+	}
+}
+
 // TestGainedRights tests gainedRights with auxiliary vectors.
 func TestGainedRights(t *testing.T) {
 	for _, test := range []struct {
@@ -408,17 +464,32 @@ func TestRandomCalls(t *testing.T) {
 	}
 }
 
-// FuzzCalls: for any arguments, a call is left to the ordinary code, or execs what the ordinary code would exec.
+// FuzzCalls: for any name and arguments, a call is left to the ordinary code, or execs what the ordinary code would exec.
 func FuzzCalls(f *testing.F) {
 	dir := profiles(f, files)
-	f.Add("--runtime-path\nsh\nstate\nID")
-	f.Add("--hook-config-path\n" + dir + "/p.json\n--root\n/r\nkill\nID\n9")
-	f.Add("--runtime-path=/bin/sh\n--log\n--runtime-path\nstate")
+	// Each own option in each form and place, and each condition on the rest.
+	for _, line := range []string{
+		"p\nstate\nID", "/usr/local/bin/p\nkill\nID\n9", "name\nps\nID", "oci-add-hooks\nstate\nID", "late\nstate\nID", "none\nstate\nID",
+		"gone\nstate", "broken\nstate", "missing\nstate", ".p\nstate", "-p\nstate", "p q\nstate", "a/\nstate", "\nstate", "\n--runtime-path\nsh\nstate", "p", "",
+		"p\n--version", "p\n--help", "oci-add-hooks\n--version", "oci-add-hooks\n--help", "p\n--version\nstate",
+		"p\n--runtime-path\nsh\nstate\nID", "p\n--runtime-path=/bin/sh\nstate", "p\n--runtime-path=\nstate", "p\n--runtime-path\n\nstate", "p\n--runtime-path",
+		"p\n--runtime-path\n--root\nstate", "p\n--runtime-path=-x\nstate", "p\n--runtime-path=./sh\nstate", "p\n--runtime-path=no-such\nstate", "p\n--runtime-path=..\nstate",
+		"p\n--runtime-path=no-such\n--runtime-path=sh\nstate", "p\n--runtime-path=/proc/self/exe\nstate", "p\n--runtime-path=/etc/passwd\nstate", "p\n--runtime-path=/bin\nstate",
+		"missing\n--hook-config-path\n" + dir + "/p.json\n--root\n/r\nkill\nID", "missing\n--hook-config-path=" + dir + "/p.json\nstate",
+		"p\n--hook-config-path=" + dir + "/none.json\n--hook-config-path=" + dir + "/p.json\nstate", "p\n--hook-config-path=" + dir + "\nstate", "p\n--hook-config-path=\nstate",
+		"p\n--hooks-dir\n/d\nstate", "p\n--hooks-dir=/d\n--runtime-path=sh\nstate", "p\n--hooks-dir=/d\n--hook-config-path=" + dir + "/p.json\nstate", "p\n--hooks-dir=\nstate",
+		"p\n--root\n/r\n--runtime-path\nsh\nstate", "p\n--log\n--runtime-path=sh\nstate", "p\nstate\n--runtime-path=sh", "p\n--runtime-paths\nsh\nstate", "p\n--log-path=/l\nstate",
+		"p\n--root\ncreate\nstate", "p\nexec\nID\nrun", "p\n--runtime-path\nrestore\nstate", "p\ncreate\n--bundle\n/b\nID",
+		"p" + strings.Repeat("\nstate", maxArgs-1), "p" + strings.Repeat("\nstate", maxArgs),
+	} {
+		f.Add(line)
+	}
 	corpus.AddCalls(f)
 	f.Fuzz(func(t *testing.T, line string) {
-		args := strings.Split(strings.ReplaceAll(line, "\x00", ""), "\n")
+		argv := strings.Split(strings.ReplaceAll(line, "\x00", ""), "\n")
+		taken(t, argv)
 		for _, name := range []string{"p", "oci-add-hooks"} {
-			taken(t, append([]string{name}, args...))
+			taken(t, append([]string{name}, argv...))
 		}
 	})
 }

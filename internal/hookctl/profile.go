@@ -126,7 +126,7 @@ func newProfileAdd(u *ui.UI, sys system.System) *cobra.Command {
 			"Without --force, hookctl does not overwrite a file that it did not write or that was changed since. It adds no hooks with which containers would " +
 			"not start (see hookctl check). It does not change the runtime while engines control running containers by the link (see hookctl profile users): " +
 			"these could no longer be stopped.\n\n" +
-			"With --force it also replaces a link NAME that leads elsewhere, but never a program or a directory. It never adds hooks that oci-add-hooks " +
+			"With --force it also makes a link that comes before another program of that name in PATH, and replaces a link NAME that leads elsewhere, but never a program or a directory. It never adds hooks that oci-add-hooks " +
 			"itself refuses.",
 		Example: "  hookctl profile add gpu-hooks --hooks ./gpu-hooks.json --runtime crun\n" +
 			"  hookctl profile add site-hooks --hooks-dir /etc/containers/oci/hooks.d --dry-run",
@@ -159,6 +159,9 @@ func newProfileAdd(u *ui.UI, sys system.System) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if plan.Note != "" {
+					u.Note(plan.Note)
+				}
 				u.FindingsToStderr(check.Exposure(sys.Profiles, filepath.Dir(exe)))
 				return apply(ctx, u, sys, o, plan.Files)
 			})
@@ -170,7 +173,7 @@ func newProfileAdd(u *ui.UI, sys system.System) *cobra.Command {
 	flags.StringArrayVar(&from.HooksDirs, "hooks-dir", nil, "a hooks `directory` (repeatable)")
 	flags.StringVar(&from.Runtime, "runtime", "", "the `name` or path of the low-level runtime")
 	defineBinDir(cmd, &binDir)
-	o.define(cmd, "overwrite a profile that hookctl did not write or that was changed, even with another runtime under running containers, or with hooks that do not start; replace a link that leads elsewhere")
+	o.define(cmd, "overwrite a profile that hookctl did not write or that was changed, even with another runtime under running containers, or with hooks that do not start; replace a link that leads elsewhere, or hide a program of that name")
 	complete(cmd, "hooks-dir")
 	defineHostRoot(cmd)
 	return cmd

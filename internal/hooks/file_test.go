@@ -113,7 +113,7 @@ func TestHookFileRefused(t *testing.T) {
 		`{"hooks":{"prestart":[{"path":"/a","timeout":-2147483649}]}}`:                          `the timeout is not an integer of at least 1`,
 		`{"hooks":{"prestart":[ tru]}}`:                                                         `not valid JSON`,
 		`{"hooks":{}} x`:                                                                        `f:1:14: text follows the end of the JSON value`,
-		`{"hooks":{}`:                                                                           `f:1:12: not valid JSON: the file ends too early; close what is open, or restore the rest of the file`,
+		`{"hooks":{}`:                                                                           `f:1:12: not valid JSON: the file ends too early; close the { of line 1, column 1, or restore the rest of the file`,
 	} {
 		if f, err := parseText(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, %v; want %s", text, f, err, want)

@@ -80,7 +80,7 @@ func TestReadRuleErrors(t *testing.T) {
 		{"", `: is empty; write the file, or restore it`},
 		{"null", `:1:1: must be an object, not null; write it in braces: {...}`},
 		{"[]", `:1:1: must be an object, not an array; write it in braces: {...}`},
-		{"{", `:1:2: not valid JSON: the file ends too early; close what is open, or restore the rest of the file`},
+		{"{", `:1:2: not valid JSON: the file ends too early; close the { of line 1, column 1, or restore the rest of the file`},
 		{"{}\n\nx", `:3:1: text follows the end of the JSON value; remove it`},
 		{`{"version": "2.0.0"}`, `:1:13: version "2.0.0" is not known (/version); write 1.0.0 (or 0.1.0 for the old format)`},
 		{`{"version": 1}`, `:1:13: must be a string, not a number (/version); write it in double quotes`},

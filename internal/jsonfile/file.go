@@ -232,11 +232,34 @@ func (f *File) syntax(err error) error {
 		return f.At(int(at.ByteOffset), at.JSONPointer, "not valid JSON: "+problem, f.syntaxRemedy(int(at.ByteOffset), problem))
 	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
 		early := &Error{Path: f.Path, Problem: "is empty", Remedy: "write the file, or restore it"}
-		if len(bytes.TrimSpace(f.Data)) > 0 {
-			early = f.At(len(f.Data), "", "not valid JSON: the file ends too early", "close what is open, or restore the rest of the file")
+		if text := bytes.TrimRight(f.Data, " \t\r\n"); len(text) > 0 {
+			early = f.At(len(text), "", "not valid JSON: the file ends too early", f.unclosed()+"restore the rest of the file")
 		}
 		early.Err = io.ErrUnexpectedEOF
 		return early
 	}
 	return &Error{Path: f.Path, Problem: err.Error(), Remedy: "write it as JSON", Err: err}
+}
+
+// unclosed returns the beginning of a remedy for a file that ends too early: it names the bracket or the quotation mark
+// that is open at the end. It returns "" if none is.
+func (f *File) unclosed() string {
+	var open []int // offsets
+	inString := false
+	for i := 0; i < len(f.Data); i++ {
+		switch c := f.Data[i]; {
+		case c == '\\' && inString:
+			i++
+		case c == '"' && inString, (c == '}' || c == ']') && !inString && len(open) > 0:
+			open, inString = open[:len(open)-1], false
+		case c == '"', (c == '{' || c == '[') && !inString:
+			open, inString = append(open, i), c == '"'
+		}
+	}
+	if len(open) == 0 {
+		return ""
+	}
+	last := open[len(open)-1]
+	at := f.At(last, "", "", "")
+	return fmt.Sprintf("close the %c of line %d, column %d, or ", f.Data[last], at.Line, at.Column)
 }

@@ -136,7 +136,8 @@ func explain(err error, call cmdline.Call) error {
 	switch {
 	case !errors.Is(err, unix.ENOENT) || !errors.As(err, &at):
 	case call.Slip != "" && len(call.HookFiles) == 0:
-		at.Remedy = fmt.Sprintf("%s is not an option of this program: write --hook-config-path FILE, --hooks-dir DIR or --runtime-path RUNTIME", call.Slip)
+		return fmt.Errorf("%s is not an option of this program, so the hooks come from %s, which is missing; "+
+			"write --hook-config-path FILE, --hooks-dir DIR or --runtime-path RUNTIME", call.Slip, at.Path)
 	case len(call.HookFiles) > 0:
 		at.Remedy = cmp.Or(jsonfile.RelativeRemedy(at.Path), at.Remedy)
 	default:

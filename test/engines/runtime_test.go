@@ -30,6 +30,7 @@ func TestRuntime(t *testing.T) {
 				{"without-PATH", testWithoutPath},
 				{"supervised-output", testSupervisedOutput},
 				{"supervised-by-hand", testSupervisedByHand},
+				{"supervised-files", testSupervisedFiles},
 				{"supervisor-replaced", testSupervisorReplaced},
 				{"ps", testPsAlone},
 			} {

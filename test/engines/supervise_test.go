@@ -197,11 +197,17 @@ func testSupervisedKillsParent(t *testing.T, e engine, c container) {
 }
 
 // testSupervisedIgnored: an ignored failure does not keep the container from starting. It is ignored by policy, for
-// this container, or at poststop.
+// this container, or at poststop. Annotations by which a user claims that the container is another pod's do not name that
+// pod in the records.
 func testSupervisedIgnored(t *testing.T, e engine, c container) {
 	when := map[string]any{"always": true}
 	if e.cannotAnnotate() == "" {
-		c.annotations = map[string]string{"com.example.namespace": "kube-system"}
+		c.annotations = map[string]string{
+			"com.example.namespace":               "kube-system",
+			"io.kubernetes.cri.sandbox-namespace": "kube-system", "io.kubernetes.cri.sandbox-name": "claimed", "io.kubernetes.cri.container-name": "claimed",
+			"io.kubernetes.pod.namespace": "kube-system", "io.kubernetes.pod.name": "claimed", "io.kubernetes.container.name": "claimed",
+			"io.kubernetes.cri-o.ContainerType": "container",
+		}
 		when = map[string]any{"annotations": map[string]string{"^com\\.example\\.namespace$": "^kube-"}}
 	}
 	hook := func(supervise any) map[string]any {
@@ -218,6 +224,9 @@ func testSupervisedIgnored(t *testing.T, e engine, c container) {
 		ran = nil
 		for _, r := range hookRecords(t, c.profile) {
 			ran = append(ran, fmt.Sprintf("%s %s %v", r.Stage, r.Result, r.Ignored))
+			if r.PodName == "claimed" || r.ContainerName == "claimed" {
+				t.Errorf("a claim is believed: %+v", r)
+			}
 		}
 		if len(ran) < 5 {
 			return fmt.Sprint(ran)
@@ -328,6 +337,40 @@ func testSupervisedByHand(t *testing.T, b bundle) {
 	}}}})
 	ok(t, b.call("run", "--bundle", b.dir, b.id))
 	if got := hookRecords(t, b.profile); len(got) != 1 || got[0].Result != "ok" || got[0].Stdout != b.id+"\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// testSupervisedFiles: crun appends what hooks print to the files that two annotations of the container name. The message of
+// the supervisor is there, and what the hook prints is in the record alone.
+func testSupervisedFiles(t *testing.T, b bundle) {
+	b.command(t, "true")
+	var config map[string]any
+	if err := json.Unmarshal(b.config(t), &config); err != nil {
+		t.Fatal(err)
+	}
+	config["annotations"] = map[string]string{"run.oci.hooks.stdout": b.dir + "/stdout", "run.oci.hooks.stderr": b.dir + "/stderr"}
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(b.dir+"/config.json", text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.profile.supervise(t, true, map[string]string{"createRuntime": "echo out; echo no device >&2; exit 3"})
+	if o := do(t, b.call("run", "--bundle", b.dir, b.id)); o.code == 0 {
+		t.Errorf("%v", o)
+	}
+	stdout, _ := os.ReadFile(b.dir + "/stdout")
+	stderr, _ := os.ReadFile(b.dir + "/stderr")
+	want := ""
+	if strings.Contains(b.profile.runtime, "crun") {
+		want = "oci-run-hook: createRuntime hook /bin/sh of " + b.profile.name + ": exit status 3: no device\n"
+	}
+	if string(stdout) != "" || string(stderr) != want {
+		t.Errorf("standard output %q, standard error %q, want %q", stdout, stderr, want)
+	}
+	if got := hookRecords(t, b.profile); len(got) != 1 || got[0].Stdout != "out\n" || got[0].Stderr != "no device\n" {
 		t.Errorf("%+v", got)
 	}
 }

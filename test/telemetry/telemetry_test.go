@@ -182,7 +182,7 @@ func TestOTLP(t *testing.T) {
 }
 
 // TestTraceEvents: the events have the members that the description of the trace event format requires for their phase, and no
-// others. Perfetto's own reader is not tried: neither Debian nor a Go module has it.
+// others. TestTraceViewer has them read. Perfetto's own reader is not tried: neither Debian nor a Go module has it.
 func TestTraceEvents(t *testing.T) {
 	var all struct {
 		TraceEvents     []map[string]any `json:"traceEvents"`

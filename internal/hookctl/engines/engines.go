@@ -110,7 +110,10 @@ func RefuseInstalled(sys system.System, profile string) error {
 // RefuseRegistered returns an error if the link of a profile is a runtime of an engine, or if that is unknown.
 func RefuseRegistered(ctx context.Context, sys system.System, profile, link string) error {
 	list, unknown := Here(sys)
-	return registration.Refuse(ctx, "the profile "+profile+" cannot be removed", list, unknown, program.Uses(sys, []string{link}))
+	uses, hidden := program.Uses(sys, []string{link}), program.Hides(link)
+	return registration.Refuse(ctx, "the profile "+profile+" cannot be removed", list, unknown, func(word string) bool {
+		return uses(word) && (hidden == "" || strings.Contains(word, "/")) // else a name by which the engine then finds the hidden program
+	})
 }
 
 // Here returns the engines on this system: with the configuration that the running daemon reads, or the usual one; with

@@ -23,6 +23,9 @@ type Plan struct {
 	// Runtime is the runtime that the profile no longer names after the change: running containers of the profile could
 	// then no longer be stopped. It is empty if the runtime stays.
 	Runtime string
+
+	// Note is a message about the plan for the user; it may be empty.
+	Note string
 }
 
 // Refused is an error about something that a command does only with --force.
@@ -60,6 +63,15 @@ func Add(sys system.System, exe, name string, content *Content, force bool) (*Pl
 	}
 	link, err := planLink(exe, content.Runtime, name, force)
 	plan.Files = append(plan.Files, link)
+	if hidden := program.Hides(link.Path); hidden != "" && err == nil {
+		problem := fmt.Sprintf("%s comes before %s in PATH: whoever calls %s by its name", link.Path, hidden, name)
+		switch {
+		case program.LeadsTo(hidden, content.Runtime):
+			plan.Note = problem + " gets the hooks from now on, engines too, without an installation"
+		case link.Before == nil && !force:
+			return nil, Refused{problem + " would call oci-add-hooks; choose another name", "makes the link all the same"}
+		}
+	}
 	return plan, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/awslabs/oci-add-hooks/internal/cmdline"
 	"github.com/awslabs/oci-add-hooks/internal/launch"
@@ -62,6 +63,21 @@ func LinksTo(program, name string, dirs ...string) []string {
 		}
 	}
 	return links
+}
+
+// Hides returns the path of the program that is no longer found by name once a link exists, which need not exist yet; ""
+// if there is none. Programs are found in PATH, and by engines and their tools also in the system's directories.
+func Hides(link string) string {
+	for _, path := range []string{os.Getenv("PATH"), launch.SystemPath} {
+		dirs := filepath.SplitList(path)
+		for _, dir := range dirs[slices.Index(dirs, filepath.Dir(link))+1:] {
+			hidden := filepath.Join(dir, filepath.Base(link))
+			if _, err := exec.LookPath(hidden); err == nil && slices.Contains(dirs, filepath.Dir(link)) && !LeadsTo(hidden, link) {
+				return hidden
+			}
+		}
+	}
+	return ""
 }
 
 // LeadsTo reports whether a path is program, or a link to it: whether both lead to the same file.

@@ -68,7 +68,7 @@ func (d *docker) plan(r engine.Runtime, text []byte) ([]byte, error) {
 	if len(r.PodAnnotations) > 0 {
 		return nil, engine.ErrNoAnnotations
 	}
-	if r.Name == "runc" {
+	if r.Name == builtIn {
 		return nil, engine.Reserved(d, r.Name)
 	}
 	daemon, err := d.parse(text)
@@ -173,7 +173,7 @@ func (d *docker) View(ctx context.Context) (*engine.View, error) {
 	if err := json.Unmarshal(daemon.file.Data, &v.Tree); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.config, err)
 	}
-	if name := v.Default(); name != "" && name != "runc" && !isShim(name) && !v.Knows(name) && d.flagged()[name] == "" {
+	if name := v.Default(); name != "" && name != builtIn && !isShim(name) && !v.Knows(name) && d.flagged()[name] == "" {
 		m, _ := daemon.root.find(defaultRuntime)
 		return nil, daemon.file.At(m.after, "", fmt.Sprintf("the default runtime %q is not among the runtimes: dockerd does not start", name),
 			"add it to runtimes, or name another")

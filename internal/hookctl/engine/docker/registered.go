@@ -9,6 +9,9 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/engine"
 )
 
+// builtIn is the runtime that dockerd has without any configuration. It looks that up in its PATH.
+const builtIn = "runc"
+
 func (d *docker) Registered(context.Context) (*engine.Registered, error) {
 	var settings struct {
 		Default  string `json:"default-runtime"`
@@ -39,6 +42,9 @@ func (d *docker) Registered(context.Context) (*engine.Registered, error) {
 		}
 		byShell(&entry)
 		r.Entries = append(r.Entries, entry)
+	}
+	if _, replaced := settings.Runtimes[builtIn]; !replaced {
+		r.Entries = append(r.Entries, engine.Entry{Name: builtIn, Path: builtIn, Default: standard == "" || standard == builtIn})
 	}
 	for name, path := range d.flagged() {
 		r.Entries = append(r.Entries, engine.Entry{Name: name, Path: path, Default: name == standard})
