@@ -122,24 +122,31 @@ var podIDs = []string{
 	"io.kubernetes.cri-o.SandboxID", "io.kubernetes.pod.uid",
 }
 
-// engineDirs returns the directories in which an engine keeps a directory for each container or pod, each with a slash
-// at its end. It recognizes them by the directory for this container or its pod.
+// engineDirs returns directories of the engine, each with a slash at its end. It recognizes them by the names of the
+// directories that engines mount files from: one that is named after the container is among the directories of the
+// engine's other containers, and one that is named after the pod is the pod's own.
 func (facts *factReader) engineDirs() (dirs []string) {
-	ids := []string{facts.ID, idOfCgroup(facts.cgroupsPath)}
-	for _, name := range podIDs {
-		ids = append(ids, facts.Annotations[name])
-	}
 	for _, m := range facts.binds {
 		if !isAmong(m.destination, engineFiles) {
 			continue
 		}
 		for dir := path.Clean(m.source); len(dir) > 1; dir = path.Dir(dir) {
-			if slices.Contains(ids, path.Base(dir)) {
+			switch name := path.Base(dir); {
+			case name == facts.ID, name == idOfCgroup(facts.cgroupsPath):
 				dirs = append(dirs, path.Dir(dir)+"/")
+			case facts.isPod(name):
+				dirs = append(dirs, dir+"/")
 			}
 		}
 	}
 	return dirs
+}
+
+// isPod reports whether name is the id of the container's pod or of its sandbox. Users write annotations too, so a value
+// counts only if it is as long as an id, and no ordinary name.
+func (facts *factReader) isPod(name string) bool {
+	return len(name) >= 32 && strings.Trim(name, "0123456789abcdef-") == "" &&
+		slices.ContainsFunc(podIDs, func(annotation string) bool { return facts.Annotations[annotation] == name })
 }
 
 // idOfCgroup returns the container's id, 64 hexadecimal digits, that an engine puts at the end of the cgroup's path. It

@@ -102,6 +102,8 @@ func TestEnginesMounts(t *testing.T) {
 				"/var/run/secrets/kubernetes.io/x", "/sys", "/sys/kernel", "/sbin/docker-init", "/run/podman-init"}},
 		{"a user's below the engine's", [][2]string{{docker + id + "/hosts", "/etc/hosts"}, {"/srv", "/etc/hostname"}, {docker + "../../x", "/etc/resolv.conf"}, {docker + id + "/x", "/data"}, {"/x", "/etc/hosts.d"}},
 			[]string{"/etc/hostname", "/etc/resolv.conf", "/data", "/etc/hosts.d"}},
+		{"a user's beside the pod's", [][2]string{{kubelet + "/etc-hosts", "/etc/hosts"}, {kubelet + "/../x", "/etc/hostname"},
+			{"/run/k3s/containerd/io.containerd.grpc.v1.cri/sandboxes/" + sandbox + "/shm", "/dev/shm"}, {"/run/k3s/x", "/run/secrets"}}, []string{"/etc/hostname", "/run/secrets"}},
 		{"a directory of another container", [][2]string{{"/srv/" + other + "/hosts", "/etc/hosts"}, {"", "/etc/hostname"}, {"hosts", "/etc/resolv.conf"}}, []string{"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}},
 	} {
 		var mounts []string
@@ -115,6 +117,18 @@ func TestEnginesMounts(t *testing.T) {
 		}
 		if diff := cmp.Diff(test.users, c.Facts.BindMounts); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", test.name, diff)
+		}
+	}
+	// Users write annotations. A value that is no id makes no directory the engine's: here it would be /var/.
+	for _, value := range []string{"lib", "containers", "docker", ""} {
+		text := `{"mounts":[{"type":"bind","source":"` + docker + id + `/hosts","destination":"/etc/hosts"},{"type":"bind","source":"/var/tmp/mine","destination":"/run/secrets"}],` +
+			`"annotations":{"io.kubernetes.cri.sandbox-id":"` + value + `","io.kubernetes.pod.uid":"` + value + `"}}`
+		c, err := parse(&jsonfile.File{Path: "config.json", Data: []byte(text)}, id, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"/run/secrets"}, c.Facts.BindMounts); diff != "" {
+			t.Errorf("an annotation %q: (-want +got)\n%s", value, diff)
 		}
 	}
 	for path, want := range map[string]string{
