@@ -13,7 +13,6 @@ import (
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/system"
 	"github.com/awslabs/oci-add-hooks/internal/hookctl/ui"
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
-	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 func newMetrics(u *ui.UI, sys system.System) *cobra.Command {
@@ -43,7 +42,7 @@ profile and state, as hookctl ps lists them, if it can see all of them.`,
 				return history.WriteMetrics(u.Out(), sums, containers)
 			}
 			if err := history.ReplaceTextfile(textfile, sums, containers); err != nil {
-				return fmt.Errorf("%s cannot be replaced: %w", textfile, report.Plain(err))
+				return fmt.Errorf("%s cannot be replaced: %w", textfile, err)
 			}
 			return nil
 		},

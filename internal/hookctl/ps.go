@@ -33,7 +33,7 @@ func newPs(u *ui.UI, sys system.System) *cobra.Command {
 			"  changed   it has others, for example those of an older version of the profile\n" +
 			"  missing   it goes through the profile but has none of its hooks\n" +
 			"  none      it does not go through oci-add-hooks\n" +
-			"  unknown   its hooks or its profile cannot be read; the reason is shown\n\n" +
+			"  unknown   it cannot be compared; the reason is shown\n\n" +
 			"The shim or conmon that watches a running container shows its profile; for a stopped container, the engine's configuration does. Nothing shows " +
 			"the profile of a container that a person started with runc or crun, or of a Podman container that has ended: --profile NAME compares these with a profile.\n\n" +
 			"Of supervised hooks, the last run of each is reported if it failed, even if the failure was ignored. A container that is gone although its poststop " +

@@ -280,7 +280,7 @@ func remedy(err error) string {
 	case errors.Is(err, unix.EEXIST):
 		return "; is it a link that leads nowhere? Then remove it"
 	case errors.Is(err, unix.EROFS):
-		return "; the file system is read-only: choose another place, or mount it writable"
+		return "; mount it writable, or choose another place"
 	case os.Geteuid() != 0 && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)):
 		return "; run it as root"
 	}
@@ -323,6 +323,9 @@ func (e *entry) create(text []byte, perm fs.FileMode) error {
 
 // sweep removes the temporary file, if there is one.
 func (e *entry) sweep() error {
+	if _, err := os.Lstat(e.Temporary); errors.Is(err, fs.ErrNotExist) { // unlink on a read-only file system says EROFS even then
+		return nil
+	}
 	if err := os.Remove(e.Temporary); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
 		return fmt.Errorf("the temporary file %s cannot be removed: %w", e.Temporary, report.Plain(err))
 	}

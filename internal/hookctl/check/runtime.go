@@ -66,7 +66,7 @@ func follow(exe, hookFile string) (runtimes []string, loop bool, broken error) {
 			continue
 		}
 		next, leads, err := program.Call(proc.Below("/"), []string{path}, at.exe)
-		if err != nil || !leads {
+		if err != nil && !errors.Is(err, program.ErrNoArguments) || !leads {
 			return runtimes, false, nil
 		}
 		at = call{exe: at.exe, hookFile: profileOf(next.Name), runtime: next.Runtime}

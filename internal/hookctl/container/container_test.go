@@ -287,3 +287,22 @@ func TestPodmanMarkedCRIO(t *testing.T) {
 		t.Errorf("%+v, %v", users, err)
 	}
 }
+
+// TestPodClaimed tests that the annotations of a pod name only containers in containerd's namespace of pods. Elsewhere,
+// users write them.
+func TestPodClaimed(t *testing.T) {
+	sys := system.System{Root: t.TempDir()}
+	add(t, sys, 1, "/sbin/init")
+	got, want := map[string]string{}, map[string]string{"a": "shop/app/web", "b": "", "c": "angry_mole"}
+	write(t, sys.Path(task+"k8s.io/a/config.json"), cri("app", "img", "web"))
+	write(t, sys.Path(task+"default/b/config.json"), cri("app", "img", "web"))
+	write(t, sys.Path(task+"moby/c/config.json"), cri("app", "img", "web"))
+	write(t, sys.Path("var/lib/docker/containers/c/hostconfig.json"), `{}`)
+	write(t, sys.Path("var/lib/docker/containers/c/config.v2.json"), `{"Name": "/angry_mole"}`)
+	for _, c := range Look(sys).Containers {
+		got[c.ID] = c.Name
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

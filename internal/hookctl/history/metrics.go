@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/awslabs/oci-add-hooks/internal/hooklog"
+	"github.com/awslabs/oci-add-hooks/internal/report"
 )
 
 // Containers is the number of containers of a profile that are in a state, as hookctl ps defines it.
@@ -149,11 +150,11 @@ func ReplaceTextfile(path string, sums Sums, containers []Containers) (err error
 	}
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp")
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, statErr := os.Stat(dir); errors.Is(statErr, fs.ErrNotExist) {
 		return fmt.Errorf("there is no directory %s; create it", dir)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("no file can be created in %s: %w; name a file in another directory", dir, report.Plain(err))
 	}
 	defer func() {
 		if err != nil {
@@ -170,5 +171,5 @@ func ReplaceTextfile(path string, sums Sums, containers []Containers) (err error
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
-	return err
+	return report.Plain(err)
 }

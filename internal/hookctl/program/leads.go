@@ -3,6 +3,7 @@ package program
 import (
 	"cmp"
 	"debug/buildinfo"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -134,6 +135,10 @@ func Words(files proc.Files, call []string) (words []string, err error) {
 	return words, f.err()
 }
 
+// ErrNoArguments is wrapped by an error of Call about a script that leads to oci-add-hooks, but does not pass on how it is
+// called.
+var ErrNoArguments = errors.New("passes no arguments on, so that no container starts")
+
 // Call returns the call of oci-add-hooks that an engine's call of its runtime leads to, also through scripts, as if it
 // created a container. It returns false if the engine's call leads to another program, as far as it can be followed.
 // exe is the path of the known oci-add-hooks, and may be empty. Relative paths stay relative unless their directory is
@@ -154,7 +159,7 @@ func Call(files proc.Files, call []string, exe string) (cmdline.Call, bool, erro
 			}
 			call, err := cmdline.Parse(argv)
 			if c.place != "" {
-				err = fmt.Errorf("%s passes no arguments on, so that no container starts", c.place)
+				err = fmt.Errorf("%s %w", c.place, ErrNoArguments)
 			}
 			if c.dir != "" {
 				for _, paths := range [][]string{call.HookFiles, call.HooksDirs} {

@@ -1,5 +1,5 @@
 // Package program knows the program oci-add-hooks on this system: its path, the links that lead to it, and the
-// low-level runtime that it finds. It knows neither profiles nor engines.
+// low-level runtime that it finds. It reads ELF files as the kernel does. It knows neither profiles nor engines.
 package program
 
 import (
