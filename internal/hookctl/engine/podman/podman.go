@@ -277,7 +277,7 @@ func (*podman) Reload([]change.File) engine.Reload {
 
 func (p *podman) Reach(_ context.Context, runtime string) (*engine.Reach, error) {
 	if p.config != usual {
-		return nil, fmt.Errorf("no container can be run with %s: Podman reads %s, and hookctl cannot make it read another file", p.config, usual)
+		return nil, fmt.Errorf("no container can be run with this file: Podman reads %s, and hookctl cannot make it read %s", usual, p.config)
 	}
 	// Podman adds hooks itself. An empty directory keeps it from that, so that a hook in config.json proves something.
 	return &engine.Reach{Client: &engine.Client{Command: "podman", Global: []string{"--runtime", runtime}, NoHooks: "--hooks-dir"}}, nil
