@@ -120,8 +120,8 @@ demo: build ## run a throwaway container with example hooks under runc
 	scripts/demo.sh
 
 # The targets that make test runs, in this order, and those that make test-all adds, which take longest.
-TESTS := engines test-unit test-modules test-engines
-MORE_TESTS := test-fuzz test-kills test-roots test-packaging
+TESTS := engines test-unit test-engines
+MORE_TESTS := test-modules test-fuzz test-kills test-roots test-packaging
 
 .PHONY: picture
 picture: build ## draw docs/hookctl-try.svg from a real run of hookctl try, under runc
@@ -132,7 +132,7 @@ test: ## install the missing engines and run the tests
 	scripts/test.sh $(TESTS)
 
 .PHONY: test-all
-test-all: ## run the same, fuzzing, hundreds of kills of hookctl, Debian 13's engines, and the tests of the packages
+test-all: ## run the same, and what takes longest: the other modules, fuzzing, kills of hookctl, Debian 13's engines, the packages
 	scripts/test.sh $(TESTS) $(MORE_TESTS)
 
 # The Debian suites in whose root test/engines runs, besides the machine's own root.
