@@ -59,7 +59,7 @@ func TestOf(t *testing.T) {
 	}
 }
 
-// TestSandbox: CRI-O calls the container of a sandbox POD, and containerd gives it no name.
+// TestSandbox: in a sandbox, the container is named POD by CRI-O, and has no name in containerd.
 func TestSandbox(t *testing.T) {
 	got := CRIO(map[string]string{"io.kubernetes.pod.namespace": "ns", "io.kubernetes.pod.name": "p", "io.kubernetes.container.name": "POD"}).String()
 	if got != "ns/p" {
